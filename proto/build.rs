@@ -1,0 +1,19 @@
+//! Compiles the wire contracts with a protobuf compiler written in Rust, so that no `protoc` is needed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files = [
+        "proto/raft.proto",
+        "proto/transport.proto",
+        "proto/shard.proto",
+        "proto/meta.proto",
+        "proto/command.proto",
+    ];
+    for file in files {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(files, ["proto"])?;
+    tonic_prost_build::configure()
+        .bytes(".rowhouse")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Verification of grants and proofs of possession.

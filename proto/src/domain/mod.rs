@@ -1,0 +1,7 @@
+//! The vocabulary of Pubky, shared by every crate. Pubky's own definitions come from `pubky-common`
+//! and are wrapped, never re-implemented; what it lacks lives here once.
+
+pub mod authorize;
+pub mod jws;
+pub mod secret;
+pub mod slot;

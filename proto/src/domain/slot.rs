@@ -1,0 +1,54 @@
+//! Where a user lives: 16 384 hash slots mapped to shards in contiguous ranges (consensus.md §5).
+
+use pubky_common::crypto::PublicKey;
+
+/// Number of hash slots; never changes.
+pub const SLOT_COUNT: u16 = 1 << 14;
+/// 12 bits of shard number in an event id (consensus.md §6).
+pub const SHARD_COUNT_MAX: u32 = 4096;
+
+/// The first 14 bits of BLAKE3(public key).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(u16);
+
+impl Slot {
+    pub fn of_user(user: &PublicKey) -> Self {
+        let hash = blake3::hash(user.as_bytes());
+        let bytes = hash.as_bytes();
+        Self(u16::from_be_bytes([bytes[0], bytes[1]]) >> 2)
+    }
+
+    /// `None` when out of range.
+    pub fn new(slot: u16) -> Option<Self> {
+        (slot < SLOT_COUNT).then_some(Self(slot))
+    }
+
+    pub fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The shard among `shard_count` (a power of two up to 4 096) that holds this slot.
+    pub fn shard(self, shard_count: u32) -> u32 {
+        u32::from(self.0) * shard_count / u32::from(SLOT_COUNT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_spread_over_shards_in_equal_contiguous_ranges() {
+        for shard_count in [1, 16, 64, SHARD_COUNT_MAX] {
+            let mut sizes = vec![0u32; shard_count as usize];
+            let mut last = 0;
+            for slot in 0..SLOT_COUNT {
+                let shard = Slot(slot).shard(shard_count);
+                assert!(shard >= last);
+                last = shard;
+                sizes[shard as usize] += 1;
+            }
+            assert!(sizes.iter().all(|size| *size == u32::from(SLOT_COUNT) / shard_count));
+        }
+    }
+}

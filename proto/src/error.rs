@@ -1,0 +1,187 @@
+//! THE error and status table: every refusal the cluster can answer, its number on the wire,
+//! its HTTP status and its text. The texts are the protocol's own (client-api.md, errata.md).
+
+use http::StatusCode;
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $status:ident, $text:literal;)+) => {
+        /// One refusal. Numbers are on the wire and in the log's outcomes: never reused, never changed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum ErrorCode { $($(#[$doc])* $name = $number,)+ }
+
+        impl ErrorCode {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            pub fn http_status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)+ }
+            }
+
+            /// The body a client sees, unless a detail replaces it.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            pub fn from_number(number: u32) -> Option<Self> {
+                match number { $($number => Some(Self::$name),)+ _ => None }
+            }
+        }
+    };
+}
+
+error_codes! {
+    // ---- the cluster's own: never reach a client as such, except Overloaded, Unavailable and TooManyAttempts ----
+    /// This node does not lead the shard; the reply may name who does.
+    NotLeader = 1, SERVICE_UNAVAILABLE, "not the leader of this shard";
+    /// This node hosts no replica of the shard: the map in use is old.
+    WrongReplica = 2, SERVICE_UNAVAILABLE, "no replica of this shard here";
+    /// Admission is full; nothing was proposed.
+    Overloaded = 3, SERVICE_UNAVAILABLE, "The server is overloaded, retry later";
+    /// Anonymous signups and exchanges have their own admission.
+    TooManyAttempts = 4, TOO_MANY_REQUESTS, "Rate limit exceeded";
+    /// No answer in time, or the leader was lost: whether it happened is unknown.
+    Unavailable = 5, SERVICE_UNAVAILABLE, "The shard is unavailable, retry later";
+    /// Retried past the deduplication window; nothing was applied.
+    RequestExpired = 6, SERVICE_UNAVAILABLE, "The request is too old to be retried";
+    /// A guard table of the shard is full; nothing was applied.
+    GuardTableFull = 7, SERVICE_UNAVAILABLE, "The server is overloaded, retry later";
+    Internal = 8, INTERNAL_SERVER_ERROR, "Internal server error";
+    /// A peer speaks another version of the wire contract.
+    WrongVersion = 9, SERVICE_UNAVAILABLE, "unsupported wire version";
+
+    // ---- requests ----
+    MissingTenant = 20, BAD_REQUEST, "Missing request tenant";
+    MissingStoragePath = 21, BAD_REQUEST, "Missing storage path";
+    MissingStorageOwnerOrPath = 22, BAD_REQUEST, "Missing storage owner or path";
+    InvalidStorageOwner = 23, BAD_REQUEST, "Invalid storage owner public key";
+    StoragePathNotUtf8 = 24, BAD_REQUEST, "Storage path is not valid UTF-8";
+    /// Detail carries the whole text: `Invalid storage path: ...`.
+    InvalidStoragePath = 25, BAD_REQUEST, "Invalid storage path";
+    /// Sent without a Content-Type (errata 1).
+    InvalidBoolean = 26, BAD_REQUEST, "Invalid boolean parameter";
+    InvalidCursor = 27, BAD_REQUEST, "Invalid cursor";
+    TargetMustBeFile = 28, BAD_REQUEST, "Target path must be a file";
+    BrokenStream = 29, BAD_REQUEST, "Stream broken";
+    BodyTooLarge = 30, PAYLOAD_TOO_LARGE, "Bodies over 65536 bytes are not supported yet";
+    MissingHost = 31, BAD_REQUEST, "Header of type `host` was missing";
+    RequestTimeout = 32, REQUEST_TIMEOUT, "The request took too long";
+
+    // ---- authentication ----
+    NoSession = 40, UNAUTHORIZED, "No authenticated session found";
+    Unauthorized = 41, UNAUTHORIZED, "Unauthorized";
+    /// Detail carries the text of the AuthToken's own error.
+    InvalidAuthToken = 42, BAD_REQUEST, "Invalid Signature";
+    AuthTokenReused = 43, BAD_REQUEST, "AuthToken already used";
+    NotFound = 44, NOT_FOUND, "Not Found";
+    UserExists = 45, CONFLICT, "User already exists";
+    SignupTokenRequired = 46, BAD_REQUEST, "Token required";
+    SignupTokenInvalid = 47, UNAUTHORIZED, "Invalid token";
+    SignupTokenUsed = 48, UNAUTHORIZED, "Token already used";
+    SignupTokenFormat = 49, BAD_REQUEST, "Invalid signup token format: Invalid signup code id";
+    SignupTokensNotRequired = 50, BAD_REQUEST, "Signup tokens not required";
+    SignupTokenNotFound = 51, NOT_FOUND, "Token not found";
+
+    // ---- grants ----
+    GrantFormat = 60, BAD_REQUEST, "Invalid grant: invalid grant format";
+    GrantSignature = 61, UNAUTHORIZED, "Invalid grant: invalid grant signature";
+    GrantType = 62, BAD_REQUEST, "Invalid grant: invalid grant header type, expected pubky-grant";
+    GrantExpiredPresented = 63, UNAUTHORIZED, "Invalid grant: grant has expired";
+    GrantRevoked = 64, UNAUTHORIZED, "Grant has been revoked";
+    GrantExpired = 65, UNAUTHORIZED, "Grant has expired";
+    PopSignature = 66, UNAUTHORIZED, "Invalid PoP proof: invalid PoP signature";
+    PopType = 67, UNAUTHORIZED, "Invalid PoP proof: invalid PoP header type, expected pubky-pop";
+    PopAudience = 68, UNAUTHORIZED, "Invalid PoP proof: PoP audience mismatch";
+    PopGrantId = 69, UNAUTHORIZED, "Invalid PoP proof: PoP grant ID mismatch";
+    PopTimestamp = 70, UNAUTHORIZED, "Invalid PoP proof: PoP timestamp out of range";
+    PopFormat = 71, UNAUTHORIZED, "Invalid PoP proof: invalid PoP format";
+    PopNonceReused = 72, UNAUTHORIZED, "PoP nonce already used";
+    GrantNotOwned = 73, FORBIDDEN, "Grant does not belong to authenticated user";
+    SignupClientId = 74, BAD_REQUEST, "signup grants must use client_id pubky.signup";
+    SignupIatFuture = 75, BAD_REQUEST, "signup grant iat is too far in the future";
+    SignupLifetime = 76, BAD_REQUEST, "signup grant lifetime exceeds 5 minutes";
+    RootRequired = 77, FORBIDDEN, "Root capability required";
+
+    // ---- authorization ----
+    WriteOutsideRoots = 90, FORBIDDEN, "Writing to directories other than '/pub/' and '/priv/' is forbidden";
+    ReadOutsideRoots = 91, FORBIDDEN, "Reading from directories other than '/pub/' and '/priv/' is forbidden";
+    TenantMismatch = 92, FORBIDDEN, "Session user does not match target tenant";
+    NoWriteCapability = 93, FORBIDDEN, "Session does not have write access to path";
+    NoReadCapability = 94, FORBIDDEN, "Session does not have read access to path";
+    ReadNeedsAuth = 95, UNAUTHORIZED, "Authentication required to read private storage";
+    UserDisabled = 96, FORBIDDEN, "User is disabled";
+    WritePathNotAllowed = 97, FORBIDDEN, "Write to this path is not allowed";
+
+    // ---- storage ----
+    DirectoryNotFound = 110, NOT_FOUND, "Directory Not Found";
+    PathCollision = 111, CONFLICT, "File/folder path collision";
+    QuotaExceeded = 112, INSUFFICIENT_STORAGE, "Disk space quota exceeded";
+    DiskFull = 113, INSUFFICIENT_STORAGE, "The server is out of disk space, retry later";
+}
+
+impl ErrorCode {
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// Refusals that may end by themselves carry Retry-After.
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::NotLeader
+                | Self::WrongReplica
+                | Self::Overloaded
+                | Self::TooManyAttempts
+                | Self::Unavailable
+                | Self::RequestExpired
+                | Self::GuardTableFull
+                | Self::WrongVersion
+        )
+    }
+}
+
+/// An error code with the text that replaces its default one, when it needs more words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
+pub struct Refusal {
+    pub code: ErrorCode,
+    pub detail: String,
+}
+
+impl Refusal {
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    pub fn text(&self) -> &str {
+        if self.detail.is_empty() { self.code.text() } else { &self.detail }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, detail: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn numbers_are_unique_and_round_trip() {
+        let numbers: BTreeSet<u32> = ErrorCode::ALL.iter().map(|code| code.number()).collect();
+        assert_eq!(numbers.len(), ErrorCode::ALL.len());
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_number(code.number()), Some(*code));
+        }
+        assert_eq!(ErrorCode::from_number(0), None);
+    }
+
+    #[test]
+    fn outcomes_fit_their_bound() {
+        for code in ErrorCode::ALL {
+            assert!(code.text().len() <= 200, "{code:?}");
+        }
+    }
+}

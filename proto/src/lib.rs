@@ -1,0 +1,22 @@
+//! Wire contracts, the domain vocabulary every crate shares, and the one error and status table.
+//!
+//! `wire` holds generated code only. `domain` knows no transport: no tonic, tokio or rocksdb.
+
+pub mod domain;
+mod error;
+mod trace;
+pub mod wire;
+
+pub use error::{ErrorCode, Refusal};
+pub use trace::TraceContext;
+
+/// Version of every RPC message; a peer with another one is refused with a clear error.
+pub const WIRE_VERSION: u32 = 1;
+/// Version of the commands in the log.
+pub const COMMAND_VERSION: u32 = 1;
+/// Group number of the meta group; shards are numbered from 0, at most 4 096 (consensus.md §5).
+pub const META_GROUP: u32 = 0xFFFF;
+/// Bodies up to this many bytes travel in the log (architecture.md, decision 9).
+pub const INLINE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest gRPC message between gateway and node: an inline body and room for its head.
+pub const RPC_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -1,0 +1,37 @@
+//! Generated protobuf and gRPC code.
+#![allow(clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod raft {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.raft.v1");
+    }
+    pub use v1::*;
+}
+
+pub mod transport {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.transport.v1");
+    }
+    pub use v1::*;
+}
+
+pub mod shard {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.shard.v1");
+    }
+    pub use v1::*;
+}
+
+pub mod meta {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.meta.v1");
+    }
+    pub use v1::*;
+}
+
+pub mod command {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.command.v1");
+    }
+    pub use v1::*;
+}

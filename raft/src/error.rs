@@ -1,0 +1,71 @@
+//! The crate's errors.
+
+use crate::{GroupId, ReplicaId};
+
+/// What ends an operation of the engine, and mostly the replica with it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{what}: {source}")]
+    Io {
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{what} is damaged: {detail}")]
+    Corrupt { what: &'static str, detail: String },
+    #[error("{what} has format version {found}, this program knows {known}")]
+    Version { what: &'static str, found: u32, known: u32 },
+    #[error("no replica of group {0} on this node")]
+    NoSuchGroup(GroupId),
+    #[error("replica {0} is a tombstone and never comes back")]
+    Tombstone(ReplicaId),
+    #[error("group {group}: {detail}")]
+    Raft { group: GroupId, detail: String },
+    #[error("shutting down")]
+    Stopped,
+}
+
+impl Error {
+    pub fn io(what: &'static str, source: std::io::Error) -> Self {
+        Self::Io { what, source }
+    }
+
+    pub fn corrupt(what: &'static str, detail: impl std::fmt::Display) -> Self {
+        Self::Corrupt { what, detail: detail.to_string() }
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io { source, .. } => source,
+            other => Self::other(other),
+        }
+    }
+}
+
+/// Why a proposal has no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// Not appended: retry freely, there.
+    #[error("not the leader")]
+    NotLeader { leader_node: Option<[u8; 16]> },
+    /// Not appended: admission is full.
+    #[error("too many proposals in flight")]
+    Busy,
+    /// Not appended: too few voters have disk space (consensus.md R10).
+    #[error("no quorum of voters has free disk space")]
+    LowSpace,
+    /// It may or may not come to pass.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+}
+
+/// Why a linearizable read cannot be served here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("not the leader")]
+    NotLeader { leader_node: Option<[u8; 16]> },
+    #[error("no quorum confirmed the read in time: {0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,26 @@
+//! The consensus engine: many Raft groups on one node, over one log, one state store and few connections.
+//!
+//! It knows nothing of Pubky: a command is opaque bytes, a `Machine` applies it. Everything is generic
+//! over openraft's `AsyncRuntime`; only `runtime/` touches tokio's scheduler, clock or threads, so that
+//! the same code runs in deterministic simulation.
+
+pub mod codec;
+mod config;
+mod error;
+mod group;
+mod host;
+pub mod log_store;
+mod machine;
+pub mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod state;
+pub mod transport;
+mod types;
+
+pub use config::RaftTiming;
+pub use error::{Error, ProposeError, ReadError};
+pub use group::{Group, GroupRole, GroupStatus};
+pub use host::{GroupSpec, Host};
+pub use machine::{EntryContext, Machine};
+pub use types::{Envelope, GroupId, RaftTypes, Replica, ReplicaId, Reply};

@@ -1,0 +1,25 @@
+//! What a group's state machine must be: a pure function of state and command.
+
+use bytes::Bytes;
+
+use crate::GroupId;
+use crate::error::Error;
+use crate::state::Txn;
+
+/// Where a command stands in its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryContext {
+    pub group: GroupId,
+    pub term: u64,
+    pub index: u64,
+}
+
+/// Applies commands to one group's state.
+///
+/// `apply` uses no clock, no randomness, no iteration over unordered maps and nothing of this machine:
+/// time and identity come inside the command, so that every replica writes the same bytes
+/// (consensus.md R6). A command that must be refused is a normal reply; `Err` is for storage that
+/// cannot be read and ends the replica.
+pub trait Machine: Send + Sync + 'static {
+    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error>;
+}
