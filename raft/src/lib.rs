@@ -21,6 +21,6 @@ mod types;
 pub use config::RaftTiming;
 pub use error::{Error, ProposeError, ReadError};
 pub use group::{Group, GroupRole, GroupStatus};
-pub use host::{GroupSpec, Host};
+pub use host::{GroupSpec, Host, HostOptions};
 pub use machine::{EntryContext, Machine};
 pub use types::{Envelope, GroupId, RaftTypes, Replica, ReplicaId, Reply};

@@ -1,0 +1,95 @@
+//! Timing and bounds of every group (consensus.md §1).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{Config, SnapshotPolicy};
+
+use crate::error::Error;
+
+/// The clocks of consensus; the same in dev, CI and production unless a network needs more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RaftTiming {
+    /// Also the deadline of vote and heartbeat RPCs. Milliseconds.
+    pub heartbeat_ms: u64,
+    /// Milliseconds.
+    pub election_min_ms: u64,
+    /// Also the leader lease. Milliseconds.
+    pub election_max_ms: u64,
+    /// How long a proposal may take before its outcome is reported as unknown. Milliseconds.
+    pub propose_deadline_ms: u64,
+}
+
+impl Default for RaftTiming {
+    fn default() -> Self {
+        Self { heartbeat_ms: 150, election_min_ms: 400, election_max_ms: 600, propose_deadline_ms: 5_000 }
+    }
+}
+
+/// One request's worth of entries; together with the 1 MiB cap of the log reader.
+const PAYLOAD_ENTRIES_MAX: u64 = 256;
+/// Entries of one append to the log; bounded by bytes through admission.
+const APPEND_ENTRIES_MAX: u64 = 4096;
+/// A core that has this many calls waiting is past helping; admission refuses long before.
+const API_CHANNEL_SIZE: u64 = 4096;
+/// openraft preallocates this many slots a replica; its default of 4 096 costs memory for nothing.
+const API_BATCH_CAPACITY: u64 = 256;
+/// Log kept behind a snapshot, so that a follower that was briefly away needs no snapshot.
+const LOG_TO_KEEP: u64 = 2_000;
+/// openraft's default of 1 would write a purge record for each entry.
+const PURGE_BATCH_SIZE: u64 = 1024;
+/// Beyond this distance a follower is sent a snapshot.
+const REPLICATION_LAG_MAX: u64 = 5_000;
+/// A whole shard over the bulk lane at 32 MiB/s.
+const SNAPSHOT_DEADLINE_MS: u64 = 10 * 60 * 1000;
+
+impl RaftTiming {
+    /// Followers refuse votes this long after they heard from a leader.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.election_max_ms)
+    }
+
+    /// A read is served locally if a quorum acknowledged no longer ago than this: half the lease
+    /// leaves 100 % margin for clocks that run at different rates (consensus.md §3).
+    pub fn read_lease(&self) -> Duration {
+        self.lease() / 2
+    }
+
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms)
+    }
+
+    pub fn propose_deadline(&self) -> Duration {
+        Duration::from_millis(self.propose_deadline_ms)
+    }
+
+    pub(crate) fn openraft(&self) -> Result<Arc<Config>, Error> {
+        let config = Config {
+            cluster_name: "rowhouse".to_owned(),
+            heartbeat_interval: self.heartbeat_ms,
+            heartbeat_min_interval: Some(self.heartbeat_ms),
+            election_timeout_min: self.election_min_ms,
+            election_timeout_max: self.election_max_ms,
+            enable_pre_vote: Some(true),
+            quorum_loss_probe_interval: Some(2 * self.election_max_ms),
+            max_payload_entries: PAYLOAD_ENTRIES_MAX,
+            max_append_entries: Some(APPEND_ENTRIES_MAX),
+            api_batch_capacity: API_BATCH_CAPACITY,
+            api_channel_size: Some(API_CHANNEL_SIZE),
+            notification_channel_size: Some(API_CHANNEL_SIZE),
+            snapshot_policy: SnapshotPolicy::Never,
+            max_in_snapshot_log_to_keep: LOG_TO_KEEP,
+            purge_batch_size: PURGE_BATCH_SIZE,
+            replication_lag_threshold: REPLICATION_LAG_MAX,
+            install_snapshot_timeout: SNAPSHOT_DEADLINE_MS,
+            send_snapshot_timeout: SNAPSHOT_DEADLINE_MS,
+            enable_leader_restore: Some(false),
+            removed_leader_step_down: openraft::StepDownPolicy::After(self.heartbeat_ms),
+            ..Config::default()
+        };
+        let config = config
+            .validate()
+            .map_err(|error| Error::Raft { group: 0, detail: format!("invalid timing: {error}") })?;
+        Ok(Arc::new(config))
+    }
+}

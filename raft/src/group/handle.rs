@@ -1,0 +1,168 @@
+//! One group on this node.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
+use openraft::impls::OneshotResponder;
+use openraft::{AsyncRuntime, Raft};
+
+use super::admission::Admission;
+use super::read_barrier::ReadBarrier;
+use super::status::GroupStatus;
+use crate::config::RaftTiming;
+use crate::error::{Error, ProposeError, ReadError};
+use crate::runtime::Runtime;
+use crate::state::{Applied, GroupState, StateHandle, View};
+use crate::{Envelope, GroupId, RaftTypes, Replica, ReplicaId};
+
+/// openraft's handle with our types.
+pub type RaftOf<R> = Raft<RaftTypes<R>, GroupState<R>>;
+
+/// A running replica of a group.
+pub struct Group<R: Runtime> {
+    group: GroupId,
+    replica: ReplicaId,
+    raft: RaftOf<R>,
+    state: StateHandle,
+    admission: Admission,
+    barrier: ReadBarrier,
+    timing: RaftTiming,
+}
+
+impl<R: Runtime> Group<R> {
+    pub(crate) fn new(
+        group: GroupId,
+        replica: ReplicaId,
+        raft: RaftOf<R>,
+        state: StateHandle,
+        timing: RaftTiming,
+    ) -> Self {
+        let barrier = ReadBarrier::new(timing.read_lease(), timing.propose_deadline());
+        Self { group, replica, raft, state, admission: Admission::default(), barrier, timing }
+    }
+
+    pub fn id(&self) -> GroupId {
+        self.group
+    }
+
+    pub fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// openraft itself, for the transport and for tests.
+    pub fn raft(&self) -> &RaftOf<R> {
+        &self.raft
+    }
+
+    /// Makes `members` the group's first voters. Repeating it with the same set is harmless.
+    pub async fn initialize(&self, members: BTreeMap<ReplicaId, Replica>) -> Result<(), Error> {
+        match self.raft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// Proposes a command under the present leadership and waits until it is applied here.
+    ///
+    /// `trace` is empty or the 25 bytes of a trace context; it travels beside the command.
+    pub async fn propose(&self, command: Bytes, trace: Bytes) -> Result<Bytes, ProposeError> {
+        let Some(_permit) = self.admission.try_claim(command.len()) else {
+            return Err(ProposeError::Busy);
+        };
+        let leader = match self.raft.as_leader() {
+            Ok(leader) => leader.to_committed_leader_id(),
+            Err(forward) => return Err(ProposeError::NotLeader { leader_node: leader_node(&forward) }),
+        };
+        let (responder, outcome) = OneshotResponder::new_pair();
+        let write = self.raft.write(Envelope { command, trace }).with_leader(leader).responder(responder);
+        let applied = async move {
+            write.await.map_err(|fatal| ProposeError::Unknown(fatal.to_string()))?;
+            outcome.await.map_err(|_| ProposeError::Unknown("the replica stopped".to_owned()))
+        };
+        match R::timeout(self.timing.propose_deadline(), applied).await {
+            Ok(Ok(Ok(response))) => Ok(response.data.0),
+            Ok(Ok(Err(ClientWriteError::ForwardToLeader(forward)))) => {
+                Err(ProposeError::NotLeader { leader_node: leader_node(&forward) })
+            }
+            Ok(Ok(Err(other))) => Err(ProposeError::Unknown(other.to_string())),
+            Ok(Err(unknown)) => Err(unknown),
+            Err(_) => Err(ProposeError::Unknown("not applied in time".to_owned())),
+        }
+    }
+
+    /// Returns when a read of the applied state, begun now, is linearizable.
+    pub async fn read_barrier(&self) -> Result<(), ReadError> {
+        self.barrier.pass(&self.raft, &self.state).await
+    }
+
+    /// Reads a consistent snapshot of the applied state; call `read_barrier` first.
+    pub fn read<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
+        self.state.read(read)
+    }
+
+    /// Reads the applied state without a snapshot: for single keys; call `read_barrier` first.
+    pub fn read_latest<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
+        self.state.read_latest(read)
+    }
+
+    pub fn applied(&self) -> Applied {
+        self.state.applied()
+    }
+
+    pub fn is_leader(&self) -> bool {
+        self.raft.is_leader()
+    }
+
+    pub fn status(&self) -> GroupStatus {
+        let applied = self.state.applied();
+        GroupStatus::new::<R>(self.group, &self.raft.metrics().borrow_watched(), &applied)
+    }
+
+    /// Returns when role, term or leader differ from what they were at the call, or the replica ended.
+    pub async fn leadership_changed(&self) {
+        let mut metrics = self.raft.server_metrics();
+        let before = {
+            let now = metrics.borrow_watched();
+            (now.state, now.vote, now.current_leader)
+        };
+        loop {
+            if metrics.changed().await.is_err() {
+                return;
+            }
+            let now = metrics.borrow_watched();
+            if (now.state, now.vote, now.current_leader) != before {
+                return;
+            }
+        }
+    }
+
+    /// Hands leadership to `to`; returns when asked, not when done. Until an election the group serves
+    /// nothing, so choose a caught-up, answering voter.
+    pub async fn transfer_leader(&self, to: ReplicaId) -> Result<(), Error> {
+        let term = self.raft.metrics().borrow_watched().current_term;
+        self.barrier.withhold_lease(term);
+        self.raft.trigger().transfer_leader(to).await.map_err(|fatal| self.error(fatal))
+    }
+
+    /// Lets openraft take a snapshot's log id as its new purge bound.
+    pub async fn trigger_snapshot(&self) -> Result<(), Error> {
+        self.raft.trigger().snapshot().await.map_err(|fatal| self.error(fatal))
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(group = self.group, %error, "replica did not stop cleanly");
+        }
+    }
+
+    fn error(&self, error: impl ToString) -> Error {
+        Error::Raft { group: self.group, detail: error.to_string() }
+    }
+}
+
+/// The node that leads, as far as a refusal tells.
+pub(super) fn leader_node<R: Runtime>(forward: &ForwardToLeader<RaftTypes<R>>) -> Option<[u8; 16]> {
+    forward.leader_node.map(|replica| replica.node_uuid)
+}

@@ -1,0 +1,12 @@
+//! The hot-path handle of one group: proposals, linearizable reads, status.
+//!
+//! There is no mailbox of ours on this path: a request awaits openraft in its own task.
+
+mod admission;
+mod handle;
+mod read_barrier;
+mod status;
+
+pub use admission::Admission;
+pub use handle::Group;
+pub use status::{GroupRole, GroupStatus};

@@ -1,0 +1,109 @@
+//! Linearizable reads: from the leader's lease without a trip through openraft's core, else ReadIndex.
+//!
+//! A leader that heard from a quorum within half a lease knows that no other leader can exist yet:
+//! followers refuse votes for a whole lease after they heard from it. Its own applied state then holds
+//! every acknowledged write, provided an entry of its own term is applied (consensus.md §3).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::raft::linearizable_read::LinearizerOption;
+use openraft::vote::RaftVote;
+use openraft::{Instant, Raft};
+
+use super::handle::leader_node;
+use crate::RaftTypes;
+use crate::error::ReadError;
+use crate::runtime::Runtime;
+use crate::state::{GroupState, StateHandle};
+
+/// No term: leases are never withheld for it.
+const NO_TERM: u64 = 0;
+
+/// Decides whether a read may be served here and now.
+#[derive(Debug)]
+pub struct ReadBarrier {
+    /// Half a lease.
+    max_quorum_ack_age: Duration,
+    /// How long a read may wait for a quorum and for the state machine.
+    wait: Duration,
+    /// Leader term in which leadership was handed away: the lease no longer protects it, since the
+    /// chosen voter may campaign at once.
+    transferring: AtomicU64,
+    /// Latest term of which an own entry is known to be applied.
+    ready_term: AtomicU64,
+}
+
+impl ReadBarrier {
+    pub fn new(max_quorum_ack_age: Duration, wait: Duration) -> Self {
+        Self {
+            max_quorum_ack_age,
+            wait,
+            transferring: AtomicU64::new(NO_TERM),
+            ready_term: AtomicU64::new(NO_TERM),
+        }
+    }
+
+    /// From now on, reads of `term` ask a quorum.
+    pub fn withhold_lease(&self, term: u64) {
+        self.transferring.fetch_max(term, Ordering::SeqCst);
+    }
+
+    pub async fn pass<R: Runtime>(
+        &self,
+        raft: &Raft<RaftTypes<R>, GroupState<R>>,
+        state: &StateHandle,
+    ) -> Result<(), ReadError> {
+        if self.lease_holds(raft, state) {
+            return Ok(());
+        }
+        let max_age = if self.is_transferring(raft) { Duration::ZERO } else { self.max_quorum_ack_age };
+        let option = LinearizerOption::new(Some(max_age), true).with_wait_timeout(self.wait);
+        let linearizer = raft.get_read_linearizer(option).await.map_err(read_error)?;
+        let ready = linearizer
+            .try_await_ready(raft, Some(self.wait))
+            .await
+            .map_err(|fatal| ReadError::Unavailable(fatal.to_string()))?;
+        ready.map(|_| ()).map_err(|_| ReadError::Unavailable("the state machine lags behind".to_owned()))
+    }
+
+    fn is_transferring<R: Runtime>(&self, raft: &Raft<RaftTypes<R>, GroupState<R>>) -> bool {
+        raft.metrics().borrow_watched().current_term <= self.transferring.load(Ordering::SeqCst)
+    }
+
+    fn lease_holds<R: Runtime>(&self, raft: &Raft<RaftTypes<R>, GroupState<R>>, state: &StateHandle) -> bool {
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let leads = metrics.state.is_leader() && metrics.vote.is_committed() && metrics.current_leader == Some(metrics.id);
+        let term = metrics.vote.leader_id().term;
+        if !leads || metrics.current_term != term || term <= self.transferring.load(Ordering::SeqCst) {
+            return false;
+        }
+        let fresh = metrics
+            .last_quorum_acked
+            .is_some_and(|acked| acked.into_inner() + self.max_quorum_ack_age > <R::Instant as Instant>::now());
+        if !fresh {
+            return false;
+        }
+        if self.ready_term.load(Ordering::Acquire) == term {
+            return true;
+        }
+        let applied = state.applied().log_id;
+        let ready = applied.is_some_and(|id| id.leader_id.term == term && id.leader_id.node_id == metrics.id);
+        if ready {
+            self.ready_term.fetch_max(term, Ordering::AcqRel);
+        }
+        ready
+    }
+}
+
+fn read_error<R: Runtime>(error: RaftError<RaftTypes<R>, LinearizableReadError<RaftTypes<R>>>) -> ReadError {
+    match error {
+        RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
+            ReadError::NotLeader { leader_node: leader_node(&forward) }
+        }
+        other => ReadError::Unavailable(other.to_string()),
+    }
+}

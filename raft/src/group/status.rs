@@ -1,0 +1,102 @@
+//! What an operator sees of a replica.
+
+use openraft::metrics::RaftMetrics;
+use openraft::{LogIdOptionExt, ServerState};
+
+use crate::runtime::Runtime;
+use crate::state::Applied;
+use crate::{GroupId, RaftTypes, ReplicaId};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupRole {
+    Leader,
+    Follower,
+    Candidate,
+    Learner,
+    Broken,
+}
+
+impl GroupRole {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Learner => "learner",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One replica at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    pub group: GroupId,
+    pub replica: ReplicaId,
+    pub role: GroupRole,
+    pub term: u64,
+    /// Replica and node that lead, if known.
+    pub leader: Option<(ReplicaId, [u8; 16])>,
+    pub last_log: u64,
+    pub committed: u64,
+    pub applied: u64,
+    pub purged: u64,
+    /// Chained over every applied entry, at `hash_index`.
+    pub state_hash: [u8; 32],
+    pub hash_index: u64,
+    /// Leader only: entries the slowest voter is behind.
+    pub lag: u64,
+    /// Leader only: matched index of each voter.
+    pub matched: Vec<(ReplicaId, u64)>,
+    /// Why it does not serve, if it does not.
+    pub problem: Option<String>,
+}
+
+impl GroupStatus {
+    pub(super) fn new<R: Runtime>(group: GroupId, metrics: &RaftMetrics<RaftTypes<R>>, applied: &Applied) -> Self {
+        let membership = metrics.membership_config.membership();
+        let last_log = metrics.last_log_index.unwrap_or(0);
+        let matched: Vec<(ReplicaId, u64)> = metrics
+            .replication
+            .iter()
+            .flatten()
+            .map(|(replica, matched)| (*replica, matched.as_ref().index().unwrap_or(0)))
+            .collect();
+        let voters: Vec<ReplicaId> = membership.voter_ids().collect();
+        let lag = matched
+            .iter()
+            .filter(|(replica, _)| voters.contains(replica))
+            .map(|(_, matched)| last_log.saturating_sub(*matched))
+            .max();
+        let problem = metrics.running_state.as_ref().err().map(ToString::to_string);
+        Self {
+            group,
+            replica: metrics.id,
+            role: role(metrics.state, problem.is_some()),
+            term: metrics.current_term,
+            leader: metrics
+                .current_leader
+                .and_then(|leader| membership.get_node(&leader).map(|replica| (leader, replica.node_uuid))),
+            last_log,
+            committed: metrics.local_committed.index().unwrap_or(0),
+            applied: metrics.last_applied.index().unwrap_or(0),
+            purged: metrics.purged.index().unwrap_or(0),
+            state_hash: applied.state_hash,
+            hash_index: applied.log_id.index().unwrap_or(0),
+            lag: lag.unwrap_or(0),
+            matched,
+            problem,
+        }
+    }
+}
+
+fn role(state: ServerState, broken: bool) -> GroupRole {
+    match state {
+        _ if broken => GroupRole::Broken,
+        ServerState::Leader => GroupRole::Leader,
+        ServerState::Follower => GroupRole::Follower,
+        ServerState::Candidate => GroupRole::Candidate,
+        ServerState::Learner => GroupRole::Learner,
+        ServerState::Shutdown => GroupRole::Broken,
+    }
+}

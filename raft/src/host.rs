@@ -1,0 +1,158 @@
+//! Starts, stops and reports the many groups of one node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use openraft::{AsyncRuntime, Raft};
+use tokio::sync::Mutex;
+
+use crate::config::RaftTiming;
+use crate::error::Error;
+use crate::group::Group;
+use crate::log_store::{LogEngine, LogStore, ReplicaPhase, ReplicaRecord, TailBudget};
+use crate::machine::Machine;
+use crate::runtime::Runtime;
+use crate::state::{GroupState, StateStore};
+use crate::transport::{Transport, VoteGuard};
+use crate::{GroupId, ReplicaId};
+
+/// Entries a group must have applied since its last snapshot before the log is worth purging.
+const SNAPSHOT_AFTER_ENTRIES: u64 = 1_000;
+
+/// A group to run on this node.
+#[derive(Clone)]
+pub struct GroupSpec {
+    pub group: GroupId,
+    pub replica: ReplicaId,
+    pub machine: Arc<dyn Machine>,
+}
+
+/// What the groups of a node share.
+pub struct HostOptions<R: Runtime> {
+    pub log: Arc<dyn LogEngine>,
+    pub state: Arc<StateStore>,
+    pub transport: Arc<Transport<R>>,
+    pub tail: Arc<TailBudget>,
+    pub timing: RaftTiming,
+}
+
+type Groups<R> = BTreeMap<GroupId, Arc<Group<R>>>;
+
+/// The groups of one node. Lookups take no lock.
+pub struct Host<R: Runtime> {
+    options: HostOptions<R>,
+    groups: ArcSwap<Groups<R>>,
+    /// One start or stop at a time; lookups do not wait for it.
+    changing: Mutex<()>,
+}
+
+impl<R: Runtime> Host<R> {
+    pub fn new(options: HostOptions<R>) -> Arc<Self> {
+        Arc::new(Self { options, groups: ArcSwap::default(), changing: Mutex::new(()) })
+    }
+
+    pub fn group(&self, group: GroupId) -> Option<Arc<Group<R>>> {
+        self.groups.load().get(&group).cloned()
+    }
+
+    pub fn groups(&self) -> Vec<Arc<Group<R>>> {
+        self.groups.load().values().cloned().collect()
+    }
+
+    /// Starts a replica. Repeating it for a running one returns that one.
+    pub async fn start(&self, spec: GroupSpec) -> Result<Arc<Group<R>>, Error> {
+        let _changing = self.changing.lock().await;
+        if let Some(running) = self.group(spec.group) {
+            return if running.replica() == spec.replica {
+                Ok(running)
+            } else {
+                Err(Error::Raft {
+                    group: spec.group,
+                    detail: format!("replica {} runs, {} was asked for", running.replica(), spec.replica),
+                })
+            };
+        }
+        let group = self.open(&spec).await?;
+        self.groups.rcu(|groups| {
+            let mut groups = Groups::clone(groups);
+            groups.insert(spec.group, group.clone());
+            groups
+        });
+        Ok(group)
+    }
+
+    async fn open(&self, spec: &GroupSpec) -> Result<Arc<Group<R>>, Error> {
+        let GroupSpec { group, replica, machine } = spec.clone();
+        self.claim(group, replica).await?;
+        let options = &self.options;
+        let log = LogStore::<R>::open(options.log.clone(), replica, options.tail.clone())?;
+        let guard = VoteGuard::after_restart(&log, &options.timing).await?;
+        let state = GroupState::open(options.state.clone(), group, machine, log.handle()).await?;
+        let handle = state.handle();
+        let network = options.transport.network(group, replica);
+        let raft = Raft::build(replica, options.timing.openraft()?, network, log, state)
+            .await
+            .map_err(|fatal| Error::Raft { group, detail: fatal.to_string() })?;
+        if let Some(wait) = guard.remaining() {
+            raft.runtime_config().elect(false);
+            let raft = raft.clone();
+            drop(R::spawn(async move {
+                R::sleep(wait).await;
+                raft.runtime_config().elect(true);
+            }));
+        }
+        options.transport.register(group, replica, raft.clone(), guard);
+        raft.run();
+        Ok(Arc::new(Group::new(group, replica, raft, handle, options.timing)))
+    }
+
+    /// Records that the replica lives here; a tombstone never comes back.
+    async fn claim(&self, group: GroupId, replica: ReplicaId) -> Result<(), Error> {
+        let engine = &self.options.log;
+        match ReplicaRecord::read(engine.as_ref(), replica)? {
+            Some(record) if record.phase == ReplicaPhase::Tombstone => Err(Error::Tombstone(replica)),
+            Some(record) if record.group != group => Err(Error::Raft {
+                group,
+                detail: format!("replica {replica} belongs to group {}", record.group),
+            }),
+            Some(record) if record.phase == ReplicaPhase::Live => Ok(()),
+            _ => ReplicaRecord { group, phase: ReplicaPhase::Live }.write(engine.as_ref(), replica).await,
+        }
+    }
+
+    /// Stops a replica; its data stays.
+    pub async fn stop(&self, group: GroupId) {
+        let _changing = self.changing.lock().await;
+        let Some(running) = self.group(group) else { return };
+        self.groups.rcu(|groups| {
+            let mut groups = Groups::clone(groups);
+            groups.remove(&group);
+            groups
+        });
+        self.options.transport.unregister(group, running.replica());
+        running.shutdown().await;
+    }
+
+    /// Makes every group's applied state durable and lets the logs shrink behind it (consensus.md R2, R3).
+    pub async fn flush(&self) -> Result<(), Error> {
+        let state = self.options.state.clone();
+        R::blocking(move || state.flush_all()).await?;
+        for group in self.groups() {
+            let status = group.status();
+            if status.applied.saturating_sub(status.purged) > SNAPSHOT_AFTER_ENTRIES {
+                group.trigger_snapshot().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops every replica and flushes.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        for group in self.groups() {
+            self.stop(group.id()).await;
+        }
+        let state = self.options.state.clone();
+        R::blocking(move || state.flush_all()).await
+    }
+}
