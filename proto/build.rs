@@ -7,6 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/shard.proto",
         "proto/meta.proto",
         "proto/command.proto",
+        "proto/state.proto",
     ];
     for file in files {
         println!("cargo:rerun-if-changed={file}");

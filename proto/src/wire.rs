@@ -35,3 +35,10 @@ pub mod command {
     }
     pub use v1::*;
 }
+
+pub mod state {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.state.v1");
+    }
+    pub use v1::*;
+}

@@ -2,6 +2,8 @@
 //! and are wrapped, never re-implemented; what it lacks lives here once.
 
 pub mod authorize;
+pub mod event;
 pub mod jws;
+pub mod path;
 pub mod secret;
 pub mod slot;
