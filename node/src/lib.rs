@@ -1,1 +1,32 @@
+//! The storage node: the Pubky state machine over many Raft groups, the meta group with its
+//! coordinator, and the gRPC services gateways and peers call.
+//!
+//! On the request path there is no mailbox of ours: directory, admission, `Group::propose` or a lease
+//! read, in the request's own task. Actors are the control plane only.
 
+pub mod actor;
+pub mod apply;
+mod clock;
+mod config;
+mod coordinator;
+mod error;
+mod flush;
+mod identity;
+pub mod init;
+pub mod meta;
+mod node;
+mod peers;
+pub mod read;
+mod service;
+mod shards;
+mod space;
+pub mod state;
+
+pub use config::{NodeConfig, PkarrConfig};
+pub use error::Error;
+pub use node::Node;
+
+/// The runtime of a node that is not simulated.
+pub type Runtime = rowhouse_raft::runtime::Production;
+/// One replica's hot-path handle.
+pub type Group = rowhouse_raft::Group<Runtime>;

@@ -1,0 +1,66 @@
+//! The actors a node has, and how each is treated when it ends.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Restart;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskKind {
+    /// Keeps this node's copy of the cluster map current.
+    MapWatch,
+    /// Starts and stops replicas; single writer of the directory.
+    ShardSupervisor,
+    /// Runs its plan while this node leads the meta group.
+    Coordinator,
+    /// Pings peers: liveness, clocks, disk space.
+    Peers,
+    /// Makes applied state durable and lets logs be purged.
+    Flush,
+    /// Watches free disk space.
+    Space,
+    /// Extends the clock's reservation.
+    Clock,
+}
+
+impl TaskKind {
+    pub fn restart(self) -> Restart {
+        match self {
+            // A coordinator decides only by log entries, so a crash loses nothing.
+            Self::Coordinator => Restart::Exponential {
+                base: Duration::from_secs(1),
+                max: Duration::from_secs(5),
+                reset_after: Duration::from_secs(60),
+            },
+            Self::MapWatch | Self::ShardSupervisor | Self::Peers => Restart::Exponential {
+                base: Duration::from_millis(200),
+                max: Duration::from_secs(5),
+                reset_after: Duration::from_secs(60),
+            },
+            // They touch the disk: give it a rest.
+            Self::Flush | Self::Space | Self::Clock => Restart::Exponential {
+                base: Duration::from_secs(1),
+                max: Duration::from_secs(30),
+                reset_after: Duration::from_secs(60),
+            },
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MapWatch => "map-watch",
+            Self::ShardSupervisor => "shard-supervisor",
+            Self::Coordinator => "coordinator",
+            Self::Peers => "peers",
+            Self::Flush => "flush",
+            Self::Space => "space",
+            Self::Clock => "clock",
+        }
+    }
+}
+
+impl fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

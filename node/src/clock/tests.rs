@@ -1,0 +1,119 @@
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use rowhouse_raft::log_store::{LogOp, LogRecord, MetaKind};
+use rowhouse_raft::{Error as RaftError, ReplicaId};
+
+use super::*;
+
+const START: u64 = 1_780_000_000_000_000;
+
+thread_local! {
+    static STEADY: Cell<u64> = const { Cell::new(START) };
+    static WALL: Cell<u64> = const { Cell::new(START) };
+}
+
+fn source() -> TimeSource {
+    TimeSource { steady_us: || STEADY.get(), wall_us: || WALL.get() }
+}
+
+/// Keeps node records only.
+#[derive(Default)]
+struct Records(Mutex<BTreeMap<String, Bytes>>);
+
+impl LogEngine for Records {
+    fn submit(&self, _: Vec<LogOp>, _: bool, on_durable: Box<dyn FnOnce(Result<(), RaftError>) + Send>) {
+        on_durable(Ok(()));
+    }
+    fn read(&self, _: ReplicaId, _: u64, _: u64, _: usize) -> Result<Vec<LogRecord>, RaftError> {
+        Ok(Vec::new())
+    }
+    fn last_index(&self, _: ReplicaId) -> Result<Option<u64>, RaftError> {
+        Ok(None)
+    }
+    fn meta(&self, _: ReplicaId, _: MetaKind) -> Result<Option<Bytes>, RaftError> {
+        Ok(None)
+    }
+    fn replicas(&self) -> Result<Vec<(ReplicaId, Bytes)>, RaftError> {
+        Ok(Vec::new())
+    }
+    fn node_record(&self, key: &str) -> Result<Option<Bytes>, RaftError> {
+        Ok(self.0.lock().expect("not poisoned").get(key).cloned())
+    }
+    fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), RaftError> {
+        self.0.lock().expect("not poisoned").insert(key.to_owned(), value);
+        Ok(())
+    }
+}
+
+fn open(engine: &Arc<Records>) -> Clock {
+    Clock::open(engine.clone(), source()).expect("readable")
+}
+
+#[test]
+fn the_clock_rises_while_time_stands_still_and_over_a_backward_step() {
+    let clock = open(&Arc::default());
+    let mut last = 0;
+    for _ in 0..1000 {
+        let now = clock.now().expect("reserved");
+        assert!(now > last);
+        last = now;
+    }
+    STEADY.set(START - 900_000_000);
+    assert!(clock.now().expect("reserved") > last);
+    assert_eq!(clock.physical_us(), START - 900_000_000, "windows and expiries follow physical time");
+}
+
+#[test]
+fn a_merged_clock_is_passed_but_does_not_move_physical_time() {
+    let clock = open(&Arc::default());
+    let ahead = START + 3_600_000_000;
+    clock.merge(ahead);
+    assert!(clock.now().expect("reserved") > ahead);
+    assert!(clock.latest() >= ahead);
+    assert_eq!(clock.physical_ms(), START / 1000);
+    clock.merge(5);
+    assert!(clock.now().expect("reserved") > ahead);
+}
+
+#[test]
+fn a_restart_goes_on_above_everything_handed_out() {
+    let engine = Arc::<Records>::default();
+    let mut last = 0;
+    for step in [0i64, -900_000_000, 900_000_000, 0] {
+        STEADY.set(START.saturating_add_signed(step));
+        let clock = open(&engine);
+        for _ in 0..10 {
+            let now = clock.now().expect("reserved");
+            assert!(now > last, "after a step of {step} µs");
+            last = now;
+        }
+        clock.merge(last + 60_000_000);
+        last = clock.now().expect("reserved");
+    }
+}
+
+#[test]
+fn every_value_handed_out_is_covered_by_the_durable_reservation() {
+    let engine = Arc::<Records>::default();
+    let clock = open(&engine);
+    for step in [0u64, 4_000_000, 9_999_999, 10_000_000, 30_000_000] {
+        STEADY.set(START + step);
+        let now = clock.now().expect("reserved");
+        let stored = engine.node_record(RESERVATION).expect("readable").expect("written");
+        let reserved = u64::from_be_bytes(stored[..].try_into().expect("8 bytes"));
+        assert!(now < reserved, "{now} is not below {reserved}");
+    }
+}
+
+#[test]
+fn a_stepped_wall_clock_is_followed_slowly() {
+    let clock = open(&Arc::default());
+    WALL.set(START + 900_000_000);
+    assert_eq!(clock.slew(), 900_000_000);
+    assert_eq!(clock.physical_us(), START + 500);
+    WALL.set(START - 900_000_000);
+    clock.slew();
+    clock.slew();
+    assert_eq!(clock.physical_us(), START - 500);
+}

@@ -1,0 +1,112 @@
+//! What a node is told at start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rowhouse_raft::RaftTiming;
+
+use crate::Error;
+
+/// How the homeserver's packet reaches the world. Nothing configured: it is committed, never published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PkarrConfig {
+    /// DHT bootstrap nodes, host:port.
+    pub bootstrap: Vec<String>,
+    /// Relay URLs.
+    pub relays: Vec<String>,
+    pub republish_interval: Duration,
+}
+
+/// network.md §2.7: the committed bytes go out again every 30 to 60 minutes.
+const REPUBLISH_INTERVAL: Duration = Duration::from_secs(30 * 60);
+
+impl Default for PkarrConfig {
+    fn default() -> Self {
+        Self { bootstrap: Vec::new(), relays: Vec::new(), republish_interval: REPUBLISH_INTERVAL }
+    }
+}
+
+#[derive(Clone)]
+pub struct NodeConfig {
+    pub data_dir: PathBuf,
+    /// Port 0 takes one from the OS.
+    pub listen: SocketAddr,
+    /// host:port others reach this node at; a port 0 becomes the bound one.
+    pub advertise: String,
+    /// For people.
+    pub name: String,
+    pub homeserver_secret: [u8; 32],
+    /// Other nodes, host:port: where the map is asked for before there is one.
+    pub seeds: Vec<String>,
+    pub pkarr: PkarrConfig,
+    pub timing: RaftTiming,
+    /// One budget for every cache and buffer of the two stores (consensus.md R9).
+    pub memory_bytes: u64,
+    /// Below this much free disk space the node reports the low-space mark (consensus.md R10).
+    pub free_space_min_bytes: u64,
+    pub flush_interval: Duration,
+}
+
+/// consensus.md R9: the default for development.
+const MEMORY_BYTES: u64 = 128 * 1024 * 1024;
+/// Room for a few minutes of writes, their compaction, and an operator who reads alarms.
+const FREE_SPACE_MIN_BYTES: u64 = 512 * 1024 * 1024;
+/// consensus.md R2.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+/// Below this the stores cannot hold one memtable each.
+const MEMORY_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// Seeds are a way in, not the list of nodes.
+const SEEDS_MAX: usize = 32;
+
+impl NodeConfig {
+    /// Defaults for all that is not this node's own.
+    pub fn new(data_dir: PathBuf, listen: SocketAddr, name: &str, homeserver_secret: [u8; 32]) -> Self {
+        Self {
+            data_dir,
+            listen,
+            advertise: listen.to_string(),
+            name: name.to_owned(),
+            homeserver_secret,
+            seeds: Vec::new(),
+            pkarr: PkarrConfig::default(),
+            timing: RaftTiming::default(),
+            memory_bytes: MEMORY_BYTES,
+            free_space_min_bytes: FREE_SPACE_MIN_BYTES,
+            flush_interval: FLUSH_INTERVAL,
+        }
+    }
+
+    pub fn validate(&self) -> Result<(), Error> {
+        if !self.listen.ip().is_loopback() {
+            return Err(Error::NotLoopback(self.listen));
+        }
+        if self.memory_bytes < MEMORY_BYTES_MIN {
+            return Err(Error::Config(format!("memory_bytes must be at least {MEMORY_BYTES_MIN}")));
+        }
+        if self.seeds.len() > SEEDS_MAX {
+            return Err(Error::Config(format!("at most {SEEDS_MAX} seeds")));
+        }
+        if !self.advertise.contains(':') {
+            return Err(Error::Config("advertise must be host:port".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listening_beyond_loopback_is_refused_with_the_reason() {
+        for listen in ["0.0.0.0:7000", "192.168.1.1:7000", "[::]:7000"] {
+            let listen = listen.parse().expect("an address");
+            let config = NodeConfig::new(PathBuf::new(), listen, "n", [0; 32]);
+            let error = config.validate().expect_err("must be refused");
+            assert!(error.to_string().contains("mTLS"), "{error}");
+        }
+        let config = NodeConfig::new(PathBuf::new(), "127.0.0.1:0".parse().expect("an address"), "n", [0; 32]);
+        config.validate().expect("loopback is fine");
+    }
+}

@@ -1,0 +1,59 @@
+//! The crate's errors.
+
+use std::net::SocketAddr;
+
+/// What keeps a node from starting, or ends it or one of its actors.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Raft(#[from] rowhouse_raft::Error),
+    #[error("{what}: {source}")]
+    Io {
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the data folder {0} is in use by another process")]
+    DataFolderInUse(String),
+    #[error(
+        "refusing to listen on {0}: nodes authenticate nobody yet (no mTLS), so they listen on loopback only"
+    )]
+    NotLoopback(SocketAddr),
+    #[error(
+        "this data folder belongs to cluster {ours}, but {peer} is of cluster {theirs}: \
+         start with the right data folder, or with an empty one to join as a new node"
+    )]
+    ForeignCluster { ours: String, theirs: String, peer: String },
+    #[error(
+        "this data folder belongs to the homeserver {stored}, but the configured secret is of {configured}: \
+         start with the right data folder or the right secret"
+    )]
+    ForeignHomeserver { stored: String, configured: String },
+    #[error("node record {key} is damaged")]
+    DamagedRecord { key: &'static str },
+    #[error("data folder has format version {found}, this program knows {known}")]
+    FormatVersion { found: u32, known: u32 },
+    #[error("cannot bring the cluster to life: {0}")]
+    Init(String),
+    #[error("{peer}: {detail}")]
+    Peer { peer: String, detail: String },
+    #[error("the meta group did not accept the change: {0}")]
+    MetaRefused(String),
+    #[error("PKARR: {0}")]
+    Pkarr(String),
+    #[error("invalid configuration: {0}")]
+    Config(String),
+    #[error("shutting down")]
+    Stopped,
+}
+
+impl Error {
+    pub fn io(what: impl Into<String>, source: std::io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+
+    /// Whether going on could do harm: the node ends, loudly.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::ForeignCluster { .. } | Self::ForeignHomeserver { .. } | Self::DamagedRecord { .. })
+    }
+}

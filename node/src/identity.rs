@@ -1,0 +1,130 @@
+//! Who this node is: records in the synced log store, written once and checked at every start.
+//!
+//! The uuid is made at the first start on an empty folder; the cluster is joined by `cluster init` or by
+//! registering with one that runs. Nothing here changes afterwards.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use prost::Message;
+use rowhouse_proto::wire::meta::CommitInitRequest;
+use rowhouse_raft::ReplicaId;
+use rowhouse_raft::log_store::LogEngine;
+use uuid::Uuid;
+
+use crate::Error;
+
+pub type NodeUuid = [u8; 16];
+pub type ClusterId = [u8; 16];
+
+/// Version of everything in a data folder.
+const FORMAT_VERSION: u32 = 1;
+const FORMAT: &str = "format_version";
+const NODE_UUID: &str = "node_uuid";
+const CLUSTER_ID: &str = "cluster_id";
+const HOMESERVER: &str = "homeserver";
+const INIT: &str = "init";
+
+pub struct Identity {
+    engine: Arc<dyn LogEngine>,
+    node_uuid: NodeUuid,
+    homeserver: [u8; 32],
+    cluster_id: ArcSwapOption<ClusterId>,
+    /// What `cluster init` told this node, if it was among the first ones.
+    init: ArcSwapOption<CommitInitRequest>,
+}
+
+impl Identity {
+    /// Reads the records; makes the uuid when the folder is new.
+    pub fn open(engine: Arc<dyn LogEngine>, homeserver: [u8; 32]) -> Result<Self, Error> {
+        match engine.node_record(FORMAT)? {
+            None => engine.put_node_record(FORMAT, Bytes::copy_from_slice(&FORMAT_VERSION.to_be_bytes()))?,
+            Some(bytes) => {
+                let found = u32::from_be_bytes(fixed(FORMAT, &bytes)?);
+                if found != FORMAT_VERSION {
+                    return Err(Error::FormatVersion { found, known: FORMAT_VERSION });
+                }
+            }
+        }
+        let node_uuid = match engine.node_record(NODE_UUID)? {
+            Some(bytes) => fixed(NODE_UUID, &bytes)?,
+            None => {
+                let made = Uuid::now_v7().into_bytes();
+                engine.put_node_record(NODE_UUID, Bytes::copy_from_slice(&made))?;
+                made
+            }
+        };
+        if let Some(stored) = engine.node_record(HOMESERVER)?
+            && stored != homeserver[..]
+        {
+            return Err(Error::ForeignHomeserver { stored: hex(&stored), configured: hex(&homeserver) });
+        }
+        let cluster_id = engine.node_record(CLUSTER_ID)?.map(|bytes| fixed(CLUSTER_ID, &bytes)).transpose()?;
+        let init = match engine.node_record(INIT)? {
+            Some(bytes) => {
+                Some(CommitInitRequest::decode(bytes).map_err(|_| Error::DamagedRecord { key: INIT })?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            engine,
+            node_uuid,
+            homeserver,
+            cluster_id: ArcSwapOption::from_pointee(cluster_id),
+            init: ArcSwapOption::from_pointee(init),
+        })
+    }
+
+    pub fn node_uuid(&self) -> NodeUuid {
+        self.node_uuid
+    }
+
+    pub fn homeserver(&self) -> [u8; 32] {
+        self.homeserver
+    }
+
+    /// `None` until initialized or joined.
+    pub fn cluster_id(&self) -> Option<ClusterId> {
+        self.cluster_id.load().as_deref().copied()
+    }
+
+    pub fn init(&self) -> Option<Arc<CommitInitRequest>> {
+        self.init.load_full()
+    }
+
+    /// This node's replica of the meta group: its place in the list of the first nodes.
+    pub fn meta_replica(&self) -> Option<ReplicaId> {
+        let init = self.init()?;
+        let place = init.nodes.iter().position(|node| node.node_uuid == self.node_uuid[..])?;
+        Some(place as ReplicaId + 1)
+    }
+
+    /// Becomes part of `cluster_id`; `init` for one of its first nodes. Synced when it returns; blocks.
+    pub fn join(&self, cluster_id: ClusterId, init: Option<CommitInitRequest>) -> Result<(), Error> {
+        self.engine.put_node_record(HOMESERVER, Bytes::copy_from_slice(&self.homeserver))?;
+        if let Some(init) = &init {
+            self.engine.put_node_record(INIT, init.encode_to_vec().into())?;
+        }
+        // Last: a node without a cluster id is uninitialized, whatever else is there.
+        self.engine.put_node_record(CLUSTER_ID, Bytes::copy_from_slice(&cluster_id))?;
+        if let Some(init) = init {
+            self.init.store(Some(Arc::new(init)));
+        }
+        self.cluster_id.store(Some(Arc::new(cluster_id)));
+        Ok(())
+    }
+}
+
+fn fixed<const N: usize>(key: &'static str, bytes: &[u8]) -> Result<[u8; N], Error> {
+    bytes.try_into().map_err(|_| Error::DamagedRecord { key })
+}
+
+/// Lower-case hexadecimal, for messages.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+        text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+        text
+    })
+}

@@ -1,0 +1,230 @@
+//! `rowhouse cluster init`: all named nodes must be empty; then each is told what it becomes, one of them
+//! starts the meta group. Run again it finishes what was left half done, or finds nothing to do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{join_all, try_join_all};
+use rowhouse_proto::wire::meta::{
+    ClusterMap, CommitInitRequest, NodeInfo, NodeStatusRequest, PrepareInitReply, PrepareInitRequest, Settings,
+    WatchMapRequest,
+};
+use rowhouse_proto::{META_GROUP, WIRE_VERSION};
+use tokio::time::{Instant, sleep};
+use tokio_stream::StreamExt;
+use uuid::Uuid;
+
+use crate::Error;
+use crate::identity::hex;
+use crate::peers::{Pool, call};
+
+/// How often readiness is looked at while waiting.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Debug)]
+pub struct InitOptions {
+    /// host:port of each of the first nodes.
+    pub nodes: Vec<String>,
+    pub shards: u32,
+    /// `open` or `token_required`.
+    pub signup_mode: String,
+    /// For everything, including the wait until every shard has a leader.
+    pub deadline: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitReport {
+    pub cluster_id: [u8; 16],
+    /// False: the cluster lived already, nothing was done.
+    pub created: bool,
+    pub shards: u32,
+}
+
+/// Brings the cluster to life and returns when every shard has a leader.
+pub async fn initialize_cluster(options: InitOptions) -> Result<InitReport, Error> {
+    let deadline = Instant::now() + options.deadline;
+    let pool = Pool::default();
+    let found = prepare(&pool, &options, deadline).await?;
+    let created = found.iter().any(|reply| reply.cluster_id.is_empty());
+    let request = decide(&found, &options)?;
+    commit(&pool, &options, &request).await?;
+    wait_for_leaders(&pool, &options, deadline).await?;
+    let cluster_id = request.cluster_id[..].try_into().map_err(|_| Error::Init("malformed cluster id".into()))?;
+    Ok(InitReport { cluster_id, created, shards: request.shard_count })
+}
+
+/// Asks every node what it is; nodes that still start are asked again.
+async fn prepare(pool: &Pool, options: &InitOptions, deadline: Instant) -> Result<Vec<PrepareInitReply>, Error> {
+    loop {
+        let asked = options.nodes.iter().map(|address| async move {
+            let mut client = pool.meta(address)?;
+            call(address, client.prepare_init(PrepareInitRequest {})).await
+        });
+        match try_join_all(asked).await {
+            Ok(replies) => return Ok(replies),
+            Err(error) if Instant::now() >= deadline => {
+                return Err(Error::Init(format!("every node must answer: {error}")));
+            }
+            Err(_) => sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
+/// What the nodes shall become, given what they are.
+fn decide(found: &[PrepareInitReply], options: &InitOptions) -> Result<CommitInitRequest, Error> {
+    let uuids: BTreeSet<&Bytes> = found.iter().map(|reply| &reply.node_uuid).collect();
+    if uuids.len() != found.len() || found.is_empty() {
+        return Err(Error::Init("the same node was named twice, or none at all".to_owned()));
+    }
+    let ids: BTreeSet<&Bytes> = found.iter().map(|reply| &reply.cluster_id).filter(|id| !id.is_empty()).collect();
+    match ids.len() {
+        0 => Ok(CommitInitRequest {
+            cluster_id: Uuid::now_v7().into_bytes().to_vec().into(),
+            shard_count: options.shards,
+            nodes: found
+                .iter()
+                .map(|reply| NodeInfo {
+                    node_uuid: reply.node_uuid.clone(),
+                    address: reply.address.clone(),
+                    name: reply.name.clone(),
+                })
+                .collect(),
+            start: false,
+            settings: Some(Settings { signup_mode: options.signup_mode.clone() }),
+            homeserver: Bytes::new(),
+        }),
+        1 => resume(found, &uuids),
+        _ => Err(Error::Init("the nodes are of different clusters".to_owned())),
+    }
+}
+
+/// Some nodes were told before: only exactly that may be finished.
+fn resume(found: &[PrepareInitReply], uuids: &BTreeSet<&Bytes>) -> Result<CommitInitRequest, Error> {
+    let known = found.iter().find_map(|reply| reply.pending.clone());
+    let Some(known) = known else {
+        return Err(Error::Init("a node belongs to a cluster it was not one of the first nodes of".to_owned()));
+    };
+    let first: BTreeSet<&Bytes> = known.nodes.iter().map(|node| &node.node_uuid).collect();
+    if first != *uuids {
+        let cluster = hex(&known.cluster_id);
+        return Err(Error::Init(format!("cluster {cluster} was begun with other nodes than these")));
+    }
+    Ok(known)
+}
+
+async fn commit(pool: &Pool, options: &InitOptions, request: &CommitInitRequest) -> Result<(), Error> {
+    let told = join_all(options.nodes.iter().map(|address| tell(pool, address, request.clone()))).await;
+    for result in told {
+        result?;
+    }
+    // Always the node of replica 1; repeating it there, and the same set elsewhere, is harmless.
+    let first = request.nodes.first().map(|node| node.address.clone());
+    let first = first.ok_or_else(|| Error::Init("no nodes".to_owned()))?;
+    tell(pool, &first, CommitInitRequest { start: true, ..request.clone() }).await
+}
+
+async fn tell(pool: &Pool, address: &str, request: CommitInitRequest) -> Result<(), Error> {
+    let mut client = pool.meta(address)?;
+    let reply = call(address, client.commit_init(request)).await?;
+    if reply.refused.is_empty() { Ok(()) } else { Err(Error::Init(format!("{address}: {}", reply.refused))) }
+}
+
+/// Returns when the map is placed and every group has a leader that its node confirms.
+async fn wait_for_leaders(pool: &Pool, options: &InitOptions, deadline: Instant) -> Result<(), Error> {
+    loop {
+        let missing = match current_map(pool, options).await {
+            Some(map) if placed(&map) => leaderless(pool, options, &map).await,
+            _ => "the shard map".to_owned(),
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::Init(format!("still waiting for {missing}; running it again is harmless")));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn current_map(pool: &Pool, options: &InitOptions) -> Option<ClusterMap> {
+    for address in &options.nodes {
+        let Ok(mut client) = pool.meta(address) else { continue };
+        let request = WatchMapRequest { version: WIRE_VERSION };
+        let Ok(mut stream) = call(address, client.watch_map(request)).await else { continue };
+        if let Ok(Some(Ok(map))) = tokio::time::timeout(LOOK_EVERY * 10, stream.next()).await {
+            return Some(map);
+        }
+    }
+    None
+}
+
+fn placed(map: &ClusterMap) -> bool {
+    map.groups.iter().filter(|group| group.group != META_GROUP).count() == map.shard_count as usize
+        && map.shard_count > 0
+}
+
+/// Empty, or the groups nobody leads.
+async fn leaderless(pool: &Pool, options: &InitOptions, map: &ClusterMap) -> String {
+    let asked = options.nodes.iter().map(|address| async move {
+        let mut client = pool.meta(address).ok()?;
+        call(address, client.node_status(NodeStatusRequest { version: WIRE_VERSION })).await.ok()
+    });
+    let statuses = join_all(asked).await;
+    let led: BTreeSet<u32> = statuses
+        .iter()
+        .flatten()
+        .flat_map(|status| &status.groups)
+        .filter(|group| group.role == "leader")
+        .map(|group| group.group)
+        .collect();
+    let missing: Vec<String> =
+        map.groups.iter().filter(|group| !led.contains(&group.group)).map(|group| group.group.to_string()).collect();
+    if missing.is_empty() { String::new() } else { format!("leaders of groups {}", missing.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(n: u8, pending: Option<CommitInitRequest>) -> PrepareInitReply {
+        PrepareInitReply {
+            node_uuid: vec![n; 16].into(),
+            cluster_id: pending.as_ref().map(|pending| pending.cluster_id.clone()).unwrap_or_default(),
+            address: format!("127.0.0.1:{n}"),
+            name: format!("n{n}"),
+            pending,
+        }
+    }
+
+    fn options() -> InitOptions {
+        InitOptions { nodes: Vec::new(), shards: 16, signup_mode: "open".into(), deadline: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn empty_nodes_become_a_new_cluster() {
+        let found: Vec<_> = (1..=3).map(|n| reply(n, None)).collect();
+        let request = decide(&found, &options()).expect("all empty");
+        assert_eq!((request.nodes.len(), request.shard_count, request.cluster_id.len()), (3, 16, 16));
+    }
+
+    #[test]
+    fn a_half_told_cluster_is_finished_with_the_same_words() {
+        let told = decide(&[reply(1, None), reply(2, None)], &options()).expect("all empty");
+        let found = [reply(1, Some(told.clone())), reply(2, None)];
+        assert_eq!(decide(&found, &options()).expect("resumable"), told);
+        let other = [reply(1, Some(told.clone())), reply(3, None)];
+        assert!(decide(&other, &options()).is_err(), "another set of nodes");
+        let more = [reply(1, Some(told.clone())), reply(2, None), reply(3, None)];
+        assert!(decide(&more, &options()).is_err(), "a larger set of nodes");
+    }
+
+    #[test]
+    fn nodes_of_different_clusters_or_named_twice_are_refused() {
+        let one = decide(&[reply(1, None)], &options()).expect("empty");
+        let two = decide(&[reply(2, None)], &options()).expect("empty");
+        assert!(decide(&[reply(1, Some(one)), reply(2, Some(two))], &options()).is_err());
+        assert!(decide(&[reply(1, None), reply(1, None)], &options()).is_err());
+        assert!(decide(&[], &options()).is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! A node's side of `cluster init`: answers what it is, becomes what it is told, once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rowhouse_proto::domain::slot::SHARD_COUNT_MAX;
+use rowhouse_proto::wire::meta::{CommitInitRequest, NodeInfo, PrepareInitReply};
+use rowhouse_raft::log_store::LogEngine;
+use rowhouse_raft::{GroupSpec, Host, Replica};
+use tokio::sync::Mutex;
+use tracing::info;
+
+use crate::identity::{ClusterId, Identity, NodeUuid, hex};
+use crate::meta::{self, MetaMachine};
+use crate::peers::Addresses;
+use crate::{Error, Group, Runtime};
+
+/// The meta group is small on purpose: three or five survive one or two losses.
+const META_NODES_MAX: usize = 5;
+
+pub struct InitServer {
+    identity: Arc<Identity>,
+    engine: Arc<dyn LogEngine>,
+    host: Arc<Host<Runtime>>,
+    addresses: Arc<Addresses>,
+    me: NodeInfo,
+    /// One commit at a time.
+    committing: Mutex<()>,
+}
+
+impl InitServer {
+    pub fn new(
+        identity: Arc<Identity>,
+        engine: Arc<dyn LogEngine>,
+        host: Arc<Host<Runtime>>,
+        addresses: Arc<Addresses>,
+        me: NodeInfo,
+    ) -> Self {
+        Self { identity, engine, host, addresses, me, committing: Mutex::new(()) }
+    }
+
+    pub fn prepare(&self) -> Result<PrepareInitReply, Error> {
+        let cluster_id = self.identity.cluster_id();
+        if cluster_id.is_none() && !self.engine.replicas()?.is_empty() {
+            return Err(Error::Init("the data folder holds replicas but no cluster id".to_owned()));
+        }
+        Ok(PrepareInitReply {
+            node_uuid: self.me.node_uuid.clone(),
+            cluster_id: cluster_id.map(|id| id.to_vec().into()).unwrap_or_default(),
+            address: self.me.address.clone(),
+            name: self.me.name.clone(),
+            pending: self.identity.init().map(|init| CommitInitRequest::clone(&init)),
+        })
+    }
+
+    /// Becomes one of the first nodes. Repeating the same request is harmless.
+    pub async fn commit(&self, request: CommitInitRequest) -> Result<(), Error> {
+        let _one_at_a_time = self.committing.lock().await;
+        let start = request.start;
+        let init = CommitInitRequest {
+            start: false,
+            homeserver: self.identity.homeserver().to_vec().into(),
+            ..request
+        };
+        let cluster_id = self.check(&init)?;
+        match (self.identity.cluster_id(), self.identity.init()) {
+            (None, _) => {
+                let (identity, init) = (Arc::clone(&self.identity), init.clone());
+                tokio::task::spawn_blocking(move || identity.join(cluster_id, Some(init)))
+                    .await
+                    .map_err(|_| Error::Stopped)??;
+                info!(cluster = hex(&cluster_id), "became one of the first nodes");
+            }
+            (Some(ours), Some(known)) if ours == cluster_id && *known == init => {}
+            (Some(ours), _) => {
+                return Err(Error::Init(format!("this node is of cluster {} already", hex(&ours))));
+            }
+        }
+        let group = self.start_meta().await?;
+        if let Some(group) = group.filter(|_| start) {
+            group.initialize(members(&init)).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts this node's replica of the meta group, if it is among the first nodes.
+    pub async fn start_meta(&self) -> Result<Option<Arc<Group>>, Error> {
+        let (Some(init), Some(replica)) = (self.identity.init(), self.identity.meta_replica()) else {
+            return Ok(None);
+        };
+        self.addresses.learn(&init.nodes);
+        let spec = GroupSpec { group: meta::GROUP, replica, machine: Arc::new(MetaMachine) };
+        Ok(Some(self.host.start(spec).await?))
+    }
+
+    fn check(&self, init: &CommitInitRequest) -> Result<ClusterId, Error> {
+        let refuse = |why: &str| Err(Error::Init(why.to_owned()));
+        let Ok(cluster_id) = ClusterId::try_from(&init.cluster_id[..]) else {
+            return refuse("malformed cluster id");
+        };
+        if init.nodes.is_empty() || init.nodes.len() > META_NODES_MAX {
+            return refuse("a cluster begins with 1 to 5 nodes");
+        }
+        if !init.nodes.iter().any(|node| node.node_uuid == self.me.node_uuid) {
+            return refuse("this node is not among the first ones named");
+        }
+        if !init.shard_count.is_power_of_two() || init.shard_count > SHARD_COUNT_MAX {
+            return refuse("the number of shards must be a power of two up to 4096");
+        }
+        Ok(cluster_id)
+    }
+}
+
+/// The meta group's first voters: replica ids 1 to N in the order of the nodes.
+fn members(init: &CommitInitRequest) -> BTreeMap<u64, Replica> {
+    let uuids = init.nodes.iter().filter_map(|node| NodeUuid::try_from(&node.node_uuid[..]).ok());
+    (1..).zip(uuids.map(|node_uuid| Replica { node_uuid })).collect()
+}

@@ -1,0 +1,67 @@
+//! The cluster's beginning: identity, settings, first nodes, the meta group itself. Once.
+
+use rowhouse_proto::META_GROUP;
+use rowhouse_proto::domain::slot::SHARD_COUNT_MAX;
+use rowhouse_proto::wire::command::Bootstrap;
+use rowhouse_proto::wire::meta::{ClusterRecord, GroupInfo, NodeInfo, ReplicaInfo, Settings};
+use rowhouse_raft::Error;
+use rowhouse_raft::state::Txn;
+
+use super::{Verdict, tables};
+
+/// Version of the cluster record.
+const RECORD_VERSION: u32 = 1;
+
+pub fn apply(txn: &mut Txn<'_>, command: Bootstrap) -> Result<Verdict, Error> {
+    if let Some(cluster) = tables::cluster(&*txn)? {
+        return Ok(if cluster.cluster_id == command.cluster_id {
+            Verdict::Unchanged
+        } else {
+            Verdict::refused("another cluster lives here")
+        });
+    }
+    if let Some(why) = invalid(&command) {
+        return Ok(Verdict::refused(why));
+    }
+    let mut replicas = Vec::with_capacity(command.nodes.len());
+    for (node, replica_id) in command.nodes.iter().zip(1u64..) {
+        let info = NodeInfo {
+            node_uuid: node.node_uuid.clone(),
+            address: node.address.clone(),
+            name: node.name.clone(),
+        };
+        tables::put_node(txn, &info);
+        replicas.push(ReplicaInfo { replica_id, node_uuid: node.node_uuid.clone() });
+    }
+    let next_replica_id = replicas.len() as u64 + 1;
+    tables::put_group(txn, &GroupInfo { group: META_GROUP, epoch: 1, replicas });
+    tables::put_cluster(
+        txn,
+        &ClusterRecord {
+            version: RECORD_VERSION,
+            cluster_id: command.cluster_id,
+            shard_count: command.shard_count,
+            settings: Some(Settings { signup_mode: command.signup_mode }),
+            homeserver: command.homeserver,
+            map_version: 0,
+            next_replica_id,
+        },
+    );
+    Ok(Verdict::Changed)
+}
+
+fn invalid(command: &Bootstrap) -> Option<&'static str> {
+    if command.cluster_id.len() != 16 {
+        return Some("cluster id must be 16 bytes");
+    }
+    if !command.shard_count.is_power_of_two() || command.shard_count > SHARD_COUNT_MAX {
+        return Some("shard count must be a power of two up to 4096");
+    }
+    if command.homeserver.len() != 32 {
+        return Some("homeserver key must be 32 bytes");
+    }
+    if command.nodes.is_empty() || command.nodes.iter().any(|node| node.node_uuid.len() != 16) {
+        return Some("nodes must be named by 16 bytes each");
+    }
+    None
+}

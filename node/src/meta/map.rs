@@ -1,0 +1,32 @@
+//! The cluster map as others see it, built from the meta group's state.
+
+use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::wire::meta::ClusterMap;
+use rowhouse_raft::Error;
+
+use super::tables::{self, MetaRead};
+
+/// 0 before `Bootstrap`. One read: cheap enough to poll.
+pub fn map_version(store: &dyn MetaRead) -> Result<u64, Error> {
+    Ok(tables::cluster(store)?.map_or(0, |cluster| cluster.map_version))
+}
+
+/// `None` before `Bootstrap`. Read it from one consistent view.
+pub fn cluster_map(store: &dyn MetaRead) -> Result<Option<ClusterMap>, Error> {
+    let Some(cluster) = tables::cluster(store)? else {
+        return Ok(None);
+    };
+    Ok(Some(ClusterMap {
+        version: WIRE_VERSION,
+        map_version: cluster.map_version,
+        cluster_id: cluster.cluster_id,
+        shard_count: cluster.shard_count,
+        nodes: tables::nodes(store)?,
+        groups: tables::groups(store)?,
+        settings: cluster.settings,
+        homeserver: cluster.homeserver,
+        packet: tables::packet(store)?.unwrap_or_default(),
+        hlc: 0,
+        gateways: tables::gateways(store)?,
+    }))
+}

@@ -1,0 +1,28 @@
+//! The meta group's state machine: cluster identity, nodes, shard map, replica ids, settings, gateways
+//! and the homeserver's committed packet. One file per command.
+//!
+//! State changes only here, by log entries; the coordinator proposes them, anybody reads the map.
+
+mod announce_gateway;
+mod bootstrap;
+mod machine;
+mod map;
+mod place_shards;
+mod register_node;
+mod set_packet;
+mod tables;
+mod verdict;
+
+use rowhouse_raft::GroupId;
+
+/// The meta group's number among the groups.
+pub const GROUP: GroupId = rowhouse_proto::META_GROUP as GroupId;
+
+pub use machine::{MetaMachine, encode};
+pub use map::{cluster_map, map_version};
+pub use set_packet::packet_timestamp_us;
+pub use tables::MetaRead;
+pub use verdict::Verdict;
+
+#[cfg(test)]
+mod tests;

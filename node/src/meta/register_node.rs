@@ -1,0 +1,40 @@
+//! A node joins, or returns under another address.
+
+use rowhouse_proto::wire::command::RegisterNode;
+use rowhouse_proto::wire::meta::NodeInfo;
+use rowhouse_raft::Error;
+use rowhouse_raft::state::Txn;
+
+use super::{Verdict, tables};
+
+/// Every gateway and node holds the whole list; consensus.md §5 plans for 100.
+const NODES_MAX: usize = 1024;
+/// Longest host name, and a port.
+const ADDRESS_BYTES_MAX: usize = 260;
+/// For people; longer ones break tables.
+const NAME_BYTES_MAX: usize = 63;
+
+pub fn apply(txn: &mut Txn<'_>, command: RegisterNode) -> Result<Verdict, Error> {
+    let Some(node) = command.node else {
+        return Ok(Verdict::refused("no node given"));
+    };
+    if tables::cluster(&*txn)?.is_none() {
+        return Ok(Verdict::refused("the cluster is not initialized"));
+    }
+    let malformed = node.node_uuid.len() != 16
+        || node.address.is_empty()
+        || node.address.len() > ADDRESS_BYTES_MAX
+        || node.name.len() > NAME_BYTES_MAX;
+    if malformed {
+        return Ok(Verdict::refused("malformed node"));
+    }
+    let info = NodeInfo { node_uuid: node.node_uuid, address: node.address, name: node.name };
+    match tables::node(&*txn, &info.node_uuid)? {
+        Some(known) if known == info => return Ok(Verdict::Unchanged),
+        Some(_) => {}
+        None if tables::nodes(&*txn)?.len() >= NODES_MAX => return Ok(Verdict::refused("too many nodes")),
+        None => {}
+    }
+    tables::put_node(txn, &info);
+    Ok(Verdict::Changed)
+}

@@ -1,0 +1,159 @@
+//! Keeps this node's view of the cluster map current: from its own replica of the meta group if it has
+//! one, else from another node's stream; and keeps this node's own line in the map true.
+//!
+//! A node on an empty folder whose seeds belong to a running cluster joins it here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::wire::meta::{ClusterMap, NodeInfo, RegisterNodeRequest, WatchMapRequest};
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::pool::{Pool, call};
+use super::view::find_node;
+use super::{Addresses, ClusterView};
+use crate::identity::{ClusterId, Identity, hex};
+use crate::meta::{cluster_map, map_version};
+use crate::{Error, Group, Runtime};
+
+/// A point read of one key: as often as makes a change of the map seem immediate.
+const LOCAL_POLL: Duration = Duration::from_millis(100);
+/// Between attempts to reach somebody who knows the map.
+const REMOTE_RETRY: Duration = Duration::from_millis(500);
+/// A stream sends at least every 10 s; silence three times as long is a dead one.
+const STREAM_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Between attempts to correct this node's own line in the map.
+const REGISTER_EVERY: Duration = Duration::from_secs(2);
+
+pub struct MapWatch {
+    pub identity: Arc<Identity>,
+    pub addresses: Arc<Addresses>,
+    pub pool: Arc<Pool>,
+    pub view: ClusterView,
+    pub host: Arc<rowhouse_raft::Host<Runtime>>,
+    pub seeds: Vec<String>,
+    /// This node's own line in the map.
+    pub me: NodeInfo,
+}
+
+impl MapWatch {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let watching = async {
+            let mut registered = tokio::time::Instant::now();
+            loop {
+                match self.host.group(crate::meta::GROUP) {
+                    Some(meta) => self.poll_local(&meta).await?,
+                    None => self.follow_remote().await,
+                }
+                if registered.elapsed() >= REGISTER_EVERY {
+                    self.register_if_needed().await;
+                    registered = tokio::time::Instant::now();
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            result = watching => result,
+        }
+    }
+
+    async fn poll_local(&self, meta: &Group) -> Result<(), Error> {
+        if meta.read_latest(|view| map_version(view))? > self.view.map().map_version
+            && let Some(map) = meta.read(|view| cluster_map(view))?
+        {
+            self.take(map);
+        }
+        tokio::time::sleep(LOCAL_POLL).await;
+        Ok(())
+    }
+
+    fn take(&self, map: ClusterMap) {
+        self.addresses.learn(&map.nodes);
+        self.view.publish(map);
+    }
+
+    /// Follows the first of the known nodes that answers, until the stream ends.
+    async fn follow_remote(&self) {
+        let me = self.identity.node_uuid();
+        let known = self.addresses.all().into_iter().filter(|(node, _)| *node != me).map(|(_, address)| address);
+        let targets: Vec<String> = known.chain(self.seeds.iter().cloned()).collect();
+        for address in targets {
+            if self.host.group(crate::meta::GROUP).is_some() {
+                return;
+            }
+            if let Err(error) = self.follow(&address).await {
+                tracing::debug!(peer = address, %error, "no map from there");
+            }
+        }
+        tokio::time::sleep(REMOTE_RETRY).await;
+    }
+
+    async fn follow(&self, address: &str) -> Result<(), Error> {
+        let mut client = self.pool.meta(address)?;
+        let mut stream = call(address, client.watch_map(WatchMapRequest { version: WIRE_VERSION })).await?;
+        loop {
+            let next = tokio::time::timeout(STREAM_SILENCE_MAX, stream.next()).await;
+            let map = match next {
+                Ok(Some(Ok(map))) => map,
+                Ok(Some(Err(status))) => {
+                    return Err(Error::Peer { peer: address.to_owned(), detail: status.message().to_owned() });
+                }
+                Ok(None) | Err(_) => return Ok(()),
+            };
+            // A node that is not initialized cannot tell more; `cluster init` may reach us meanwhile.
+            if map.cluster_id.is_empty() || self.host.group(crate::meta::GROUP).is_some() {
+                return Ok(());
+            }
+            if self.belongs(&map).await? {
+                self.take(map);
+            }
+            self.register_if_needed().await;
+        }
+    }
+
+    /// Whether the map is of this node's cluster; a node that has none yet joins.
+    async fn belongs(&self, map: &ClusterMap) -> Result<bool, Error> {
+        let theirs = ClusterId::try_from(&map.cluster_id[..])
+            .map_err(|_| Error::Init("malformed cluster id in a map".to_owned()))?;
+        match self.identity.cluster_id() {
+            Some(ours) => Ok(ours == theirs),
+            None if map.homeserver != self.identity.homeserver()[..] => {
+                warn!("the seeds' cluster serves another homeserver key; not joining");
+                Ok(false)
+            }
+            // Named in the map but told nothing: `cluster init` is still on its way.
+            None if find_node(map, &self.identity.node_uuid()).is_some() => Ok(false),
+            None => {
+                info!(cluster = hex(&theirs), "joining as a new node");
+                let identity = Arc::clone(&self.identity);
+                tokio::task::spawn_blocking(move || identity.join(theirs, None))
+                    .await
+                    .map_err(|_| Error::Stopped)??;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Tells the meta leader this node's name and address where the map has others.
+    async fn register_if_needed(&self) {
+        let map = self.view.map();
+        let Some(cluster_id) = self.identity.cluster_id() else { return };
+        if map.map_version == 0 || find_node(&map, &self.me.node_uuid) == Some(&self.me) {
+            return;
+        }
+        let request =
+            RegisterNodeRequest { node: Some(self.me.clone()), cluster_id: cluster_id.to_vec().into() };
+        for node in &map.nodes {
+            let address = if node.node_uuid == self.me.node_uuid { &self.me.address } else { &node.address };
+            let Ok(mut client) = self.pool.meta(address) else { continue };
+            match call(address, client.register_node(request.clone())).await {
+                Ok(reply) if reply.accepted => return,
+                Ok(reply) if !reply.refused.is_empty() => warn!(reason = reply.refused, "registration refused"),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The other nodes: the cluster map as this node knows it, where they are reached, how they are.
+
+mod addresses;
+mod map_watch;
+mod monitor;
+mod pool;
+mod view;
+
+pub use addresses::Addresses;
+pub use map_watch::MapWatch;
+pub use monitor::{Monitor, Peers};
+pub use pool::{Pool, call};
+pub use view::{ClusterView, find_node};

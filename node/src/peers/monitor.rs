@@ -1,0 +1,124 @@
+//! Pings every known node each second: is it there, is its disk low, how far is its clock, and is it of
+//! this cluster at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use futures::future::join_all;
+use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::wire::meta::{PingReply, PingRequest};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::pool::{Pool, call};
+use super::{Addresses, ClusterView};
+use crate::Error;
+use crate::clock::Clock;
+use crate::identity::{Identity, NodeUuid, hex};
+
+const ROUND: Duration = Duration::from_secs(1);
+/// A peer not heard from for three rounds is treated as away.
+const AWAY_AFTER: Duration = Duration::from_secs(3);
+
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    low_space: bool,
+    heard: Instant,
+}
+
+/// What the last pings told; read without a lock.
+#[derive(Debug, Default)]
+pub struct Peers(ArcSwap<BTreeMap<NodeUuid, Peer>>);
+
+impl Peers {
+    /// Whether the node, when last heard, was below its low-space mark.
+    pub fn is_low(&self, node: &NodeUuid) -> bool {
+        self.0.load().get(node).is_some_and(|peer| peer.low_space)
+    }
+
+    pub fn is_present(&self, node: &NodeUuid) -> bool {
+        self.0.load().get(node).is_some_and(|peer| peer.heard.elapsed() < AWAY_AFTER)
+    }
+
+    fn record(&self, answers: Vec<(NodeUuid, bool)>) {
+        if answers.is_empty() {
+            return;
+        }
+        let mut peers = BTreeMap::clone(&self.0.load());
+        let heard = Instant::now();
+        peers.extend(answers.into_iter().map(|(node, low_space)| (node, Peer { low_space, heard })));
+        self.0.store(Arc::new(peers));
+    }
+}
+
+pub struct Monitor {
+    pub identity: Arc<Identity>,
+    pub addresses: Arc<Addresses>,
+    pub pool: Arc<Pool>,
+    pub view: ClusterView,
+    pub peers: Arc<Peers>,
+    pub clock: Arc<Clock>,
+    pub seeds: Vec<String>,
+}
+
+impl Monitor {
+    /// Runs until stopped; ends the node if a peer is of another cluster.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let mut tick = tokio::time::interval(ROUND);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = tick.tick() => {}
+            }
+            self.round().await?;
+        }
+    }
+
+    /// One ping to each known node, and to the seeds while no map tells of nodes.
+    pub async fn round(&self) -> Result<(), Error> {
+        let me = self.identity.node_uuid();
+        let mut targets: Vec<String> =
+            self.addresses.all().into_iter().filter(|(node, _)| *node != me).map(|(_, address)| address).collect();
+        if self.view.map().map_version == 0 {
+            targets.extend(self.seeds.iter().cloned());
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        let answers = join_all(targets.iter().map(|address| self.ping(address))).await;
+        let mut heard = Vec::with_capacity(answers.len());
+        for (address, answer) in targets.iter().zip(answers) {
+            // An absent peer is no error: the next round asks again.
+            let Ok(reply) = answer else { continue };
+            self.check_cluster(address, &reply)?;
+            self.clock.merge(reply.hlc);
+            if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
+                heard.push((node, reply.low_space));
+            }
+        }
+        self.peers.record(heard);
+        Ok(())
+    }
+
+    async fn ping(&self, address: &str) -> Result<PingReply, Error> {
+        let mut client = self.pool.meta(address)?;
+        let request = PingRequest {
+            version: WIRE_VERSION,
+            cluster_id: self.identity.cluster_id().map(|id| id.to_vec().into()).unwrap_or_default(),
+            node_uuid: self.identity.node_uuid().to_vec().into(),
+            hlc: self.clock.latest(),
+        };
+        call(address, client.ping(request)).await
+    }
+
+    fn check_cluster(&self, peer: &str, reply: &PingReply) -> Result<(), Error> {
+        match self.identity.cluster_id() {
+            Some(ours) if !reply.cluster_id.is_empty() && reply.cluster_id != ours[..] => {
+                Err(Error::ForeignCluster { ours: hex(&ours), theirs: hex(&reply.cluster_id), peer: peer.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Channels to other nodes' services, one an address, shared by everyone here who calls them.
+//!
+//! Raft's own lanes are the transport's; these carry control calls only.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rowhouse_proto::wire::meta::meta_client::MetaClient;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::Error;
+
+/// A loopback or data-centre connect that takes longer will not come.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+/// Control calls answer from memory; the next round asks again.
+const CALL_DEADLINE: Duration = Duration::from_secs(2);
+/// As many as nodes may register; beyond it the pool starts afresh.
+const CHANNELS_MAX: usize = 1024;
+
+#[derive(Debug, Default)]
+pub struct Pool(Mutex<BTreeMap<String, Channel>>);
+
+impl Pool {
+    /// The meta service at host:port; connects when first used, and again after a break.
+    pub fn meta(&self, address: &str) -> Result<MetaClient<Channel>, Error> {
+        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(address) {
+            return Ok(MetaClient::new(channel.clone()));
+        }
+        let channel = endpoint(address)?.connect_lazy();
+        if channels.len() >= CHANNELS_MAX {
+            channels.clear();
+        }
+        channels.insert(address.to_owned(), channel.clone());
+        Ok(MetaClient::new(channel))
+    }
+}
+
+/// With the deadlines of control calls, except for streams, which outlive them.
+pub fn endpoint(address: &str) -> Result<Endpoint, Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| Error::Peer { peer: address.to_owned(), detail: error.to_string() })?;
+    Ok(endpoint.connect_timeout(CONNECT_DEADLINE).tcp_nodelay(true))
+}
+
+/// A call with its deadline; failures name the peer.
+pub async fn call<T>(
+    address: &str,
+    answer: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, Error> {
+    let failed = |detail: String| Error::Peer { peer: address.to_owned(), detail };
+    match tokio::time::timeout(CALL_DEADLINE, answer).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(failed(status.message().to_owned())),
+        Err(_) => Err(failed("no answer in time".to_owned())),
+    }
+}

@@ -1,0 +1,12 @@
+//! The replicas of this node: what the map wants here against what runs here.
+//!
+//! `plan` is pure; the supervisor carries it out and is the only one that starts and stops replicas.
+//! Lookups on the request path go to `rowhouse_raft::Host`, without a lock.
+
+mod plan;
+mod replica;
+mod supervisor;
+
+pub use plan::{Desired, Step, desired, plan};
+pub use replica::ReplicaState;
+pub use supervisor::{Problems, ShardSupervisor};

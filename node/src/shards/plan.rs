@@ -1,0 +1,146 @@
+//! Pure: the map and what runs here give the steps that bring the two together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rowhouse_proto::wire::meta::ClusterMap;
+use rowhouse_raft::{GroupId, Replica, ReplicaId};
+
+use crate::identity::NodeUuid;
+
+/// What the map wants of this node for one group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    pub replica: ReplicaId,
+    /// Set for the one replica that brings a new group to life: the lowest id of its first epoch.
+    /// Repeating it with the same members is harmless.
+    pub initialize: Option<BTreeMap<ReplicaId, Replica>>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Start { group: GroupId, desired: Desired },
+    /// The map has it elsewhere, or under another replica id.
+    Stop { group: GroupId },
+}
+
+/// The replicas the map places on `me`.
+pub fn desired(map: &ClusterMap, me: &NodeUuid) -> BTreeMap<GroupId, Desired> {
+    let mut wanted = BTreeMap::new();
+    for info in &map.groups {
+        let Ok(group) = GroupId::try_from(info.group) else { continue };
+        let Some(mine) = info.replicas.iter().find(|replica| replica.node_uuid == me[..]) else { continue };
+        let members: BTreeMap<ReplicaId, Replica> = info
+            .replicas
+            .iter()
+            .filter_map(|replica| {
+                let node_uuid = NodeUuid::try_from(&replica.node_uuid[..]).ok()?;
+                Some((replica.replica_id, Replica { node_uuid }))
+            })
+            .collect();
+        let lowest = members.first_key_value().is_some_and(|(lowest, _)| *lowest == mine.replica_id);
+        let begins = lowest && info.epoch == 1 && group != crate::meta::GROUP;
+        wanted.insert(group, Desired { replica: mine.replica_id, initialize: begins.then_some(members) });
+    }
+    wanted
+}
+
+/// Stops come before starts: a group whose replica id changed is stopped in one round, started in the
+/// next. A group the map does not name at all is left alone: after a crash this node's map may be older
+/// than its replicas.
+pub fn plan(
+    map: &ClusterMap,
+    wanted: &BTreeMap<GroupId, Desired>,
+    running: &BTreeMap<GroupId, ReplicaId>,
+) -> Vec<Step> {
+    let named: BTreeSet<u32> = map.groups.iter().map(|info| info.group).collect();
+    let stops = running
+        .iter()
+        .filter(|(group, _)| named.contains(&u32::from(**group)))
+        .filter(|(group, replica)| wanted.get(group).is_none_or(|desired| desired.replica != **replica))
+        .map(|(group, _)| Step::Stop { group: *group });
+    let starts = wanted
+        .iter()
+        .filter(|(group, _)| !running.contains_key(group))
+        .map(|(group, desired)| Step::Start { group: *group, desired: desired.clone() });
+    stops.chain(starts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rowhouse_proto::META_GROUP;
+    use rowhouse_proto::wire::meta::{GroupInfo, ReplicaInfo};
+
+    const ME: NodeUuid = [2; 16];
+
+    fn group(group: u32, epoch: u64, replicas: &[(u64, u8)]) -> GroupInfo {
+        let replicas = replicas
+            .iter()
+            .map(|(replica_id, node)| ReplicaInfo { replica_id: *replica_id, node_uuid: vec![*node; 16].into() })
+            .collect();
+        GroupInfo { group, epoch, replicas }
+    }
+
+    fn map(groups: Vec<GroupInfo>) -> ClusterMap {
+        ClusterMap { map_version: 1, groups, ..ClusterMap::default() }
+    }
+
+    fn steps(map: &ClusterMap, running: &[(GroupId, ReplicaId)]) -> Vec<Step> {
+        plan(map, &desired(map, &ME), &running.iter().copied().collect())
+    }
+
+    fn start_of(steps: &[Step], wanted: GroupId) -> Option<&Desired> {
+        steps.iter().find_map(|step| match step {
+            Step::Start { group, desired } if *group == wanted => Some(desired),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn only_what_the_map_places_here_is_started() {
+        let map = map(vec![group(0, 1, &[(4, 1), (5, 2)]), group(1, 1, &[(6, 1), (7, 3)])]);
+        let steps = steps(&map, &[]);
+        assert_eq!(steps.len(), 1);
+        assert_eq!(start_of(&steps, 0).map(|desired| desired.replica), Some(5));
+    }
+
+    #[test]
+    fn the_lowest_replica_of_the_first_epoch_brings_a_group_to_life() {
+        let cases: [(GroupInfo, Option<usize>); 4] = [
+            (group(0, 1, &[(5, 2), (6, 1), (7, 3)]), Some(3)),
+            (group(0, 1, &[(4, 1), (5, 2)]), None),
+            (group(0, 2, &[(5, 2), (6, 1)]), None),
+            (group(META_GROUP, 1, &[(1, 2), (2, 1)]), None),
+        ];
+        for (info, members) in cases {
+            let number = GroupId::try_from(info.group).expect("16 bits");
+            let steps = steps(&map(vec![info.clone()]), &[]);
+            let initialize = &start_of(&steps, number).expect("wanted here").initialize;
+            assert_eq!(initialize.as_ref().map(BTreeMap::len), members, "{info:?}");
+        }
+    }
+
+    #[test]
+    fn what_runs_as_wanted_is_left_alone() {
+        let map = map(vec![group(0, 1, &[(5, 2)]), group(META_GROUP, 1, &[(2, 2)])]);
+        assert_eq!(steps(&map, &[(0, 5), (crate::meta::GROUP, 2)]), Vec::new());
+    }
+
+    #[test]
+    fn a_replica_that_moved_away_or_was_replaced_is_stopped() {
+        let map = map(vec![group(0, 3, &[(9, 2)]), group(1, 1, &[(6, 1)])]);
+        let first = steps(&map, &[(0, 5), (1, 3)]);
+        assert_eq!(first[..2], [Step::Stop { group: 0 }, Step::Stop { group: 1 }]);
+        assert_eq!(first.len(), 2);
+        let next = steps(&map, &[]);
+        assert_eq!(start_of(&next, 0).map(|desired| desired.replica), Some(9));
+    }
+
+    #[test]
+    fn a_map_older_than_the_replicas_stops_nothing() {
+        let before_placement = map(vec![group(META_GROUP, 1, &[(2, 2)])]);
+        assert_eq!(steps(&before_placement, &[(crate::meta::GROUP, 2), (0, 5), (1, 8)]), Vec::new());
+        assert_eq!(steps(&ClusterMap::default(), &[(0, 5)]), Vec::new());
+    }
+}

@@ -1,0 +1,155 @@
+//! The actor that makes this node run what the map wants. Level-triggered: every round compares the
+//! whole wish with the whole reality, so a missed event costs one tick.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use futures::future::join_all;
+use rowhouse_raft::log_store::{LogEngine, ReplicaPhase, ReplicaRecord};
+use rowhouse_raft::runtime::Runtime as _;
+use rowhouse_raft::{GroupId, GroupSpec, Host, Machine, ReplicaId};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::plan::{Desired, Step, desired, plan};
+use super::replica::{ReplicaLife, is_hopeless};
+use crate::identity::Identity;
+use crate::meta::{self, MetaMachine};
+use crate::peers::ClusterView;
+use crate::{Error, Runtime};
+
+/// Starts in flight at once: enough to overlap their syncs, few enough not to stall running groups
+/// (consensus.md §3).
+const START_BATCH: usize = 32;
+/// How soon an ended replica is noticed.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why replicas do not serve, for the status page; lock-free.
+pub type Problems = Arc<ArcSwap<BTreeMap<GroupId, String>>>;
+
+/// Makes the state machine of a shard.
+pub type MachineOf = dyn Fn(GroupId) -> Arc<dyn Machine> + Send + Sync;
+
+pub struct ShardSupervisor {
+    pub identity: Arc<Identity>,
+    pub view: ClusterView,
+    pub engine: Arc<dyn LogEngine>,
+    pub host: Arc<Host<Runtime>>,
+    pub machine: Arc<MachineOf>,
+    pub problems: Problems,
+}
+
+type Lives = BTreeMap<GroupId, ReplicaLife>;
+
+impl ShardSupervisor {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let mut lives = Lives::new();
+        self.start_batched(&mut lives, self.known_here()?).await;
+        let mut map = self.view.watch();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                changed = map.changed() => changed.map_err(|_| Error::Stopped)?,
+                _ = tick.tick() => {}
+            }
+            self.stop_ended(&mut lives).await;
+            self.reconcile(&mut lives).await;
+            self.publish(&lives);
+        }
+    }
+
+    /// The replicas that lived here before: they start at once, without waiting for a map, so that a
+    /// cluster that lost power elects while its meta group does.
+    fn known_here(&self) -> Result<Vec<(GroupId, Desired)>, Error> {
+        let known = ReplicaRecord::all(self.engine.as_ref())?;
+        let live = known.into_iter().filter(|(_, record)| record.phase == ReplicaPhase::Live);
+        Ok(live.map(|(replica, record)| (record.group, Desired { replica, initialize: None })).collect())
+    }
+
+    /// A replica whose core ended is taken out, to be started again after its backoff.
+    async fn stop_ended(&self, lives: &mut Lives) {
+        for group in self.host.groups() {
+            let Some(problem) = group.status().problem else { continue };
+            error!(group = group.id(), problem, "replica ended");
+            self.host.stop(group.id()).await;
+            self.fail(lives, group.id(), problem, false);
+        }
+    }
+
+    async fn reconcile(&self, lives: &mut Lives) {
+        let map = self.view.map();
+        if map.map_version == 0 {
+            return;
+        }
+        let wanted = desired(&map, &self.identity.node_uuid());
+        let running: BTreeMap<GroupId, ReplicaId> =
+            self.host.groups().iter().map(|group| (group.id(), group.replica())).collect();
+        let now = Instant::now();
+        let mut starts = Vec::new();
+        for step in plan(&map, &wanted, &running) {
+            match step {
+                Step::Stop { group } => {
+                    warn!(group, "the map places this replica elsewhere; stopping it");
+                    self.host.stop(group).await;
+                    lives.remove(&group);
+                }
+                Step::Start { group, desired } => {
+                    if lives.get(&group).is_none_or(|life| life.may_start(now)) {
+                        starts.push((group, desired));
+                    }
+                }
+            }
+        }
+        self.start_batched(lives, starts).await;
+    }
+
+    async fn start_batched(&self, lives: &mut Lives, starts: Vec<(GroupId, Desired)>) {
+        for batch in starts.chunks(START_BATCH) {
+            let outcomes = join_all(batch.iter().map(|(group, desired)| self.start(*group, desired))).await;
+            for ((group, _), outcome) in batch.iter().zip(outcomes) {
+                match outcome {
+                    Ok(()) => lives
+                        .entry(*group)
+                        .or_insert_with(|| ReplicaLife::serving(Instant::now()))
+                        .serve(Instant::now()),
+                    Err(error) => {
+                        error!(group, %error, "replica does not start");
+                        self.fail(lives, *group, error.to_string(), is_hopeless(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn start(&self, group: GroupId, desired: &Desired) -> Result<(), rowhouse_raft::Error> {
+        let machine: Arc<dyn Machine> =
+            if group == meta::GROUP { Arc::new(MetaMachine) } else { (self.machine)(group) };
+        let running = self.host.start(GroupSpec { group, replica: desired.replica, machine }).await?;
+        if let Some(members) = &desired.initialize {
+            running.initialize(members.clone()).await?;
+        }
+        info!(group, replica = desired.replica, "replica started");
+        Ok(())
+    }
+
+    fn fail(&self, lives: &mut Lives, group: GroupId, problem: String, hopeless: bool) {
+        let now = Instant::now();
+        lives
+            .entry(group)
+            .or_insert_with(|| ReplicaLife::serving(now))
+            .fail(problem, hopeless, now, Runtime::random_u64());
+    }
+
+    fn publish(&self, lives: &Lives) {
+        let problems: BTreeMap<GroupId, String> =
+            lives.iter().filter_map(|(group, life)| Some((*group, life.problem()?.to_owned()))).collect();
+        if **self.problems.load() != problems {
+            self.problems.store(Arc::new(problems));
+        }
+    }
+}

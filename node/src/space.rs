@@ -1,0 +1,141 @@
+//! Free disk space: a full disk is met before it is full (consensus.md R10).
+//!
+//! Each node watches its own; peers learn of the low-space mark by ping, leaders refuse new writes while
+//! no quorum of their voters is above it. A ballast file is given back when the mark is passed, so that
+//! flushes, purges and elections have room to go on.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::Error;
+
+const BALLAST: &str = "ballast";
+/// Statting is cheap; a disk takes seconds to fill what the mark leaves.
+const TICK: Duration = Duration::from_secs(1);
+/// The mark is left only this far above where it was passed, so that it does not flap.
+const LEAVE_PERCENT: u64 = 110;
+
+pub struct Space {
+    dir: PathBuf,
+    min_bytes: u64,
+    low: AtomicBool,
+}
+
+impl Space {
+    pub fn new(dir: &Path, min_bytes: u64) -> Result<Arc<Self>, Error> {
+        let space = Self { dir: dir.to_owned(), min_bytes, low: AtomicBool::new(false) };
+        space.observe(space.free_bytes()?);
+        Ok(Arc::new(space))
+    }
+
+    /// Whether this node's disk is below the mark.
+    pub fn is_low(&self) -> bool {
+        self.low.load(Ordering::Relaxed)
+    }
+
+    fn free_bytes(&self) -> Result<u64, Error> {
+        let stat = statvfs(&self.dir).map_err(|errno| Error::io("free disk space", errno.into()))?;
+        Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+    }
+
+    /// Sets or clears the mark.
+    fn observe(&self, free: u64) {
+        let was_low = self.is_low();
+        // What the ballast holds is counted as free: giving it back must not clear the mark.
+        let ballast = std::fs::metadata(self.dir.join(BALLAST)).map_or(0, |metadata| metadata.len());
+        let mark = if was_low { self.min_bytes / 100 * LEAVE_PERCENT } else { self.min_bytes };
+        let low = free + ballast < mark + self.ballast_bytes();
+        self.low.store(low, Ordering::Relaxed);
+        if low && !was_low {
+            error!(free, "disk space is low: new writes are refused until there is more");
+        } else if was_low && !low {
+            info!(free, "disk space is back");
+        }
+    }
+
+    /// Enough for a flush of every memtable under the default budget.
+    fn ballast_bytes(&self) -> u64 {
+        self.min_bytes / 8
+    }
+
+    fn hold_or_release(&self) -> Result<(), Error> {
+        let path = self.dir.join(BALLAST);
+        if self.is_low() {
+            return match std::fs::remove_file(&path) {
+                Ok(()) => {
+                    error!("ballast released");
+                    Ok(())
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(Error::io("ballast", error)),
+            };
+        }
+        let held = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        if held == self.ballast_bytes() {
+            return Ok(());
+        }
+        let file = File::create(&path).map_err(|error| Error::io("ballast", error))?;
+        let length = self.ballast_bytes().cast_signed();
+        fallocate(&file, FallocateFlags::empty(), 0, length)
+            .map_err(|errno| Error::io("ballast", errno.into()))
+    }
+
+    /// Watches until stopped.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = tick.tick() => {}
+            }
+            let space = Arc::clone(&self);
+            let looked = tokio::task::spawn_blocking(move || {
+                space.observe(space.free_bytes()?);
+                space.hold_or_release()
+            });
+            looked.await.map_err(|_| Error::Stopped)??;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn the_mark_is_set_below_and_left_well_above() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let space = Space { dir: dir.path().to_owned(), min_bytes: 4 * MIB, low: AtomicBool::new(false) };
+        space.observe(100 * MIB);
+        assert!(!space.is_low());
+        space.hold_or_release().expect("room for a ballast");
+        assert_eq!(std::fs::metadata(dir.path().join(BALLAST)).expect("held").len(), MIB / 2);
+        space.observe(4 * MIB - 1);
+        assert!(space.is_low(), "the ballast counts as free");
+        space.hold_or_release().expect("removable");
+        assert!(!dir.path().join(BALLAST).exists());
+        space.observe(4 * MIB + MIB / 2 + 1);
+        assert!(space.is_low(), "giving back the ballast does not clear the mark");
+        space.observe(6 * MIB);
+        assert!(!space.is_low());
+    }
+
+    #[test]
+    fn a_disk_below_the_mark_is_seen_at_start() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(Space::new(dir.path(), u64::MAX / 1000).expect("readable").is_low());
+        assert!(!Space::new(dir.path(), 1).expect("readable").is_low());
+    }
+}
