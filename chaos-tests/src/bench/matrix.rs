@@ -1,0 +1,143 @@
+//! Runs every cell asked for, one after the other, and measures the processes beside it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::load::{self, Cell, Tally};
+use super::options::{BenchOptions, Scenario};
+use super::process::{CpuSample, DiskSample, listeners, memory_mib};
+use super::report::{Report, Row};
+use super::target::{Target, parse_url};
+use crate::error::Error;
+
+/// Edges of the measured part.
+struct Edge {
+    at: Instant,
+    server: CpuSample,
+    load: CpuSample,
+    disk: DiskSample,
+}
+
+impl Edge {
+    fn now(pids: &[u32]) -> Self {
+        let server = CpuSample::of_trees(pids);
+        let load = CpuSample::of_trees(&[std::process::id()]);
+        Self { at: Instant::now(), server, load, disk: DiskSample::now() }
+    }
+}
+
+pub async fn run(options: &BenchOptions) -> Result<Report, Error> {
+    let pids = measured(options)?;
+    let users = if options.scenario.iter().all(|scenario| *scenario == Scenario::Idle) { 0 } else { options.users };
+    let target = Arc::new(Target::prepare(&options.urls, users, options.quickack).await?);
+    let mut rows = Vec::new();
+    let needs = |scenarios: &[Scenario]| options.scenario.iter().any(|scenario| scenarios.contains(scenario));
+    if needs(&[Scenario::List]) {
+        target.fill_directories().await?;
+    }
+    for size in &options.sizes {
+        if needs(&[Scenario::Get, Scenario::PutOver, Scenario::Mixed]) {
+            target.fill_files(*size).await?;
+        }
+        for scenario in options.scenario.iter().filter(|scenario| **scenario != Scenario::Idle) {
+            for concurrency in &options.concurrency {
+                rows.push(repeated(options, &target, &pids, (*scenario, *size, *concurrency)).await?);
+            }
+        }
+    }
+    if needs(&[Scenario::Idle]) {
+        rows.push(idle(options, &pids).await);
+    }
+    let signups_per_s = if users == 0 { 0.0 } else { target.signups_per_s };
+    Ok(Report { system: options.name.clone(), urls: options.urls.clone(), users, signups_per_s, rows })
+}
+
+/// Roots of the measured process trees.
+fn measured(options: &BenchOptions) -> Result<Vec<u32>, Error> {
+    let mut pids = BTreeSet::new();
+    for word in &options.pids {
+        if word == "auto" {
+            for url in &options.urls {
+                pids.extend(listeners(parse_url(url)?.0.port())?);
+            }
+        } else {
+            pids.insert(word.parse().map_err(|_| Error::Cluster(format!("not a pid: {word}")))?);
+        }
+    }
+    Ok(pids.into_iter().collect())
+}
+
+async fn repeated(
+    options: &BenchOptions,
+    target: &Arc<Target>,
+    pids: &[u32],
+    (scenario, size, concurrency): (Scenario, usize, usize),
+) -> Result<Row, Error> {
+    let mut rows = Vec::new();
+    for _ in 0..options.reps.max(1) {
+        let cell = Cell {
+            scenario,
+            size,
+            concurrency,
+            warmup: Duration::from_secs(options.warmup),
+            duration: Duration::from_secs(options.duration),
+            run: rand::random(),
+        };
+        let mut edges = Vec::with_capacity(2);
+        let tally = load::run(target, cell, || edges.push(Edge::now(pids))).await?;
+        let row = row(options, cell, &tally, &edges, pids);
+        eprintln!("{} {} C={}: {:.0} ops/s", options.name, row.scenario, row.concurrency, row.operations_per_s);
+        rows.push(row);
+    }
+    rows.sort_by(|left, right| left.operations_per_s.total_cmp(&right.operations_per_s));
+    let (low, high) = (rows[0].operations_per_s, rows[rows.len() - 1].operations_per_s);
+    let repetitions = rows.len();
+    let median = rows.swap_remove(repetitions / 2);
+    Ok(Row { repetitions, operations_per_s_min: low, operations_per_s_max: high, ..median })
+}
+
+async fn idle(options: &BenchOptions, pids: &[u32]) -> Row {
+    let begin = Edge::now(pids);
+    tokio::time::sleep(Duration::from_secs(options.duration)).await;
+    let edges = [begin, Edge::now(pids)];
+    let duration = Duration::from_secs(options.duration);
+    let cell = Cell { scenario: Scenario::Idle, size: 0, concurrency: 0, warmup: Duration::ZERO, duration, run: 0 };
+    row(options, cell, &Tally::default(), &edges, pids)
+}
+
+fn row(options: &BenchOptions, cell: Cell, tally: &Tally, edges: &[Edge], pids: &[u32]) -> Row {
+    let (begin, end) = (&edges[0], &edges[edges.len() - 1]);
+    let seconds = (end.at - begin.at).as_secs_f64();
+    let operations = tally.latencies.total();
+    let per_operation = |amount: f64| if operations == 0 { 0.0 } else { amount / operations as f64 };
+    let server_s = end.server.seconds_since(&begin.server);
+    let disk = end.disk.since(begin.disk);
+    let milliseconds = |quantile: f64| tally.latencies.quantile(quantile) as f64 / 1e6;
+    let rate = operations as f64 / seconds;
+    Row {
+        system: options.name.clone(),
+        scenario: cell.scenario.name(),
+        size: cell.size,
+        concurrency: cell.concurrency,
+        quickack: options.quickack,
+        repetitions: 1,
+        operations,
+        operations_per_s: rate,
+        operations_per_s_min: rate,
+        operations_per_s_max: rate,
+        mb_per_s: tally.body_bytes as f64 / seconds / 1e6,
+        p50_ms: milliseconds(0.5),
+        p99_ms: milliseconds(0.99),
+        p999_ms: milliseconds(0.999),
+        errors: tally.errors,
+        first_error: tally.first_error.clone(),
+        server_processes: end.server.processes(),
+        server_cpu_percent: server_s / seconds * 100.0,
+        server_cpu_us_per_operation: per_operation(server_s * 1e6),
+        server_memory_mib: memory_mib(pids),
+        load_cpu_percent: end.load.seconds_since(&begin.load) / seconds * 100.0,
+        disk_kib_per_operation: per_operation(disk.written_bytes as f64 / 1024.0),
+        disk_flushes_per_operation: per_operation(disk.flushes as f64),
+    }
+}

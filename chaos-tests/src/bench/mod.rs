@@ -1,0 +1,17 @@
+//! The load generator: rates, latencies and CPU per operation of any Pubky homeserver.
+//!
+//! It talks plain HTTP and cookie sessions only, so that the reference and Rowhouse are measured by
+//! the same bytes. Closed loop: at saturation latency is concurrency divided by the rate.
+
+mod histogram;
+mod load;
+mod matrix;
+mod options;
+mod process;
+mod report;
+mod target;
+
+pub use histogram::Histogram;
+pub use matrix::run;
+pub use options::{BenchOptions, Output, Scenario};
+pub use report::{Report, Row};

@@ -1,0 +1,103 @@
+//! Command line of the load generator.
+
+use clap::{Args, ValueEnum};
+
+/// What one operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Scenario {
+    /// PUT to a path never used before.
+    PutNew,
+    /// PUT over an existing file.
+    PutOver,
+    /// GET of a public file, without credentials.
+    Get,
+    /// The first 100 of a directory of 1,000 files.
+    List,
+    /// Nine GETs to one PUT over an existing file.
+    Mixed,
+    /// No requests: CPU of the measured processes at rest.
+    Idle,
+}
+
+impl Scenario {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PutNew => "put_new",
+            Self::PutOver => "put_over",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Mixed => "mixed",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct BenchOptions {
+    /// Plain HTTP listener of a Pubky homeserver; several are used in turn by the connections.
+    #[arg(long = "url", required = true)]
+    pub urls: Vec<String>,
+    /// Users to sign up; each operation picks one at random.
+    #[arg(long, default_value_t = 64)]
+    pub users: usize,
+    /// Body sizes: bytes, or with k or m.
+    #[arg(long, value_delimiter = ',', default_value = "1k", value_parser = parse_size)]
+    pub sizes: Vec<usize>,
+    /// Connections, each with one request outstanding.
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
+    pub concurrency: Vec<usize>,
+    /// Seconds measured in each cell.
+    #[arg(long, default_value_t = 10)]
+    pub duration: u64,
+    /// Seconds of load before each measurement.
+    #[arg(long, default_value_t = 1)]
+    pub warmup: u64,
+    /// Repetitions of each cell; the one with the median rate is shown.
+    #[arg(long, default_value_t = 1)]
+    pub reps: usize,
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "put_new,put_over,get,list")]
+    pub scenario: Vec<Scenario>,
+    /// Acknowledge the server's packets at once (TCP_QUICKACK): see docs/benchmarks.md.
+    #[arg(long)]
+    pub quickack: bool,
+    /// Processes whose trees are measured: `auto` (who listens on the URLs' ports), pids, or both.
+    #[arg(long, value_delimiter = ',', default_value = "auto")]
+    pub pids: Vec<String>,
+    #[arg(long, value_enum, default_value = "table")]
+    pub output: Output,
+    /// Name of the measured system in the output.
+    #[arg(long, default_value = "server")]
+    pub name: String,
+}
+
+pub fn parse_size(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1024),
+        None => match text.strip_suffix(['m', 'M']) {
+            Some(digits) => (digits, 1024 * 1024),
+            None => (text, 1),
+        },
+    };
+    let number: usize = digits.parse().map_err(|_| format!("not a size: {text}"))?;
+    number.checked_mul(unit).ok_or_else(|| format!("too large: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("1k"), Ok(1024));
+        assert_eq!(parse_size("2M"), Ok(2 * 1024 * 1024));
+        assert_eq!(parse_size("77"), Ok(77));
+        assert!(parse_size("k").is_err() && parse_size("-1").is_err() && parse_size("99999999999999999999m").is_err());
+    }
+}

@@ -1,0 +1,22 @@
+//! Judges of a survival run: each takes evidence and returns what contradicts the promises.
+
+mod event_log;
+mod register;
+mod replicas;
+
+pub use event_log::{Event, EventLog, check_events};
+pub use register::{Verdict, check_register};
+pub use replicas::ReplicaHashes;
+
+/// Something the cluster must never do, told so that a person can find it in the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub oracle: &'static str,
+    pub what: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "[{}] {}", self.oracle, self.what)
+    }
+}

@@ -1,0 +1,142 @@
+//! Simulated clients: they put unique values and read them back, follow leader hints, and retry an
+//! unknown outcome with the same request id, as a gateway does.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::AsyncRuntime;
+use prost::Message;
+use rowhouse_proto::COMMAND_VERSION;
+use rowhouse_proto::wire::command::{self, Command, Credential, Outcome};
+use rowhouse_raft::runtime::{Runtime, Simulation};
+use rowhouse_raft::{GroupId, ProposeError, ReadError};
+
+use crate::cluster::{NODES, SimCluster, uuid};
+
+/// Attempts of one operation before its outcome counts as unknown; each waits a little.
+const ATTEMPTS_MAX: u32 = 12;
+const BACKOFF: Duration = Duration::from_millis(60);
+
+/// What a client knows of an operation when it gives up or is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<T> {
+    Done(T),
+    Unknown,
+}
+
+/// A user with one live cookie session, shared by all clients of a group.
+#[derive(Clone)]
+pub struct SimUser {
+    pub key: Bytes,
+    pub secret_hash: Bytes,
+}
+
+impl SimUser {
+    pub fn new(number: u8) -> Self {
+        let keypair = pubky_common::crypto::Keypair::from_secret(&[number; 32]);
+        Self {
+            key: Bytes::copy_from_slice(keypair.public_key().as_bytes()),
+            secret_hash: Bytes::from(vec![number; 32]),
+        }
+    }
+
+    fn credential(&self) -> Option<Credential> {
+        Some(Credential { kind: Some(command::credential::Kind::CookieHash(self.secret_hash.clone())) })
+    }
+
+    pub fn signup(&self) -> command::command::Body {
+        command::command::Body::CreateUser(command::CreateUser {
+            user: self.key.clone(),
+            guard: Some(command::create_user::Guard::AuthToken(command::AuthTokenId { timestamp_us: 1 })),
+            session: Some(command::CookieSessionSpec {
+                secret_hash: self.secret_hash.clone(),
+                capabilities: vec!["/:rw".to_owned()],
+            }),
+            signup_token: String::new(),
+        })
+    }
+
+    pub fn put(&self, path: &str, value: &str) -> command::command::Body {
+        command::command::Body::PutEntry(command::PutEntry {
+            credential: self.credential(),
+            user: self.key.clone(),
+            path: path.to_owned(),
+            body: Bytes::copy_from_slice(value.as_bytes()),
+            hash: Bytes::copy_from_slice(blake3::hash(value.as_bytes()).as_bytes()),
+            content_type: "text/plain".to_owned(),
+        })
+    }
+}
+
+/// Builds a command as a node does: with the proposing node's own clock.
+fn stamp(cluster: &SimCluster, node: usize, request_id: u128, issued_at_us: u64, body: command::command::Body) -> Bytes {
+    let now_us = cluster.now_us(node);
+    let command = Command {
+        version: COMMAND_VERSION,
+        request_id: Bytes::copy_from_slice(&request_id.to_be_bytes()),
+        issued_at_us,
+        hlc_us: now_us,
+        now_ms: now_us / 1000,
+        body: Some(body),
+    };
+    Bytes::from(command.encode_to_vec())
+}
+
+fn node_of(node: Option<[u8; 16]>) -> Option<usize> {
+    (0..NODES).find(|index| Some(uuid(*index)) == node)
+}
+
+pub fn random_id() -> u128 {
+    u128::from(Simulation::random_u64()) << 64 | u128::from(Simulation::random_u64())
+}
+
+/// Proposes until answered; a retry keeps the request id.
+pub async fn execute(cluster: &SimCluster, group: GroupId, body: command::command::Body) -> Answer<Outcome> {
+    let request_id = random_id();
+    let mut node = (Simulation::random_u64() % NODES as u64) as usize;
+    let issued_at_us = cluster.now_us(node);
+    for _ in 0..ATTEMPTS_MAX {
+        let hint = match cluster.group(node, group) {
+            None => None,
+            Some(handle) => {
+                let bytes = stamp(cluster, node, request_id, issued_at_us, body.clone());
+                match handle.propose(bytes, Bytes::new()).await {
+                    Ok(reply) => match Outcome::decode(reply) {
+                        Ok(outcome) => return Answer::Done(outcome),
+                        Err(_) => return Answer::Unknown,
+                    },
+                    Err(ProposeError::NotLeader { leader_node }) => node_of(leader_node),
+                    Err(_) => None,
+                }
+            }
+        };
+        node = hint.unwrap_or((node + 1) % NODES);
+        Simulation::sleep(BACKOFF).await;
+    }
+    Answer::Unknown
+}
+
+/// A linearizable read of one file's body.
+pub async fn read(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &str) -> Answer<Option<String>> {
+    let mut node = (Simulation::random_u64() % NODES as u64) as usize;
+    for _ in 0..ATTEMPTS_MAX {
+        let hint = match cluster.group(node, group) {
+            None => None,
+            Some(handle) => match handle.read_barrier().await {
+                Ok(()) => {
+                    // A pause between check and read must not matter (consensus.md §3).
+                    Simulation::sleep(Duration::from_micros(Simulation::random_u64() % 500)).await;
+                    match crate::probe::body(&handle, user, path) {
+                        Ok(body) => return Answer::Done(body),
+                        Err(_) => None,
+                    }
+                }
+                Err(ReadError::NotLeader { leader_node }) => node_of(leader_node),
+                Err(ReadError::Unavailable(_)) => None,
+            },
+        };
+        node = hint.unwrap_or((node + 1) % NODES);
+        Simulation::sleep(BACKOFF).await;
+    }
+    Answer::Unknown
+}

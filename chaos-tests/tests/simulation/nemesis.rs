@@ -1,0 +1,117 @@
+//! Breaks the simulated cluster, one fault after another, and mends it at the end.
+
+use std::time::Duration;
+
+use openraft::AsyncRuntime;
+use rowhouse_raft::runtime::{Runtime, Simulation};
+
+use crate::cluster::{NODES, SimCluster, uuid};
+
+/// What one run did, so that a run that broke nothing can be refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    pub crashes: u32,
+    pub partitions: u32,
+    pub one_way: u32,
+    pub clock_steps: u32,
+}
+
+/// ±15 minutes: a virtual machine that resumes (consensus.md §7).
+const CLOCK_STEP_US_MAX: u64 = 15 * 60 * 1_000_000;
+/// Longer than an election, so that every fault bites.
+const FAULT_MS: std::ops::Range<u64> = 200..2_500;
+const CALM_MS: std::ops::Range<u64> = 50..1_500;
+/// Some restarts come back within the lease they may have granted.
+const DOWN_MS: std::ops::Range<u64> = 5..1_500;
+
+fn between(range: std::ops::Range<u64>) -> u64 {
+    range.start + Simulation::random_u64() % (range.end - range.start)
+}
+
+async fn wait(range: std::ops::Range<u64>) {
+    Simulation::sleep(Duration::from_millis(between(range))).await;
+}
+
+fn any_node() -> usize {
+    (Simulation::random_u64() % NODES as u64) as usize
+}
+
+pub async fn run(cluster: &SimCluster, rounds: u32) -> Faults {
+    let mut faults = Faults::default();
+    for _ in 0..rounds {
+        wait(CALM_MS).await;
+        match Simulation::random_u64() % 8 {
+            0..=2 => {
+                faults.crashes += 1;
+                crash_and_restart(cluster, any_node()).await;
+            }
+            3 => {
+                faults.crashes += NODES as u32;
+                crash_all(cluster).await;
+            }
+            4 => {
+                faults.partitions += 1;
+                isolate(cluster, any_node(), false).await;
+            }
+            5 => {
+                faults.one_way += 1;
+                isolate(cluster, any_node(), true).await;
+            }
+            6 => {
+                faults.crashes += 1;
+                faults.partitions += 1;
+                crash_behind_partition(cluster).await;
+            }
+            _ => {
+                faults.clock_steps += 1;
+                step_clock(cluster);
+            }
+        }
+        cluster.net().heal();
+    }
+    faults
+}
+
+async fn crash_and_restart(cluster: &SimCluster, node: usize) {
+    cluster.crash(node).await;
+    wait(DOWN_MS).await;
+    cluster.restart(node).await;
+}
+
+/// Power is lost everywhere at once: only what was synced comes back.
+async fn crash_all(cluster: &SimCluster) {
+    for node in 0..NODES {
+        cluster.crash(node).await;
+    }
+    wait(DOWN_MS).await;
+    for node in 0..NODES {
+        cluster.restart(node).await;
+    }
+}
+
+async fn isolate(cluster: &SimCluster, node: usize, one_way: bool) {
+    for other in (0..NODES).filter(|other| *other != node) {
+        cluster.net().partition(uuid(node), uuid(other), one_way);
+    }
+    wait(FAULT_MS).await;
+}
+
+/// A follower restarts within the lease it granted while the other one is cut off from the leader: the
+/// two could elect a second leader while the first still serves reads from its lease.
+async fn crash_behind_partition(cluster: &SimCluster) {
+    let restarted = any_node();
+    let cut_off = (restarted + 1) % NODES;
+    let third = (restarted + 2) % NODES;
+    cluster.net().partition(uuid(cut_off), uuid(third), false);
+    wait(1..600).await;
+    cluster.crash(restarted).await;
+    wait(1..40).await;
+    cluster.net().partition(uuid(restarted), uuid(third), false);
+    cluster.restart(restarted).await;
+    wait(FAULT_MS).await;
+}
+
+fn step_clock(cluster: &SimCluster) {
+    let step = (Simulation::random_u64() % (2 * CLOCK_STEP_US_MAX)) as i64 - CLOCK_STEP_US_MAX as i64;
+    cluster.step_clock(any_node(), step);
+}
