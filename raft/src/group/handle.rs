@@ -6,7 +6,7 @@ use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
 use openraft::impls::OneshotResponder;
-use openraft::{AsyncRuntime, Raft};
+use openraft::Raft;
 
 use super::admission::Admission;
 use super::read_barrier::ReadBarrier;

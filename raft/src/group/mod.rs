@@ -7,6 +7,5 @@ mod handle;
 mod read_barrier;
 mod status;
 
-pub use admission::Admission;
 pub use handle::Group;
 pub use status::{GroupRole, GroupStatus};

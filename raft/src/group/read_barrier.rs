@@ -10,7 +10,6 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::linearizable_read::LinearizerOption;
-use openraft::vote::RaftVote;
 use openraft::{Instant, Raft};
 
 use super::handle::leader_node;

@@ -1,6 +1,5 @@
 //! tokio: real threads, real time.
 
-use std::future::Future;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

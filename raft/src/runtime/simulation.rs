@@ -2,7 +2,7 @@
 
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimInstant;
-use rand::RngCore;
+use rand::Rng;
 
 use super::Runtime;
 
