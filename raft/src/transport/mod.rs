@@ -1,5 +1,35 @@
-//! Raft over few connections: frames of many groups on three lanes per node pair (consensus.md §3).
+//! Raft over few connections: frames of many groups on three lanes per pair of nodes (consensus.md §3).
+//!
+//! `network` and `append` are openraft's way out, `inbound` the way in, `hub` joins them over a `Wire`:
+//! `tonic` in production, `sim_wire` in simulation. There is no quiescence, and no retry of a request:
+//! openraft retries.
 
+mod append;
+mod bulk;
+mod guard;
+mod hub;
+mod inbound;
+mod message;
+mod network;
+mod pending;
+mod port;
+mod queue;
+#[cfg(feature = "sim")]
+mod sim_wire;
+mod tonic;
 mod wire;
 
-pub use wire::{Lane, LinkEvent, SnapshotParts, Wire};
+#[cfg(test)]
+mod tests;
+
+pub use append::{STREAM_IDLE, WINDOW_BYTES, WINDOW_FRAMES};
+pub use guard::VoteGuard;
+pub use hub::Transport;
+pub use network::{GroupNetwork, GroupNetworkFactory};
+pub use queue::{FrameReceiver, FrameSender, HEARTBEAT_PACE, MESSAGE_BYTES_MAX, frame_queue};
+#[cfg(feature = "sim")]
+pub use sim_wire::{SimNet, SimWeather, SimWire};
+pub use tonic::{
+    Directory, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TonicWire, TransportServer, TransportService,
+};
+pub use wire::{Inbound, Inbox, Lane, LinkError, NodeUuid, Wire};

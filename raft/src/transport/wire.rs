@@ -1,3 +1,95 @@
 //! What carries frames between two nodes: tonic streams in production, a simulated wire in tests.
-//! It may lose, delay or duplicate nothing silently: a broken link is reported, frames on it are gone.
+//!
+//! A wire may delay frames and may break, but it is never silent about it: a broken link is reported to
+//! whoever waits on it, and whatever was queued on that link is gone. It knows nothing of groups.
 
+use std::fmt;
+use std::sync::Weak;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
+
+use super::queue::FrameSender;
+
+/// A machine in the cluster; its address is the directory's business.
+pub type NodeUuid = [u8; 16];
+
+/// Each lane is a connection of its own per pair of nodes, so that none waits behind another's bytes.
+/// Snapshots have a third, see `Wire::send_snapshot`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Calls of one frame each way: votes, heartbeats and ReadIndex probes, leader transfers.
+    Control,
+    /// Pipelined append streams.
+    Log,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Control => "control",
+            Self::Log => "log",
+        })
+    }
+}
+
+/// Why a frame did not go out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// No link, or it broke.
+    #[error("peer is unreachable: {0}")]
+    Down(String),
+    /// The bound of the link's queue is reached; nothing was queued.
+    #[error("too much is queued for this peer")]
+    Full,
+    /// No link could carry it.
+    #[error("frame of {bytes} bytes is larger than {max}")]
+    TooLarge { bytes: usize, max: usize },
+    /// The peer speaks another version, or belongs to another cluster.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+/// Outgoing half: links this node dials for its own requests.
+pub trait Wire: Send + Sync + 'static {
+    /// Names who receives what arrives; called once, before anything is sent.
+    fn attach(&self, inbox: Weak<dyn Inbox>);
+
+    /// Queues a request. Never blocks. After `Ok`, either the frame reaches the peer's inbox or
+    /// `Inbox::link_lost` is called; frames of a lane arrive in order.
+    fn send(&self, to: NodeUuid, lane: Lane, frame: Frame) -> Result<(), LinkError>;
+
+    /// Sends one snapshot over the bulk lane and returns the receiver's answer. Dropping the future
+    /// breaks the transfer off. Each step has the wire's deadline; the whole has the caller's.
+    fn send_snapshot(
+        &self,
+        to: NodeUuid,
+        chunks: BoxStream<'static, SnapshotChunk>,
+    ) -> BoxFuture<'static, Result<SnapshotReply, LinkError>>;
+}
+
+/// Incoming half: replies on the links this node dialled, and requests on the links dialled to it.
+/// Nothing here blocks.
+pub trait Inbox: Send + Sync + 'static {
+    /// A reply from a peer this node dialled.
+    fn reply(&self, from: NodeUuid, frame: Frame);
+
+    /// The dialled link is gone, and with it everything in flight on it.
+    fn link_lost(&self, peer: NodeUuid, lane: Lane);
+
+    /// A peer has dialled this node. Dropping the result ends everything begun on the link.
+    fn accept(&self, peer: NodeUuid, lane: Lane, replies: FrameSender) -> Box<dyn Inbound>;
+
+    /// A peer sends a snapshot; an error in the stream means that it broke off.
+    fn snapshot(
+        &self,
+        peer: NodeUuid,
+        chunks: BoxStream<'static, Result<SnapshotChunk, LinkError>>,
+    ) -> BoxFuture<'static, SnapshotReply>;
+}
+
+/// One link dialled to this node.
+pub trait Inbound: Send {
+    fn request(&mut self, frame: Frame);
+}

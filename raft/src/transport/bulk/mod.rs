@@ -1,0 +1,20 @@
+//! Snapshots on the bulk lane: `send` reads and paces them, `receive` stages and
+//! installs them. What a chunk holds is the state store's
+//! business, its compression and checksum included.
+
+mod receive;
+mod send;
+
+pub(super) use receive::BulkReceiver;
+pub(super) use send::{BulkSender, header};
+
+use std::time::Duration;
+
+/// Snapshots a node sends at once, and takes in at once (consensus.md §2).
+pub const TRANSFERS_MAX: usize = 2;
+/// A node sends no faster than this in total, so that a move does not starve the log lanes.
+pub const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
+/// A transfer that does not move for this long is broken off; a chunk at the full rate takes 0.1 s.
+pub const STALL: Duration = Duration::from_secs(10);
+/// Time for the receiver to ingest what it has and to answer.
+pub const INSTALL: Duration = Duration::from_secs(120);

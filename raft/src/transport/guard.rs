@@ -1,0 +1,110 @@
+//! A restarted voter honours the lease it may have granted (consensus.md §3).
+//!
+//! openraft starts with a zero lease: a replica that promised a leader not to vote would, after a
+//! restart, elect another while the first still serves reads by its lease.
+
+use std::time::Duration;
+
+use openraft::Instant;
+use openraft::raft::VoteRequest;
+
+use crate::RaftTypes;
+use crate::codec::Vote;
+use crate::config::RaftTiming;
+use crate::error::Error;
+use crate::log_store::LogStore;
+use crate::runtime::Runtime;
+
+/// Refuses votes until every lease granted before the restart is over.
+pub struct VoteGuard<R: Runtime> {
+    until: Option<R::Instant>,
+}
+
+impl<R: Runtime> VoteGuard<R> {
+    /// Refuses nothing.
+    pub fn none() -> Self {
+        Self { until: None }
+    }
+
+    /// The guard of a replica started now with this stored vote. One that was never committed was
+    /// given to a candidate; no leader has a lease from it.
+    pub fn new(stored: Option<Vote>, lease: Duration) -> Self {
+        let granted = stored.is_some_and(|vote| vote.committed);
+        Self { until: granted.then(|| R::Instant::now() + lease) }
+    }
+
+    /// `new` with what the log holds.
+    pub async fn after_restart(log: &LogStore<R>, timing: &RaftTiming) -> Result<Self, Error> {
+        Ok(Self::new(log.stored_vote()?, timing.lease()))
+    }
+
+    /// How much longer the replica neither votes nor stands.
+    pub fn remaining(&self) -> Option<Duration> {
+        let until = self.until?;
+        let now = R::Instant::now();
+        (now < until && !planted()).then(|| until - now)
+    }
+
+    /// A leader that hands over waives its own lease, so its successor is not refused.
+    pub(super) fn refuses(&self, request: &VoteRequest<RaftTypes<R>>) -> bool {
+        !request.leadership_transfer && self.remaining().is_some()
+    }
+}
+
+/// The planted bug "restarted voter votes at once".
+#[cfg(feature = "planted-bugs")]
+fn planted() -> bool {
+    std::env::var("ROWHOUSE_PLANTED").is_ok_and(|bugs| bugs.split(',').any(|bug| bug == "vote-at-once"))
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn planted() -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::AsyncRuntime;
+
+    use super::*;
+    use crate::runtime::Simulation;
+
+    const LEASE: Duration = Duration::from_millis(600);
+
+    fn request(transfer: bool) -> VoteRequest<RaftTypes<Simulation>> {
+        VoteRequest { vote: Vote::new(7, 2), last_log_id: None, leadership_transfer: transfer }
+    }
+
+    #[test]
+    fn a_lease_is_honoured_for_its_whole_length_and_no_longer() {
+        Simulation::with_seed(1).block_on(async {
+            let guard = VoteGuard::<Simulation>::new(Some(Vote::new_committed(6, 1)), LEASE);
+            assert_eq!(guard.remaining(), Some(LEASE));
+            assert!(guard.refuses(&request(false)));
+            Simulation::sleep(LEASE - Duration::from_millis(1)).await;
+            assert!(guard.refuses(&request(false)));
+            Simulation::sleep(Duration::from_millis(1)).await;
+            assert_eq!(guard.remaining(), None);
+            assert!(!guard.refuses(&request(false)));
+        });
+    }
+
+    #[test]
+    fn a_leader_that_hands_over_waives_its_lease() {
+        Simulation::with_seed(1).block_on(async {
+            let guard = VoteGuard::<Simulation>::new(Some(Vote::new_committed(6, 1)), LEASE);
+            assert!(!guard.refuses(&request(true)));
+        });
+    }
+
+    #[test]
+    fn without_a_committed_vote_there_is_no_lease() {
+        Simulation::with_seed(1).block_on(async {
+            for stored in [None, Some(Vote::new(6, 1))] {
+                let guard = VoteGuard::<Simulation>::new(stored, LEASE);
+                assert_eq!(guard.remaining(), None);
+                assert!(!guard.refuses(&request(false)));
+            }
+        });
+    }
+}

@@ -1,0 +1,5 @@
+//! Both ends of the transport over the simulated wire, with scripted replicas behind them.
+
+mod calls;
+mod replica;
+mod streams;

@@ -1,0 +1,177 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt;
+use openraft::errors::RPCError;
+use openraft::network::NetStreamAppend;
+use openraft::raft::StreamAppendError;
+use openraft::{AsyncRuntime, Instant};
+
+use super::replica::*;
+use crate::runtime::Simulation;
+use crate::transport::{STREAM_IDLE, WINDOW_FRAMES};
+
+fn now() -> <Simulation as AsyncRuntime>::Instant {
+    Instant::now()
+}
+
+#[test]
+fn answers_come_in_order_and_many_are_under_way() {
+    for seed in 0..20 {
+        sim(seed, async {
+            let pair = Pair::new(Scripted::default());
+            let mut network = pair.log(FOLLOWER).await;
+            let requests = futures::stream::iter((0..500).map(append));
+            let mut answers = network.stream_append(requests, option()).await.expect("a stream");
+            for index in 0..500 {
+                let answer = answers.next().await.expect("an answer for each request");
+                assert_eq!(answer.expect("a link"), Ok(Some(log_id(index))), "seed {seed}");
+            }
+            assert!(answers.next().await.is_none());
+            let ahead = pair.follower.ahead.load(Ordering::Relaxed);
+            assert!((2..=WINDOW_FRAMES as u64).contains(&ahead), "{ahead} were under way");
+        });
+    }
+}
+
+#[test]
+fn a_conflict_ends_the_stream() {
+    sim(1, async {
+        let pair = Pair::new(Scripted { conflict_at: Some(5), ..Scripted::default() });
+        let mut network = pair.log(FOLLOWER).await;
+        let requests = futures::stream::iter((0..500).map(append));
+        let answers = network.stream_append(requests, option()).await.expect("a stream");
+        let answers: Vec<_> = answers.collect().await;
+        assert_eq!(answers.len(), 6);
+        let last = answers.last().expect("six").as_ref().expect("a link");
+        assert_eq!(*last, Err(StreamAppendError::Conflict(log_id(5))));
+        // The next stream is a new one.
+        let again =
+            network.stream_append(futures::stream::iter([append(6)]), option()).await.expect("a stream");
+        let again: Vec<_> = again.collect().await;
+        assert_eq!(*again[0].as_ref().expect("a link"), Ok(Some(log_id(6))));
+    });
+}
+
+#[test]
+fn a_lost_link_fails_what_waits_on_it() {
+    sim(2, async {
+        let pair = Pair::new(Scripted { silent: true, ..Scripted::default() });
+        let mut network = pair.log(FOLLOWER).await;
+        let requests = futures::stream::iter([append(0)]).chain(futures::stream::pending());
+        let mut answers = network.stream_append(Box::pin(requests), option()).await.expect("a stream");
+        let net = pair.net.clone();
+        drop(Simulation::spawn(async move {
+            Simulation::sleep(Duration::from_millis(100)).await;
+            net.break_links(B);
+        }));
+        let start = now();
+        let answer = answers.next().await.expect("an error");
+        assert!(matches!(answer, Err(RPCError::Unreachable(_))), "{answer:?}");
+        assert!(now() - start < STREAM_IDLE, "the deadline found it, not the lost link");
+        assert!(answers.next().await.is_none());
+    });
+}
+
+#[test]
+fn an_idle_stream_learns_of_a_lost_link() {
+    sim(3, async {
+        let pair = Pair::new(Scripted::default());
+        let mut network = pair.log(FOLLOWER).await;
+        let requests = futures::stream::iter([append(0)]).chain(futures::stream::pending());
+        let mut answers = network.stream_append(Box::pin(requests), option()).await.expect("a stream");
+        answers.next().await.expect("an answer").expect("a link").expect("a match");
+        pair.net.break_links(B);
+        let answer = answers.next().await.expect("an error");
+        assert!(matches!(answer, Err(RPCError::Unreachable(_))), "{answer:?}");
+    });
+}
+
+#[test]
+fn a_silent_peer_is_given_up_on() {
+    sim(4, async {
+        let pair = Pair::new(Scripted { silent: true, ..Scripted::default() });
+        let mut network = pair.log(FOLLOWER).await;
+        let start = now();
+        // New requests do not keep a stuck stream alive.
+        let requests = futures::stream::iter(0..).then(|index| async move {
+            Simulation::sleep(Duration::from_millis(900)).await;
+            append(index)
+        });
+        let answers = network.stream_append(Box::pin(requests), option()).await.expect("a stream");
+        let answers: Vec<_> = answers.collect().await;
+        assert!(matches!(answers[..], [Err(RPCError::Unreachable(_))]), "{answers:?}");
+        assert!(now() - start < STREAM_IDLE * 2);
+    });
+}
+
+#[test]
+fn a_stream_to_a_replica_that_is_not_here_is_rejected() {
+    sim(5, async {
+        let pair = Pair::new(Scripted::default());
+        let mut network = pair.log(99).await;
+        let answers =
+            network.stream_append(futures::stream::iter([append(0)]), option()).await.expect("a stream");
+        let answers: Vec<_> = answers.collect().await;
+        let [Err(error)] = &answers[..] else { panic!("{answers:?}") };
+        assert!(error.to_string().contains("not on this node"), "{error}");
+        assert_eq!(pair.follower.received.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn unregistering_a_replica_ends_its_streams() {
+    sim(6, async {
+        let pair = Pair::new(Scripted::default());
+        let mut network = pair.log(FOLLOWER).await;
+        let requests = futures::stream::iter([append(0)]).chain(futures::stream::pending());
+        let mut answers = network.stream_append(Box::pin(requests), option()).await.expect("a stream");
+        answers.next().await.expect("an answer").expect("a link").expect("a match");
+        pair.b.unregister(GROUP, FOLLOWER);
+        let answer = answers.next().await.expect("an error");
+        assert!(matches!(answer, Err(RPCError::Unreachable(_))), "{answer:?}");
+        assert_eq!(pair.follower.streams_ended.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_stream_the_sender_leaves_is_closed_at_the_receiver() {
+    sim(7, async {
+        let pair = Pair::new(Scripted::default());
+        let mut network = pair.log(FOLLOWER).await;
+        let requests = futures::stream::iter([append(0)]).chain(futures::stream::pending());
+        let mut answers = network.stream_append(Box::pin(requests), option()).await.expect("a stream");
+        answers.next().await.expect("an answer").expect("a link").expect("a match");
+        assert_eq!(pair.follower.streams_ended.load(Ordering::Relaxed), 0);
+        drop(answers);
+        let ended = pair.follower.streams_ended.clone();
+        eventually("the stream ends", || ended.load(Ordering::Relaxed) == 1).await;
+    });
+}
+
+#[test]
+fn a_partition_is_survived() {
+    for seed in 0..20 {
+        sim(seed, async {
+            let pair = Pair::new(Scripted::default());
+            let mut network = pair.log(FOLLOWER).await;
+            pair.net.partition(A, B, seed % 2 == 0);
+            let once =
+                network.stream_append(futures::stream::iter([append(0)]), option()).await.expect("a stream");
+            let once: Vec<_> = once.collect().await;
+            assert!(matches!(once[..], [Err(RPCError::Unreachable(_))]), "{once:?}");
+            pair.net.heal();
+            for attempt in 0.. {
+                assert!(attempt < 100, "never reachable again");
+                let again = network
+                    .stream_append(futures::stream::iter([append(0)]), option())
+                    .await
+                    .expect("a stream");
+                match &again.collect::<Vec<_>>().await[..] {
+                    [Ok(answer)] => break assert_eq!(*answer, Ok(Some(log_id(0)))),
+                    _ => Simulation::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,291 @@
+//! A dialled link: its queue, its connection, and the pause before the next attempt.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use openraft::async_runtime::Select4;
+use openraft::{AsyncRuntime, Instant};
+use rowhouse_proto::wire::transport::v1::snapshot_chunk::Body;
+use rowhouse_proto::wire::transport::v1::transport_client::TransportClient;
+use rowhouse_proto::wire::transport::v1::{Frame, FrameBatch, SnapshotChunk, SnapshotReply};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
+
+use super::identity::{Identity, hex};
+use super::wire::Shared;
+use crate::runtime::{Production, Runtime};
+use crate::transport::queue::{Batcher, FrameReceiver, FrameSender, RPC_BYTES_MAX, frame_queue};
+use crate::transport::{Lane, LinkError, NodeUuid};
+
+/// Half-open connections are found within the sum of these two; the server should use the same.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// See `KEEPALIVE_INTERVAL`.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connecting within a data centre; a longer wait would outlive the calls that wait for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Each side names itself within this, or is not one of us.
+pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+/// First pause after a link broke or could not be made.
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+/// Longest pause.
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// Doublings from the first pause to beyond the longest.
+const BACKOFF_DOUBLINGS_MAX: u32 = 5;
+/// How often a link asks whether its peer has moved.
+const ADDRESS_CHECK: Duration = Duration::from_secs(1);
+/// Batches handed to HTTP/2 beyond the one it sends.
+pub(super) const BATCHES_AHEAD: usize = 1;
+
+type Moment = <Production as AsyncRuntime>::Instant;
+
+pub(super) struct Link {
+    peer: NodeUuid,
+    lane: Lane,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Nothing is dialled, and nothing will be before `not_before`.
+    Idle { failures: u32, not_before: Option<Moment> },
+    /// Connecting or connected; a closed queue means breaking down.
+    Open { failures: u32, queue: FrameSender },
+}
+
+impl Link {
+    pub(super) fn new(peer: NodeUuid, lane: Lane) -> Arc<Self> {
+        Arc::new(Self { peer, lane, state: Mutex::new(State::Idle { failures: 0, not_before: None }) })
+    }
+
+    pub(super) fn send(self: &Arc<Self>, shared: &Arc<Shared>, frame: Frame) -> Result<(), LinkError> {
+        let mut state = self.state();
+        let failures = match &*state {
+            State::Open { queue, .. } => return queue.try_send(frame),
+            State::Idle { not_before: Some(until), .. } if Moment::now() < *until => {
+                return Err(LinkError::Down("it is not dialled again yet".to_owned()));
+            }
+            State::Idle { failures, .. } => *failures,
+        };
+        let (queue, frames) = frame_queue();
+        queue.try_send(frame)?;
+        *state = State::Open { failures, queue };
+        drop(Production::spawn(run(self.clone(), shared.clone(), frames)));
+        Ok(())
+    }
+
+    /// The peer is alive, by another way: no reason to wait any longer.
+    pub(super) fn revive(&self) {
+        if let State::Idle { not_before, .. } = &mut *self.state() {
+            *not_before = None;
+        }
+    }
+
+    fn connected(&self) {
+        if let State::Open { failures, .. } = &mut *self.state() {
+            *failures = 0;
+        }
+    }
+
+    fn rest(&self) {
+        let mut state = self.state();
+        if let State::Open { failures, .. } = &*state {
+            let pause = backoff(*failures);
+            let failures = failures.saturating_add(1);
+            *state = State::Idle { failures, not_before: Some(Moment::now() + pause) };
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Exponential, with up to a quarter on top so that nodes do not dial in step.
+fn backoff(failures: u32) -> Duration {
+    let pause = (BACKOFF_FIRST * 2u32.pow(failures.min(BACKOFF_DOUBLINGS_MAX))).min(BACKOFF_MAX);
+    pause + pause.mul_f64(Production::random_u64() as f64 / u64::MAX as f64 / 4.0)
+}
+
+async fn run(link: Arc<Link>, shared: Arc<Shared>, frames: FrameReceiver) {
+    let error = drive(&link, &shared, frames).await;
+    let (peer, lane) = (hex(&link.peer), link.lane);
+    match &error {
+        LinkError::Refused(why) => shared.identity.warn(&peer, why),
+        _ => tracing::debug!(peer, %lane, %error, "link ended"),
+    }
+    // In this order: what is begun from here on finds the queue closed, not a link that is then reported lost.
+    if let Some(inbox) = shared.inbox() {
+        inbox.link_lost(link.peer, link.lane);
+    }
+    link.rest();
+}
+
+/// Returns why the link ended. The queue is closed by then.
+async fn drive(link: &Link, shared: &Arc<Shared>, frames: FrameReceiver) -> LinkError {
+    let Some(address) = shared.identity.address(link.peer) else {
+        return LinkError::Down("the directory has no address".to_owned());
+    };
+    let session = async {
+        let (batches, incoming) = open(link, &shared.identity, &address).await?;
+        link.connected();
+        shared.revive(link.peer);
+        Ok::<_, LinkError>((batches, incoming))
+    };
+    let (batches, incoming) = match Production::select2(shared.stopped(), session).await {
+        openraft::async_runtime::Select2::First(()) => return stopped(),
+        openraft::async_runtime::Select2::Second(Err(error)) => return error,
+        openraft::async_runtime::Select2::Second(Ok(open)) => open,
+    };
+    let identity = &shared.identity;
+    let writer = pump(Batcher::new(frames), identity, link.lane, batches, |batch| batch);
+    let reader = read(link, shared, incoming);
+    match Production::select4(shared.stopped(), reader, writer, moved(link, identity, &address)).await {
+        Select4::First(()) => stopped(),
+        Select4::Second(error) => error,
+        Select4::Third(()) => LinkError::Down("the connection closed".to_owned()),
+        Select4::Fourth(()) => LinkError::Down("the peer has moved".to_owned()),
+    }
+}
+
+fn stopped() -> LinkError {
+    LinkError::Down("this node is stopping".to_owned())
+}
+
+/// Connects, and returns once both sides have named themselves.
+async fn open(
+    link: &Link,
+    identity: &Identity,
+    address: &str,
+) -> Result<(mpsc::Sender<FrameBatch>, Streaming<FrameBatch>), LinkError> {
+    let mut client = connect(address).await?;
+    let (batches, outgoing) = mpsc::channel(BATCHES_AHEAD);
+    batches.send(identity.batch(link.lane, Vec::new())).await.map_err(|_| stopped())?;
+    let hello = async {
+        let mut incoming = client.lane(ReceiverStream::new(outgoing)).await.map_err(refusal)?.into_inner();
+        let hello = incoming.message().await.map_err(refusal)?;
+        let hello = hello.ok_or_else(|| LinkError::Down("the peer closed the stream".to_owned()))?;
+        check(link, identity, &hello)?;
+        Ok(incoming)
+    };
+    let incoming = Production::timeout(HELLO_TIMEOUT, hello)
+        .await
+        .map_err(|_| LinkError::Down("the peer did not name itself in time".to_owned()))??;
+    Ok((batches, incoming))
+}
+
+async fn connect(address: &str) -> Result<TransportClient<Channel>, LinkError> {
+    let down = |error: tonic::transport::Error| LinkError::Down(describe(&error));
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(down)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    // The timeout above begins after name resolution.
+    let connecting: BoxFuture<'static, _> = async move { endpoint.connect().await }.boxed();
+    let channel = Production::timeout(CONNECT_TIMEOUT, connecting)
+        .await
+        .map_err(|_| LinkError::Down("connecting took too long".to_owned()))?
+        .map_err(down)?;
+    Ok(TransportClient::new(channel)
+        .max_decoding_message_size(RPC_BYTES_MAX)
+        .max_encoding_message_size(RPC_BYTES_MAX))
+}
+
+/// tonic hides the reason in the chain of sources.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+pub(super) fn refusal(status: Status) -> LinkError {
+    match status.code() {
+        Code::FailedPrecondition => LinkError::Refused(status.message().to_owned()),
+        code => LinkError::Down(format!("{code:?}: {}", status.message())),
+    }
+}
+
+fn check(link: &Link, identity: &Identity, batch: &FrameBatch) -> Result<(), LinkError> {
+    let (peer, lane) = identity.check_batch(batch).map_err(LinkError::Refused)?;
+    if peer != link.peer || lane != link.lane {
+        return Err(LinkError::Refused(format!("node {} answers at this address", hex(&peer))));
+    }
+    Ok(())
+}
+
+async fn read(link: &Link, shared: &Shared, mut incoming: Streaming<FrameBatch>) -> LinkError {
+    loop {
+        let batch = match incoming.message().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return LinkError::Down("the peer closed the stream".to_owned()),
+            Err(status) => return refusal(status),
+        };
+        if let Err(error) = check(link, &shared.identity, &batch) {
+            return error;
+        }
+        let Some(inbox) = shared.inbox() else { return stopped() };
+        for frame in batch.frames {
+            inbox.reply(link.peer, frame);
+        }
+    }
+}
+
+/// Sends a queue's frames until one end is gone.
+pub(super) async fn pump<T>(
+    mut batcher: Batcher<Production>,
+    identity: &Identity,
+    lane: Lane,
+    batches: mpsc::Sender<T>,
+    wrap: fn(FrameBatch) -> T,
+) {
+    // First room, then frames: what waits meanwhile goes out in one batch.
+    while let Ok(permit) = batches.reserve().await {
+        let Some(frames) = batcher.next().await else { return };
+        permit.send(wrap(identity.batch(lane, frames)));
+    }
+}
+
+async fn moved(link: &Link, identity: &Identity, address: &str) {
+    while identity.address(link.peer).as_deref() == Some(address) {
+        Production::sleep(ADDRESS_CHECK).await;
+    }
+}
+
+/// One snapshot over a connection of its own.
+pub(super) fn snapshot(
+    shared: Arc<Shared>,
+    peer: NodeUuid,
+    chunks: BoxStream<'static, SnapshotChunk>,
+) -> BoxFuture<'static, Result<SnapshotReply, LinkError>> {
+    let signer = shared.clone();
+    let sign = move |mut chunk: SnapshotChunk| {
+        if let Some(Body::Header(header)) = &mut chunk.body {
+            signer.identity.sign(header);
+        }
+        chunk
+    };
+    let signed = chunks.map(sign).boxed();
+    async move {
+        let address = shared.identity.address(peer);
+        let address = address.ok_or_else(|| LinkError::Down("the directory has no address".to_owned()))?;
+        let mut client = connect(&address).await?;
+        let calling: BoxFuture<'_, Result<tonic::Response<SnapshotReply>, Status>> =
+            client.snapshot(signed).boxed();
+        let reply = calling.await.map_err(refusal);
+        if let Err(LinkError::Refused(why)) = &reply {
+            shared.identity.warn(&hex(&peer), why);
+        }
+        Ok(reply?.into_inner())
+    }
+    .boxed()
+}
