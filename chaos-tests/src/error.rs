@@ -14,6 +14,8 @@ pub enum Error {
     Cluster(String),
     #[error("rpc: {0}")]
     Rpc(String),
+    #[error("json: {0}")]
+    Json(#[from] serde_json::Error),
     #[error("waited {0:?} for {1}")]
     Timeout(Duration, String),
 }

@@ -3,7 +3,7 @@
 //! Times are nanoseconds of one monotonic clock in one process. Deliberately absent: any
 //! knowledge of the server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -83,6 +83,12 @@ impl Recorder {
 
     pub fn len(&self) -> usize {
         self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
+    }
+
+    /// Every key touched so far.
+    pub fn keys(&self) -> BTreeSet<Key> {
+        let operations = self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        operations.iter().map(|operation| operation.key.clone()).collect()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -58,7 +58,8 @@ pub struct Connection {
 impl Connection {
     pub async fn open(address: SocketAddr, quickack: bool) -> Result<Self, Error> {
         let connect = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        let stream = connect.map_err(|_| Error::Timeout(CONNECT_TIMEOUT, format!("a connection to {address}")))??;
+        let stream =
+            connect.map_err(|_| Error::Timeout(CONNECT_TIMEOUT, format!("a connection to {address}")))??;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(READ_CHUNK_BYTES), quickack })
     }
@@ -261,14 +262,17 @@ mod tests {
             }
             stream
         };
-        let ask = async { Connection::open(address, true).await?.exchange(b"GET / HTTP/1.1\r\n\r\n", to_head).await };
+        let ask = async {
+            Connection::open(address, true).await?.exchange(b"GET / HTTP/1.1\r\n\r\n", to_head).await
+        };
         let ((), response) = tokio::join!(async { drop(serve.await) }, ask);
         response
     }
 
     #[tokio::test]
     async fn reads_a_body_by_its_length() {
-        let response = answered(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nX-A: 1\r\nx-a: 2\r\n\r\nhello", false).await;
+        let response =
+            answered(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nX-A: 1\r\nx-a: 2\r\n\r\nhello", false).await;
         let response = response.expect("a whole answer");
         assert_eq!((response.status, response.text().as_str()), (200, "hello"));
         assert_eq!(response.headers("x-a"), ["1", "2"]);
@@ -283,7 +287,8 @@ mod tests {
 
     #[tokio::test]
     async fn heads_and_304_have_no_body() {
-        let head = answered(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", true).await.expect("a whole answer");
+        let head =
+            answered(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", true).await.expect("a whole answer");
         assert_eq!((head.status, head.body.len()), (200, 0));
         let unchanged = answered(b"HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n", false).await;
         assert!(unchanged.expect("a whole answer").closes);

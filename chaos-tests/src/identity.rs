@@ -117,8 +117,13 @@ pub fn grant_body(grant: &str, pop: &str) -> String {
 }
 
 /// Signs up with an AuthToken; the cookie authenticates from then on.
-pub async fn signup_by_cookie(connection: &mut Connection, host: &str, user: &User) -> Result<Session, Error> {
-    let response = connection.exchange(&request("POST", "/signup", host, &[], &user.auth_token()), false).await?;
+pub async fn signup_by_cookie(
+    connection: &mut Connection,
+    host: &str,
+    user: &User,
+) -> Result<Session, Error> {
+    let response =
+        connection.exchange(&request("POST", "/signup", host, &[], &user.auth_token()), false).await?;
     if response.status != 200 {
         return Err(unexpected("signup", &response));
     }
@@ -128,7 +133,8 @@ pub async fn signup_by_cookie(connection: &mut Connection, host: &str, user: &Us
 /// The cookie pair of a signup's or signin's answer.
 pub fn session_cookie(response: &Response, user: &User) -> Result<Session, Error> {
     let cookies = response.headers("set-cookie");
-    let pair = cookies.iter().filter_map(|line| line.split(';').next()).find(|pair| pair.starts_with(&user.z32));
+    let pair =
+        cookies.iter().filter_map(|line| line.split(';').next()).find(|pair| pair.starts_with(&user.z32));
     let pair = pair.ok_or_else(|| unexpected("no session cookie", response))?;
     Ok(Session { header: "cookie", value: pair.to_owned() })
 }
@@ -142,7 +148,9 @@ pub async fn signup_by_grant(
 ) -> Result<Session, Error> {
     let json = [("content-type", "application/json")];
     let body = Grant::signup(user).body(user, homeserver);
-    let response = connection.exchange(&request("POST", "/auth/grant/signup", host, &json, body.as_bytes()), false).await?;
+    let response = connection
+        .exchange(&request("POST", "/auth/grant/signup", host, &json, body.as_bytes()), false)
+        .await?;
     if response.status != 204 {
         return Err(unexpected("grant signup", &response));
     }
@@ -157,8 +165,9 @@ pub async fn signin_by_grant(
 ) -> Result<Session, Error> {
     let json = [("content-type", "application/json")];
     let body = Grant::session(user).body(user, homeserver);
-    let response =
-        connection.exchange(&request("POST", "/auth/grant/session", host, &json, body.as_bytes()), false).await?;
+    let response = connection
+        .exchange(&request("POST", "/auth/grant/session", host, &json, body.as_bytes()), false)
+        .await?;
     if response.status != 200 {
         return Err(unexpected("grant exchange", &response));
     }

@@ -4,9 +4,11 @@
 //! openraft, so a wrong answer cannot be explained away by sharing code with the server.
 
 pub mod bench;
+pub mod cluster;
 pub mod error;
 pub mod history;
 pub mod http1;
 pub mod identity;
 pub mod oracle;
 pub mod request;
+pub mod survival;

@@ -1,7 +1,17 @@
 //! `rowhouse-chaos`: load and survival runs from the command line.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use rowhouse_chaos_tests::bench::{self, BenchOptions, Output};
+use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions};
+use rowhouse_chaos_tests::error::Error;
+use rowhouse_chaos_tests::survival::{self, SurvivalOptions};
+
+/// Names the planted bug for processes built with the feature `planted-bugs`.
+const PLANTED_VARIABLE: &str = "ROWHOUSE_PLANTED";
+/// A run that found a broken promise, or could not have found one.
+const EXIT_FINDING: u8 = 1;
 
 #[derive(Parser)]
 #[command(name = "rowhouse-chaos", version, about = "Load and survival runs against a Pubky homeserver")]
@@ -14,21 +24,54 @@ struct Cli {
 enum Command {
     /// Measure rates, latencies and CPU per operation of any Pubky homeserver.
     Bench(BenchOptions),
+    /// Kill processes of a fresh cluster under load and judge what clients saw.
+    Survival(SurvivalCommand),
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    match Cli::parse().command {
+#[derive(clap::Args)]
+struct SurvivalCommand {
+    #[command(flatten)]
+    options: SurvivalOptions,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
         Command::Bench(options) => measure(&options),
-    }
+        Command::Survival(command) => survive(&command),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("rowhouse-chaos: {error}");
+        ExitCode::from(EXIT_FINDING + 1)
+    })
 }
 
 /// On one thread: the load generator must leave the cores to the server.
-fn measure(options: &BenchOptions) -> Result<(), Box<dyn std::error::Error>> {
+fn measure(options: &BenchOptions) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(bench::run(options))?;
     match options.output {
         Output::Table => println!("{}", report.to_table()),
         Output::Json => println!("{}", report.to_json()?),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// From the main thread: the cluster's parent process ends with the thread that started it.
+fn survive(command: &SurvivalCommand) -> Result<ExitCode, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let planted = command.options.planted.iter().map(|bug| (PLANTED_VARIABLE.to_owned(), bug.clone()));
+    let cluster_options = ClusterOptions { environment: planted.collect(), ..ClusterOptions::default() };
+    let shards = cluster_options.shards;
+    let report = runtime.block_on(async {
+        let cluster = Cluster::start(cluster_options).await?;
+        survival::run(&cluster, &command.options, shards).await
+    })?;
+    match command.output {
+        Output::Table => println!("{report}"),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    let sound = report.violations.is_empty() && report.untested().is_empty();
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDING) })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
 use super::histogram::Histogram;
@@ -156,7 +156,11 @@ impl Slot {
         self.counter += 1;
         let Cell { scenario, size, run, .. } = self.cell;
         let target = Arc::clone(&self.target);
-        let among = if scenario == Scenario::List { target.members.len().min(LIST_USERS) } else { target.members.len() };
+        let among = if scenario == Scenario::List {
+            target.members.len().min(LIST_USERS)
+        } else {
+            target.members.len()
+        };
         let member = &target.members[self.random.random_range(0..among)];
         let file = self.random.random_range(0..FILES_PER_USER);
         let overwrite = scenario == Scenario::PutOver
@@ -174,7 +178,8 @@ impl Slot {
 
     fn get(&mut self, member: &Member, path: &str) -> u16 {
         self.request.clear();
-        for part in ["GET /storage/", &member.z32, path, " HTTP/1.1\r\nhost: ", &self.target.host, "\r\n\r\n"] {
+        for part in ["GET /storage/", &member.z32, path, " HTTP/1.1\r\nhost: ", &self.target.host, "\r\n\r\n"]
+        {
             self.request.extend_from_slice(part.as_bytes());
         }
         200
@@ -188,8 +193,18 @@ impl Slot {
         let length = self.body.len().to_string();
         let Member { z32, session } = member;
         for part in [
-            "PUT /storage/", z32, path, " HTTP/1.1\r\nhost: ", &self.target.host, "\r\n", session.header, ": ",
-            &session.value, "\r\ncontent-length: ", &length, "\r\n\r\n",
+            "PUT /storage/",
+            z32,
+            path,
+            " HTTP/1.1\r\nhost: ",
+            &self.target.host,
+            "\r\n",
+            session.header,
+            ": ",
+            &session.value,
+            "\r\ncontent-length: ",
+            &length,
+            "\r\n\r\n",
         ] {
             self.request.extend_from_slice(part.as_bytes());
         }

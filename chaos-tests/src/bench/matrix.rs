@@ -29,7 +29,8 @@ impl Edge {
 
 pub async fn run(options: &BenchOptions) -> Result<Report, Error> {
     let pids = measured(options)?;
-    let users = if options.scenario.iter().all(|scenario| *scenario == Scenario::Idle) { 0 } else { options.users };
+    let users =
+        if options.scenario.iter().all(|scenario| *scenario == Scenario::Idle) { 0 } else { options.users };
     let target = Arc::new(Target::prepare(&options.urls, users, options.quickack).await?);
     let mut rows = Vec::new();
     let needs = |scenarios: &[Scenario]| options.scenario.iter().any(|scenario| scenarios.contains(scenario));
@@ -87,7 +88,10 @@ async fn repeated(
         let mut edges = Vec::with_capacity(2);
         let tally = load::run(target, cell, || edges.push(Edge::now(pids))).await?;
         let row = row(options, cell, &tally, &edges, pids);
-        eprintln!("{} {} C={}: {:.0} ops/s", options.name, row.scenario, row.concurrency, row.operations_per_s);
+        eprintln!(
+            "{} {} C={}: {:.0} ops/s",
+            options.name, row.scenario, row.concurrency, row.operations_per_s
+        );
         rows.push(row);
     }
     rows.sort_by(|left, right| left.operations_per_s.total_cmp(&right.operations_per_s));
@@ -102,7 +106,8 @@ async fn idle(options: &BenchOptions, pids: &[u32]) -> Row {
     tokio::time::sleep(Duration::from_secs(options.duration)).await;
     let edges = [begin, Edge::now(pids)];
     let duration = Duration::from_secs(options.duration);
-    let cell = Cell { scenario: Scenario::Idle, size: 0, concurrency: 0, warmup: Duration::ZERO, duration, run: 0 };
+    let cell =
+        Cell { scenario: Scenario::Idle, size: 0, concurrency: 0, warmup: Duration::ZERO, duration, run: 0 };
     row(options, cell, &Tally::default(), &edges, pids)
 }
 

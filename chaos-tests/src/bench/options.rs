@@ -98,6 +98,10 @@ mod tests {
         assert_eq!(parse_size("1k"), Ok(1024));
         assert_eq!(parse_size("2M"), Ok(2 * 1024 * 1024));
         assert_eq!(parse_size("77"), Ok(77));
-        assert!(parse_size("k").is_err() && parse_size("-1").is_err() && parse_size("99999999999999999999m").is_err());
+        assert!(
+            parse_size("k").is_err()
+                && parse_size("-1").is_err()
+                && parse_size("99999999999999999999m").is_err()
+        );
     }
 }

@@ -18,12 +18,20 @@ impl CpuSample {
     /// Of these processes and all their descendants.
     pub fn of_trees(roots: &[u32]) -> Self {
         let stats = all_stats();
-        Self(with_descendants(roots, &stats).into_iter().filter_map(|pid| Some((pid, stats.get(&pid)?.ticks))).collect())
+        Self(
+            with_descendants(roots, &stats)
+                .into_iter()
+                .filter_map(|pid| Some((pid, stats.get(&pid)?.ticks)))
+                .collect(),
+        )
     }
 
     pub fn seconds_since(&self, earlier: &Self) -> f64 {
-        let ticks: u64 =
-            self.0.iter().map(|(pid, now)| now.saturating_sub(earlier.0.get(pid).copied().unwrap_or(0))).sum();
+        let ticks: u64 = self
+            .0
+            .iter()
+            .map(|(pid, now)| now.saturating_sub(earlier.0.get(pid).copied().unwrap_or(0)))
+            .sum();
         ticks as f64 / TICKS_PER_S
     }
 
@@ -91,7 +99,8 @@ struct Stat {
 fn all_stats() -> BTreeMap<u32, Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| Some((pid, parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))).collect()
+    pids.filter_map(|pid| Some((pid, parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?)))
+        .collect()
 }
 
 /// The program name in parentheses may hold anything, so fields are counted after the last one.
@@ -136,7 +145,8 @@ fn listening_inodes(port: u16) -> BTreeSet<String> {
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         for line in fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let (Some(local), Some(state), Some(inode)) = (fields.get(1), fields.get(3), fields.get(9)) else {
+            let (Some(local), Some(state), Some(inode)) = (fields.get(1), fields.get(3), fields.get(9))
+            else {
                 continue;
             };
             if *state == LISTEN_STATE && local.ends_with(&format!(":{port:04X}")) {

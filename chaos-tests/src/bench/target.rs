@@ -41,14 +41,16 @@ pub struct Target {
 /// `http://host:port` to its address and Host header.
 pub fn parse_url(url: &str) -> Result<(SocketAddr, String), Error> {
     let host = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
-    let address = host.to_socket_addrs()?.next().ok_or_else(|| Error::Cluster(format!("{host} has no address")))?;
+    let address =
+        host.to_socket_addrs()?.next().ok_or_else(|| Error::Cluster(format!("{host} has no address")))?;
     Ok((address, host.to_owned()))
 }
 
 impl Target {
     pub async fn prepare(urls: &[String], users: usize, quickack: bool) -> Result<Self, Error> {
         let parsed = urls.iter().map(|url| parse_url(url)).collect::<Result<Vec<_>, _>>()?;
-        let host = parsed.first().map(|(_, host)| host.clone()).ok_or_else(|| Error::Cluster("no URL".into()))?;
+        let host =
+            parsed.first().map(|(_, host)| host.clone()).ok_or_else(|| Error::Cluster("no URL".into()))?;
         let addresses = parsed.into_iter().map(|(address, _)| address).collect();
         let mut target = Self { addresses, host, quickack, members: Vec::new(), signups_per_s: 0.0 };
         let started = Instant::now();
@@ -86,14 +88,18 @@ impl Target {
     pub async fn fill_files(&self, size: usize) -> Result<(), Error> {
         let body = vec![b'x'; size];
         let puts = self.members.iter().flat_map(|member| {
-            (0..FILES_PER_USER).map(|file| self.put(member, &file_path(size, file), &body)).collect::<Vec<_>>()
+            (0..FILES_PER_USER)
+                .map(|file| self.put(member, &file_path(size, file), &body))
+                .collect::<Vec<_>>()
         });
         self.send_all(puts.collect()).await
     }
 
     pub async fn fill_directories(&self) -> Result<(), Error> {
         let puts = self.members.iter().take(LIST_USERS).flat_map(|member| {
-            (0..LIST_FILES).map(|file| self.put(member, &format!("/pub/bench/list/{file:06}"), b"x")).collect::<Vec<_>>()
+            (0..LIST_FILES)
+                .map(|file| self.put(member, &format!("/pub/bench/list/{file:06}"), b"x"))
+                .collect::<Vec<_>>()
         });
         self.send_all(puts.collect()).await
     }
@@ -113,7 +119,11 @@ impl Target {
                 for request in part {
                     let response = connection.exchange(&request, false).await?;
                     if response.status != 201 {
-                        return Err(Error::Answer(format!("filling: {} {}", response.status, response.text())));
+                        return Err(Error::Answer(format!(
+                            "filling: {} {}",
+                            response.status,
+                            response.text()
+                        )));
                     }
                 }
                 Ok(())

@@ -59,12 +59,14 @@ fn check_ids(logs: &[EventLog], violations: &mut Vec<Violation>) {
     for log in logs {
         for pair in log.events.windows(2) {
             if pair[0].id >= pair[1].id {
-                violations.push(violation(format!("shard {}: id {} after {}", log.shard, pair[1].id, pair[0].id)));
+                violations
+                    .push(violation(format!("shard {}: id {} after {}", log.shard, pair[1].id, pair[0].id)));
             }
         }
         for event in &log.events {
             if event.id & 0xFFF != u64::from(log.shard) {
-                violations.push(violation(format!("shard {}: id {} names another shard", log.shard, event.id)));
+                violations
+                    .push(violation(format!("shard {}: id {} names another shard", log.shard, event.id)));
             }
             if !seen.insert(event.id) {
                 violations.push(violation(format!("id {} was given twice", event.id)));
@@ -83,7 +85,10 @@ fn check_puts(key: &Key, operations: &[&Operation], events: &[&Event], violation
         let count = counts.remove(&value).unwrap_or(0);
         let allowed = if operation.outcome == Outcome::Done { count == 1 } else { count <= 1 };
         if !allowed {
-            violations.push(violation(format!("{key:?}: {:?} put of {value} has {count} events", operation.outcome)));
+            violations.push(violation(format!(
+                "{key:?}: {:?} put of {value} has {count} events",
+                operation.outcome
+            )));
         }
     }
     for (value, count) in counts {
@@ -98,7 +103,9 @@ fn check_deletes(key: &Key, operations: &[&Operation], events: &[&Event], violat
     let (done, unknown) = (count(Outcome::Done), count(Outcome::Unknown));
     let events = events.iter().filter(|event| event.value.is_none()).count();
     if events < done || events > done + unknown {
-        violations.push(violation(format!("{key:?}: {events} DEL events for {done} deletes and {unknown} unknown ones")));
+        violations.push(violation(format!(
+            "{key:?}: {events} DEL events for {done} deletes and {unknown} unknown ones"
+        )));
     }
 }
 
@@ -118,7 +125,9 @@ fn check_order(key: &Key, operations: &[&Operation], events: &[&Event], violatio
         let Some((called, ended)) = span.get(&value).copied() else { continue };
         if earliest_end.0 < called {
             let later = earliest_end.1;
-            violations.push(violation(format!("{key:?}: put of {value} came after {later} was answered, but is logged before it")));
+            violations.push(violation(format!(
+                "{key:?}: put of {value} came after {later} was answered, but is logged before it"
+            )));
         }
         earliest_end = earliest_end.min((ended, value));
     }
@@ -149,7 +158,8 @@ mod tests {
 
     fn log(values: &[Option<Value>]) -> Vec<EventLog> {
         let events = values.iter().enumerate();
-        let events = events.map(|(at, value)| Event { id: (at as u64 + 1) << 12 | 3, key: key(), value: *value });
+        let events =
+            events.map(|(at, value)| Event { id: (at as u64 + 1) << 12 | 3, key: key(), value: *value });
         vec![EventLog { shard: 3, events: events.collect() }]
     }
 

@@ -8,6 +8,9 @@ pub use event_log::{Event, EventLog, check_events};
 pub use register::{Verdict, check_register};
 pub use replicas::ReplicaHashes;
 
+/// Most violations kept of one kind: more of the same tell nothing new.
+const VIOLATIONS_MAX: usize = 100;
+
 /// Something the cluster must never do, told so that a person can find it in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

@@ -25,7 +25,8 @@ type Placed = Vec<u64>;
 
 /// `operations`: all of one key. The register starts absent.
 pub fn check_register(operations: &[&Operation]) -> Verdict {
-    let mut sorted: Vec<&Operation> = operations.iter().copied().filter(|operation| constrains(operation)).collect();
+    let mut sorted: Vec<&Operation> =
+        operations.iter().copied().filter(|operation| constrains(operation)).collect();
     sorted.sort_by_key(|operation| operation.called_ns);
     Search { operations: sorted }.run()
 }
@@ -250,7 +251,8 @@ mod tests {
 
     #[test]
     fn many_unknown_writes_are_decided() {
-        let mut history: Vec<Operation> = (0..60).map(|at| operation(Put(at), Unknown, at * 10, at * 10 + 5)).collect();
+        let mut history: Vec<Operation> =
+            (0..60).map(|at| operation(Put(at), Unknown, at * 10, at * 10 + 5)).collect();
         history.extend((0..300).map(|at| operation(Read, Saw(Some(59)), 1000 + at * 10, 1005 + at * 10)));
         assert_eq!(verdict(&history), Verdict::Linearizable);
         history.push(operation(Read, Saw(Some(1000)), 9000, 9001));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Violation;
+use super::{VIOLATIONS_MAX, Violation};
 
 const ORACLE: &str = "replicas";
 /// Remembered points of each group; older ones go first.
@@ -39,8 +39,12 @@ impl ReplicaHashes {
             Some((known, _)) if known == hash => self.compared += 1,
             Some((_, first)) => {
                 let kind = self.kind;
-                let what = format!("{kind} of group {group} at index {index}: replicas {first} and {replica} differ");
-                self.violations.push(Violation { oracle: ORACLE, what });
+                let what = format!(
+                    "{kind} of group {group} at index {index}: replicas {first} and {replica} differ"
+                );
+                if self.violations.len() < VIOLATIONS_MAX {
+                    self.violations.push(Violation { oracle: ORACLE, what });
+                }
             }
         }
     }

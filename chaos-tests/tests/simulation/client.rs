@@ -40,6 +40,12 @@ impl SimUser {
         }
     }
 
+    pub fn key_bytes(&self) -> [u8; 32] {
+        let mut key = [0; 32];
+        key.copy_from_slice(&self.key);
+        key
+    }
+
     fn credential(&self) -> Option<Credential> {
         Some(Credential { kind: Some(command::credential::Kind::CookieHash(self.secret_hash.clone())) })
     }
@@ -56,20 +62,27 @@ impl SimUser {
         })
     }
 
-    pub fn put(&self, path: &str, value: &str) -> command::command::Body {
+    pub fn put(&self, path: &str, value: u64) -> command::command::Body {
+        let body = value.to_string();
         command::command::Body::PutEntry(command::PutEntry {
             credential: self.credential(),
             user: self.key.clone(),
             path: path.to_owned(),
-            body: Bytes::copy_from_slice(value.as_bytes()),
-            hash: Bytes::copy_from_slice(blake3::hash(value.as_bytes()).as_bytes()),
+            hash: Bytes::copy_from_slice(blake3::hash(body.as_bytes()).as_bytes()),
+            body: Bytes::from(body),
             content_type: "text/plain".to_owned(),
         })
     }
 }
 
 /// Builds a command as a node does: with the proposing node's own clock.
-fn stamp(cluster: &SimCluster, node: usize, request_id: u128, issued_at_us: u64, body: command::command::Body) -> Bytes {
+fn stamp(
+    cluster: &SimCluster,
+    node: usize,
+    request_id: u128,
+    issued_at_us: u64,
+    body: command::command::Body,
+) -> Bytes {
     let now_us = cluster.now_us(node);
     let command = Command {
         version: COMMAND_VERSION,
@@ -86,7 +99,7 @@ fn node_of(node: Option<[u8; 16]>) -> Option<usize> {
     (0..NODES).find(|index| Some(uuid(*index)) == node)
 }
 
-pub fn random_id() -> u128 {
+fn random_id() -> u128 {
     u128::from(Simulation::random_u64()) << 64 | u128::from(Simulation::random_u64())
 }
 
@@ -94,7 +107,7 @@ pub fn random_id() -> u128 {
 pub async fn execute(cluster: &SimCluster, group: GroupId, body: command::command::Body) -> Answer<Outcome> {
     let request_id = random_id();
     let mut node = (Simulation::random_u64() % NODES as u64) as usize;
-    let issued_at_us = cluster.now_us(node);
+    let issued_at_us = cluster.seen_us();
     for _ in 0..ATTEMPTS_MAX {
         let hint = match cluster.group(node, group) {
             None => None,
@@ -117,7 +130,7 @@ pub async fn execute(cluster: &SimCluster, group: GroupId, body: command::comman
 }
 
 /// A linearizable read of one file's body.
-pub async fn read(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &str) -> Answer<Option<String>> {
+pub async fn read(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &str) -> Answer<Option<u64>> {
     let mut node = (Simulation::random_u64() % NODES as u64) as usize;
     for _ in 0..ATTEMPTS_MAX {
         let hint = match cluster.group(node, group) {
@@ -126,8 +139,8 @@ pub async fn read(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &s
                 Ok(()) => {
                     // A pause between check and read must not matter (consensus.md §3).
                     Simulation::sleep(Duration::from_micros(Simulation::random_u64() % 500)).await;
-                    match crate::probe::body(&handle, user, path) {
-                        Ok(body) => return Answer::Done(body),
+                    match crate::probe::value(&handle, user, path) {
+                        Ok(value) => return Answer::Done(value),
                         Err(_) => None,
                     }
                 }

@@ -1,13 +1,16 @@
 //! The three simulated nodes: their disks outlive them, everything else dies in a crash.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rowhouse_raft::log_store::{LossyLog, TailBudget};
-use rowhouse_raft::runtime::Simulation;
+use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::state::{MemoryState, StateStore};
 use rowhouse_raft::transport::{SimNet, Transport};
-use rowhouse_raft::{Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId};
+use rowhouse_raft::{
+    Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
+};
 
 pub const NODES: usize = 3;
 /// Small, so that readers meet evicted entries and fall back to the engine.
@@ -33,8 +36,6 @@ pub struct SimCluster {
     timing: RaftTiming,
 }
 
-const CLUSTER: [u8; 16] = *b"simulated-cluste";
-
 /// Unique over groups: the log of a node holds all of them.
 fn replica_id(group: GroupId, node: usize) -> ReplicaId {
     u64::from(group) * 16 + node as u64 + 1
@@ -50,7 +51,7 @@ impl SimCluster {
         let nodes = (0..NODES)
             .map(|_| {
                 Mutex::new(SimNode {
-                    log: Arc::new(LossyLog::new()),
+                    log: LossyLog::new(),
                     state: Arc::new(MemoryState::new()),
                     host: None,
                     clock_step_us: 0,
@@ -80,12 +81,8 @@ impl SimCluster {
         self.node(node).host.is_some()
     }
 
-    pub fn clock_step_us(&self, node: usize) -> i64 {
-        self.node(node).clock_step_us
-    }
-
-    pub fn step_clock(&self, node: usize, by_us: i64) {
-        self.node(node).clock_step_us += by_us;
+    pub fn step_clock(&self, node: usize, to_us: i64) {
+        self.node(node).clock_step_us = to_us;
     }
 
     /// Boots a node from what its disks hold.
@@ -95,10 +92,10 @@ impl SimCluster {
             (node.log.clone(), node.state.clone())
         };
         self.net.restart(uuid(node));
-        let transport = Transport::new(self.timing, CLUSTER, uuid(node), self.net.wire(uuid(node)));
+        let transport = Transport::new(Arc::new(self.net.wire(uuid(node))), PathBuf::new());
         let host = Host::new(HostOptions {
             log,
-            state: Arc::new(StateStore::open(state, std::env::temp_dir())?),
+            state: StateStore::open(state, PathBuf::new())?,
             transport,
             tail: TailBudget::new(TAIL_BYTES),
             timing: self.timing,
@@ -124,5 +121,63 @@ impl SimCluster {
             }
         }
         Ok(())
+    }
+}
+
+impl SimCluster {
+    /// The node's own wall clock, stepped as the nemesis left it.
+    pub fn now_us(&self, node: usize) -> u64 {
+        let step = self.node(node).clock_step_us;
+        Simulation::wall_us().saturating_add_signed(step)
+    }
+
+    /// The largest clock any node has: what a gateway that talks to all of them has seen.
+    pub fn seen_us(&self) -> u64 {
+        (0..NODES).map(|node| self.now_us(node)).max().unwrap_or(0)
+    }
+
+    /// Power is cut: what was not synced is gone. Does nothing to a node that is down.
+    pub async fn crash(&self, node: usize) {
+        let Some(host) = self.node(node).host.take() else { return };
+        self.net.crash(uuid(node));
+        for group in self.groups() {
+            host.stop(group).await;
+        }
+        let (log, state) = {
+            let node = self.node(node);
+            (node.log.clone(), node.state.clone())
+        };
+        log.crash();
+        // RocksDB writes memtables out when it likes: any first part of what was not flushed may survive.
+        let survives = Simulation::random_u64() as usize % (state.unflushed() + 1);
+        state.crash_keeping(survives);
+    }
+
+    /// Boots a node that is down.
+    pub async fn restart(&self, node: usize) {
+        if !self.is_up(node) {
+            self.start(node).await.unwrap_or_else(|error| panic!("node {node} does not come back: {error}"));
+        }
+    }
+
+    /// Makes the applied state of a node durable, and lets its logs shrink.
+    pub async fn flush(&self, node: usize) {
+        let host = self.node(node).host.clone();
+        if let Some(host) = host
+            && let Err(error) = host.flush().await
+        {
+            panic!("node {node} does not flush: {error}");
+        }
+    }
+
+    pub async fn shutdown(&self) {
+        for node in 0..NODES {
+            let host = self.node(node).host.take();
+            if let Some(host) = host
+                && let Err(error) = host.shutdown().await
+            {
+                panic!("node {node} does not shut down: {error}");
+            }
+        }
     }
 }

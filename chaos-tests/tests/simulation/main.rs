@@ -32,7 +32,10 @@ fn simulate(seed: u64) -> Report {
 fn clients_see_a_linearizable_homeserver_under_faults() {
     let seeds: Vec<u64> = match number("ROWHOUSE_SIM_SEED") {
         Some(seed) => vec![seed],
-        None => REGRESSION_SEEDS.into_iter().chain(0..number("ROWHOUSE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT)).collect(),
+        None => REGRESSION_SEEDS
+            .into_iter()
+            .chain(0..number("ROWHOUSE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT))
+            .collect(),
     };
     let mut total = Report::default();
     for seed in &seeds {

@@ -16,6 +16,15 @@ pub struct Faults {
     pub clock_steps: u32,
 }
 
+impl Faults {
+    pub fn add(&mut self, other: &Self) {
+        self.crashes += other.crashes;
+        self.partitions += other.partitions;
+        self.one_way += other.one_way;
+        self.clock_steps += other.clock_steps;
+    }
+}
+
 /// ±15 minutes: a virtual machine that resumes (consensus.md §7).
 const CLOCK_STEP_US_MAX: u64 = 15 * 60 * 1_000_000;
 /// Longer than an election, so that every fault bites.
@@ -40,7 +49,7 @@ pub async fn run(cluster: &SimCluster, rounds: u32) -> Faults {
     let mut faults = Faults::default();
     for _ in 0..rounds {
         wait(CALM_MS).await;
-        match Simulation::random_u64() % 8 {
+        match Simulation::random_u64() % 9 {
             0..=2 => {
                 faults.crashes += 1;
                 crash_and_restart(cluster, any_node()).await;
@@ -62,6 +71,7 @@ pub async fn run(cluster: &SimCluster, rounds: u32) -> Faults {
                 faults.partitions += 1;
                 crash_behind_partition(cluster).await;
             }
+            7 => cluster.flush(any_node()).await,
             _ => {
                 faults.clock_steps += 1;
                 step_clock(cluster);

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use openraft::AsyncRuntime;
 use openraft_rt_sim::{SimInstant, SimRuntime};
-use rowhouse_chaos_tests::oracle::{History, Operation, Outcome as Seen};
+use rowhouse_chaos_tests::history::{Action, History, Key, Operation, Outcome};
+use rowhouse_chaos_tests::oracle::{Event, EventLog, ReplicaHashes, Verdict, check_events, check_register};
 use rowhouse_node::apply::ShardMachine;
+use rowhouse_proto::ErrorCode;
 use rowhouse_raft::runtime::{Runtime, Simulation};
-use rowhouse_raft::{GroupId, Machine};
+use rowhouse_raft::{Group, GroupId, Machine};
 
-use crate::client::{Answer, SimUser, execute, random_id, read};
+use crate::client::{Answer, SimUser, execute, read};
 use crate::cluster::{Machines, NODES, SimCluster};
 use crate::nemesis::{self, Faults};
 use crate::probe;
@@ -58,8 +60,7 @@ impl Report {
 #[derive(Default)]
 struct Record {
     report: Report,
-    histories: BTreeMap<(GroupId, String), History>,
-    acknowledged: BTreeMap<GroupId, Vec<String>>,
+    history: History,
     stop: bool,
 }
 
@@ -71,4 +72,189 @@ fn with<T>(record: &Shared, change: impl FnOnce(&mut Record) -> T) -> T {
 
 fn now_us() -> u64 {
     SimInstant::try_now().map_or(0, |now| now.elapsed_since_start().as_micros() as u64)
+}
+
+/// Runs one seed; panics, naming it, if anything that must hold does not.
+pub fn run(options: SimOptions) -> Report {
+    let mut runtime = SimRuntime::with_seed(options.seed);
+    runtime.block_on(simulate(options))
+}
+
+fn path(number: u64) -> String {
+    format!("/pub/sim/{number}")
+}
+
+fn machines() -> Machines {
+    GROUPS
+        .into_iter()
+        .map(|group| (group, Arc::new(ShardMachine::new(u32::from(group))) as Arc<dyn Machine>))
+        .collect()
+}
+
+async fn simulate(options: SimOptions) -> Report {
+    let SimOptions { seed, fault_rounds } = options;
+    let cluster = SimCluster::new(machines());
+    cluster.bootstrap().await.unwrap_or_else(|error| panic!("seed {seed}: bootstrap: {error}"));
+    let record = Shared::default();
+    for group in GROUPS {
+        let user = user_of(group);
+        let signup = execute(&cluster, group, user.signup()).await;
+        assert!(
+            matches!(&signup, Answer::Done(outcome) if outcome.code == 0),
+            "seed {seed}: signup: {signup:?}"
+        );
+    }
+    let clients: Vec<_> = GROUPS
+        .into_iter()
+        .flat_map(|group| (0..CLIENTS_PER_GROUP).map(move |client| (group, client)))
+        .map(|(group, client)| {
+            Simulation::spawn(use_homeserver(cluster.clone(), record.clone(), group, client))
+        })
+        .collect();
+    let faults = nemesis::run(&cluster, fault_rounds).await;
+    with(&record, |record| record.stop = true);
+    for client in clients {
+        client.await.unwrap_or_else(|error| panic!("seed {seed}: client: {error}"));
+    }
+    recover(&cluster, &record, seed).await;
+    let mut report = check(&cluster, &record, seed);
+    report.faults = faults;
+    report.elapsed_us = now_us();
+    cluster.shutdown().await;
+    report
+}
+
+fn user_of(group: GroupId) -> SimUser {
+    SimUser::new(group as u8 + 1)
+}
+
+/// One client: puts and reads on few paths until told to stop.
+async fn use_homeserver(cluster: SimCluster, record: Shared, group: GroupId, client: u32) {
+    let user = user_of(group);
+    let mut next_value = u64::from(group) * 100_000_000 + u64::from(client) * 10_000_000;
+    while !with(&record, |record| record.stop) {
+        let key = Key { user: usize::from(group), path: path(Simulation::random_u64() % PATHS) };
+        let called_ns = now_us() * 1000;
+        let (action, outcome) = if Simulation::random_u64().is_multiple_of(2) {
+            next_value += 1;
+            (Action::Put(next_value), put(&cluster, group, &user, &key.path, next_value).await)
+        } else {
+            let outcome = match read(&cluster, group, &user, &key.path).await {
+                Answer::Done(value) => Outcome::Saw(value),
+                Answer::Unknown => Outcome::Unknown,
+            };
+            (Action::Read, outcome)
+        };
+        note(&record, Operation { key, action, called_ns, returned_ns: now_us() * 1000, outcome });
+        Simulation::sleep(Duration::from_millis(1 + Simulation::random_u64() % 60)).await;
+    }
+}
+
+async fn put(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &str, value: u64) -> Outcome {
+    match execute(cluster, group, user.put(path, value)).await {
+        Answer::Done(outcome) if outcome.code == 0 => Outcome::Done,
+        // Too old to be deduplicated: an earlier try may have been applied.
+        Answer::Done(outcome) if outcome.code == ErrorCode::RequestExpired.number() => Outcome::Unknown,
+        Answer::Done(outcome) => panic!("put refused: {outcome:?}"),
+        Answer::Unknown => Outcome::Unknown,
+    }
+}
+
+fn note(record: &Shared, operation: Operation) {
+    with(record, |record| {
+        match operation.action {
+            Action::Read => record.report.gets += 1,
+            _ => record.report.puts += 1,
+        }
+        record.report.unknown += u32::from(operation.outcome == Outcome::Unknown);
+        record.report.trace.push(format!("{operation:?}"));
+        record.history.operations.push(operation);
+    });
+}
+
+/// Faults are over: within bounded time every group serves again and its replicas agree.
+async fn recover(cluster: &SimCluster, record: &Shared, seed: u64) {
+    for node in 0..NODES {
+        cluster.restart(node).await;
+    }
+    let deadline = now_us() + RECOVERY.as_micros() as u64;
+    for group in GROUPS {
+        for number in 0..PATHS {
+            let key = Key { user: usize::from(group), path: path(number) };
+            let called_ns = now_us() * 1000;
+            let value = loop {
+                if let Answer::Done(value) = read(cluster, group, &user_of(group), &key.path).await {
+                    break value;
+                }
+                assert!(now_us() < deadline, "seed {seed}: group {group} does not serve after healing");
+            };
+            let outcome = Outcome::Saw(value);
+            note(
+                record,
+                Operation { key, action: Action::Read, called_ns, returned_ns: now_us() * 1000, outcome },
+            );
+        }
+        while !agree(cluster, group) {
+            assert!(now_us() < deadline, "seed {seed}: replicas of group {group} do not converge");
+            Simulation::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Every replica applied the same index.
+fn agree(cluster: &SimCluster, group: GroupId) -> bool {
+    let indexes: Vec<_> = (0..NODES)
+        .filter_map(|node| cluster.group(node, group))
+        .map(|handle| handle.status().hash_index)
+        .collect();
+    indexes.len() == NODES && indexes.iter().all(|index| *index == indexes[0])
+}
+
+fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
+    let (mut report, history) =
+        with(record, |record| (std::mem::take(&mut record.report), std::mem::take(&mut record.history)));
+    for (key, operations) in history.by_key() {
+        let verdict = check_register(&operations);
+        assert_eq!(verdict, Verdict::Linearizable, "seed {seed}: {key:?}");
+    }
+    let mut logs = Vec::new();
+    let mut hashes = ReplicaHashes::new("chained state hash");
+    for group in GROUPS {
+        for node in 0..NODES {
+            let Some(handle) = cluster.group(node, group) else { continue };
+            let status = handle.status();
+            hashes.observe(u32::from(group), status.hash_index, &status.state_hash, status.replica);
+            if node == 0 {
+                report.state_hashes.push(status.state_hash);
+                logs.push(event_log(&handle, group, &history, seed));
+            }
+        }
+    }
+    assert!(hashes.violations().is_empty(), "seed {seed}: {:?}", hashes.violations());
+    assert!(hashes.compared() >= GROUPS.len() as u64, "seed {seed}: hashes were compared");
+    let violations = check_events(&history, &logs);
+    assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
+    report
+}
+
+/// The events of a group, with content hashes translated back to the values clients put.
+fn event_log(handle: &Group<Simulation>, group: GroupId, history: &History, seed: u64) -> EventLog {
+    let values: BTreeMap<[u8; 32], u64> = history
+        .operations
+        .iter()
+        .filter_map(|operation| match operation.action {
+            Action::Put(value) => Some((blake3::hash(value.to_string().as_bytes()).into(), value)),
+            _ => None,
+        })
+        .collect();
+    let events = probe::events(handle).unwrap_or_else(|error| panic!("seed {seed}: events: {error}"));
+    let events = events
+        .into_iter()
+        .map(|(t, event)| Event {
+            id: t << 12 | u64::from(group),
+            key: Key { user: usize::from(group), path: event.path },
+            value: <[u8; 32]>::try_from(event.hash.as_ref()).ok().and_then(|hash| values.get(&hash).copied()),
+        })
+        .collect();
+    EventLog { shard: u32::from(group), events }
 }

@@ -1,0 +1,67 @@
+//! `cluster.json`, which `rowhouse dev` keeps up to date: what runs where.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Testnet,
+    Node,
+    Gateway,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ClusterFile {
+    pub supervisor_pid: u32,
+    pub homeserver: String,
+    pub ready: bool,
+    pub ports: Ports,
+    pub dht_bootstrap: Vec<String>,
+    pub components: Vec<Component>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Ports {
+    pub http: u16,
+    pub tls: u16,
+    pub admin: u16,
+    pub pkarr_relay: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Component {
+    pub name: String,
+    pub kind: Kind,
+    pub pid: Option<u32>,
+    pub addresses: Vec<Address>,
+    pub output: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Address {
+    pub address: String,
+}
+
+impl ClusterFile {
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = std::fs::read(path)?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Cluster(format!("{}: {error}", path.display())))
+    }
+
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Component> {
+        self.components.iter().filter(move |component| component.kind == kind)
+    }
+}
+
+impl Component {
+    /// The first thing it listens on: gRPC of a node, plain HTTP of a gateway.
+    pub fn first_address(&self) -> Result<SocketAddr, Error> {
+        let text = self.addresses.first().map(|address| address.address.as_str()).unwrap_or_default();
+        text.parse().map_err(|_| Error::Cluster(format!("{} has no address", self.name)))
+    }
+}

@@ -1,0 +1,11 @@
+//! A real cluster of real processes for one test: `rowhouse dev` on free ports, in its own folder.
+//!
+//! The parent process restarts what is killed; dropping the cluster ends everything.
+
+mod file;
+mod nodes;
+mod process;
+
+pub use file::{ClusterFile, Component, Kind};
+pub use nodes::NodeClient;
+pub use process::{Cluster, ClusterOptions, binary, wait_until};

@@ -1,0 +1,247 @@
+//! Starting, waiting for, wounding and ending a cluster's processes.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pubky_common::crypto::PublicKey;
+use tempfile::TempDir;
+
+use super::file::{ClusterFile, Component, Kind};
+use super::nodes::NodeClient;
+use crate::error::Error;
+use crate::http1::Connection;
+
+/// Names the binary under test; otherwise it is looked for beside the test's own executable.
+const BINARY_VARIABLE: &str = "ROWHOUSE_BIN";
+/// Set to keep the folder (logs and data) of each cluster.
+const KEEP_VARIABLE: &str = "ROWHOUSE_KEEP";
+/// Seven processes, a DHT and 17 elections on a busy two-core machine.
+const READY_TIMEOUT: Duration = Duration::from_secs(240);
+/// A restart replays a log and elects.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(120);
+/// Clean end of all children, then the rest is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+/// How much of a log is shown when a start fails.
+const TAIL_BYTES: usize = 4000;
+
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// Pause before a killed component is started again.
+    pub restart_delay: Duration,
+    pub shards: u32,
+    /// The ports of the Pubky testnet instead of free ones.
+    pub testnet_ports: bool,
+    /// Further environment of the processes.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        // Long enough that a kill is felt as a lost leader, short enough for many kills in a run.
+        Self {
+            restart_delay: Duration::from_millis(300),
+            shards: 16,
+            testnet_ports: false,
+            environment: Vec::new(),
+        }
+    }
+}
+
+pub struct Cluster {
+    folder: Option<TempDir>,
+    data_dir: PathBuf,
+    parent: Child,
+    options: ClusterOptions,
+}
+
+/// Where the binary under test is.
+pub fn binary() -> Result<PathBuf, Error> {
+    if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()?;
+    let found =
+        own.ancestors().skip(1).take(3).map(|folder| folder.join("rowhouse")).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        Error::Cluster(format!("build the binary first (cargo build -p rowhouse), or set {BINARY_VARIABLE}"))
+    })
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until it serves and can be found through PKARR.
+    pub async fn start(options: ClusterOptions) -> Result<Self, Error> {
+        let folder = tempfile::Builder::new().prefix("rowhouse-test-").tempdir()?;
+        let data_dir = folder.path().to_path_buf();
+        let parent = spawn(&data_dir, &options)?;
+        let cluster = Self { folder: Some(folder), data_dir, parent, options };
+        match cluster.wait_ready().await {
+            Ok(()) => Ok(cluster),
+            Err(error) => Err(Error::Cluster(format!("{error}\n{}", cluster.logs()))),
+        }
+    }
+
+    pub fn file(&self) -> Result<ClusterFile, Error> {
+        ClusterFile::read(&self.data_dir.join("cluster.json"))
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    pub fn homeserver(&self) -> Result<PublicKey, Error> {
+        let z32 = self.file()?.homeserver;
+        PublicKey::try_from_z32(&z32).map_err(|_| Error::Cluster(format!("not a key: {z32}")))
+    }
+
+    /// Plain HTTP listeners.
+    pub fn gateways(&self) -> Result<Vec<SocketAddr>, Error> {
+        self.file()?.of_kind(Kind::Gateway).map(Component::first_address).collect()
+    }
+
+    pub fn nodes(&self) -> Result<Vec<NodeClient>, Error> {
+        self.file()?
+            .of_kind(Kind::Node)
+            .map(|node| NodeClient::new(&node.name, node.first_address()?))
+            .collect()
+    }
+
+    pub fn component(&self, name: &str) -> Result<Component, Error> {
+        let components = self.file()?.components;
+        let found = components.into_iter().find(|component| component.name == name);
+        found.ok_or_else(|| Error::Cluster(format!("no component {name}")))
+    }
+
+    /// SIGKILL; answers the pid that is gone.
+    pub fn kill(&self, name: &str) -> Result<u32, Error> {
+        let pid = self.component(name)?.pid.ok_or_else(|| Error::Cluster(format!("{name} does not run")))?;
+        signal(pid, Signal::SIGKILL)?;
+        Ok(pid)
+    }
+
+    /// Waits until the component runs under another pid than the killed one and its listener answers.
+    pub async fn wait_restarted(&self, name: &str, killed: u32) -> Result<(), Error> {
+        wait_until(RESTART_TIMEOUT, &format!("{name} to run again"), async || {
+            let Ok(component) = self.component(name) else { return false };
+            if component.pid.is_none_or(|pid| pid == killed) {
+                return false;
+            }
+            let Ok(address) = component.first_address() else { return false };
+            Connection::open(address, false).await.is_ok()
+        })
+        .await
+    }
+
+    /// Ends everything by SIGTERM, as a person would, keeping the data; `start_again` continues.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        end(&mut self.parent)
+    }
+
+    pub async fn start_again(&mut self) -> Result<(), Error> {
+        self.parent = spawn(&self.data_dir, &self.options)?;
+        self.wait_ready().await
+    }
+
+    async fn wait_ready(&self) -> Result<(), Error> {
+        let parent = self.parent.id();
+        wait_until(READY_TIMEOUT, "the cluster to serve", async || {
+            self.file().is_ok_and(|file| file.ready && file.supervisor_pid == parent)
+        })
+        .await
+    }
+
+    /// The ends of all components' logs, for a person.
+    fn logs(&self) -> String {
+        let mut files = vec![self.data_dir.join("dev.log")];
+        files.extend(
+            self.file()
+                .map(|file| file.components)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|component| component.output),
+        );
+        let mut text = String::new();
+        for file in files {
+            let bytes = std::fs::read(&file).unwrap_or_default();
+            let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
+            text.push_str(&format!("---- {}\n{}\n", file.display(), String::from_utf8_lossy(tail)));
+        }
+        text
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = end(&mut self.parent) {
+            eprintln!("the cluster did not end: {error}");
+        }
+        if std::env::var_os(KEEP_VARIABLE).is_some() || std::thread::panicking() {
+            eprintln!("{}", self.logs());
+            if let Some(folder) = self.folder.take() {
+                eprintln!("kept {}", folder.keep().display());
+            }
+        }
+    }
+}
+
+/// From the caller's own thread: the kernel ends the child when that thread ends.
+fn spawn(data_dir: &Path, options: &ClusterOptions) -> Result<Child, Error> {
+    let log = File::options().create(true).append(true).open(data_dir.join("dev.log"))?;
+    let mut command = Command::new(binary()?);
+    command.arg("dev").arg("--data-dir").arg(data_dir);
+    command.arg(format!("--restart-delay-ms={}", options.restart_delay.as_millis()));
+    command.arg(format!("--shards={}", options.shards));
+    command.arg(format!("--ready-timeout-s={}", READY_TIMEOUT.as_secs()));
+    command.arg(format!("--die-with-parent={}", std::process::id()));
+    if !options.testnet_ports {
+        for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node"] {
+            command.arg(format!("--{port}-port=0"));
+        }
+    }
+    command.envs(options.environment.iter().cloned());
+    Ok(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?)
+}
+
+fn end(parent: &mut Child) -> Result<(), Error> {
+    if parent.try_wait()?.is_some() {
+        return Ok(());
+    }
+    signal(parent.id(), Signal::SIGTERM)?;
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    while Instant::now() < deadline {
+        if parent.try_wait()?.is_some() {
+            return Ok(());
+        }
+        std::thread::sleep(POLL);
+    }
+    // Its children die with it.
+    parent.kill()?;
+    parent.wait()?;
+    Err(Error::Timeout(STOP_TIMEOUT, "a clean end".into()))
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<(), Error> {
+    kill(Pid::from_raw(pid.cast_signed()), signal)
+        .map_err(|error| Error::Cluster(format!("signal {pid}: {error}")))
+}
+
+/// Asks until it holds or the time is over.
+pub async fn wait_until(
+    limit: Duration,
+    what: &str,
+    mut holds: impl AsyncFnMut() -> bool,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline {
+        if holds().await {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Err(Error::Timeout(limit, what.to_owned()))
+}

@@ -1,0 +1,15 @@
+//! The survival run: real clients against real processes that are killed one after the other, and
+//! a verdict by every oracle.
+
+mod content;
+mod faults;
+mod gaps;
+mod judge;
+mod options;
+mod report;
+mod run;
+mod worker;
+
+pub use options::SurvivalOptions;
+pub use report::SurvivalReport;
+pub use run::run;

@@ -1,0 +1,27 @@
+//! What a survival run does, and for how long.
+
+use clap::Args;
+
+#[derive(Args, Clone, Debug)]
+pub struct SurvivalOptions {
+    /// Processes killed, in turn: leader of a busy shard, follower, meta leader, gateway.
+    #[arg(long, default_value_t = 20)]
+    pub kills: usize,
+    /// Chooses victims, pauses and what the workers do; timing stays the machine's own.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Clients that write and read at the same time.
+    #[arg(long, default_value_t = 8)]
+    pub workers: usize,
+    #[arg(long, default_value_t = 8)]
+    pub users: usize,
+    /// Planted bug the processes run with; they must be built with the feature `planted-bugs`.
+    #[arg(long)]
+    pub planted: Option<String>,
+}
+
+impl Default for SurvivalOptions {
+    fn default() -> Self {
+        Self { kills: 20, seed: 1, workers: 8, users: 8, planted: None }
+    }
+}

@@ -1,0 +1,82 @@
+//! The numbers and the verdict of a survival run.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::faults::Victim;
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SurvivalReport {
+    pub seed: u64,
+    pub seconds: f64,
+    pub kills: BTreeMap<Victim, usize>,
+    pub operations: usize,
+    pub acknowledged_writes: usize,
+    pub unknown_writes: usize,
+    pub reads: usize,
+    pub keys: usize,
+    pub keys_undecided: usize,
+    pub events: usize,
+    pub hash_comparisons: u64,
+    pub scans_compared: u64,
+    /// Of each kill of a node that led shards in use: longest pause of writes, sorted.
+    pub write_gaps_ms: Vec<f64>,
+    pub violations: Vec<String>,
+}
+
+impl SurvivalReport {
+    pub fn gap_median_ms(&self) -> Option<f64> {
+        self.write_gaps_ms.get(self.write_gaps_ms.len() / 2).copied()
+    }
+
+    /// A run that killed or compared nothing proves nothing.
+    pub fn untested(&self) -> Vec<&'static str> {
+        let checks = [
+            (self.kills.len() < super::faults::VICTIMS.len(), "not every kind of process was killed"),
+            (self.acknowledged_writes == 0, "no write was acknowledged"),
+            (self.reads == 0, "nothing was read"),
+            (self.events == 0, "no event log was read"),
+            (self.hash_comparisons == 0, "no two replicas were compared"),
+            (self.scans_compared == 0, "no two replicas were scanned"),
+            (self.keys_undecided > 0, "some histories could not be decided"),
+        ];
+        checks.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what).collect()
+    }
+}
+
+impl std::fmt::Display for SurvivalReport {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kills: usize = self.kills.values().sum();
+        writeln!(out, "seed {}: {kills} kills {:?} in {:.0} s", self.seed, self.kills, self.seconds)?;
+        writeln!(
+            out,
+            "{} operations: {} writes acknowledged, {} unknown, {} reads, {} keys ({} undecided)",
+            self.operations,
+            self.acknowledged_writes,
+            self.unknown_writes,
+            self.reads,
+            self.keys,
+            self.keys_undecided
+        )?;
+        writeln!(
+            out,
+            "{} events, {} equal state hashes, {} equal scans",
+            self.events, self.hash_comparisons, self.scans_compared
+        )?;
+        if let (Some(median), Some(longest)) = (self.gap_median_ms(), self.write_gaps_ms.last()) {
+            let count = self.write_gaps_ms.len();
+            writeln!(
+                out,
+                "write gap after a leader's kill: median {median:.0} ms, longest {longest:.0} ms, n={count}"
+            )?;
+        }
+        for violation in &self.violations {
+            writeln!(out, "VIOLATION {violation}")?;
+        }
+        for untested in self.untested() {
+            writeln!(out, "UNTESTED {untested}")?;
+        }
+        Ok(())
+    }
+}

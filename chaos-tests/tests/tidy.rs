@@ -1,0 +1,67 @@
+//! The rules of the workspace that no compiler keeps: who depends on whom, how long files grow, what
+//! production code never calls. Reads files only.
+
+#[path = "tidy/calls.rs"]
+mod calls;
+#[path = "tidy/layers.rs"]
+mod layers;
+#[path = "tidy/sources.rs"]
+mod sources;
+
+use sources::Source;
+
+/// A file this long is asked to split.
+const LINES_WARN: usize = 400;
+/// A file this long fails.
+const LINES_MAX: usize = 600;
+
+/// Shows every offence at once.
+fn assert_none(rule: &str, offences: &[String]) {
+    assert!(offences.is_empty(), "{rule}:\n  {}", offences.join("\n  "));
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    assert_none("a crate depends on one it must not know", &layers::forbidden_dependencies());
+}
+
+#[test]
+fn the_domain_knows_no_transport_and_no_storage() {
+    assert_none("proto::domain imports what it must not", &layers::forbidden_imports(&sources::all()));
+}
+
+#[test]
+fn files_stay_short() {
+    let sources = sources::all();
+    assert!(!sources.is_empty(), "found no source files");
+    for source in sources.iter().filter(|source| source.lines() > LINES_WARN) {
+        eprintln!("warning: {} has {} lines: split it", source.path, source.lines());
+    }
+    let long = sources.iter().filter(|source| source.lines() > LINES_MAX);
+    let long: Vec<String> = long.map(|source| format!("{}: {} lines", source.path, source.lines())).collect();
+    assert_none("files too long", &long);
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    // A `tests.rs` belongs to the module beside it, which says what is tested.
+    let silent = |source: &&Source| {
+        !source.text.trim_start().starts_with("//!") && !source.path.ends_with("/tests.rs")
+    };
+    let silent: Vec<String> =
+        sources::all().iter().filter(silent).map(|source| source.path.clone()).collect();
+    assert_none("modules without a leading //! text", &silent);
+}
+
+#[test]
+fn no_forbidden_calls() {
+    assert_none("forbidden calls", &calls::offences(&sources::all()));
+}
+
+#[test]
+fn raft_knows_nothing_of_pubky() {
+    let sources = sources::all();
+    let raft = sources.iter().filter(|source| source.path.starts_with("raft/src/"));
+    let offences: Vec<String> = raft.flat_map(|source| source.code_lines_with("pubky")).collect();
+    assert_none("raft/ names Pubky", &offences);
+}
