@@ -1,0 +1,86 @@
+//! The head of every write's decision: session, shape of the path, capability, owner
+//! (client-api.md §4.2, in its order).
+
+use pubky_common::StoragePath;
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::secret::SecretHash;
+use rowhouse_proto::domain::{authorize, path};
+use rowhouse_proto::wire::command::Credential;
+use rowhouse_proto::wire::state::User;
+
+use super::stop::Stop;
+use crate::state::Read;
+use crate::state::records;
+use crate::state::session::{self, Presented};
+
+/// A write somebody may do, as far as credentials decide it.
+pub(super) struct Granted {
+    pub(super) user: PublicKey,
+    pub(super) path: StoragePath,
+    pub(super) account: User,
+}
+
+pub(super) fn write(
+    read: &dyn Read,
+    credential: Option<&Credential>,
+    user: &[u8],
+    path: &str,
+    now_s: u64,
+) -> Result<Granted, Stop> {
+    let user = parse_user(user)?;
+    let session = session::resolve(read, Presented::in_command(credential), &user, now_s)?
+        .ok_or(ErrorCode::NoSession)?;
+    let path = path::parse_canonical(path)?;
+    if path.is_directory() {
+        return Err(ErrorCode::TargetMustBeFile.into());
+    }
+    authorize::write(&session, &user, &path)?;
+    let account = records::user(read, user.as_bytes())?.ok_or(ErrorCode::NotFound)?;
+    Ok(Granted { user, path, account })
+}
+
+pub(super) fn parse_user(bytes: &[u8]) -> Result<PublicKey, Stop> {
+    pkarr::PublicKey::try_from(bytes)
+        .map(PublicKey::from)
+        .map_err(|_| ErrorCode::InvalidStorageOwner.into())
+}
+
+/// SHA-256 of a secret, drawn and hashed by the gateway.
+pub(super) fn check_secret_hash(hash: &[u8]) -> Result<(), Stop> {
+    SecretHash::from_slice(hash).map(|_| ()).ok_or_else(|| ErrorCode::Internal.into())
+}
+
+/// An entry ending in '/' allows what is below it, another one only itself; none at all allows everything.
+pub(super) fn check_allowed_write_path(account: &User, path: &StoragePath) -> Result<(), Stop> {
+    let allowed = &account.allowed_write_paths;
+    let covers = |entry: &String| {
+        if entry.ends_with('/') { path.as_str().starts_with(entry.as_str()) } else { path.as_str() == entry }
+    };
+    if allowed.is_empty() || allowed.iter().any(covers) {
+        Ok(())
+    } else {
+        Err(ErrorCode::WritePathNotAllowed.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allowed_write_paths_are_prefixes_or_exact() {
+        let allowed = |entries: &[&str], path: &str| {
+            let account = User {
+                allowed_write_paths: entries.iter().map(|entry| (*entry).to_owned()).collect(),
+                ..User::default()
+            };
+            check_allowed_write_path(&account, &StoragePath::new(path).expect("canonical")).is_ok()
+        };
+        assert!(allowed(&[], "/pub/a"));
+        assert!(allowed(&["/pub/app/"], "/pub/app/a/b"));
+        assert!(!allowed(&["/pub/app/"], "/pub/app"));
+        assert!(!allowed(&["/pub/app"], "/pub/app/a"));
+        assert!(allowed(&["/pub/x", "/pub/app"], "/pub/app"));
+    }
+}

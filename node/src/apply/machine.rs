@@ -1,0 +1,78 @@
+//! From a log entry to an outcome: decode, clocks, deduplication, the command, its row.
+
+use bytes::Bytes;
+use prost::Message;
+use rowhouse_proto::wire::command::{Command, Outcome, command::Body};
+use rowhouse_proto::{COMMAND_VERSION, ErrorCode};
+use rowhouse_raft::state::Txn;
+use rowhouse_raft::{EntryContext, Error, Machine};
+
+use super::stop::Stop;
+use super::turn::Turn;
+use super::{
+    close, close_cookie_session, create_user, dedup, delete_entry, mint_bearer, open_cookie_session, outcome,
+    put_entry, revoke_grant,
+};
+
+/// One shard's machine. It holds no state of its own: everything is in the group's.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardMachine {
+    shard: u32,
+}
+
+impl ShardMachine {
+    /// `shard` is the number in this shard's event ids.
+    pub fn new(shard: u32) -> Self {
+        Self { shard }
+    }
+
+    fn execute(&self, command: &Command, body: &Body, txn: &mut Txn<'_>) -> Result<Outcome, Error> {
+        let mut turn = Turn::open(txn, self.shard, command)?;
+        if let Body::Close(close) = body {
+            close::apply(&mut turn, close);
+            turn.store_shard();
+            return Ok(outcome::done());
+        }
+        if let Some(answer) = dedup::answered(&*turn.txn, &turn.shard, command)? {
+            return Ok(answer);
+        }
+        turn.sweep()?;
+        let outcome = match dedup::room(&turn.shard).and_then(|()| apply(&mut turn, body)) {
+            Ok(outcome) => outcome,
+            Err(Stop::Refused(refusal)) => outcome::refused(refusal),
+            Err(Stop::Failed(error)) => return Err(error),
+        };
+        // Nothing was applied, and the same request may succeed once the table has room.
+        if outcome.code != ErrorCode::GuardTableFull.number() {
+            dedup::remember(&mut turn, &command.request_id, command.issued_at_us, &outcome);
+        }
+        turn.store_shard();
+        Ok(outcome)
+    }
+}
+
+fn apply(turn: &mut Turn<'_, '_>, body: &Body) -> Result<Outcome, Stop> {
+    match body {
+        Body::CreateUser(command) => create_user::apply(turn, command),
+        Body::OpenCookieSession(command) => open_cookie_session::apply(turn, command),
+        Body::CloseCookieSession(command) => close_cookie_session::apply(turn, command),
+        Body::MintBearer(command) => mint_bearer::apply(turn, command),
+        Body::RevokeGrant(command) => revoke_grant::apply(turn, command),
+        Body::PutEntry(command) => put_entry::apply(turn, command),
+        Body::DeleteEntry(command) => delete_entry::apply(turn, command),
+        Body::Close(_) => Err(ErrorCode::Internal.into()),
+    }
+}
+
+impl Machine for ShardMachine {
+    fn apply(&self, _context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+        let outcome = match Command::decode(command.clone()) {
+            Ok(command) if command.version == COMMAND_VERSION => match &command.body {
+                Some(body) => self.execute(&command, body, txn)?,
+                None => outcome::refused_code(ErrorCode::WrongVersion),
+            },
+            _ => outcome::refused_code(ErrorCode::WrongVersion),
+        };
+        Ok(outcome.encode_to_vec().into())
+    }
+}

@@ -1,0 +1,106 @@
+//! Exchange of a grant and a proof for a bearer; checks 4, 5, 10 and 11–14 of client-api.md §1.4, the others
+//! need no state. A grant has exactly one live bearer: the newest.
+
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::wire::command::{self, MintBearer, MintedBearer, Outcome, PopNonce, outcome::Value};
+use rowhouse_proto::wire::state::{Bearer, Grant};
+use rowhouse_raft::Error;
+
+use super::guard::{self, Guard};
+use super::stop::Stop;
+use super::turn::{Turn, table};
+use super::{BEARER_LIFETIME_S, authorize, outcome};
+use crate::state::aged::BEARERS;
+use crate::state::{Read, records, tables};
+
+pub(super) fn parts(command: &MintBearer) -> Result<(PublicKey, &command::Grant, &PopNonce), Stop> {
+    match (&command.grant, &command.nonce) {
+        (Some(grant), Some(nonce)) => {
+            authorize::check_secret_hash(&command.bearer_hash)?;
+            Ok((authorize::parse_user(&command.user)?, grant, nonce))
+        }
+        _ => Err(ErrorCode::Internal.into()),
+    }
+}
+
+/// Checks 4 and 5: refusals that leave the nonce unspent.
+pub(super) fn check_before_nonce(
+    read: &dyn Read,
+    user: &PublicKey,
+    grant: &command::Grant,
+    now_s: u64,
+) -> Result<(), Stop> {
+    if grant.expires_at <= now_s {
+        return Err(ErrorCode::GrantExpiredPresented.into());
+    }
+    match records::grant(read, user.as_bytes(), &grant.id)? {
+        Some(stored) if stored.revoked_at.is_some() => Err(ErrorCode::GrantRevoked.into()),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Outcome, Stop> {
+    let (user, presented, nonce) = parts(command)?;
+    let now_s = turn.now_s();
+    check_before_nonce(&*turn.txn, &user, presented, now_s)?;
+    if BEARERS.is_full(table(&mut turn.shard.bearers)) {
+        return Err(ErrorCode::GuardTableFull.into());
+    }
+    if records::bearer(&*turn.txn, &command.bearer_hash)?.is_some() {
+        // Another request drew the same 30 random bytes: a broken gateway.
+        return Err(ErrorCode::Internal.into());
+    }
+    guard::consume(turn, Guard::Nonce(nonce), user.as_bytes())?;
+    if records::user(&*turn.txn, user.as_bytes())?.is_none() {
+        return Err(ErrorCode::NotFound.into());
+    }
+    let mut grant = stored_or_new(&*turn.txn, &user, presented, now_s)?;
+    if grant.expires_at <= now_s {
+        return Err(ErrorCode::GrantExpired.into());
+    }
+    drop_bearer(turn, &mut grant)?;
+    let expires_at = presented.expires_at.min(now_s.saturating_add(BEARER_LIFETIME_S));
+    let bearer = Bearer { user: command.user.clone(), grant_id: presented.id.clone(), expires_at };
+    let bearers = table(&mut turn.shard.bearers);
+    BEARERS.insert(turn.txn, bearers, &command.bearer_hash, expires_at, records::encode(&bearer));
+    grant.bearer_hash = command.bearer_hash.clone();
+    turn.txn.put(tables::grant(user.as_bytes(), &presented.id), records::encode(&grant));
+    Ok(outcome::with(Value::Minted(MintedBearer {
+        token_expires_at: expires_at,
+        grant_expires_at: grant.expires_at,
+        created_at: now_s,
+        grant_id: presented.id.clone(),
+    })))
+}
+
+/// The first presentation of a grant id decides what it is; a later one must be of the same client.
+fn stored_or_new(
+    read: &dyn Read,
+    user: &PublicKey,
+    presented: &command::Grant,
+    now_s: u64,
+) -> Result<Grant, Stop> {
+    match records::grant(read, user.as_bytes(), &presented.id)? {
+        Some(stored) if stored.client_key != presented.client_key => Err(ErrorCode::GrantNotOwned.into()),
+        Some(stored) => Ok(stored),
+        None => Ok(Grant {
+            client_id: presented.client_id.clone(),
+            capabilities: presented.capabilities.clone(),
+            client_key: presented.client_key.clone(),
+            issued_at: presented.issued_at,
+            expires_at: presented.expires_at,
+            created_at: now_s,
+            ..Grant::default()
+        }),
+    }
+}
+
+/// Ends the grant's live bearer; the caller stores the grant.
+pub(super) fn drop_bearer(turn: &mut Turn<'_, '_>, grant: &mut Grant) -> Result<(), Error> {
+    let hash = std::mem::take(&mut grant.bearer_hash);
+    if let Some(bearer) = records::bearer(&*turn.txn, &hash)? {
+        BEARERS.remove(turn.txn, table(&mut turn.shard.bearers), &hash, bearer.expires_at);
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Logout: a grant is revoked for ever, and its bearer is gone with it. Revoked rows are never purged.
+
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::wire::command::{Outcome, RevokeGrant, revoke_grant};
+use rowhouse_proto::wire::state::Grant;
+
+use super::guard::{self, Guard};
+use super::stop::Stop;
+use super::turn::Turn;
+use super::{authorize, mint_bearer, outcome};
+use crate::state::session::live_bearer;
+use crate::state::{records, tables};
+
+pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &RevokeGrant) -> Result<Outcome, Stop> {
+    match &command.by {
+        Some(revoke_grant::By::BearerHash(hash)) => {
+            if let Some(live) = live_bearer(&*turn.txn, hash, turn.now_s())? {
+                revoke(turn, &live.user, &live.bearer.grant_id, live.grant)?;
+            }
+            Ok(outcome::done())
+        }
+        Some(revoke_grant::By::Proof(proof)) => by_proof(turn, &command.user, proof),
+        None => Err(ErrorCode::Internal.into()),
+    }
+}
+
+/// The grant's own expiry is not asked, and repeating with a fresh proof succeeds.
+fn by_proof(turn: &mut Turn<'_, '_>, user: &[u8], proof: &revoke_grant::ByProof) -> Result<Outcome, Stop> {
+    let user = authorize::parse_user(user)?;
+    let (Some(presented), Some(nonce)) = (&proof.grant, &proof.nonce) else {
+        return Err(ErrorCode::Internal.into());
+    };
+    guard::consume(turn, Guard::Nonce(nonce), user.as_bytes())?;
+    let stored = records::grant(&*turn.txn, user.as_bytes(), &presented.id)?.ok_or(ErrorCode::NotFound)?;
+    if stored.client_key != presented.client_key {
+        return Err(ErrorCode::GrantNotOwned.into());
+    }
+    revoke(turn, &user, &presented.id, stored)?;
+    Ok(outcome::done())
+}
+
+fn revoke(turn: &mut Turn<'_, '_>, user: &PublicKey, id: &str, mut grant: Grant) -> Result<(), Stop> {
+    mint_bearer::drop_bearer(turn, &mut grant)?;
+    grant.revoked_at = grant.revoked_at.or(Some(turn.now_s()));
+    turn.txn.put(tables::grant(user.as_bytes(), id), records::encode(&grant));
+    Ok(())
+}

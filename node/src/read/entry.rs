@@ -1,0 +1,65 @@
+//! GET and HEAD of a file. Authorization comes before existence, so that a refusal tells nothing.
+
+use bytes::Bytes;
+use pubky_common::StoragePath;
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::{authorize, path};
+use rowhouse_proto::wire::shard::{Credential, Entry, ReadEntry};
+use rowhouse_raft::Error;
+use rowhouse_raft::state::View;
+
+use crate::apply::Stop;
+use crate::state::records;
+use crate::state::session::{self, Presented};
+
+/// `now_ms` is the leader's physical clock. A directory's name is no file: 404.
+pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Entry, Stop> {
+    let (tenant, path) = may_read(view, query.credential.as_ref(), &query.tenant, &query.path, now_ms)?;
+    let user = tenant.as_bytes();
+    let entry = records::entry(view, user, path.as_str())?.ok_or(ErrorCode::NotFound)?;
+    let body = if query.head {
+        Bytes::new()
+    } else {
+        records::body(view, user, path.as_str())?
+            .ok_or_else(|| Error::corrupt("entry", "its body is missing"))?
+    };
+    Ok(Entry {
+        hash: entry.hash,
+        length: entry.length,
+        content_type: entry.content_type,
+        modified_ms: entry.modified_ms,
+        body,
+    })
+}
+
+/// Sessions are looked up only where they matter: public reads touch no credential.
+pub(super) fn may_read(
+    view: &View<'_>,
+    credential: Option<&Credential>,
+    tenant: &[u8],
+    path: &str,
+    now_ms: u64,
+) -> Result<(PublicKey, StoragePath), Stop> {
+    let tenant = parse_tenant(tenant)?;
+    let path = path::parse_canonical(path)?;
+    let session = match Presented::in_query(credential) {
+        Some(presented) if !authorize::is_open_read(&path) => {
+            session::resolve(view, Some(presented), &tenant, shard_now_s(view, now_ms)?)?
+        }
+        _ => None,
+    };
+    authorize::read(session.as_ref(), &tenant, &path)?;
+    Ok((tenant, path))
+}
+
+pub(super) fn parse_tenant(bytes: &[u8]) -> Result<PublicKey, Stop> {
+    pkarr::PublicKey::try_from(bytes)
+        .map(PublicKey::from)
+        .map_err(|_| ErrorCode::InvalidStorageOwner.into())
+}
+
+/// Never behind what apply would judge by.
+pub(super) fn shard_now_s(view: &View<'_>, now_ms: u64) -> Result<u64, Error> {
+    Ok(records::shard(view)?.now_ms.max(now_ms) / 1000)
+}

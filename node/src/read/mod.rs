@@ -1,0 +1,14 @@
+//! Answers to queries, from one consistent view of a shard's applied state. The caller has made sure that
+//! the view is linearizable (a read barrier); nothing here waits, writes or remembers.
+
+mod entry;
+mod event;
+mod list;
+mod session;
+mod shard;
+
+pub use entry::read_entry;
+pub use event::{EVENT_PAGE_MAX, list_events};
+pub use list::{LIST_LIMIT_MAX, list_entries};
+pub use session::get_session;
+pub use shard::{ShardClock, clock, stats};

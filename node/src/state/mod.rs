@@ -1,0 +1,13 @@
+//! A shard's state as its machine lays it out: keys, versioned values, and the rules that hold over
+//! several rows (sessions, aged tables).
+//!
+//! Only `apply` writes, inside the transaction of one command; `read` and the checks before a proposal
+//! look. The group's log position is not here: the engine keeps it (table 0).
+
+pub(crate) mod aged;
+pub(crate) mod read;
+pub(crate) mod records;
+pub(crate) mod session;
+pub mod tables;
+
+pub use read::Read;

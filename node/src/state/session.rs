@@ -1,0 +1,79 @@
+//! From a presented credential to a live session. Identity and capabilities come from stored rows only
+//! (client-api.md §1.2, §1.4), so a revocation holds from the entry that applied it.
+
+use pubky_common::capabilities::Capability;
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::domain::authorize::SessionView;
+use rowhouse_proto::wire::state::{Bearer, Grant};
+use rowhouse_proto::wire::{command, shard};
+use rowhouse_raft::Error;
+
+use super::read::Read;
+use super::records;
+
+/// What a request carried, hashed; gateway and log have a message each for it.
+#[derive(Clone, Copy)]
+pub(crate) enum Presented<'a> {
+    Bearer(&'a [u8]),
+    Cookie(&'a [u8]),
+}
+
+impl<'a> Presented<'a> {
+    pub(crate) fn in_command(credential: Option<&'a command::Credential>) -> Option<Self> {
+        Some(match credential?.kind.as_ref()? {
+            command::credential::Kind::BearerHash(hash) => Self::Bearer(hash),
+            command::credential::Kind::CookieHash(hash) => Self::Cookie(hash),
+        })
+    }
+
+    pub(crate) fn in_query(credential: Option<&'a shard::Credential>) -> Option<Self> {
+        Some(match credential?.kind.as_ref()? {
+            shard::credential::Kind::BearerHash(hash) => Self::Bearer(hash),
+            shard::credential::Kind::CookieHash(hash) => Self::Cookie(hash),
+        })
+    }
+}
+
+/// A bearer that works now, with the grant behind it.
+pub(crate) struct LiveBearer {
+    pub(crate) user: PublicKey,
+    pub(crate) bearer: Bearer,
+    pub(crate) grant: Grant,
+}
+
+/// `None` when unknown, expired, replaced, or when its grant has expired or was revoked.
+pub(crate) fn live_bearer(read: &dyn Read, hash: &[u8], now_s: u64) -> Result<Option<LiveBearer>, Error> {
+    let Some(bearer) = records::bearer(read, hash)? else { return Ok(None) };
+    let user = stored_key(&bearer.user)?;
+    let Some(grant) = records::grant(read, user.as_bytes(), &bearer.grant_id)? else { return Ok(None) };
+    let live = bearer.expires_at > now_s
+        && grant.expires_at > now_s
+        && grant.revoked_at.is_none()
+        && grant.bearer_hash == hash;
+    Ok(live.then_some(LiveBearer { user, bearer, grant }))
+}
+
+/// The session a request has; a cookie counts only for the tenant it is named after.
+pub(crate) fn resolve(
+    read: &dyn Read,
+    presented: Option<Presented<'_>>,
+    tenant: &PublicKey,
+    now_s: u64,
+) -> Result<Option<SessionView>, Error> {
+    match presented {
+        None => Ok(None),
+        Some(Presented::Bearer(hash)) => Ok(live_bearer(read, hash, now_s)?
+            .map(|live| SessionView { user: live.user, capabilities: parse(&live.grant.capabilities) })),
+        Some(Presented::Cookie(hash)) => Ok(records::cookie_session(read, tenant.as_bytes(), hash)?
+            .map(|row| SessionView { user: tenant.clone(), capabilities: parse(&row.capabilities) })),
+    }
+}
+
+/// A capability this program cannot read grants nothing.
+fn parse(capabilities: &[String]) -> Vec<Capability> {
+    capabilities.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn stored_key(bytes: &[u8]) -> Result<PublicKey, Error> {
+    pkarr::PublicKey::try_from(bytes).map(PublicKey::from).map_err(|error| Error::corrupt("stored user key", error))
+}

@@ -1,0 +1,103 @@
+//! Keys of a shard's state: one table byte, then what the rows are ordered by, big endian.
+//! Numbers are on disk and in snapshots: never reused, never changed.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The shard's own record; one row. Table 0 is the engine's.
+pub const SHARD: u8 = 0x01;
+/// user → User
+pub const USER: u8 = 0x02;
+/// user → Usage; apart from the account, because every write changes it
+pub const USAGE: u8 = 0x03;
+/// user, secret hash → CookieSession
+pub const COOKIE_SESSION: u8 = 0x10;
+/// user, grant id → Grant
+pub const GRANT: u8 = 0x11;
+/// bearer hash → Bearer
+pub const BEARER: u8 = 0x12;
+/// expiry, bearer hash
+pub const BEARER_AGE: u8 = 0x13;
+/// user, timestamp → Guard
+pub const AUTH_TOKEN: u8 = 0x20;
+/// time seen, user, timestamp
+pub const AUTH_TOKEN_AGE: u8 = 0x21;
+/// user, nonce → Guard
+pub const NONCE: u8 = 0x22;
+/// time seen, user, nonce
+pub const NONCE_AGE: u8 = 0x23;
+/// request id → Request
+pub const REQUEST: u8 = 0x24;
+/// event time, request id
+pub const REQUEST_AGE: u8 = 0x25;
+/// user, path → Entry
+pub const ENTRY: u8 = 0x30;
+/// user, path → the body; apart from the entry, so that listings read none
+pub const BODY: u8 = 0x31;
+/// event time → Event
+pub const EVENT: u8 = 0x40;
+/// user, event time: a user's own stream needs no scan of the shard's
+pub const EVENT_OF_USER: u8 = 0x41;
+
+/// A key of `table` from its parts.
+pub fn key(table: u8, parts: &[&[u8]]) -> Bytes {
+    let mut key = BytesMut::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.put_u8(table);
+    for part in parts {
+        key.put_slice(part);
+    }
+    key.freeze()
+}
+
+pub fn user(user: &[u8; 32]) -> Bytes {
+    key(USER, &[user])
+}
+
+pub fn usage(user: &[u8; 32]) -> Bytes {
+    key(USAGE, &[user])
+}
+
+pub fn cookie_session(user: &[u8; 32], secret_hash: &[u8]) -> Bytes {
+    key(COOKIE_SESSION, &[user, secret_hash])
+}
+
+pub fn grant(user: &[u8; 32], id: &str) -> Bytes {
+    key(GRANT, &[user, id.as_bytes()])
+}
+
+pub fn entry(user: &[u8; 32], path: &str) -> Bytes {
+    key(ENTRY, &[user, path.as_bytes()])
+}
+
+pub fn body(user: &[u8; 32], path: &str) -> Bytes {
+    key(BODY, &[user, path.as_bytes()])
+}
+
+pub fn event(t: u64) -> Bytes {
+    key(EVENT, &[&t.to_be_bytes()])
+}
+
+pub fn event_of_user(user: &[u8; 32], t: u64) -> Bytes {
+    key(EVENT_OF_USER, &[user, &t.to_be_bytes()])
+}
+
+/// Where an entry's path begins within its key.
+pub const ENTRY_PATH_AT: usize = 1 + 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_order_paths_bytewise_within_a_user() {
+        let (a, b) = ([1; 32], [2; 32]);
+        let ordered = [entry(&a, "/pub/x-y"), entry(&a, "/pub/x/y"), entry(&a, "/pub/x0"), entry(&b, "/pub/a")];
+        assert!(ordered.is_sorted());
+        assert_eq!(&ordered[0][ENTRY_PATH_AT..], b"/pub/x-y");
+    }
+
+    #[test]
+    fn events_order_by_time() {
+        assert!(event(255) < event(256));
+        assert!(event_of_user(&[1; 32], u64::MAX) < event_of_user(&[2; 32], 0));
+    }
+}
