@@ -1,1 +1,24 @@
-fn main() {}
+//! `rowhouse`: the one binary. Composition, configuration and telemetry; the work is done by the crates.
+
+mod cli;
+mod ctl;
+mod dev;
+mod error;
+mod files;
+mod gateway;
+mod limits;
+mod node;
+mod parent_death;
+mod secret;
+mod signals;
+mod telemetry;
+mod testnet;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli::run(cli),
+        Err(code) => code,
+    }
+}

@@ -1,0 +1,130 @@
+//! The command line: what can be asked for, and on which runtime it is done.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::ctl::{ClusterCommand, CtlCommand};
+use crate::dev::DevArgs;
+use crate::error::{EXIT_USAGE, Error};
+use crate::gateway::GatewayArgs;
+use crate::node::NodeArgs;
+use crate::telemetry::{LogFormat, Telemetry};
+use crate::testnet::TestnetArgs;
+use crate::{ctl, dev, gateway, limits, node, parent_death, testnet};
+
+/// A Pubky homeserver made of many machines.
+#[derive(Parser, Debug)]
+#[command(name = "rowhouse", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Form of the log on standard error; what is logged is chosen by RUST_LOG.
+    #[arg(long, global = true, value_enum, default_value_t, env = "ROWHOUSE_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// End at once when the process with this id, our parent, ends.
+    #[arg(long, global = true, hide = true, value_name = "PID")]
+    die_with_parent: Option<u32>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a whole cluster on this machine, with the network around it.
+    Dev(DevArgs),
+    /// Run a storage node.
+    Node(NodeArgs),
+    /// Run a gateway.
+    Gateway(GatewayArgs),
+    /// Run the local network: DHT nodes, pkarr relay, HTTP relay.
+    Testnet(TestnetArgs),
+    /// Make a cluster.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Look at a running cluster.
+    #[command(subcommand)]
+    Ctl(CtlCommand),
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Dev(_) => "dev",
+            Self::Node(_) => "node",
+            Self::Gateway(_) => "gateway",
+            Self::Testnet(_) => "testnet",
+            Self::Cluster(_) => "cluster",
+            Self::Ctl(_) => "ctl",
+        }
+    }
+
+    fn runtime(&self) -> std::io::Result<tokio::runtime::Runtime> {
+        let mut builder = match self {
+            // `dev` must spawn its children from the main thread: the kernel ends a child that follows
+            // its parent when the *thread* that spawned it ends.
+            Self::Dev(_) | Self::Cluster(_) | Self::Ctl(_) => tokio::runtime::Builder::new_current_thread(),
+            Self::Node(_) | Self::Gateway(_) | Self::Testnet(_) => tokio::runtime::Builder::new_multi_thread(),
+        };
+        builder.enable_all().build()
+    }
+}
+
+/// Errs with the exit code: 0 for help and version, 64 for anything that cannot be understood.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    Cli::try_parse_from(args).map_err(|error| {
+        let asked = !error.use_stderr();
+        // A closed standard output leaves nobody to tell.
+        let _closed = error.print();
+        if asked { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) }
+    })
+}
+
+pub fn run(cli: Cli) -> ExitCode {
+    match start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rowhouse: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<(), Error> {
+    if let Some(parent) = cli.die_with_parent {
+        parent_death::die_with(parent)?;
+    }
+    limits::raise_open_files();
+    let runtime = cli.command.runtime().map_err(Error::failed("start the runtime"))?;
+    runtime.block_on(async {
+        let telemetry = Telemetry::start(cli.command.name(), cli.log_format)?;
+        let result = command(cli.command).await;
+        if let Err(error) = &result {
+            tracing::debug!(%error, "the command failed");
+        }
+        telemetry.flush().await;
+        result
+    })
+}
+
+async fn command(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Dev(args) => dev::run(args).await,
+        Command::Node(args) => node::run(args).await,
+        Command::Gateway(args) => gateway::run(args).await,
+        Command::Testnet(args) => testnet::run(args).await,
+        Command::Cluster(ClusterCommand::Init(args)) => ctl::init(args).await.map(|said| println!("{said}")),
+        Command::Ctl(CtlCommand::Status(args)) => ctl::status(args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,25 @@
+//! What an operator asks of a running cluster, over the same RPCs gateways use.
+
+mod client;
+mod cluster_init;
+mod status;
+mod table;
+
+use clap::Subcommand;
+
+pub use client::NodeClient;
+pub use cluster_init::{InitArgs, SignupMode, init};
+pub use status::{StatusArgs, status};
+pub use table::Table;
+
+#[derive(Subcommand, Debug)]
+pub enum ClusterCommand {
+    /// Make one cluster of empty nodes. Done once; doing it again changes nothing.
+    Init(InitArgs),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum CtlCommand {
+    /// Show nodes, shards, leaders, lag and the age of the PKARR record.
+    Status(StatusArgs),
+}

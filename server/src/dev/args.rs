@@ -1,0 +1,58 @@
+//! The flags of `rowhouse dev`. Port 0 everywhere means: choose a free one.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct DevArgs {
+    /// Folder for everything the cluster keeps.
+    #[arg(long, default_value = ".rowhouse/dev")]
+    pub data_dir: PathBuf,
+    /// Start empty, in a temporary folder that is removed at the end.
+    #[arg(long, conflicts_with = "data_dir")]
+    pub ephemeral: bool,
+    /// Pause before a component that ended is started again.
+    #[arg(long, default_value_t = 1000)]
+    pub restart_delay_ms: u64,
+    /// Addresses of the gateways, one gateway each. They share the ports below.
+    #[arg(long, value_delimiter = ',', default_value = "127.0.0.1,127.0.0.2")]
+    pub gateway_ips: Vec<Ipv4Addr>,
+    /// Plain HTTP port of the gateways.
+    #[arg(long, default_value_t = 6286)]
+    pub http_port: u16,
+    /// Pubky TLS port of the gateways.
+    #[arg(long, default_value_t = 6287)]
+    pub tls_port: u16,
+    /// Admin port of the first gateway (password: admin).
+    #[arg(long, default_value_t = 6288)]
+    pub admin_port: u16,
+    /// UDP port of the DHT node clients bootstrap from.
+    #[arg(long, default_value_t = 6881)]
+    pub dht_port: u16,
+    /// Port of the pkarr relay.
+    #[arg(long, default_value_t = 15411)]
+    pub pkarr_relay_port: u16,
+    /// Port of the HTTP relay.
+    #[arg(long, default_value_t = 15412)]
+    pub http_relay_port: u16,
+    /// Port of the first storage node; the others follow it.
+    #[arg(long, default_value_t = 6301)]
+    pub node_port: u16,
+    /// Number of shards, when the cluster is made.
+    #[arg(long, default_value_t = 16)]
+    pub shards: u32,
+    /// Give up if the cluster does not serve after this many seconds.
+    #[arg(long, default_value_t = 120)]
+    pub ready_timeout_s: u64,
+}
+
+impl DevArgs {
+    pub fn restart_delay(&self) -> Duration {
+        Duration::from_millis(self.restart_delay_ms)
+    }
+
+    pub fn ready_timeout(&self) -> Duration {
+        Duration::from_secs(self.ready_timeout_s)
+    }
+}

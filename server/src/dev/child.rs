@@ -1,0 +1,71 @@
+//! One component's process: started, watched, stopped, killed.
+//!
+//! Its output goes to a file in its data folder. It is in a process group of its own, so that Ctrl-C
+//! reaches the parent alone and the parent decides the order; and it dies with the parent.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child as Process, Command};
+
+use super::plan::Component;
+use crate::error::Error;
+
+/// An output file larger than this is set aside (one old one is kept) when the component starts.
+const OUTPUT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// After SIGKILL only the kernel's own work is left.
+const KILLED_MAX: Duration = Duration::from_secs(10);
+
+pub struct Child {
+    pub pid: u32,
+    process: Process,
+}
+
+impl Child {
+    pub fn spawn(component: &Component) -> Result<Self, Error> {
+        std::fs::create_dir_all(&component.data_dir).map_err(Error::io(&component.data_dir))?;
+        let output = open_output(component).map_err(Error::io(&component.log_file()))?;
+        let errors = output.try_clone().map_err(Error::io(&component.log_file()))?;
+        let program = std::env::current_exe().map_err(Error::failed("find this program's file"))?;
+        let process = Command::new(program)
+            .args(&component.command)
+            .arg(format!("--die-with-parent={}", std::process::id()))
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(Error::failed("start a component"))?;
+        let pid = process.id().ok_or_else(|| Error::Failed(format!("{} ended at once", component.name)))?;
+        Ok(Self { pid, process })
+    }
+
+    /// Resolves when the process has ended.
+    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
+        self.process.wait().await
+    }
+
+    /// SIGTERM, then SIGKILL when the grace is over.
+    pub async fn stop(mut self, grace: Duration) -> io::Result<()> {
+        // An error means that it has ended already.
+        let _ended = kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGTERM);
+        if tokio::time::timeout(grace, self.process.wait()).await.is_err() {
+            self.process.start_kill()?;
+            tokio::time::timeout(KILLED_MAX, self.process.wait()).await.map_err(io::Error::other)??;
+        }
+        Ok(())
+    }
+}
+
+fn open_output(component: &Component) -> io::Result<File> {
+    let path = component.log_file();
+    if std::fs::metadata(&path).is_ok_and(|file| file.len() > OUTPUT_BYTES_MAX) {
+        std::fs::rename(&path, path.with_extension("log.old"))?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}

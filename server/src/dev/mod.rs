@@ -1,0 +1,18 @@
+//! `rowhouse dev`: a whole cluster for a person or a test, each component its own process.
+//!
+//! This process is only the parent: it picks ports, starts the children, brings the cluster to life,
+//! starts again what is killed, and takes everything down with it. It holds no data.
+
+mod args;
+mod child;
+mod cluster_file;
+mod plan;
+mod ports;
+mod ready;
+mod report;
+mod start;
+mod supervisor;
+mod tail;
+
+pub use args::DevArgs;
+pub use start::run;

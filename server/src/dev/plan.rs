@@ -1,0 +1,131 @@
+//! What runs: the components of the cluster, their folders, addresses and command lines.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::args::DevArgs;
+use super::ports::Ports;
+
+/// The name browsers use; the reference testnet's too.
+const ICANN_DOMAIN: &str = "localhost";
+/// Development only: it listens on loopback.
+const ADMIN_PASSWORD: &str = "admin";
+/// A cluster on a person's machine must not refuse to work because the disk is rather full.
+const FREE_SPACE_MIN_MIB: u64 = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Testnet,
+    Node,
+    Gateway,
+}
+
+#[derive(Clone, Debug)]
+pub struct Component {
+    pub name: String,
+    pub kind: Kind,
+    pub data_dir: PathBuf,
+    /// What it listens on, for people and scripts: (what, address).
+    pub addresses: Vec<(&'static str, String)>,
+    pub command: Vec<String>,
+}
+
+impl Component {
+    pub fn log_file(&self) -> PathBuf {
+        self.data_dir.join("output.log")
+    }
+}
+
+/// Paths in the data folder of the whole cluster.
+pub fn secret_file(root: &Path) -> PathBuf {
+    root.join("homeserver.secret")
+}
+
+pub fn testnet_ready_file(root: &Path) -> PathBuf {
+    root.join("testnet").join("ready.json")
+}
+
+/// In the order in which they are started.
+pub fn components(root: &Path, args: &DevArgs, ports: &Ports) -> Vec<Component> {
+    let mut all = vec![testnet(root, ports)];
+    all.extend((0..ports.nodes.len()).map(|index| node(root, ports, index)));
+    all.extend((0..args.gateway_ips.len()).map(|index| gateway(root, args, ports, index)));
+    all
+}
+
+pub fn node_addresses(ports: &Ports) -> Vec<String> {
+    ports.nodes.iter().map(|port| format!("127.0.0.1:{port}")).collect()
+}
+
+fn testnet(root: &Path, ports: &Ports) -> Component {
+    let data_dir = root.join("testnet");
+    let command = flags(
+        &["testnet"],
+        &[
+            ("--data-dir", path(&data_dir)),
+            ("--dht-port", ports.dht.to_string()),
+            ("--pkarr-relay-port", ports.pkarr_relay.to_string()),
+            ("--http-relay-port", ports.http_relay.to_string()),
+            ("--ready-file", path(&testnet_ready_file(root))),
+        ],
+    );
+    let addresses = vec![
+        ("DHT", format!("127.0.0.1:{}/udp", ports.dht)),
+        ("pkarr relay", format!("127.0.0.1:{}", ports.pkarr_relay)),
+        ("HTTP relay", format!("127.0.0.1:{}", ports.http_relay)),
+    ];
+    Component { name: "testnet".into(), kind: Kind::Testnet, data_dir, addresses, command }
+}
+
+fn node(root: &Path, ports: &Ports, index: usize) -> Component {
+    let name = format!("node-{}", index + 1);
+    let data_dir = root.join(&name);
+    let all = node_addresses(ports);
+    let address = all[index].clone();
+    let mut pairs = vec![
+        ("--data-dir", path(&data_dir)),
+        ("--listen", address.clone()),
+        ("--name", name.clone()),
+        ("--homeserver-secret-file", path(&secret_file(root))),
+        ("--dht-bootstrap", format!("127.0.0.1:{}", ports.dht)),
+        ("--free-space-min-mib", FREE_SPACE_MIN_MIB.to_string()),
+    ];
+    pairs.extend(all.into_iter().filter(|other| *other != address).map(|other| ("--seed", other)));
+    let command = flags(&["node"], &pairs);
+    Component { name, kind: Kind::Node, data_dir, addresses: vec![("gRPC", address)], command }
+}
+
+fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Component {
+    let name = format!("gateway-{}", index + 1);
+    let data_dir = root.join(&name);
+    let ip = args.gateway_ips[index];
+    let mut addresses = vec![("HTTP", format!("{ip}:{}", ports.http)), ("Pubky TLS", format!("{ip}:{}", ports.tls))];
+    let mut pairs = vec![
+        ("--http-listen", addresses[0].1.clone()),
+        ("--tls-listen", addresses[1].1.clone()),
+        ("--homeserver-secret-file", path(&secret_file(root))),
+        ("--public-ip", ip.to_string()),
+        ("--icann-domain", ICANN_DOMAIN.to_owned()),
+    ];
+    pairs.extend(node_addresses(ports).into_iter().map(|node| ("--node", node)));
+    if index == 0 {
+        let admin = format!("{ip}:{}", ports.admin);
+        pairs.push(("--admin-listen", admin.clone()));
+        pairs.push(("--admin-password", ADMIN_PASSWORD.to_owned()));
+        addresses.push(("admin", admin));
+    }
+    let command = flags(&["gateway", "--development"], &pairs);
+    Component { name, kind: Kind::Gateway, data_dir, addresses, command }
+}
+
+fn flags(head: &[&str], pairs: &[(&str, String)]) -> Vec<String> {
+    let mut all: Vec<String> = head.iter().map(|word| (*word).to_owned()).collect();
+    all.extend(pairs.iter().map(|(flag, value)| format!("{flag}={value}")));
+    all
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

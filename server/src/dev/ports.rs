@@ -1,0 +1,211 @@
+//! Which ports the cluster uses: those asked for if they are free, else chosen ones.
+//!
+//! Chosen ports are remembered in the data folder and taken again if they are still free, because the
+//! nodes' addresses stand in the cluster's map.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::args::DevArgs;
+use crate::error::Error;
+use crate::files;
+
+/// Chosen ports lie below the range the system uses for outgoing connections (from 32768), so that no
+/// client's connection takes the port of a component that is being started again.
+const CHOSEN_FIRST: u16 = 20_000;
+const CHOSEN_COUNT: u16 = 12_000;
+/// Tries before a machine counts as full.
+const CHOOSE_TRIES: usize = 200;
+/// Storage nodes of a development cluster: the least that survives the loss of one.
+pub const NODES: usize = 3;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    pub http: u16,
+    pub tls: u16,
+    pub admin: u16,
+    pub dht: u16,
+    pub pkarr_relay: u16,
+    pub http_relay: u16,
+    pub nodes: Vec<u16>,
+}
+
+impl Ports {
+    /// Settles all ports, or names every one that is taken and the flag that changes it.
+    pub fn settle(args: &DevArgs, remember: &Path) -> Result<Self, Error> {
+        let remembered: Option<Self> =
+            std::fs::read(remember).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let old = |of: fn(&Self) -> u16| remembered.as_ref().map(of);
+        let gateways: Vec<IpAddr> = args.gateway_ips.iter().copied().map(IpAddr::V4).collect();
+        let local = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let mut chooser = Chooser::default();
+        let mut nodes = Vec::with_capacity(NODES);
+        let settled = Self {
+            http: chooser.tcp("--http-port", args.http_port, old(|ports| ports.http), &gateways),
+            tls: chooser.tcp("--tls-port", args.tls_port, old(|ports| ports.tls), &gateways),
+            admin: chooser.tcp("--admin-port", args.admin_port, old(|ports| ports.admin), &gateways[..1]),
+            dht: chooser.udp("--dht-port", args.dht_port, old(|ports| ports.dht)),
+            pkarr_relay: chooser.tcp("--pkarr-relay-port", args.pkarr_relay_port, old(|p| p.pkarr_relay), &local),
+            http_relay: chooser.tcp("--http-relay-port", args.http_relay_port, old(|p| p.http_relay), &local),
+            nodes: Vec::new(),
+        };
+        for index in 0..NODES {
+            let asked = if args.node_port == 0 { 0 } else { args.node_port.saturating_add(index as u16) };
+            let old = remembered.as_ref().and_then(|ports| ports.nodes.get(index)).copied();
+            nodes.push(chooser.tcp("--node-port", asked, old, &local));
+        }
+        chooser.finish()?;
+        let settled = Self { nodes, ..settled };
+        files::write_json(remember, &settled)?;
+        Ok(settled)
+    }
+}
+
+/// Holds every port it has settled until all are, so that none is settled twice.
+#[derive(Default)]
+struct Chooser {
+    tcp: Vec<TcpListener>,
+    udp: Vec<UdpSocket>,
+    chosen: BTreeSet<u16>,
+    taken: Vec<String>,
+}
+
+impl Chooser {
+    fn tcp(&mut self, flag: &str, asked: u16, old: Option<u16>, ips: &[IpAddr]) -> u16 {
+        let bind = |port: u16| -> std::io::Result<Vec<TcpListener>> {
+            ips.iter()
+                .map(|ip| {
+                    TcpListener::bind((*ip, port)).map_err(|error| {
+                        std::io::Error::new(error.kind(), format!("{ip}:{port} is not free ({error})"))
+                    })
+                })
+                .collect()
+        };
+        match self.settle(asked, old, bind) {
+            Ok((port, held)) => {
+                self.tcp.extend(held);
+                port
+            }
+            Err(error) => self.give_up(flag, &error),
+        }
+    }
+
+    fn udp(&mut self, flag: &str, asked: u16, old: Option<u16>) -> u16 {
+        let bind = |port: u16| {
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
+                std::io::Error::new(error.kind(), format!("UDP 127.0.0.1:{port} is not free ({error})"))
+            })
+        };
+        match self.settle(asked, old, bind) {
+            Ok((port, held)) => {
+                self.udp.push(held);
+                port
+            }
+            Err(error) => self.give_up(flag, &error),
+        }
+    }
+
+    fn settle<T>(
+        &mut self,
+        asked: u16,
+        old: Option<u16>,
+        bind: impl Fn(u16) -> std::io::Result<T>,
+    ) -> std::io::Result<(u16, T)> {
+        if asked != 0 {
+            let held = bind(asked)?;
+            self.chosen.insert(asked);
+            return Ok((asked, held));
+        }
+        let candidates = old.into_iter().chain(std::iter::repeat_with(random_port)).take(CHOOSE_TRIES);
+        for port in candidates {
+            if !self.chosen.contains(&port)
+                && let Ok(held) = bind(port)
+            {
+                self.chosen.insert(port);
+                return Ok((port, held));
+            }
+        }
+        Err(std::io::Error::other("no free port found"))
+    }
+
+    fn give_up(&mut self, flag: &str, error: &std::io::Error) -> u16 {
+        self.taken.push(format!("  {error}: choose another with {flag}"));
+        0
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        if self.taken.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "these ports are taken, perhaps by another cluster or testnet (0 chooses a free one):\n{}",
+            self.taken.join("\n")
+        )))
+    }
+}
+
+/// Random, so that clusters started at the same moment hardly ever try the same port.
+fn random_port() -> u16 {
+    CHOSEN_FIRST + (uuid::Uuid::new_v4().as_u128() % u128::from(CHOSEN_COUNT)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Wrapped {
+        #[command(flatten)]
+        args: DevArgs,
+    }
+
+    fn any() -> DevArgs {
+        let zero = ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node"];
+        let flags = zero.iter().map(|name| format!("--{name}-port=0"));
+        Wrapped::parse_from(std::iter::once("dev".to_owned()).chain(flags)).args
+    }
+
+    #[test]
+    fn chosen_ports_are_distinct_and_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let remember = dir.path().join("ports.json");
+        let first = Ports::settle(&any(), &remember).unwrap();
+        let mut all = vec![first.http, first.tls, first.admin, first.pkarr_relay, first.http_relay];
+        all.extend(&first.nodes);
+        let distinct: BTreeSet<u16> = all.iter().copied().collect();
+        assert_eq!(distinct.len(), all.len());
+        assert!(!distinct.contains(&0));
+        assert_eq!(Ports::settle(&any(), &remember).unwrap(), first);
+    }
+
+    #[test]
+    fn a_remembered_port_that_was_taken_meanwhile_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let remember = dir.path().join("ports.json");
+        let first = Ports::settle(&any(), &remember).unwrap();
+        let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first.nodes[1])).unwrap();
+        let second = Ports::settle(&any(), &remember).unwrap();
+        assert_ne!(second.nodes[1], first.nodes[1]);
+        assert_eq!(second.nodes[0], first.nodes[0]);
+    }
+
+    #[test]
+    fn every_taken_port_is_named_with_its_flag() {
+        let dir = tempfile::tempdir().unwrap();
+        let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let dht = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (http_port, dht_port) = (http.local_addr().unwrap().port(), dht.local_addr().unwrap().port());
+        let args = DevArgs { http_port, dht_port, ..any() };
+        let error = Ports::settle(&args, &dir.path().join("ports.json")).unwrap_err();
+        assert_eq!(error.exit_code(), crate::error::EXIT_USAGE);
+        let text = error.to_string();
+        for part in ["--http-port", "--dht-port", &http_port.to_string(), &dht_port.to_string()] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a person sees once the cluster serves: what runs where, and what to try next.
+
+use std::path::Path;
+
+use super::cluster_file::{ClusterFile, Entry};
+use super::plan::Kind;
+use crate::ctl::Table;
+
+pub fn summary(cluster: &ClusterFile) -> String {
+    let mut table = Table::new(["COMPONENT", "PID", "ADDRESS", "DATA FOLDER"]);
+    for entry in &cluster.components {
+        let pid = entry.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let addresses: Vec<String> =
+            entry.addresses.iter().map(|one| format!("{} {}", one.what, one.address)).collect();
+        table.row([entry.name.clone(), pid, addresses.join(", "), shown(&entry.data_dir)]);
+    }
+    format!(
+        "\n{table}\nhomeserver   {}\nas JSON      {}\n\n{}\n",
+        cluster.homeserver,
+        shown(&cluster.data_dir.join(super::start::CLUSTER_FILE)),
+        next_steps(cluster)
+    )
+}
+
+fn next_steps(cluster: &ClusterFile) -> String {
+    let http = cluster.ports.http;
+    let first = cluster.gateway_ips.first().map_or("127.0.0.1", String::as_str);
+    let gateways: Vec<String> = cluster.gateway_ips.iter().map(|ip| format!("{ip}:{http}")).collect();
+    let victim = cluster.components.iter().find(|entry| entry.kind == Kind::Node).and_then(|entry| entry.pid);
+    let victim = victim.map_or_else(|| "<pid>".to_owned(), |pid| pid.to_string());
+    let node = cluster.components.iter().find(|entry| entry.kind == Kind::Node).and_then(Entry::first_address);
+    let node = node.unwrap_or_default();
+    let homeserver = &cluster.homeserver;
+    format!(
+        "Gateways serve {}. Browsers reach only the one on 127.0.0.1; the others are found through PKARR.\n\
+         \n\
+         Try it:\n\
+         \n  curl -s http://{first}:{http}/info\n\
+         \n  // Cargo.toml: pubky = \"0.17\", tokio = {{ version = \"1\", features = [\"full\"] }}\
+         \n  use pubky::prelude::*;\
+         \n  let pubky = Pubky::testnet()?;\
+         \n  let homeserver = PublicKey::try_from(\"{homeserver}\")?;\
+         \n  let signer = pubky.signer(Keypair::random());\
+         \n  let session = signer.signup(&homeserver, None).await?;\
+         \n  session.storage().put(\"/pub/hello.txt\", \"hello\").await?;\n\
+         \n  kill -9 {victim}      # any pid above: no acknowledged write is lost, and it comes back\
+         \n  rowhouse ctl status --node {node}\n\
+         \nCtrl-C stops the cluster.",
+        gateways.join(" and ")
+    )
+}
+
+/// Short enough for a table: relative to where the person is, if it is below.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let short = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    short.display().to_string()
+}

@@ -1,0 +1,203 @@
+//! Brings the cluster up step by step, says how far it is, and waits for the signal to stop.
+
+use std::fs::File;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+use pkarr::{Keypair, PublicKey};
+
+use super::args::DevArgs;
+use super::cluster_file::ClusterFile;
+use super::plan::{self, Component, Kind};
+use super::ports::Ports;
+use super::supervisor::{Supervisor, say};
+use super::{ready, report};
+use crate::ctl::{self, InitArgs, SignupMode};
+use crate::error::Error;
+use crate::{secret, signals};
+
+/// The well-known key of the Pubky testnet: clients have it built in.
+const HOMESERVER_SECRET: [u8; 32] = [0; 32];
+/// Pause between two askings of the same question.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+pub const CLUSTER_FILE: &str = "cluster.json";
+
+pub async fn run(args: DevArgs) -> Result<(), Error> {
+    if args.gateway_ips.is_empty() || args.gateway_ips.iter().any(|ip| !ip.is_loopback()) {
+        return Err(Error::Usage("--gateway-ips takes loopback addresses (127.x.y.z)".into()));
+    }
+    let root = Root::open(&args)?;
+    let dev = Dev::prepare(args, &root.path)?;
+    let mut supervisor = dev.supervisor();
+    let started = tokio::select! {
+        started = dev.bring_up(&mut supervisor) => started,
+        () = signals::stop_requested() => {
+            say("stopping");
+            supervisor.stop().await;
+            return Ok(());
+        }
+    };
+    if let Err(error) = started {
+        supervisor.stop().await;
+        return Err(error);
+    }
+    signals::stop_requested().await;
+    say("stopping");
+    supervisor.stop().await;
+    Ok(())
+}
+
+/// The cluster's folder, locked; a temporary one goes with this value.
+struct Root {
+    path: PathBuf,
+    _lock: Flock<File>,
+    temporary: bool,
+}
+
+impl Root {
+    fn open(args: &DevArgs) -> Result<Self, Error> {
+        let path = if args.ephemeral {
+            std::env::temp_dir().join(format!("rowhouse-dev-{}", uuid::Uuid::new_v4().simple()))
+        } else {
+            std::path::absolute(&args.data_dir).map_err(Error::io(&args.data_dir))?
+        };
+        std::fs::create_dir_all(&path).map_err(Error::io(&path))?;
+        let lock_file = path.join("lock");
+        let file = File::create(&lock_file).map_err(Error::io(&lock_file))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+            Error::Usage(format!("a cluster runs in {} already: stop it, or choose another --data-dir", path.display()))
+        })?;
+        Ok(Self { path, _lock: lock, temporary: args.ephemeral })
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if self.temporary
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "the temporary folder was not removed");
+        }
+    }
+}
+
+struct Dev {
+    args: DevArgs,
+    root: PathBuf,
+    ports: Ports,
+    homeserver: PublicKey,
+}
+
+impl Dev {
+    fn prepare(args: DevArgs, root: &Path) -> Result<Self, Error> {
+        let secret_file = plan::secret_file(root);
+        if !secret_file.exists() {
+            secret::create(&secret_file, &HOMESERVER_SECRET)?;
+        }
+        let homeserver = Keypair::from_secret_key(&secret::read(&secret_file)?).public_key();
+        let ports = Ports::settle(&args, &root.join("ports.json"))?;
+        Ok(Self { args, root: root.to_owned(), ports, homeserver })
+    }
+
+    fn supervisor(&self) -> Supervisor {
+        let gateway_ips = self.args.gateway_ips.iter().map(ToString::to_string).collect();
+        let file = ClusterFile::new(self.homeserver.to_z32(), self.root.clone(), self.ports.clone(), gateway_ips);
+        Supervisor::new(self.root.join(CLUSTER_FILE), file, self.args.restart_delay())
+    }
+
+    async fn bring_up(&self, supervisor: &mut Supervisor) -> Result<(), Error> {
+        let began = Instant::now();
+        let components = plan::components(&self.root, &self.args, &self.ports);
+        self.start_testnet(supervisor, &components).await?;
+        self.start_nodes(supervisor, &components).await?;
+        self.start_gateways(supervisor, &components).await?;
+        let relay = local(self.ports.pkarr_relay);
+        let published = || ready::published(relay, &self.homeserver, &self.args.gateway_ips);
+        self.until(supervisor, "the homeserver's record is published", published).await?;
+        supervisor.serving()?;
+        say(&format!("ready after {:.1} s", began.elapsed().as_secs_f32()));
+        print!("{}", report::summary(&supervisor.snapshot()));
+        Ok(())
+    }
+
+    async fn start_testnet(&self, supervisor: &mut Supervisor, components: &[Component]) -> Result<(), Error> {
+        keep_all(supervisor, components, Kind::Testnet)?;
+        let ready_file = plan::testnet_ready_file(&self.root);
+        let file = supervisor.shared();
+        let answers = || {
+            let pid = file.pid_of(Kind::Testnet);
+            let ready = ready::testnet(&ready_file, pid);
+            async move { ready }
+        };
+        self.until(supervisor, "the DHT and the relays answer", answers).await
+    }
+
+    async fn start_nodes(&self, supervisor: &mut Supervisor, components: &[Component]) -> Result<(), Error> {
+        keep_all(supervisor, components, Kind::Node)?;
+        let addresses = plan::node_addresses(&self.ports);
+        for (index, address) in addresses.iter().enumerate() {
+            let answers = || async { ready::node(address).await.is_some() };
+            self.until(supervisor, &format!("node-{} answers", index + 1), answers).await?;
+        }
+        let mut members = 0;
+        for address in &addresses {
+            members += usize::from(ready::node(address).await == Some(true));
+        }
+        if members < addresses.len() {
+            let args =
+                InitArgs { nodes: addresses.clone(), shards: self.args.shards, signup_mode: SignupMode::Open };
+            say(&ctl::init(args).await?);
+        }
+        let shards = self.args.shards as usize;
+        let led = || ready::all_led(&addresses, shards);
+        self.until(supervisor, "every shard has a leader", led).await
+    }
+
+    async fn start_gateways(&self, supervisor: &mut Supervisor, components: &[Component]) -> Result<(), Error> {
+        keep_all(supervisor, components, Kind::Gateway)?;
+        for (index, ip) in self.args.gateway_ips.iter().enumerate() {
+            let address = SocketAddr::from((*ip, self.ports.http));
+            let answers = || ready::gateway(address);
+            self.until(supervisor, &format!("gateway-{} answers", index + 1), answers).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks until the answer is yes, a component is broken, or the time is over.
+    async fn until<F>(&self, supervisor: &mut Supervisor, what: &str, ask: impl Fn() -> F) -> Result<(), Error>
+    where
+        F: Future<Output = bool>,
+    {
+        let began = Instant::now();
+        let asking = async {
+            while !ask().await {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = asking => {
+                say(&format!("  {what} ({:.1} s)", began.elapsed().as_secs_f32()));
+                Ok(())
+            }
+            error = supervisor.failure() => Err(error),
+            () = tokio::time::sleep(self.args.ready_timeout()) => Err(Error::Failed(format!(
+                "gave up waiting until {what}; see output.log in the folders below {}",
+                self.root.display()
+            ))),
+        }
+    }
+}
+
+fn keep_all(supervisor: &mut Supervisor, components: &[Component], kind: Kind) -> Result<(), Error> {
+    for component in components.iter().filter(|component| component.kind == kind) {
+        supervisor.keep(component.clone())?;
+    }
+    Ok(())
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

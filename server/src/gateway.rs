@@ -1,0 +1,73 @@
+//! `rowhouse gateway`: flags into a configuration, then a running gateway until a signal.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use rowhouse_gateway::{Gateway, GatewayConfig};
+
+use crate::error::Error;
+use crate::{secret, signals};
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct GatewayArgs {
+    /// Address for plain HTTP.
+    #[arg(long)]
+    http_listen: SocketAddr,
+    /// Address for Pubky TLS (the homeserver's raw public key).
+    #[arg(long)]
+    tls_listen: SocketAddr,
+    /// Address of the admin listener; absent: none.
+    #[arg(long, requires = "admin_password")]
+    admin_listen: Option<SocketAddr>,
+    /// Password of the admin listener.
+    #[arg(long, env = "ROWHOUSE_ADMIN_PASSWORD", hide_env_values = true)]
+    admin_password: Option<String>,
+    /// File with the homeserver's secret key: 64 hexadecimal digits.
+    #[arg(long)]
+    homeserver_secret_file: PathBuf,
+    /// host:port of a storage node; may be given several times, the others are learned.
+    #[arg(long = "node", required = true)]
+    nodes: Vec<String>,
+    /// Address clients reach this gateway at, for the homeserver's record; the TLS listener's if absent.
+    #[arg(long)]
+    public_ip: Option<IpAddr>,
+    /// Pubky TLS port clients reach; the listener's if absent.
+    #[arg(long)]
+    public_tls_port: Option<u16>,
+    /// HTTP port clients reach; the listener's if absent.
+    #[arg(long)]
+    public_http_port: Option<u16>,
+    /// Domain name for browsers.
+    #[arg(long)]
+    icann_domain: Option<String>,
+    /// Keep this gateway out of the homeserver's record.
+    #[arg(long)]
+    no_announce: bool,
+    /// A development cluster: the password `admin` is accepted.
+    #[arg(long)]
+    development: bool,
+}
+
+pub async fn run(args: GatewayArgs) -> Result<(), Error> {
+    let config = config(args)?;
+    config.validate().map_err(|error| Error::Usage(error.to_string()))?;
+    let gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
+    signals::stop_requested().await;
+    gateway.shutdown().await;
+    Ok(())
+}
+
+fn config(args: GatewayArgs) -> Result<GatewayConfig, Error> {
+    let mut config = GatewayConfig::new(secret::read(&args.homeserver_secret_file)?, args.nodes);
+    config.http_listen = args.http_listen;
+    config.tls_listen = args.tls_listen;
+    config.admin_listen = args.admin_listen;
+    config.admin_password = args.admin_password.unwrap_or_default();
+    config.development = args.development;
+    config.public_ip = args.public_ip.unwrap_or(args.tls_listen.ip());
+    config.public_tls_port = args.public_tls_port;
+    config.public_http_port = args.public_http_port;
+    config.icann_domain = args.icann_domain;
+    config.announce = !args.no_announce;
+    Ok(config)
+}

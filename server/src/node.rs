@@ -1,0 +1,80 @@
+//! `rowhouse node`: flags into a configuration, then a running storage node until a signal.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rowhouse_node::{Node, NodeConfig, PkarrConfig};
+
+use crate::error::Error;
+use crate::{secret, signals};
+
+/// One MiB: the unit of the memory and space flags.
+const MIB: u64 = 1024 * 1024;
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct NodeArgs {
+    /// Folder of this node's log and state. One node, one folder.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Address to listen on, for gateways and other nodes; loopback only until mTLS is there.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// host:port at which others reach this node; the listening address if absent.
+    #[arg(long)]
+    advertise: Option<String>,
+    /// Name shown to people; the listening address if absent.
+    #[arg(long)]
+    name: Option<String>,
+    /// File with the homeserver's secret key: 64 hexadecimal digits.
+    #[arg(long)]
+    homeserver_secret_file: PathBuf,
+    /// host:port of another node; may be given several times.
+    #[arg(long = "seed")]
+    seeds: Vec<String>,
+    /// host:port of a DHT node to publish through; may be given several times.
+    #[arg(long = "dht-bootstrap")]
+    dht_bootstrap: Vec<String>,
+    /// URL of a pkarr relay to publish through; may be given several times.
+    #[arg(long = "pkarr-relay")]
+    pkarr_relays: Vec<String>,
+    /// Seconds between publications of the homeserver's record.
+    #[arg(long)]
+    republish_interval_s: Option<u64>,
+    /// Memory for all caches and buffers of the stores, in MiB.
+    #[arg(long)]
+    memory_mib: Option<u64>,
+    /// Free disk space below which new writes are refused, in MiB.
+    #[arg(long)]
+    free_space_min_mib: Option<u64>,
+}
+
+pub async fn run(args: NodeArgs) -> Result<(), Error> {
+    let config = config(args)?;
+    config.validate().map_err(|error| Error::Usage(error.to_string()))?;
+    let node = Node::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
+    signals::stop_requested().await;
+    node.shutdown().await;
+    Ok(())
+}
+
+fn config(args: NodeArgs) -> Result<NodeConfig, Error> {
+    let homeserver_secret = secret::read(&args.homeserver_secret_file)?;
+    let name = args.name.unwrap_or_else(|| args.listen.to_string());
+    let mut config = NodeConfig::new(args.data_dir, args.listen, &name, homeserver_secret);
+    config.seeds = args.seeds;
+    config.pkarr = PkarrConfig { bootstrap: args.dht_bootstrap, relays: args.pkarr_relays, ..PkarrConfig::default() };
+    if let Some(advertise) = args.advertise {
+        config.advertise = advertise;
+    }
+    if let Some(seconds) = args.republish_interval_s {
+        config.pkarr.republish_interval = Duration::from_secs(seconds);
+    }
+    if let Some(mib) = args.memory_mib {
+        config.memory_bytes = mib.saturating_mul(MIB);
+    }
+    if let Some(mib) = args.free_space_min_mib {
+        config.free_space_min_bytes = mib.saturating_mul(MIB);
+    }
+    Ok(config)
+}

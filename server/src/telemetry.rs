@@ -1,0 +1,130 @@
+//! Logs to standard error; traces to an OTLP collector when the standard `OTEL_*` variables name one.
+//!
+//! Owns the tracer provider. Spans come from the crates: this only says where they go.
+//! The exporter's queue is bounded and drops when full: a collector that is away delays no request.
+//! Deliberately absent: metrics and log export.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use crate::error::Error;
+
+/// What is logged when `RUST_LOG` says nothing. openraft and the DHT tell much of daily life as news.
+const LOG_DEFAULT: &str = "info,openraft=warn,mainline=warn,pkarr=warn,pkarr_relay=warn,http_relay=warn,h2=warn,\
+                           tower=warn,hyper=warn,opentelemetry=warn";
+/// What is traced when `ROWHOUSE_TRACE` says nothing: our own spans, not those of the libraries.
+const TRACE_DEFAULT: &str = "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info";
+/// Spans still queued at the end get this long to leave.
+const FLUSH_MAX: Duration = Duration::from_secs(3);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Flushes traces when the command ends.
+#[must_use]
+pub struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Must run inside the runtime: the exporter's connection lives on it.
+    pub fn start(service: &str, format: LogFormat) -> Result<Self, Error> {
+        let provider = wanted(|name| std::env::var(name).ok()).then(|| provider(service)).transpose()?;
+        let traces = provider.as_ref().map(|provider| {
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("rowhouse"))
+                .with_filter(filter("ROWHOUSE_TRACE", TRACE_DEFAULT))
+        });
+        tracing_subscriber::registry()
+            .with(logs(format).with_filter(filter("RUST_LOG", LOG_DEFAULT)))
+            .with(traces)
+            .try_init()
+            .map_err(|error| Error::Failed(format!("cannot start logging: {error}")))?;
+        if let Some(provider) = &provider {
+            opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+            opentelemetry::global::set_tracer_provider(provider.clone());
+        }
+        Ok(Self { provider })
+    }
+
+    pub async fn flush(self) {
+        let Some(provider) = self.provider else { return };
+        let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_MAX)).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::debug!(%error, "some spans were not exported");
+        }
+    }
+}
+
+fn logs(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer.json().boxed(),
+    }
+}
+
+fn filter(variable: &str, default: &str) -> EnvFilter {
+    EnvFilter::try_from_env(variable).unwrap_or_else(|_| EnvFilter::new(default))
+}
+
+/// Whether the standard variables ask for exported traces.
+fn wanted(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let says = |name: &str, value: &str| variable(name).is_some_and(|set| set.eq_ignore_ascii_case(value));
+    let names_endpoint = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+        .iter()
+        .any(|name| variable(name).is_some_and(|endpoint| !endpoint.is_empty()));
+    (names_endpoint || says("OTEL_TRACES_EXPORTER", "otlp"))
+        && !says("OTEL_SDK_DISABLED", "true")
+        && !says("OTEL_TRACES_EXPORTER", "none")
+}
+
+fn provider(service: &str) -> Result<SdkTracerProvider, Error> {
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .build()
+        .map_err(|error| Error::Usage(format!("the OTEL_* variables do not make an exporter: {error}")))?;
+    let mut resource = Resource::builder();
+    if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+        resource = resource.with_service_name(format!("rowhouse-{service}"));
+    }
+    let resource = resource
+        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(opentelemetry::KeyValue::new("process.pid", i64::from(std::process::id())))
+        .build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(set: &[(&str, &str)]) -> bool {
+        wanted(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn traces_are_exported_only_when_the_standard_variables_ask() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
+        assert!(!with(&[]));
+        assert!(with(&[endpoint]));
+        assert!(with(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:4317")]));
+        assert!(with(&[("OTEL_TRACES_EXPORTER", "otlp")]));
+        assert!(!with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]));
+        assert!(!with(&[endpoint, ("OTEL_SDK_DISABLED", "TRUE")]));
+        assert!(!with(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]));
+    }
+}

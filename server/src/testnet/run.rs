@@ -1,0 +1,124 @@
+//! Starts the testnet's parts in order, says when they are ready, and waits for the signal to stop.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::dht::Nodes;
+use super::observe::Observer;
+use super::records::Records;
+use super::relay::PkarrRelay;
+use super::restore::restore;
+use crate::error::Error;
+use crate::{files, signals};
+
+/// Where the relay crate puts its cache, which it never removes: ours is emptied at each start.
+const TEMPORARY_FOLDER_VARIABLE: &str = "TMPDIR";
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct TestnetArgs {
+    /// Folder for the records to put back at the next start.
+    #[arg(long, default_value = ".rowhouse/testnet")]
+    pub data_dir: PathBuf,
+    /// UDP port of the DHT node clients bootstrap from; 0 lets the system choose.
+    #[arg(long, default_value_t = 6881)]
+    pub dht_port: u16,
+    /// Port of the pkarr relay; 0 lets the system choose.
+    #[arg(long, default_value_t = 15411)]
+    pub pkarr_relay_port: u16,
+    /// Port of the HTTP relay; 0 lets the system choose.
+    #[arg(long, default_value_t = 15412)]
+    pub http_relay_port: u16,
+    /// File to write the addresses to, as JSON, once everything answers.
+    #[arg(long)]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// What the ready file says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TestnetReady {
+    pub pid: u32,
+    pub dht: Vec<String>,
+    pub pkarr_relay: String,
+    pub http_relay: String,
+    pub records_restored: usize,
+}
+
+pub async fn run(args: TestnetArgs) -> Result<(), Error> {
+    let folder = args.data_dir.clone();
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    claim_temporary_folder(&folder)?;
+    let records_path = folder.join("records.log");
+    let records = Records::open(&records_path).map_err(Error::io(&records_path))?;
+    tracing::info!(records = records.len(), "records kept from earlier runs");
+    let observer = Observer::start(records).map_err(Error::failed("start the record keeper"))?;
+    let kept = observer.all();
+    let nodes = Nodes::start(args.dht_port, &folder.join("dht-ports.json"), &observer)
+        .await
+        .map_err(Error::failed("start the DHT nodes"))?;
+    let records_restored = restore(kept, &nodes.addresses).await.map_err(Error::failed("put records back"))?;
+    let pkarr_relay = PkarrRelay::start(args.pkarr_relay_port, &nodes.addresses)
+        .await
+        .map_err(Error::failed("start the pkarr relay"))?;
+    let http_relay = start_http_relay(args.http_relay_port).await?;
+    let ready = TestnetReady {
+        pid: std::process::id(),
+        dht: nodes.addresses.iter().map(ToString::to_string).collect(),
+        pkarr_relay: pkarr_relay.address.to_string(),
+        http_relay: http_relay.http_address().to_string(),
+        records_restored,
+    };
+    announce(&ready, args.ready_file.as_deref())?;
+    tokio::select! {
+        () = pkarr_relay.serve() => {}
+        () = signals::stop_requested() => {}
+    }
+    http_relay.shutdown().await.map_err(|error| Error::Failed(format!("cannot stop the HTTP relay: {error}")))
+}
+
+/// The relay crate caches in the system's temporary folder and leaves it behind. Starting this program
+/// anew with a folder of our own is the only way to move it without touching a running process's
+/// environment.
+fn claim_temporary_folder(folder: &Path) -> Result<(), Error> {
+    let own = folder.join("tmp");
+    let own = std::path::absolute(&own).map_err(Error::io(&own))?;
+    if std::env::var_os(TEMPORARY_FOLDER_VARIABLE).is_some_and(|current| Path::new(&current) == own) {
+        return Ok(());
+    }
+    if own.exists() {
+        std::fs::remove_dir_all(&own).map_err(Error::io(&own))?;
+    }
+    std::fs::create_dir_all(&own).map_err(Error::io(&own))?;
+    let program = std::env::current_exe().map_err(Error::failed("find this program's file"))?;
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .env(TEMPORARY_FOLDER_VARIABLE, own)
+        .exec();
+    Err(Error::Failed(format!("cannot start anew: {error}")))
+}
+
+async fn start_http_relay(port: u16) -> Result<http_relay::HttpRelay, Error> {
+    http_relay::HttpRelay::builder()
+        .bind_address(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        .http_port(port)
+        .cors_allow_all(true)
+        .run()
+        .await
+        .map_err(|error| {
+            Error::Failed(format!("port {port} of the HTTP relay: {error}; choose another with --http-relay-port"))
+        })
+}
+
+fn announce(ready: &TestnetReady, file: Option<&Path>) -> Result<(), Error> {
+    println!("testnet ready: pid {}", ready.pid);
+    println!("  DHT          {}", ready.dht.join(" "));
+    println!("  pkarr relay  http://{}", ready.pkarr_relay);
+    println!("  HTTP relay   http://{}", ready.http_relay);
+    println!("  records put back: {}", ready.records_restored);
+    match file {
+        Some(path) => files::write_json(path, ready),
+        None => Ok(()),
+    }
+}
