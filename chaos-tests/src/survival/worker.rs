@@ -18,7 +18,7 @@ use crate::identity::Session;
 use crate::oracle::Violation;
 use crate::request::request;
 
-/// Longer than the cluster's own deadlines, so that it answers 503 before the client gives up.
+/// A client that has waited this long gives up; what it asked for may still happen.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// After an error the worker turns to the other gateway, a little later.
 const ERROR_PAUSE: Duration = Duration::from_millis(20);
