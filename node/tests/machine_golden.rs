@@ -1,0 +1,62 @@
+//! The bytes each command writes, fixed: replicas of different versions must agree on them, and old state
+//! must stay readable. A difference here is a format change. `ROWHOUSE_BLESS=1` rewrites the files.
+
+mod machine_fixture;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use machine_fixture::*;
+use prost::Message;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes it");
+        text
+    })
+}
+
+fn check(replica: &mut Replica, name: &str, command: &rowhouse_proto::wire::command::Command) {
+    let encoded: Bytes = command.encode_to_vec().into();
+    let (outcomes, writes) = replica.apply_bytes(std::slice::from_ref(&encoded));
+    let mut text = format!("command {}\noutcome {}\n", hex(&encoded), hex(&outcomes[0].encode_to_vec()));
+    for (key, value) in writes {
+        let line = match value {
+            Some(value) => format!("put {} {}\n", hex(&key), hex(&value)),
+            None => format!("delete {}\n", hex(&key)),
+        };
+        text.push_str(&line);
+    }
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/machine_golden").join(format!("{name}.txt"));
+    if std::env::var_os("ROWHOUSE_BLESS").is_some() {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("writable");
+        std::fs::write(&file, &text).expect("writable");
+    }
+    let golden = std::fs::read_to_string(&file).expect("a golden file for every command");
+    assert_eq!(text, golden, "{name}");
+}
+
+#[test]
+fn every_command_writes_the_bytes_it_always_wrote() {
+    let mut replica = Replica::default();
+    let (user, client) = (1, 9);
+    let steps = [
+        ("create_user", create_user(user, auth_token(0, 0), 1)),
+        ("open_cookie_session", open_session(user, auth_token(1, 0), 2, &["/pub/app/:rw", "/priv/:r"])),
+        ("mint_bearer", mint(user, grant("grant-1", client, 7200), nonce("nonce-1"), 3)),
+        ("put_entry", put(bearer(3), user, "/pub/app/a", b"hello")),
+        ("delete_entry", delete(cookie(1), user, "/pub/app/a")),
+        ("close_cookie_session", {
+            use rowhouse_proto::wire::command::{CloseCookieSession, command::Body};
+            Body::CloseCookieSession(CloseCookieSession { user: key_of(user), secret_hash: hash(2) })
+        }),
+        ("revoke_grant", bearer_logout(3)),
+        ("refused", put(bearer(3), user, "/pub/app/a", b"hello")),
+        ("close", close(event_t(60_000))),
+    ];
+    for (at, (name, body)) in steps.into_iter().enumerate() {
+        let number = at as u64;
+        check(&mut replica, name, &command(number, number * 10, body));
+    }
+}
