@@ -86,7 +86,7 @@ impl<R: Runtime> Host<R> {
         let GroupSpec { group, replica, machine } = spec.clone();
         self.claim(group, replica).await?;
         let options = &self.options;
-        let log = LogStore::<R>::open(options.log.clone(), replica, options.tail.clone())?;
+        let log = LogStore::<R>::open(options.log.clone(), replica, options.tail.clone()).await?;
         let guard = VoteGuard::after_restart(&log, &options.timing).await?;
         let state = GroupState::open(options.state.clone(), group, machine, log.handle()).await?;
         let handle = state.handle();

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::metrics::LogMetrics;
 use crate::ReplicaId;
 use crate::error::Error;
 
@@ -27,7 +28,7 @@ pub struct LogRecord {
 }
 
 /// One step of the node's single log. Steps of a replica are never reordered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum LogOp {
     /// Records with rising indexes, following what is there.
     Append { replica: ReplicaId, records: Vec<LogRecord> },
@@ -39,18 +40,39 @@ pub enum LogOp {
     Purge { replica: ReplicaId, upto: u64 },
 }
 
-/// A durable log for many replicas.
+impl LogOp {
+    /// What the step weighs in a queue.
+    pub fn bytes(&self) -> usize {
+        // Keys, and the head of a record in the write-ahead log.
+        const STEP_BYTES: usize = 32;
+        match self {
+            Self::Append { records, .. } => {
+                records.iter().map(|record| STEP_BYTES + record.bytes.len()).sum::<usize>()
+            }
+            Self::Meta { value, .. } => STEP_BYTES + value.as_ref().map_or(0, Bytes::len),
+            Self::Truncate { .. } | Self::Purge { .. } => STEP_BYTES,
+        }
+    }
+}
 
+/// Told once what became of a submission.
+pub type OnDurable = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// A durable log for many replicas, with group commit across them.
 pub trait LogEngine: Send + Sync + 'static {
     /// Queues `ops` as one unit behind everything submitted before; never blocks on the disk.
-    /// `on_durable` is called from the writer, in submission order, once they are synced.
-    /// With `sync` false the writer may answer before a sync (committed ids).
-    fn submit(&self, ops: Vec<LogOp>, sync: bool, on_durable: Box<dyn FnOnce(Result<(), Error>) + Send>);
+    ///
+    /// `on_durable` is called in submission order once they are synced, never from within this call
+    /// (the caller may hold a lock that `on_durable` takes). It is dropped uncalled only when the
+    /// engine is gone. With `sync` false the writer may answer before a sync (committed ids).
+    ///
+    /// What queues up is bounded by the callers: `TailBudget` admits appended bytes, and a replica has
+    /// at most a vote, a truncation, a purge and a committed id beside them.
+    fn submit(&self, ops: Vec<LogOp>, sync: bool, on_durable: OnDurable);
 
     /// Records `from <= index < to`, a prefix of them if they pass `bytes_max`, never empty if one exists.
-    /// Sees only what the writer has written: callers keep newer entries in memory.
+    /// Sees only what the writer has written: callers keep newer entries in memory. Records that a
+    /// purge released may still show.
     fn read(&self, replica: ReplicaId, from: u64, to: u64, bytes_max: usize) -> Result<Vec<LogRecord>, Error>;
 
     /// Index of the last record written.
@@ -66,4 +88,6 @@ pub trait LogEngine: Send + Sync + 'static {
 
     /// Synced when it returns; not for hot paths.
     fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), Error>;
+
+    fn metrics(&self) -> &LogMetrics;
 }

@@ -1,6 +1,36 @@
 //! The log of every group on this node: one synced store, one writer, one fsync for all
 //! (consensus.md §2).
+//!
+//! `LogStore` is one replica's log as openraft sees it; below it a `LogEngine` (`RocksLog`, or
+//! `LossyLog` in simulation) holds the logs of all of them. A `LogHandle` is what the rest of this
+//! crate asks of a running log.
 
+mod budget;
 mod engine;
+mod handle;
+mod keys;
+mod lossy;
+mod metrics;
+mod options;
+mod planted;
+mod purge;
+mod queue;
+mod reader;
+mod replica;
+mod replica_log;
+mod rocks;
+mod store;
+mod tail;
+mod writer;
 
-pub use engine::{LogEngine, LogOp, LogRecord, MetaKind};
+pub use budget::TailBudget;
+pub use engine::{LogEngine, LogOp, LogRecord, MetaKind, OnDurable};
+pub use handle::LogHandle;
+pub use lossy::{LossyLog, LossyOptions};
+pub use metrics::LogMetrics;
+pub use options::{BeforeWrite, LogOptions, OnFatal};
+pub use planted::Planted;
+pub use reader::LogReader;
+pub use replica::{ReplicaPhase, ReplicaRecord};
+pub use rocks::RocksLog;
+pub use store::LogStore;

@@ -1,0 +1,37 @@
+//! What the log writer did, for status and metrics. Counters only: nothing decides by them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug, Default)]
+pub struct LogMetrics {
+    /// Synced writes: the fsyncs of group commit.
+    pub syncs: AtomicU64,
+    /// Writes, synced or not.
+    pub writes: AtomicU64,
+    /// Submissions written.
+    pub submissions: AtomicU64,
+    /// Steps written.
+    pub ops: AtomicU64,
+    /// Bytes of keys and records written.
+    pub bytes: AtomicU64,
+    /// Bytes submitted and not yet written.
+    pub queued_bytes: AtomicU64,
+}
+
+impl LogMetrics {
+    pub(super) fn queued(&self, bytes: usize) {
+        self.queued_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn dequeued(&self, bytes: usize) {
+        self.queued_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn written(&self, submissions: usize, ops: usize, bytes: usize, synced: bool) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.syncs.fetch_add(u64::from(synced), Ordering::Relaxed);
+        self.submissions.fetch_add(submissions as u64, Ordering::Relaxed);
+        self.ops.fetch_add(ops as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}

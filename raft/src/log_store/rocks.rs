@@ -1,0 +1,215 @@
+//! `RocksLog`: the node's log in one RocksDB with one column family.
+//!
+//! Reads come from any thread; every write goes through the one writer thread (`writer.rs`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use rocksdb::{DB, ReadOptions, WriteOptions};
+
+use super::engine::{LogEngine, LogOp, LogRecord, MetaKind, OnDurable};
+use super::metrics::LogMetrics;
+use super::options::{LogOptions, failed, rocks};
+use super::purge::Floors;
+use super::queue::{Queue, Submission};
+use super::replica::{ReplicaPhase, ReplicaRecord, TOMBSTONE_FLOOR};
+use super::writer::Writer;
+use super::keys;
+use crate::ReplicaId;
+use crate::codec;
+use crate::error::Error;
+use crate::runtime::start_thread;
+
+/// Raised when the key layout or a record changes in a way an older program would misread.
+const FORMAT_VERSION: u32 = 1;
+const FORMAT_RECORD: &str = "format_version";
+const WHAT: &str = "the Raft log";
+
+pub struct RocksLog {
+    db: Arc<DB>,
+    queue: Arc<Queue>,
+    metrics: Arc<LogMetrics>,
+    options: LogOptions,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl RocksLog {
+    /// Opens the log in `dir`, or makes a new one. A log that does not open is not repaired and not
+    /// replaced: its replicas are lost, and only the operator may say so.
+    pub fn open(dir: &Path, options: &LogOptions) -> Result<Self, Error> {
+        let floors = Arc::new(Floors::default());
+        let db = DB::open(&rocks(options, floors.clone()), dir).map_err(|error| lost(dir, &error))?;
+        check_format(&db)?;
+        // What recovery brought back is durable, so the floors it holds may be acted on.
+        floors.raise(&recorded_floors(&db)?.into_iter().collect::<Vec<_>>());
+        let db = Arc::new(db);
+        let (queue, metrics) = (Arc::new(Queue::default()), Arc::new(LogMetrics::default()));
+        let writer = Writer::new(db.clone(), queue.clone(), floors, metrics.clone(), options.clone());
+        let writer = start_thread("raft-log", move || writer.run())
+            .map_err(|error| Error::io("starting the log writer", error))?;
+        Ok(Self { db, queue, metrics, options: options.clone(), writer: Some(writer) })
+    }
+
+    /// Compacts everything: purged entries are gone when it returns. For tests and operators.
+    pub fn compact(&self) {
+        self.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let value = self.db.get(key).map_err(|error| failed(WHAT, error))?;
+        Ok(value.map(Bytes::from))
+    }
+}
+
+impl Drop for RocksLog {
+    /// Waits until what was submitted is written.
+    fn drop(&mut self) {
+        self.queue.close();
+        let Some(writer) = self.writer.take() else { return };
+        // The last handle may go with a callback, on the writer itself.
+        if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
+            (self.options.on_fatal)("FATAL: the Raft log's writer panicked");
+        }
+    }
+}
+
+impl LogEngine for RocksLog {
+    fn submit(&self, ops: Vec<LogOp>, sync: bool, on_durable: OnDurable) {
+        let submission = Submission::new(ops, sync, on_durable);
+        self.metrics.queued(submission.bytes);
+        self.queue.push(submission);
+    }
+
+    fn read(&self, replica: ReplicaId, from: u64, to: u64, bytes_max: usize) -> Result<Vec<LogRecord>, Error> {
+        let mut records = Vec::new();
+        if from >= to {
+            return Ok(records);
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(keys::entry(replica, from));
+        options.set_iterate_upper_bound(keys::entry(replica, to));
+        let mut cursor = self.db.raw_iterator_opt(options);
+        cursor.seek_to_first();
+        let mut bytes = 0;
+        while let Some((key, value)) = cursor.item() {
+            bytes += value.len();
+            if bytes > bytes_max && !records.is_empty() {
+                break;
+            }
+            let (_, index) = keys::parse_entry(key).ok_or_else(|| Error::corrupt(WHAT, "a key of no entry"))?;
+            records.push(LogRecord { index, bytes: Bytes::copy_from_slice(value) });
+            cursor.next();
+        }
+        cursor.status().map_err(|error| failed("reading the Raft log", error))?;
+        Ok(records)
+    }
+
+    fn last_index(&self, replica: ReplicaId) -> Result<Option<u64>, Error> {
+        last_index(&self.db, replica)
+    }
+
+    fn meta(&self, replica: ReplicaId, kind: MetaKind) -> Result<Option<Bytes>, Error> {
+        self.get(&keys::meta(replica, kind))
+    }
+
+    fn replicas(&self) -> Result<Vec<(ReplicaId, Bytes)>, Error> {
+        metas(&self.db, MetaKind::ReplicaState)
+    }
+
+    fn node_record(&self, key: &str) -> Result<Option<Bytes>, Error> {
+        self.get(&keys::node(key))
+    }
+
+    fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), Error> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.put_opt(keys::node(key), value, &options).map_err(|error| failed("writing a node record", error))
+    }
+
+    fn metrics(&self) -> &LogMetrics {
+        &self.metrics
+    }
+}
+
+pub(super) fn last_index(db: &DB, replica: ReplicaId) -> Result<Option<u64>, Error> {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(keys::entry(replica, 0));
+    let mut cursor = db.raw_iterator_opt(options);
+    cursor.seek_for_prev(keys::entry(replica, u64::MAX));
+    let last = cursor.key().and_then(keys::parse_entry).map(|(_, index)| index);
+    cursor.status().map_err(|error| failed("reading the Raft log", error))?;
+    Ok(last)
+}
+
+/// Every replica's record of one kind.
+fn metas(db: &DB, wanted: MetaKind) -> Result<Vec<(ReplicaId, Bytes)>, Error> {
+    let (first, end) = keys::META_RANGE;
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(first);
+    options.set_iterate_upper_bound(end);
+    let mut cursor = db.raw_iterator_opt(options);
+    cursor.seek_to_first();
+    let mut found = Vec::new();
+    while let Some((key, value)) = cursor.item() {
+        let (replica, kind) = keys::parse_meta(key).ok_or_else(|| Error::corrupt(WHAT, "a key of no meta"))?;
+        if kind == wanted as u8 {
+            found.push((replica, Bytes::copy_from_slice(value)));
+        }
+        cursor.next();
+    }
+    cursor.status().map_err(|error| failed("reading the Raft log", error))?;
+    Ok(found)
+}
+
+fn recorded_floors(db: &DB) -> Result<BTreeMap<ReplicaId, u64>, Error> {
+    let mut floors = BTreeMap::new();
+    for (replica, value) in metas(db, MetaKind::LastPurged)? {
+        let purged: rowhouse_proto::wire::raft::LogId = codec::open("a LastPurged record", value)?;
+        floors.insert(replica, purged.index);
+    }
+    for (replica, value) in metas(db, MetaKind::ReplicaState)? {
+        if ReplicaRecord::decode(&value)?.phase == ReplicaPhase::Tombstone {
+            floors.insert(replica, TOMBSTONE_FLOOR);
+        }
+    }
+    Ok(floors)
+}
+
+/// Marks a new log with the format version; refuses any other one.
+fn check_format(db: &DB) -> Result<(), Error> {
+    let key = keys::node(FORMAT_RECORD);
+    match db.get(&key).map_err(|error| failed(WHAT, error))? {
+        Some(value) => match <[u8; 4]>::try_from(value.as_slice()).map(u32::from_be_bytes) {
+            Ok(FORMAT_VERSION) => Ok(()),
+            Ok(found) => Err(Error::Version { what: WHAT, found, known: FORMAT_VERSION }),
+            Err(_) => Err(Error::corrupt(WHAT, "its format record is not a number")),
+        },
+        None => {
+            let mut cursor = db.raw_iterator();
+            cursor.seek_to_first();
+            if cursor.valid() {
+                return Err(Error::corrupt(WHAT, "it holds records but no format version"));
+            }
+            let mut options = WriteOptions::default();
+            options.set_sync(true);
+            db.put_opt(key, FORMAT_VERSION.to_be_bytes(), &options).map_err(|error| failed(WHAT, error))
+        }
+    }
+}
+
+fn lost(dir: &Path, error: &rocksdb::Error) -> Error {
+    match error.kind() {
+        rocksdb::ErrorKind::Corruption => Error::corrupt(
+            WHAT,
+            format_args!(
+                "{error}. Every replica whose log lies in {} is lost: opening it shortened could break \
+                 promises this node made. Remove the node from the cluster and add it with an empty disk",
+                dir.display()
+            ),
+        ),
+        _ => Error::io("opening the Raft log", std::io::Error::other(format!("{}: {error}", dir.display()))),
+    }
+}

@@ -1,0 +1,190 @@
+//! The thread that writes the node's log: takes everything queued, writes it as one batch, syncs once,
+//! answers in order. While one sync runs the next batch gathers: group commit without a linger.
+//!
+//! It owns all writes of entries and metas. After a failed write it writes nothing ever again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rocksdb::{DB, WriteBatch, WriteOptions};
+
+use super::engine::{LogOp, OnDurable};
+use super::keys;
+use super::metrics::LogMetrics;
+use super::options::{LogOptions, failed};
+use super::purge::{FileDrop, Floors};
+use super::queue::{Queue, Submission};
+use super::rocks::last_index;
+use crate::ReplicaId;
+use crate::error::Error;
+
+/// From this many entries a truncation is one range tombstone; below, single ones are cheaper to read
+/// past.
+const RANGE_DELETE_ENTRIES_MIN: u64 = 1_024;
+
+pub(super) struct Writer {
+    db: Arc<DB>,
+    queue: Arc<Queue>,
+    floors: Arc<Floors>,
+    metrics: Arc<LogMetrics>,
+    options: LogOptions,
+    /// Index of the last record of each replica met so far, this write included.
+    tails: BTreeMap<ReplicaId, Option<u64>>,
+    files: FileDrop,
+    dead: Option<String>,
+}
+
+/// One write: the steps of several submissions.
+struct Write {
+    ops: Vec<LogOp>,
+    bytes: usize,
+    submissions: usize,
+    sync: bool,
+    acks: Vec<OnDurable>,
+}
+
+impl Write {
+    fn new(submissions: Vec<Submission>) -> Self {
+        let mut write = Self { ops: vec![], bytes: 0, submissions: submissions.len(), sync: false, acks: vec![] };
+        for submission in submissions {
+            write.ops.extend(submission.ops);
+            write.bytes += submission.bytes;
+            write.sync |= submission.sync;
+            write.acks.push(submission.on_durable);
+        }
+        write
+    }
+
+    fn answer(&mut self, result: impl Fn() -> Result<(), Error>) {
+        for ack in self.acks.drain(..) {
+            ack(result());
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        db: Arc<DB>,
+        queue: Arc<Queue>,
+        floors: Arc<Floors>,
+        metrics: Arc<LogMetrics>,
+        options: LogOptions,
+    ) -> Self {
+        let (tails, files) = (BTreeMap::new(), FileDrop::default());
+        Self { db, queue, floors, metrics, options, tails, files, dead: None }
+    }
+
+    /// Until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        while let Some(submissions) = self.queue.take() {
+            let mut write = Write::new(submissions);
+            if self.options.planted.acks_before_sync() {
+                write.answer(|| Ok(()));
+            }
+            let result = self.write(&write);
+            self.metrics.dequeued(write.bytes);
+            match result {
+                Ok(purged) => {
+                    write.answer(|| Ok(()));
+                    self.reclaim(&purged);
+                }
+                Err(error) => self.fail(write, &error),
+            }
+        }
+    }
+
+    /// Returns the floors that the write raises.
+    fn write(&mut self, write: &Write) -> Result<Vec<(ReplicaId, u64)>, Error> {
+        const WHAT: &str = "writing the Raft log";
+        if let Some(dead) = &self.dead {
+            return Err(Error::io(WHAT, std::io::Error::other(dead.clone())));
+        }
+        let mut batch = WriteBatch::default();
+        let mut purged = Vec::new();
+        for op in &write.ops {
+            self.stage(op, &mut batch, &mut purged)?;
+        }
+        if let Some(before_write) = &self.options.before_write {
+            before_write().map_err(|error| Error::io(WHAT, error))?;
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(write.sync);
+        self.db.write_opt(batch, &options).map_err(|error| failed(WHAT, error))?;
+        self.metrics.written(write.submissions, write.ops.len(), write.bytes, write.sync);
+        Ok(purged)
+    }
+
+    fn stage(
+        &mut self,
+        op: &LogOp,
+        batch: &mut WriteBatch,
+        purged: &mut Vec<(ReplicaId, u64)>,
+    ) -> Result<(), Error> {
+        match op {
+            LogOp::Append { replica, records } => {
+                for record in records {
+                    batch.put(keys::entry(*replica, record.index), &record.bytes);
+                }
+                if let Some(last) = records.last() {
+                    self.tails.insert(*replica, Some(last.index));
+                    self.files.appended(*replica, records.len(), op.bytes());
+                }
+            }
+            LogOp::Truncate { replica, last } => self.truncate(*replica, *last, batch)?,
+            LogOp::Meta { replica, kind, value: Some(value) } => {
+                batch.put(keys::meta(*replica, *kind), value);
+            }
+            LogOp::Meta { replica, kind, value: None } => batch.delete(keys::meta(*replica, *kind)),
+            LogOp::Purge { replica, upto } => purged.push((*replica, *upto)),
+        }
+        Ok(())
+    }
+
+    /// Deletes what lies above `keep`. Never starts below the floor: range tombstones that all begin
+    /// at zero make compactions quadratic.
+    fn truncate(&mut self, replica: ReplicaId, keep: Option<u64>, batch: &mut WriteBatch) -> Result<(), Error> {
+        let tail = match self.tails.get(&replica) {
+            Some(tail) => *tail,
+            None => last_index(&self.db, replica)?,
+        };
+        let floor = self.floors.get(replica);
+        let keep = keep.max(floor);
+        let first = keep.map_or(0, |keep| keep.saturating_add(1));
+        if let Some(last) = tail
+            && first <= last
+        {
+            if last - first >= RANGE_DELETE_ENTRIES_MIN {
+                batch.delete_range(keys::entry(replica, first), keys::entry(replica, last.saturating_add(1)));
+            } else {
+                for index in first..=last {
+                    batch.delete(keys::entry(replica, index));
+                }
+            }
+        }
+        self.tails.insert(replica, tail.min(keep));
+        Ok(())
+    }
+
+    fn reclaim(&mut self, purged: &[(ReplicaId, u64)]) {
+        if purged.is_empty() {
+            return;
+        }
+        self.floors.raise(purged);
+        self.files.purged(&self.db, purged);
+    }
+
+    fn fail(&mut self, mut write: Write, error: &Error) {
+        let detail = error.to_string();
+        write.answer(|| Err(Error::io("the Raft log is dead", std::io::Error::other(detail.clone()))));
+        if self.dead.is_some() {
+            return;
+        }
+        let message = format!(
+            "FATAL: {detail}. The Raft log of this node cannot be written, and a failed sync must not be \
+             retried: the process ends. Check the disk (space, SMART, kernel log) and start the node again; \
+             if it then refuses its log, its replicas are lost: remove the node and add it with an empty disk."
+        );
+        self.dead = Some(detail);
+        (self.options.on_fatal)(&message);
+    }
+}
