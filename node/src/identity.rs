@@ -20,7 +20,7 @@ pub type ClusterId = [u8; 16];
 
 /// Version of everything in a data folder.
 const FORMAT_VERSION: u32 = 1;
-const FORMAT: &str = "format_version";
+const FORMAT: &str = "data_folder_version";
 const NODE_UUID: &str = "node_uuid";
 const CLUSTER_ID: &str = "cluster_id";
 const HOMESERVER: &str = "homeserver";

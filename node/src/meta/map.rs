@@ -4,15 +4,16 @@ use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::meta::ClusterMap;
 use rowhouse_raft::Error;
 
-use super::tables::{self, MetaRead};
+use super::tables;
+use crate::state::Read;
 
 /// 0 before `Bootstrap`. One read: cheap enough to poll.
-pub fn map_version(store: &dyn MetaRead) -> Result<u64, Error> {
+pub fn map_version(store: &dyn Read) -> Result<u64, Error> {
     Ok(tables::cluster(store)?.map_or(0, |cluster| cluster.map_version))
 }
 
 /// `None` before `Bootstrap`. Read it from one consistent view.
-pub fn cluster_map(store: &dyn MetaRead) -> Result<Option<ClusterMap>, Error> {
+pub fn cluster_map(store: &dyn Read) -> Result<Option<ClusterMap>, Error> {
     let Some(cluster) = tables::cluster(store)? else {
         return Ok(None);
     };

@@ -21,7 +21,6 @@ pub const GROUP: GroupId = rowhouse_proto::META_GROUP as GroupId;
 pub use machine::{MetaMachine, encode};
 pub use map::{cluster_map, map_version};
 pub use set_packet::packet_timestamp_us;
-pub use tables::MetaRead;
 pub use verdict::Verdict;
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use prost::Message;
 use rowhouse_proto::wire::meta::{ClusterRecord, GatewayInfo, GroupInfo, NodeInfo};
 use rowhouse_raft::Error;
-use rowhouse_raft::state::{ScanOrder, Txn, View};
+use rowhouse_raft::state::Txn;
+
+use crate::state::Read;
 
 const CLUSTER: &[u8] = &[1];
 const NODE: u8 = 2;
@@ -14,52 +16,11 @@ const GROUP: u8 = 3;
 const PACKET: &[u8] = &[4];
 const GATEWAY: u8 = 5;
 
-/// Both a committed view and a transaction can be read.
-pub trait MetaRead {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error>;
-}
-
-impl MetaRead for View<'_> {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        View::get(self, key)
-    }
-
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        View::scan(self, from, to, ScanOrder::Ascending, visit)
-    }
-}
-
-impl MetaRead for Txn<'_> {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Txn::get(self, key)
-    }
-
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        Txn::scan(self, from, to, visit)
-    }
-}
-
 fn decode<T: Message + Default>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {
     T::decode(bytes).map_err(|error| Error::corrupt(what, error))
 }
 
-fn list<T: Message + Default>(store: &dyn MetaRead, what: &'static str, table: u8) -> Result<Vec<T>, Error> {
+fn list<T: Message + Default>(store: &dyn Read, what: &'static str, table: u8) -> Result<Vec<T>, Error> {
     let mut records = Vec::new();
     let mut failure = None;
     store.scan(&[table], &[table + 1], &mut |_, value| match decode(what, value) {
@@ -83,7 +44,7 @@ fn key(table: u8, rest: &[u8]) -> Vec<u8> {
 }
 
 /// `None` before `Bootstrap`.
-pub fn cluster(store: &dyn MetaRead) -> Result<Option<ClusterRecord>, Error> {
+pub fn cluster(store: &dyn Read) -> Result<Option<ClusterRecord>, Error> {
     store.get(CLUSTER)?.map(|bytes| decode("cluster record", &bytes)).transpose()
 }
 
@@ -91,12 +52,12 @@ pub fn put_cluster(txn: &mut Txn<'_>, record: &ClusterRecord) {
     txn.put(CLUSTER, record.encode_to_vec());
 }
 
-pub fn node(store: &dyn MetaRead, node_uuid: &[u8]) -> Result<Option<NodeInfo>, Error> {
+pub fn node(store: &dyn Read, node_uuid: &[u8]) -> Result<Option<NodeInfo>, Error> {
     store.get(&key(NODE, node_uuid))?.map(|bytes| decode("node record", &bytes)).transpose()
 }
 
 /// In order of their uuids, which is the order of their first starts.
-pub fn nodes(store: &dyn MetaRead) -> Result<Vec<NodeInfo>, Error> {
+pub fn nodes(store: &dyn Read) -> Result<Vec<NodeInfo>, Error> {
     list(store, "node record", NODE)
 }
 
@@ -105,7 +66,7 @@ pub fn put_node(txn: &mut Txn<'_>, node: &NodeInfo) {
 }
 
 /// In order of their numbers; the meta group comes last.
-pub fn groups(store: &dyn MetaRead) -> Result<Vec<GroupInfo>, Error> {
+pub fn groups(store: &dyn Read) -> Result<Vec<GroupInfo>, Error> {
     list(store, "group record", GROUP)
 }
 
@@ -113,7 +74,7 @@ pub fn put_group(txn: &mut Txn<'_>, group: &GroupInfo) {
     txn.put(key(GROUP, &group.group.to_be_bytes()), group.encode_to_vec());
 }
 
-pub fn packet(store: &dyn MetaRead) -> Result<Option<Bytes>, Error> {
+pub fn packet(store: &dyn Read) -> Result<Option<Bytes>, Error> {
     store.get(PACKET)
 }
 
@@ -121,7 +82,7 @@ pub fn put_packet(txn: &mut Txn<'_>, packet: Bytes) {
     txn.put(PACKET, packet);
 }
 
-pub fn gateways(store: &dyn MetaRead) -> Result<Vec<GatewayInfo>, Error> {
+pub fn gateways(store: &dyn Read) -> Result<Vec<GatewayInfo>, Error> {
     list(store, "gateway record", GATEWAY)
 }
 

@@ -1,0 +1,174 @@
+//! Leads while this node leads the meta group: compares what should be with what is, and takes one step
+//! at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use prost::Message;
+use rowhouse_proto::wire::command::meta_command::Body;
+use rowhouse_proto::wire::command::{Bootstrap, MetaNode, MetaOutcome, PlaceShards};
+use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest, TransferLeaderRequest};
+use rowhouse_proto::{META_GROUP, WIRE_VERSION};
+use rowhouse_raft::Host;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::author::Author;
+use super::balance::next_transfer;
+use super::placement::place;
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::meta;
+use crate::peers::{Pool, call};
+use crate::{Error, Group, Runtime};
+
+/// Between rounds; every decision may wait this long.
+const ROUND: Duration = Duration::from_secs(1);
+/// How soon a new leadership of the meta group is noticed if its signal was missed.
+const NOTICE: Duration = Duration::from_millis(200);
+/// consensus.md §3: at most four transfers a second.
+const TRANSFER_EVERY: Duration = Duration::from_millis(250);
+/// A node that just came back gets this long to catch up before leaders are moved to it.
+const BALANCE_AFTER: Duration = Duration::from_secs(5);
+
+pub struct Coordinator {
+    pub identity: Arc<Identity>,
+    pub host: Arc<Host<Runtime>>,
+    pub pool: Arc<Pool>,
+    pub clock: Arc<Clock>,
+    pub author: Author,
+}
+
+impl Coordinator {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        loop {
+            let Some(group) = self.host.group(meta::GROUP) else {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = sleep(NOTICE) => continue,
+                }
+            };
+            if !group.is_leader() {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = group.leadership_changed() => {}
+                    () = sleep(NOTICE) => {}
+                }
+                continue;
+            }
+            let term = group.status().term;
+            info!(term, "coordinating");
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = deposed(&group) => info!(term, "no longer coordinating"),
+                result = self.reconcile(&group) => result?,
+                result = self.author.run(&group) => result?,
+            }
+        }
+    }
+
+    async fn reconcile(&self, group: &Group) -> Result<(), Error> {
+        let led_since = Instant::now();
+        loop {
+            let mut pause = ROUND;
+            // Proves that this node still leads and that its own first entry is applied.
+            if group.read_barrier().await.is_ok() {
+                match self.step(group, led_since).await {
+                    Ok(transferred) if transferred => pause = TRANSFER_EVERY,
+                    Ok(_) => {}
+                    Err(error) => warn!(%error, "coordination step failed"),
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// The next step the map and the nodes' reports call for; whether leadership was moved.
+    async fn step(&self, group: &Group, led_since: Instant) -> Result<bool, Error> {
+        let Some(map) = group.read(|view| meta::cluster_map(view))? else {
+            self.bootstrap(group).await?;
+            return Ok(false);
+        };
+        if map.groups.iter().all(|info| info.group == META_GROUP) {
+            let placements = place(&map.nodes, map.shard_count);
+            info!(shards = map.shard_count, nodes = map.nodes.len(), "placing shards");
+            propose(group, &self.clock, Body::PlaceShards(PlaceShards { placements })).await?;
+            return Ok(false);
+        }
+        if led_since.elapsed() < BALANCE_AFTER {
+            return Ok(false);
+        }
+        self.balance(group, &map).await
+    }
+
+    async fn bootstrap(&self, group: &Group) -> Result<(), Error> {
+        let Some(init) = self.identity.init() else { return Ok(()) };
+        info!("writing the cluster's first entry");
+        let nodes = init
+            .nodes
+            .iter()
+            .map(|node| MetaNode {
+                node_uuid: node.node_uuid.clone(),
+                address: node.address.clone(),
+                name: node.name.clone(),
+            })
+            .collect();
+        let command = Bootstrap {
+            cluster_id: init.cluster_id.clone(),
+            shard_count: init.shard_count,
+            nodes,
+            signup_mode: init.settings.clone().unwrap_or_default().signup_mode,
+            homeserver: self.identity.homeserver().to_vec().into(),
+        };
+        propose(group, &self.clock, Body::Bootstrap(command)).await
+    }
+
+    async fn balance(&self, group: &Group, map: &ClusterMap) -> Result<bool, Error> {
+        let statuses = self.statuses(map).await;
+        let Some(transfer) = next_transfer(&statuses) else { return Ok(false) };
+        info!(group = transfer.group, to = transfer.to_replica, "evening out leaders");
+        let mut client = self.pool.meta(&transfer.at)?;
+        let request = TransferLeaderRequest {
+            version: WIRE_VERSION,
+            cluster_id: map.cluster_id.clone(),
+            coordinator_term: group.status().term,
+            group: transfer.group,
+            to_replica: transfer.to_replica,
+        };
+        let reply = call(&transfer.at, client.transfer_leader(request)).await?;
+        Ok(reply.refused.is_empty())
+    }
+
+    /// Those of the nodes that answer.
+    async fn statuses(&self, map: &ClusterMap) -> Vec<NodeStatusReply> {
+        let asked = map.nodes.iter().map(|node| async {
+            let mut client = self.pool.meta(&node.address).ok()?;
+            let request = NodeStatusRequest { version: WIRE_VERSION, ..NodeStatusRequest::default() };
+            call(&node.address, client.node_status(request)).await.ok()
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+}
+
+/// Returns when the group is no longer led from here.
+async fn deposed(group: &Group) {
+    while group.is_leader() {
+        tokio::select! {
+            () = group.leadership_changed() => {}
+            () = sleep(NOTICE) => {}
+        }
+    }
+}
+
+/// Proposes a meta command and returns when it is accepted and applied here.
+pub async fn propose(group: &Group, clock: &Clock, body: Body) -> Result<(), Error> {
+    let reply = group
+        .propose(meta::encode(body, clock.physical_ms()), Bytes::new())
+        .await
+        .map_err(|error| Error::MetaRefused(error.to_string()))?;
+    let outcome = MetaOutcome::decode(reply).map_err(|error| Error::MetaRefused(error.to_string()))?;
+    if outcome.accepted { Ok(()) } else { Err(Error::MetaRefused(outcome.refused)) }
+}

@@ -1,0 +1,224 @@
+//! The one author of the homeserver's packet (network.md §2.7): signs, commits the exact bytes to the
+//! meta group, and only then publishes them, again and again. Serving never waits for any of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use pkarr::errors::PublishError;
+use pkarr::{Keypair, SignedPacket};
+use rowhouse_proto::wire::command::{SetPacket, meta_command::Body};
+use rowhouse_proto::wire::meta::ClusterMap;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{error, info, warn};
+
+use super::packet::sign;
+use super::publisher::Publisher;
+use crate::Error;
+use crate::clock::Clock;
+use crate::meta::{self, packet_timestamp_us};
+use crate::{Group, coordinator::actor::propose};
+
+/// How often the map is looked at; a change of it is rare and a little late is fine.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Gateways start together: the first packet waits for the second one's announcement.
+const FIRST_QUIET: Duration = Duration::from_secs(1);
+/// Later changes come one at a time, and each costs every resolver a new packet.
+const QUIET: Duration = Duration::from_secs(3);
+/// A lookup that takes longer tells nothing; the timestamp rule then rests on clock and log.
+const LOOKUP_DEADLINE: Duration = Duration::from_secs(10);
+/// After a failed publish; doubles up to `RETRY_MAX`.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// One publish: a DHT lookup and its puts, with pkarr's own deadlines inside.
+const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
+
+/// When this node last published, for the status page.
+#[derive(Debug, Default)]
+pub struct PublishRecord {
+    /// Physical µs; 0: never.
+    last_us: AtomicU64,
+}
+
+impl PublishRecord {
+    /// `u64::MAX`: never.
+    pub fn age_s(&self, now_us: u64) -> u64 {
+        match self.last_us.load(Ordering::Relaxed) {
+            0 => u64::MAX,
+            last => now_us.saturating_sub(last) / 1_000_000,
+        }
+    }
+}
+
+pub struct Author {
+    pub keypair: Keypair,
+    pub clock: Arc<Clock>,
+    pub publisher: Option<Arc<dyn Publisher>>,
+    pub republish_interval: Duration,
+    pub record: Arc<PublishRecord>,
+}
+
+/// What was done under this leadership; begins empty, so that a new leader publishes at once.
+struct Progress {
+    next_publish: Instant,
+    retry: Duration,
+    network_us: u64,
+    looked_up: bool,
+    /// The gateways' content that waits for quiet, and since when.
+    pending: Option<(Bytes, Instant)>,
+}
+
+impl Author {
+    /// Runs while this node leads; dropped when it no longer does.
+    pub async fn run(&self, group: &Group) -> Result<(), Error> {
+        let mut progress = Progress {
+            next_publish: Instant::now(),
+            retry: RETRY_MIN,
+            network_us: 0,
+            looked_up: false,
+            pending: None,
+        };
+        loop {
+            if let Some(map) = group.read(|view| meta::cluster_map(view))? {
+                self.author(group, &map, &mut progress).await?;
+                self.publish(&map, &mut progress).await;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Signs and commits when the gateways call for other records than the committed ones.
+    async fn author(&self, group: &Group, map: &ClusterMap, progress: &mut Progress) -> Result<(), Error> {
+        let committed_us = packet_timestamp_us(&map.packet).unwrap_or(0);
+        let Some(wanted) = sign(&self.keypair, &map.gateways, committed_us)? else { return Ok(()) };
+        let content = wanted.encoded_packet();
+        if map.packet.get(104..).is_some_and(|committed| committed == content) {
+            progress.pending = None;
+            return Ok(());
+        }
+        let quiet = if map.packet.is_empty() { FIRST_QUIET } else { QUIET };
+        match &progress.pending {
+            Some((pending, since)) if *pending == content => {
+                if since.elapsed() < quiet {
+                    return Ok(());
+                }
+            }
+            _ => {
+                progress.pending = Some((content, Instant::now()));
+                return Ok(());
+            }
+        }
+        self.look_up(progress).await;
+        let timestamp = next_timestamp(self.clock.physical_us(), committed_us, progress.network_us);
+        let Some(packet) = sign(&self.keypair, &map.gateways, timestamp)? else { return Ok(()) };
+        let command = SetPacket { packet: packet.as_bytes().clone(), network_us: progress.network_us };
+        match propose(group, &self.clock, Body::SetPacket(command)).await {
+            Ok(()) => {
+                info!(gateways = map.gateways.len(), timestamp, "homeserver packet committed");
+                progress.next_publish = Instant::now();
+            }
+            Err(error) => warn!(%error, "homeserver packet not committed"),
+        }
+        progress.pending = None;
+        Ok(())
+    }
+
+    /// Once a leadership: a restored or empty cluster must sign above what the network holds.
+    async fn look_up(&self, progress: &mut Progress) {
+        let Some(publisher) = &self.publisher else { return };
+        if progress.looked_up {
+            return;
+        }
+        match timeout(LOOKUP_DEADLINE, publisher.newest_us(self.keypair.public_key())).await {
+            Ok(Ok(newest)) => {
+                progress.looked_up = true;
+                progress.network_us = newest.unwrap_or(0).max(progress.network_us);
+            }
+            Ok(Err(error)) => warn!(%error, "the network does not tell which packet it holds"),
+            Err(_) => warn!("the network does not tell in time which packet it holds"),
+        }
+    }
+
+    async fn publish(&self, map: &ClusterMap, progress: &mut Progress) {
+        let Some(publisher) = &self.publisher else { return };
+        if map.packet.is_empty() || map.gateways.is_empty() || Instant::now() < progress.next_publish {
+            return;
+        }
+        let packet = match parse(&map.packet) {
+            Ok(packet) => packet,
+            Err(error) => {
+                error!(%error, "the committed packet is not a packet");
+                progress.next_publish = Instant::now() + self.republish_interval;
+                return;
+            }
+        };
+        let failure = match timeout(PUBLISH_DEADLINE, publisher.publish(packet)).await {
+            Ok(Ok(stored)) => {
+                info!(stored, "homeserver packet published");
+                self.record.last_us.store(self.clock.physical_us(), Ordering::Relaxed);
+                progress.retry = RETRY_MIN;
+                progress.next_publish = Instant::now() + self.republish_interval;
+                return;
+            }
+            Ok(Err(PublishError::NotMostRecent)) => {
+                error!("the network holds a newer packet of this key: does another cluster have it?");
+                progress.looked_up = false;
+                self.look_up(progress).await;
+                "a newer packet is out there".to_owned()
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        warn!(failure, retry = ?progress.retry, "homeserver packet not published");
+        progress.next_publish = Instant::now() + progress.retry;
+        progress.retry = (progress.retry * 2).min(RETRY_MAX);
+    }
+}
+
+/// network.md §0, decision 2.
+fn next_timestamp(now_us: u64, committed_us: u64, network_us: u64) -> u64 {
+    now_us.max(committed_us + 1).max(network_us + 1)
+}
+
+fn parse(canonical: &[u8]) -> Result<SignedPacket, Error> {
+    let malformed = |error: &dyn std::fmt::Display| Error::Pkarr(error.to_string());
+    let (key, payload) = canonical.split_at_checked(32).ok_or_else(|| malformed(&"too short"))?;
+    let key = pkarr::PublicKey::try_from(key).map_err(|error| malformed(&error))?;
+    SignedPacket::from_relay_payload(&key, &BytesMut::from(payload).freeze()).map_err(|error| malformed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rowhouse_proto::wire::meta::GatewayInfo;
+
+    #[test]
+    fn a_timestamp_is_above_everything_known() {
+        assert_eq!(next_timestamp(100, 0, 0), 100);
+        assert_eq!(next_timestamp(100, 100, 0), 101);
+        assert_eq!(next_timestamp(100, 150, 0), 151, "a clock that was set back");
+        assert_eq!(next_timestamp(100, 150, 300), 301, "a restored backup");
+    }
+
+    #[test]
+    fn committed_bytes_are_published_unchanged() {
+        let gateway =
+            GatewayInfo { public_ip: "127.0.0.1".into(), tls_port: 1, http_port: 2, icann_domain: String::new() };
+        let keypair = Keypair::from_secret_key(&[3; 32]);
+        let signed = sign(&keypair, &[gateway], 42).expect("signable").expect("a gateway");
+        assert_eq!(parse(signed.as_bytes()).expect("own packet").as_bytes(), signed.as_bytes());
+        let mut forged = signed.as_bytes().to_vec();
+        forged[40] ^= 1;
+        assert!(parse(&forged).is_err());
+        assert!(parse(b"short").is_err());
+    }
+
+    #[test]
+    fn never_published_is_told_from_long_ago() {
+        let record = PublishRecord::default();
+        assert_eq!(record.age_s(5), u64::MAX);
+        record.last_us.store(1_000_000, Ordering::Relaxed);
+        assert_eq!(record.age_s(4_000_000), 3);
+    }
+}

@@ -1,0 +1,16 @@
+//! What the meta group's leader does for the cluster: places shards, spreads leaders, authors the
+//! homeserver's packet.
+//!
+//! It holds no state of its own: every decision is a log entry or an idempotent call that carries its
+//! term, so losing it costs nothing.
+
+mod actor;
+mod author;
+mod balance;
+mod packet;
+mod placement;
+mod publisher;
+
+pub use actor::{Coordinator, propose};
+pub use author::{Author, PublishRecord};
+pub use publisher::{NetworkPublisher, Publisher};

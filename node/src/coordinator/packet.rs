@@ -1,0 +1,138 @@
+//! The homeserver's packet (network.md §0, §1): one HTTPS record for the shared Pubky TLS port, one ICANN
+//! record, one address record a gateway. Deterministic: the same gateways give the same records.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use pkarr::dns::Name;
+use pkarr::dns::rdata::{SVCB, SVCParam};
+use pkarr::{Keypair, SignedPacket, SignedPacketBuilder, Timestamp};
+use pubky_common::constants::reserved_param_keys::HTTP_PORT;
+use rowhouse_proto::wire::meta::GatewayInfo;
+
+use crate::Error;
+
+/// pkarr's floor: an address that was taken out disappears from caches within five minutes.
+const TTL_S: u32 = 300;
+/// Every address a client walks costs it a probe of up to 1.5 s (network.md §1.4, §1.6).
+const ADDRESSES_MAX: usize = 8;
+/// Direct endpoints come before the ICANN one.
+const DIRECT_PRIORITY: u16 = 1;
+const ICANN_PRIORITY: u16 = 10;
+/// Only this name carries the HTTP-port parameter: browsers on the testnet (network.md §1.7).
+const LOCALHOST: &str = "localhost";
+
+/// Signs the packet for these gateways; `None` without any.
+pub fn sign(keypair: &Keypair, gateways: &[GatewayInfo], timestamp_us: u64) -> Result<Option<SignedPacket>, Error> {
+    let addresses: BTreeSet<IpAddr> = gateways.iter().filter_map(|gateway| gateway.public_ip.parse().ok()).collect();
+    let (Some(shared), Some(first)) = (gateways.first(), addresses.first()) else {
+        return Ok(None);
+    };
+    let mut builder = SignedPacket::builder().timestamp(Timestamp::from(timestamp_us));
+    builder = builder.https(name(".")?, direct(shared, *first)?, TTL_S);
+    if !shared.icann_domain.is_empty() {
+        builder = builder.https(name(".")?, icann(shared)?, TTL_S);
+    }
+    for address in addresses.iter().take(ADDRESSES_MAX) {
+        builder = builder.address(name(".")?, *address, TTL_S);
+    }
+    build(builder, keypair).map(Some)
+}
+
+fn build(builder: SignedPacketBuilder, keypair: &Keypair) -> Result<SignedPacket, Error> {
+    builder.sign(keypair).map_err(|error| Error::Pkarr(error.to_string()))
+}
+
+fn name(text: &str) -> Result<Name<'_>, Error> {
+    Name::new(text).map_err(|error| Error::Pkarr(error.to_string()))
+}
+
+fn port(port: u32) -> Result<u16, Error> {
+    u16::try_from(port).map_err(|_| Error::Pkarr(format!("port {port}")))
+}
+
+fn direct(shared: &GatewayInfo, first: IpAddr) -> Result<SVCB<'static>, Error> {
+    let mut record = SVCB::new(DIRECT_PRIORITY, name(".")?.into_owned());
+    record.set_port(port(shared.tls_port)?);
+    match first {
+        IpAddr::V4(address) => record.set_ipv4hint(&[address.into()]),
+        IpAddr::V6(address) => record.set_ipv6hint(&[address.into()]),
+    }
+    Ok(record)
+}
+
+fn icann(shared: &GatewayInfo) -> Result<SVCB<'static>, Error> {
+    let mut record = SVCB::new(ICANN_PRIORITY, name(&shared.icann_domain)?.into_owned());
+    if shared.icann_domain == LOCALHOST {
+        let port = port(shared.http_port)?.to_be_bytes().to_vec();
+        record.set_param(SVCParam::Unknown(HTTP_PORT, port.into()));
+    }
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pkarr::dns::rdata::RData;
+
+    fn gateway(public_ip: &str, icann_domain: &str) -> GatewayInfo {
+        GatewayInfo { public_ip: public_ip.into(), tls_port: 6287, http_port: 6286, icann_domain: icann_domain.into() }
+    }
+
+    fn packet(gateways: &[GatewayInfo]) -> SignedPacket {
+        let keypair = Keypair::from_secret_key(&[0; 32]);
+        sign(&keypair, gateways, 1_780_000_000_000_000).expect("signable").expect("has gateways")
+    }
+
+    fn https(packet: &SignedPacket) -> Vec<SVCB<'_>> {
+        packet
+            .all_resource_records()
+            .filter_map(|record| match &record.rdata {
+                RData::HTTPS(https) => Some(https.0.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_testnet_packet_has_the_reference_shape() {
+        let packet = packet(&[gateway("127.0.0.1", "localhost"), gateway("127.0.0.2", "localhost")]);
+        let records = https(&packet);
+        assert_eq!(records.len(), 2);
+        assert_eq!(records[0].get_param(3), Some(&SVCParam::Port(6287)));
+        assert_eq!(records[0].get_param(4), Some(&SVCParam::Ipv4Hint(vec![0x7F00_0001])));
+        assert_eq!(records[1].target.to_string(), "localhost");
+        assert_eq!(records[1].get_param(HTTP_PORT), Some(&SVCParam::Unknown(HTTP_PORT, vec![0x18, 0x8E].into())));
+        let addresses: Vec<_> = packet
+            .all_resource_records()
+            .filter(|record| matches!(record.rdata, RData::A(_)))
+            .map(|record| record.ttl)
+            .collect();
+        assert_eq!(addresses, [TTL_S, TTL_S]);
+        assert_eq!(packet.timestamp().as_u64(), 1_780_000_000_000_000);
+    }
+
+    #[test]
+    fn a_real_domain_carries_no_port() {
+        let packet = packet(&[gateway("192.0.2.1", "homeserver.example.com")]);
+        let records = https(&packet);
+        assert_eq!(records[1].iter_params().count(), 0);
+        assert_eq!(records[1].priority, 10);
+    }
+
+    #[test]
+    fn the_order_of_announcements_does_not_matter_and_addresses_are_bounded() {
+        let mut gateways: Vec<_> = (1..=20).map(|n| gateway(&format!("192.0.2.{n}"), "")).collect();
+        let one = packet(&gateways);
+        gateways.reverse();
+        assert_eq!(one.encoded_packet(), packet(&gateways).encoded_packet());
+        assert_eq!(one.all_resource_records().count(), 1 + ADDRESSES_MAX);
+        assert_eq!(https(&packet(&[gateway("2001:db8::1", "")]))[0].get_param(6).map(SVCParam::key_code), Some(6));
+    }
+
+    #[test]
+    fn no_gateway_no_packet() {
+        let keypair = Keypair::from_secret_key(&[0; 32]);
+        assert!(sign(&keypair, &[], 1).expect("nothing to sign").is_none());
+    }
+}

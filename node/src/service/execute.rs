@@ -1,0 +1,124 @@
+//! A change: verify, admit, judge by the state behind a read barrier, propose, answer.
+
+use bytes::Bytes;
+use prost::Message;
+use rowhouse_proto::wire::command::{Command, Outcome, command::Body, revoke_grant};
+use rowhouse_proto::wire::shard::execute_reply::Result as Reply;
+use rowhouse_proto::wire::shard::{Credential, Done, ExecuteRequest, GetSession, credential};
+use rowhouse_proto::{COMMAND_VERSION, ErrorCode, WIRE_VERSION};
+use tracing::Span;
+
+use super::prepare::{Prepared, Verifier};
+use super::refused::{Refused, of_outcome};
+use super::shard::ShardService;
+use super::trace;
+use crate::Group;
+use crate::apply::{Precheck, Stop, precheck};
+use crate::read::get_session;
+
+impl ShardService {
+    pub(super) async fn decide(&self, request: ExecuteRequest) -> Result<Reply, Refused> {
+        if request.version != WIRE_VERSION {
+            return Err(ErrorCode::WrongVersion.into());
+        }
+        let group = self.group(request.group)?;
+        self.clock.merge(request.issued_at_us);
+        let trace = trace::carry(&Span::current(), &request.trace);
+        let head = Head {
+            shard: request.group,
+            request_id: request.request_id.clone(),
+            issued_at_us: request.issued_at_us,
+            client_addr: request.client_addr.clone(),
+        };
+        let verifier =
+            Verifier { homeserver_z32: &self.homeserver_z32, now_s: self.clock.physical_ms() / 1000 };
+        let prepared = verifier.prepare(request)?;
+        self.admit(&head, &prepared)?;
+        group.read_barrier().await?;
+        if let Some(reply) = nothing_to_do(&group, &prepared, self.clock.physical_ms())? {
+            return Ok(reply);
+        }
+        self.propose(&group, head, prepared, trace).await
+    }
+
+    fn admit(&self, head: &Head, prepared: &Prepared) -> Result<(), Refused> {
+        if let Some(user) = &prepared.user {
+            self.check_home(user, head.shard)?;
+        }
+        if prepared.anonymous {
+            self.attempts.admit(&head.client_addr, head.shard, self.clock.physical_us())?;
+        }
+        Ok(())
+    }
+
+    async fn propose(
+        &self,
+        group: &Group,
+        head: Head,
+        prepared: Prepared,
+        trace: Bytes,
+    ) -> Result<Reply, Refused> {
+        let Prepared { body, answer, content_length, later, grows, .. } = prepared;
+        let now_ms = self.clock.physical_ms();
+        let command = Command {
+            version: COMMAND_VERSION,
+            request_id: head.request_id,
+            issued_at_us: head.issued_at_us,
+            hlc_us: self.clock.now().map_err(|error| Refused::internal(&error))?,
+            now_ms,
+            body: Some(body),
+        };
+        let judged = group.read(|view| precheck(view, &command, content_length, now_ms));
+        match judged.map_err(|error| Refused::internal(&error))? {
+            Precheck::Known(outcome) => return finish(answer, outcome),
+            Precheck::Refused(refusal) => return Err(refusal.into()),
+            Precheck::Propose => {}
+        }
+        if let Some(refusal) = later {
+            return Err(refusal.into());
+        }
+        if grows {
+            self.space.check(head.shard)?;
+        }
+        let reply = group.propose(command.encode_to_vec().into(), trace).await?;
+        let outcome = Outcome::decode(reply).map_err(|error| Refused::internal(&error))?;
+        finish(answer, outcome)
+    }
+}
+
+/// What of a request is kept when its operation becomes a command.
+struct Head {
+    shard: u32,
+    request_id: Bytes,
+    issued_at_us: u64,
+    client_addr: String,
+}
+
+fn finish(answer: super::answer::Answer, outcome: Outcome) -> Result<Reply, Refused> {
+    match of_outcome(&outcome) {
+        Some(refused) => Err(refused),
+        None => Ok(answer.complete(outcome)),
+    }
+}
+
+/// Logging out what is not logged in succeeds without a log entry: else anybody could write to the log.
+fn nothing_to_do(group: &Group, prepared: &Prepared, now_ms: u64) -> Result<Option<Reply>, Refused> {
+    let (kind, tenant) = match &prepared.body {
+        Body::CloseCookieSession(close) => {
+            (credential::Kind::CookieHash(close.secret_hash.clone()), close.user.clone())
+        }
+        Body::RevokeGrant(revoke) => match &revoke.by {
+            Some(revoke_grant::By::BearerHash(hash)) => {
+                (credential::Kind::BearerHash(hash.clone()), Bytes::new())
+            }
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let query = GetSession { credential: Some(Credential { kind: Some(kind) }), tenant };
+    match group.read(|view| get_session(view, &query, now_ms)) {
+        Ok(_) => Ok(None),
+        Err(Stop::Refused(refusal)) if refusal.code == ErrorCode::NoSession => Ok(Some(Reply::Done(Done {}))),
+        Err(stop) => Err(stop.into()),
+    }
+}

@@ -1,0 +1,268 @@
+//! The meta service: the map for everyone, membership and initialization, pings between nodes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::Stream;
+use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::wire::command::{self, MetaNode, meta_command::Body};
+use rowhouse_proto::wire::meta::meta_server::Meta;
+use rowhouse_proto::wire::meta::{
+    AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest, GatewayInfo,
+    NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply, PrepareInitRequest,
+    RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
+};
+use rowhouse_raft::GroupId;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use tracing::info;
+
+use super::StatusReport;
+use crate::coordinator::propose;
+use crate::identity::Identity;
+use crate::init::InitServer;
+use crate::{Error, Group, meta};
+
+/// A watcher hears at least this often that its node lives.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// A proposal's own deadline, and a little.
+const CALL_DEADLINE: Duration = Duration::from_secs(6);
+
+#[derive(Clone)]
+pub struct MetaService {
+    identity: Arc<Identity>,
+    init: Arc<InitServer>,
+    status: StatusReport,
+    /// The highest term a coordinator presented here: an older one is deposed.
+    coordinator_term: Arc<AtomicU64>,
+    stop: CancellationToken,
+}
+
+/// The reply to a proposal for the meta group: done, or who leads it.
+enum Forwarded {
+    Accepted,
+    Refused(String),
+    Leader(Vec<u8>),
+}
+
+impl MetaService {
+    pub fn new(
+        identity: Arc<Identity>,
+        init: Arc<InitServer>,
+        status: StatusReport,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { identity, init, status, coordinator_term: Arc::default(), stop }
+    }
+
+    async fn propose(&self, body: Body) -> Result<Forwarded, Status> {
+        let Some(group) = self.status.host.group(meta::GROUP) else {
+            return Ok(Forwarded::Leader(Vec::new()));
+        };
+        if !group.is_leader() {
+            return Ok(Forwarded::Leader(leader_of(&group)));
+        }
+        match timeout(CALL_DEADLINE, propose(&group, &self.status.clock, body)).await {
+            Ok(Ok(())) => Ok(Forwarded::Accepted),
+            Ok(Err(Error::MetaRefused(refused))) => Ok(Forwarded::Refused(refused)),
+            Ok(Err(error)) => Err(unavailable(error)),
+            Err(_) => Err(Status::deadline_exceeded("the meta group did not decide in time")),
+        }
+    }
+
+    fn check_cluster(&self, cluster_id: &[u8]) -> Result<(), Status> {
+        match self.identity.cluster_id() {
+            Some(ours) if ours == cluster_id => Ok(()),
+            _ => Err(Status::failed_precondition("another cluster")),
+        }
+    }
+
+    fn transfer(&self, request: &TransferLeaderRequest) -> Result<Arc<Group>, String> {
+        let highest = self.coordinator_term.fetch_max(request.coordinator_term, Ordering::SeqCst);
+        if request.coordinator_term < highest {
+            return Err(format!("coordinator of term {} is deposed", request.coordinator_term));
+        }
+        let group = GroupId::try_from(request.group).ok().and_then(|group| self.status.host.group(group));
+        let group = group.ok_or_else(|| "no replica of the group here".to_owned())?;
+        let status = group.status();
+        // A voter that lags would hold up the group until it caught up.
+        let ready = status
+            .matched
+            .iter()
+            .any(|(replica, matched)| *replica == request.to_replica && *matched >= status.last_log);
+        if !group.is_leader() {
+            return Err("not the leader".to_owned());
+        }
+        if ready { Ok(group) } else { Err("the chosen voter has not caught up".to_owned()) }
+    }
+}
+
+fn leader_of(group: &Group) -> Vec<u8> {
+    group.status().leader.map(|(_, node)| node.to_vec()).unwrap_or_default()
+}
+
+fn unavailable(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+fn check_version(version: u32) -> Result<(), Status> {
+    if version == WIRE_VERSION {
+        Ok(())
+    } else {
+        Err(Status::failed_precondition(format!("wire version {version}, this node speaks {WIRE_VERSION}")))
+    }
+}
+
+#[tonic::async_trait]
+impl Meta for MetaService {
+    type WatchMapStream = Pin<Box<dyn Stream<Item = Result<ClusterMap, Status>> + Send>>;
+
+    async fn watch_map(
+        &self,
+        request: Request<WatchMapRequest>,
+    ) -> Result<Response<Self::WatchMapStream>, Status> {
+        check_version(request.get_ref().version)?;
+        let maps = self.status.view.watch();
+        let (clock, stop) = (Arc::clone(&self.status.clock), self.stop.clone());
+        let stream = futures::stream::unfold((maps, true), move |(mut maps, first)| {
+            let (clock, stop) = (Arc::clone(&clock), stop.clone());
+            async move {
+                if !first {
+                    tokio::select! {
+                        () = stop.cancelled() => return None,
+                        changed = timeout(SIGN_OF_LIFE, maps.changed()) => {
+                            if let Ok(Err(_)) = changed { return None }
+                        }
+                    }
+                }
+                let mut map = ClusterMap::clone(&maps.borrow_and_update());
+                map.version = WIRE_VERSION;
+                map.hlc = clock.latest();
+                Some((Ok(map), (maps, false)))
+            }
+        });
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn node_status(
+        &self,
+        request: Request<NodeStatusRequest>,
+    ) -> Result<Response<NodeStatusReply>, Status> {
+        check_version(request.get_ref().version)?;
+        let reply = if request.get_ref().scan {
+            let status = self.status.clone();
+            let scanned = tokio::task::spawn_blocking(move || status.reply(true));
+            scanned.await.map_err(unavailable)?
+        } else {
+            self.status.reply(false)
+        };
+        reply.map(Response::new).map_err(unavailable)
+    }
+
+    async fn prepare_init(
+        &self,
+        _request: Request<PrepareInitRequest>,
+    ) -> Result<Response<PrepareInitReply>, Status> {
+        let reply = self.init.prepare().map_err(|error| Status::failed_precondition(error.to_string()))?;
+        Ok(Response::new(reply))
+    }
+
+    async fn commit_init(
+        &self,
+        request: Request<CommitInitRequest>,
+    ) -> Result<Response<CommitInitReply>, Status> {
+        let refused = match timeout(CALL_DEADLINE, self.init.commit(request.into_inner())).await {
+            Ok(Ok(())) => String::new(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => return Err(Status::deadline_exceeded("not done in time; repeating it is harmless")),
+        };
+        Ok(Response::new(CommitInitReply { refused }))
+    }
+
+    async fn register_node(
+        &self,
+        request: Request<RegisterNodeRequest>,
+    ) -> Result<Response<RegisterNodeReply>, Status> {
+        let request = request.into_inner();
+        self.check_cluster(&request.cluster_id)?;
+        let node = request.node.map(|node| MetaNode {
+            node_uuid: node.node_uuid,
+            address: node.address,
+            name: node.name,
+        });
+        let body = Body::RegisterNode(command::RegisterNode { node });
+        let mut reply = RegisterNodeReply::default();
+        match self.propose(body).await? {
+            Forwarded::Accepted => reply.accepted = true,
+            Forwarded::Refused(refused) => reply.refused = refused,
+            Forwarded::Leader(node) => reply.leader_node = node.into(),
+        }
+        Ok(Response::new(reply))
+    }
+
+    async fn announce_gateway(
+        &self,
+        request: Request<AnnounceGatewayRequest>,
+    ) -> Result<Response<AnnounceGatewayReply>, Status> {
+        let request = request.into_inner();
+        let announced = GatewayInfo {
+            public_ip: request.public_ip.clone(),
+            tls_port: request.tls_port,
+            http_port: request.http_port,
+            icann_domain: request.icann_domain.clone(),
+        };
+        // Gateways repeat themselves; what the log holds already needs no entry.
+        if self.status.view.map().gateways.contains(&announced) {
+            return Ok(Response::new(AnnounceGatewayReply { accepted: true, ..AnnounceGatewayReply::default() }));
+        }
+        let body = Body::AnnounceGateway(command::AnnounceGateway {
+            public_ip: request.public_ip,
+            tls_port: request.tls_port,
+            http_port: request.http_port,
+            icann_domain: request.icann_domain,
+        });
+        let mut reply = AnnounceGatewayReply::default();
+        match self.propose(body).await? {
+            Forwarded::Accepted => reply.accepted = true,
+            Forwarded::Refused(refused) => return Err(Status::invalid_argument(refused)),
+            Forwarded::Leader(node) => reply.leader_node = node.into(),
+        }
+        Ok(Response::new(reply))
+    }
+
+    async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingReply>, Status> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        let ours = self.identity.cluster_id();
+        if ours.is_some_and(|ours| request.cluster_id == ours[..]) {
+            self.status.clock.merge(request.hlc);
+        }
+        Ok(Response::new(PingReply {
+            cluster_id: ours.map(|id| id.to_vec().into()).unwrap_or_default(),
+            node_uuid: self.status.me.node_uuid.clone(),
+            hlc: self.status.clock.latest(),
+            low_space: self.status.space.is_low(),
+        }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<TransferLeaderRequest>,
+    ) -> Result<Response<TransferLeaderReply>, Status> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        self.check_cluster(&request.cluster_id)?;
+        let refused = match self.transfer(&request) {
+            Ok(group) => {
+                group.transfer_leader(request.to_replica).await.map_err(unavailable)?;
+                info!(group = request.group, to = request.to_replica, "handing over leadership");
+                String::new()
+            }
+            Err(refused) => refused,
+        };
+        Ok(Response::new(TransferLeaderReply { refused }))
+    }
+}

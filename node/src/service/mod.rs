@@ -1,0 +1,23 @@
+//! The gRPC faces of a node: shards for gateways, meta for everyone, Raft's own lanes.
+//!
+//! A handler decodes, asks the domain, asks the group, encodes. It runs in the request's own task, and
+//! each one has a deadline.
+
+mod admission;
+mod answer;
+mod execute;
+mod meta;
+mod prepare;
+mod query;
+mod refused;
+mod server;
+mod shard;
+mod space_gate;
+mod status;
+mod trace;
+
+pub use meta::MetaService;
+pub use server::{Services, serve};
+pub use shard::ShardService;
+pub use space_gate::SpaceGate;
+pub use status::StatusReport;

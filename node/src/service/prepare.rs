@@ -1,0 +1,242 @@
+//! From what a client presented to the command the log shall decide: tokens are verified here, without
+//! any state. What must be refused later than the log's own early refusals is carried along.
+
+use bytes::Bytes;
+use pubky_common::auth::AuthToken;
+use pubky_common::auth::grant::GrantClaims;
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::domain::jws;
+use rowhouse_proto::wire::command::{self, command::Body, create_user, credential, revoke_grant};
+use rowhouse_proto::wire::shard::{self, ExecuteRequest, execute_request::Op};
+use rowhouse_proto::{ErrorCode, Refusal};
+
+use super::answer::Answer;
+use super::refused::Refused;
+
+/// A change ready to be judged and proposed.
+pub struct Prepared {
+    pub body: Body,
+    /// What to tell the client when it succeeds.
+    pub answer: Answer,
+    /// The user whose shard it must be; a bearer alone names none.
+    pub user: Option<PublicKey>,
+    /// The Content-Length header of a PUT.
+    pub content_length: Option<u64>,
+    /// The refusal to give unless the log has an earlier one.
+    pub later: Option<Refusal>,
+    /// Anybody may send it: separate admission.
+    pub anonymous: bool,
+    /// It adds data: not while disks are full.
+    pub grows: bool,
+}
+
+impl Prepared {
+    fn new(body: Body, answer: Answer, user: Option<PublicKey>) -> Self {
+        Self { body, answer, user, content_length: None, later: None, anonymous: false, grows: false }
+    }
+
+    fn anonymous(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
+    fn growing(mut self) -> Self {
+        self.grows = true;
+        self
+    }
+}
+
+/// What verification needs to know of this homeserver and of time.
+#[derive(Clone, Copy)]
+pub struct Verifier<'a> {
+    pub homeserver_z32: &'a str,
+    pub now_s: u64,
+}
+
+impl Verifier<'_> {
+    pub fn prepare(self, request: ExecuteRequest) -> Result<Prepared, Refused> {
+        match request.op.ok_or(ErrorCode::WrongVersion)? {
+            Op::CookieSignup(op) => cookie_signup(op),
+            Op::CookieSignin(op) => cookie_signin(op),
+            Op::CookieSignout(op) => cookie_signout(op),
+            Op::GrantSignup(op) => self.grant_signup(op),
+            Op::GrantExchange(op) => self.grant_exchange(op),
+            Op::BearerLogout(op) => Ok(bearer_logout(op)),
+            Op::ProofLogout(op) => self.proof_logout(&op),
+            Op::PutEntry(op) => put_entry(op),
+            Op::DeleteEntry(op) => delete_entry(op),
+        }
+    }
+
+    fn grant_signup(self, op: shard::GrantSignup) -> Result<Prepared, Refused> {
+        let grant = jws::verify_grant(&op.grant)?;
+        jws::check_expiry(&grant, self.now_s)?;
+        jws::check_signup(&grant, self.now_s)?;
+        let nonce = self.nonce(&op.pop, &grant)?;
+        let command = command::CreateUser {
+            user: key_bytes(&grant.iss),
+            guard: Some(create_user::Guard::PopNonce(nonce)),
+            session: None,
+            signup_token: op.signup_token,
+        };
+        Ok(Prepared::new(Body::CreateUser(command), Answer::Done, Some(grant.iss)).anonymous().growing())
+    }
+
+    fn grant_exchange(self, op: shard::GrantExchange) -> Result<Prepared, Refused> {
+        let grant = jws::verify_grant(&op.grant)?;
+        jws::check_expiry(&grant, self.now_s)?;
+        // A revoked grant is refused before its proof is looked at (client-api.md §1.4, check 5).
+        let (nonce, later) = match jws::verify_pop(&op.pop, &grant, self.homeserver_z32, self.now_s) {
+            Ok(pop) => (nonce_of(pop.nonce.as_str(), pop.iat), None),
+            Err(refusal) => (command::PopNonce::default(), Some(refusal)),
+        };
+        let command = command::MintBearer {
+            user: key_bytes(&grant.iss),
+            grant: Some(grant_message(&grant)),
+            nonce: Some(nonce),
+            bearer_hash: op.bearer_hash,
+        };
+        let answer = Answer::GrantSession(shard::GrantSession {
+            user: key_bytes(&grant.iss),
+            client_id: grant.client_id.as_str().to_owned(),
+            capabilities: grant.caps.iter().map(ToString::to_string).collect(),
+            ..shard::GrantSession::default()
+        });
+        let prepared = Prepared::new(Body::MintBearer(command), answer, Some(grant.iss)).anonymous();
+        Ok(Prepared { later, ..prepared })
+    }
+
+    /// The grant's expiry is not asked.
+    fn proof_logout(self, op: &shard::ProofLogout) -> Result<Prepared, Refused> {
+        let grant = jws::verify_grant(&op.grant)?;
+        let nonce = self.nonce(&op.pop, &grant)?;
+        let proof = revoke_grant::ByProof { grant: Some(grant_message(&grant)), nonce: Some(nonce) };
+        let command =
+            command::RevokeGrant { user: key_bytes(&grant.iss), by: Some(revoke_grant::By::Proof(proof)) };
+        Ok(Prepared::new(Body::RevokeGrant(command), Answer::Done, Some(grant.iss)).anonymous())
+    }
+
+    fn nonce(self, pop: &str, grant: &GrantClaims) -> Result<command::PopNonce, Refused> {
+        let pop = jws::verify_pop(pop, grant, self.homeserver_z32, self.now_s)?;
+        Ok(nonce_of(pop.nonce.as_str(), pop.iat))
+    }
+}
+
+fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refused> {
+    let token = verify_token(&op.auth_token)?;
+    let command = command::CreateUser {
+        user: key_bytes(token.public_key()),
+        guard: Some(create_user::Guard::AuthToken(token_id(&token))),
+        session: Some(session_spec(&token, op.cookie_hash)),
+        signup_token: op.signup_token,
+    };
+    let (answer, user) = (cookie_answer(&token), token.public_key().clone());
+    Ok(Prepared::new(Body::CreateUser(command), answer, Some(user)).anonymous().growing())
+}
+
+fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refused> {
+    let token = verify_token(&op.auth_token)?;
+    let command = command::OpenCookieSession {
+        user: key_bytes(token.public_key()),
+        auth_token: Some(token_id(&token)),
+        session: Some(session_spec(&token, op.cookie_hash)),
+    };
+    let (answer, user) = (cookie_answer(&token), token.public_key().clone());
+    Ok(Prepared::new(Body::OpenCookieSession(command), answer, Some(user)).anonymous())
+}
+
+fn cookie_signout(op: shard::CookieSignout) -> Result<Prepared, Refused> {
+    let user = parse_key(&op.user)?;
+    let command = command::CloseCookieSession { user: op.user, secret_hash: op.cookie_hash };
+    Ok(Prepared::new(Body::CloseCookieSession(command), Answer::Done, Some(user)))
+}
+
+fn bearer_logout(op: shard::BearerLogout) -> Prepared {
+    let by = revoke_grant::By::BearerHash(op.bearer_hash);
+    let command = command::RevokeGrant { user: Bytes::new(), by: Some(by) };
+    Prepared::new(Body::RevokeGrant(command), Answer::Done, None)
+}
+
+fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
+    let user = parse_key(&op.tenant)?;
+    let too_large = op.too_large || op.body.len() > rowhouse_proto::INLINE_BODY_BYTES_MAX;
+    let hash = if too_large { Bytes::new() } else { Bytes::copy_from_slice(blake3::hash(&op.body).as_bytes()) };
+    let command = command::PutEntry {
+        credential: op.credential.and_then(credential),
+        user: op.tenant,
+        path: op.path,
+        body: op.body,
+        hash,
+        content_type: op.content_type,
+    };
+    let prepared = Prepared::new(Body::PutEntry(command), Answer::Done, Some(user)).growing();
+    let later = too_large.then(|| ErrorCode::BodyTooLarge.into());
+    Ok(Prepared { content_length: op.content_length, later, ..prepared })
+}
+
+fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refused> {
+    let user = parse_key(&op.tenant)?;
+    let command =
+        command::DeleteEntry { credential: op.credential.and_then(credential), user: op.tenant, path: op.path };
+    Ok(Prepared::new(Body::DeleteEntry(command), Answer::Done, Some(user)))
+}
+
+/// All failures are 400 with the token's own text.
+fn verify_token(bytes: &[u8]) -> Result<AuthToken, Refused> {
+    AuthToken::verify(bytes)
+        .map_err(|error| Refusal::new(ErrorCode::InvalidAuthToken, error.to_string()).into())
+}
+
+fn token_id(token: &AuthToken) -> command::AuthTokenId {
+    command::AuthTokenId { timestamp_us: token.timestamp().as_u64() }
+}
+
+/// Exactly what the token says, not normalised.
+fn capability_texts(token: &AuthToken) -> Vec<String> {
+    token.capabilities().iter().map(ToString::to_string).collect()
+}
+
+fn session_spec(token: &AuthToken, secret_hash: Bytes) -> command::CookieSessionSpec {
+    command::CookieSessionSpec { secret_hash, capabilities: capability_texts(token) }
+}
+
+fn cookie_answer(token: &AuthToken) -> Answer {
+    Answer::CookieSession(shard::CookieSession {
+        user: key_bytes(token.public_key()),
+        capabilities: capability_texts(token),
+        created_at_us: 0,
+    })
+}
+
+fn nonce_of(nonce: &str, issued_at: u64) -> command::PopNonce {
+    command::PopNonce { nonce: nonce.to_owned(), issued_at: Some(issued_at) }
+}
+
+fn grant_message(grant: &GrantClaims) -> command::Grant {
+    command::Grant {
+        id: grant.jti.as_str().to_owned(),
+        client_id: grant.client_id.as_str().to_owned(),
+        capabilities: grant.caps.iter().map(ToString::to_string).collect(),
+        client_key: key_bytes(&grant.cnf),
+        issued_at: grant.iat,
+        expires_at: grant.exp,
+    }
+}
+
+fn credential(presented: shard::Credential) -> Option<command::Credential> {
+    let kind = match presented.kind? {
+        shard::credential::Kind::BearerHash(hash) => credential::Kind::BearerHash(hash),
+        shard::credential::Kind::CookieHash(hash) => credential::Kind::CookieHash(hash),
+    };
+    Some(command::Credential { kind: Some(kind) })
+}
+
+fn key_bytes(key: &PublicKey) -> Bytes {
+    Bytes::copy_from_slice(key.as_bytes())
+}
+
+fn parse_key(bytes: &[u8]) -> Result<PublicKey, Refused> {
+    pkarr::PublicKey::try_from(bytes)
+        .map(PublicKey::from)
+        .map_err(|_| ErrorCode::InvalidStorageOwner.into())
+}

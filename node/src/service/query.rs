@@ -1,0 +1,35 @@
+//! A linearizable read: barrier, then the answer from one consistent view, inline in this task.
+
+use rowhouse_proto::wire::shard::query_reply::Result as Reply;
+use rowhouse_proto::wire::shard::{QueryRequest, query_request::Op};
+use rowhouse_proto::{ErrorCode, WIRE_VERSION};
+
+use super::refused::Refused;
+use super::shard::ShardService;
+use crate::{Group, read};
+
+impl ShardService {
+    pub(super) async fn look(&self, request: QueryRequest) -> Result<Reply, Refused> {
+        if request.version != WIRE_VERSION {
+            return Err(ErrorCode::WrongVersion.into());
+        }
+        let group = self.group(request.group)?;
+        let op = request.op.ok_or(ErrorCode::WrongVersion)?;
+        group.read_barrier().await?;
+        answer(&group, request.group, &op, self.clock.physical_ms())
+    }
+}
+
+fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refused> {
+    group.read(|view| match op {
+        Op::ReadEntry(query) => Ok(Reply::Entry(read::read_entry(view, query, now_ms)?)),
+        Op::ListEntries(query) => Ok(Reply::Listing(read::list_entries(view, query, now_ms)?)),
+        Op::GetSession(query) => Ok(read::get_session(view, query, now_ms)?),
+        Op::ListEvents(query) => read::list_events(view, shard, query)
+            .map(Reply::EventPage)
+            .map_err(|error| Refused::internal(&error)),
+        Op::ShardStats(_) => {
+            read::stats(view).map(Reply::Stats).map_err(|error| Refused::internal(&error))
+        }
+    })
+}

@@ -1,0 +1,60 @@
+//! The node's one gRPC listener.
+
+use std::time::Duration;
+
+use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::wire::meta::meta_server::MetaServer;
+use rowhouse_proto::wire::shard::shard_server::ShardServer;
+use rowhouse_raft::transport::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TransportServer, TransportService};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use super::{MetaService, ShardService};
+use crate::Error;
+
+/// Calls in flight on one connection: a gateway's whole load runs over a few; more wait in HTTP/2.
+const STREAMS_PER_CONNECTION_MAX: u32 = 2_048;
+/// Bodies of 64 KiB must not wait for window updates.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// A connection carries many streams.
+const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// How long calls in flight get to end once the node stops.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+pub struct Services {
+    pub shard: ShardService,
+    pub meta: MetaService,
+    pub transport: TransportServer<TransportService>,
+}
+
+/// Serves until stopped, then lets calls in flight end.
+pub async fn serve(listener: TcpListener, services: Services, stop: CancellationToken) -> Result<(), Error> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let shard = ShardServer::new(services.shard)
+        .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX);
+    let meta = MetaServer::new(services.meta)
+        .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX);
+    let stopping = stop.clone();
+    let serving = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(Some(STREAMS_PER_CONNECTION_MAX))
+        .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
+        .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+        .add_service(services.transport)
+        .add_service(shard)
+        .add_service(meta)
+        .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN_DEADLINE).await;
+    };
+    tokio::select! {
+        result = serving => result.map_err(|error| Error::io("gRPC listener", std::io::Error::other(error))),
+        () = overdue => Ok(()),
+    }
+}

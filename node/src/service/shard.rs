@@ -1,0 +1,96 @@
+//! The shard service: what gateways call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::wire::shard::shard_server::Shard;
+use rowhouse_proto::wire::shard::{
+    ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, query_reply,
+};
+use rowhouse_raft::{GroupId, Host};
+use tokio::time::timeout;
+use tonic::{Request, Response, Status};
+use tracing::{Instrument, info_span};
+
+use super::admission::Attempts;
+use super::refused::Refused;
+use super::{SpaceGate, trace};
+use crate::clock::Clock;
+use crate::peers::ClusterView;
+use crate::{Group, Runtime};
+
+/// A barrier's wait and a proposal's (5 s each), and a little.
+const EXECUTE_DEADLINE: Duration = Duration::from_secs(11);
+/// A barrier's wait, and a little.
+const QUERY_DEADLINE: Duration = Duration::from_secs(6);
+
+#[derive(Clone)]
+pub struct ShardService {
+    pub(super) host: Arc<Host<Runtime>>,
+    pub(super) clock: Arc<Clock>,
+    pub(super) view: ClusterView,
+    pub(super) space: SpaceGate,
+    pub(super) homeserver_z32: Arc<str>,
+    pub(super) attempts: Arc<Attempts>,
+}
+
+impl ShardService {
+    pub fn new(
+        host: Arc<Host<Runtime>>,
+        clock: Arc<Clock>,
+        view: ClusterView,
+        space: SpaceGate,
+        homeserver_z32: String,
+    ) -> Self {
+        Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts: Arc::default() }
+    }
+
+    pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refused> {
+        GroupId::try_from(group)
+            .ok()
+            .filter(|group| *group != crate::meta::GROUP)
+            .and_then(|group| self.host.group(group))
+            .ok_or_else(|| ErrorCode::WrongReplica.into())
+    }
+
+    /// A user's rows must never be begun in another shard than their own.
+    pub(super) fn check_home(&self, user: &PublicKey, shard: u32) -> Result<(), Refused> {
+        let shard_count = self.view.map().shard_count;
+        // Before the map is known here, the group's existence is proof enough that it was.
+        if shard_count == 0 || Slot::of_user(user).shard(shard_count) == shard {
+            Ok(())
+        } else {
+            Err(ErrorCode::WrongReplica.into())
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Shard for ShardService {
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
+        let request = request.into_inner();
+        let span = info_span!("execute", shard = request.group);
+        trace::adopt(&span, &request.trace);
+        let decided = timeout(EXECUTE_DEADLINE, self.decide(request).instrument(span)).await;
+        let result = match decided.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
+            Ok(reply) => reply,
+            Err(refused) => execute_reply::Result::Failure(refused.into_failure()),
+        };
+        Ok(Response::new(ExecuteReply { hlc: self.clock.latest(), result: Some(result) }))
+    }
+
+    async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
+        let request = request.into_inner();
+        let span = info_span!("query", shard = request.group);
+        trace::adopt(&span, &request.trace);
+        let looked = timeout(QUERY_DEADLINE, self.look(request).instrument(span)).await;
+        let result = match looked.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
+            Ok(reply) => reply,
+            Err(refused) => query_reply::Result::Failure(refused.into_failure()),
+        };
+        Ok(Response::new(QueryReply { hlc: self.clock.latest(), result: Some(result) }))
+    }
+}
