@@ -82,7 +82,6 @@ impl RaftTiming {
             purge_batch_size: PURGE_BATCH_SIZE,
             replication_lag_threshold: REPLICATION_LAG_MAX,
             install_snapshot_timeout: SNAPSHOT_DEADLINE_MS,
-            send_snapshot_timeout: SNAPSHOT_DEADLINE_MS,
             enable_leader_restore: Some(false),
             removed_leader_step_down: openraft::StepDownPolicy::After(self.heartbeat_ms),
             ..Config::default()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use openraft::{AsyncRuntime, Raft};
+use openraft::Raft;
 use tokio::sync::Mutex;
 
 use crate::config::RaftTiming;
