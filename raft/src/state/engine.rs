@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -13,6 +14,9 @@ pub enum ScanOrder {
     Ascending,
     Descending,
 }
+
+/// A key and its value.
+pub type StateRecord = (Bytes, Bytes);
 
 /// A read view of the whole store.
 pub trait StateRead: Send + Sync {
@@ -28,6 +32,13 @@ pub trait StateRead: Send + Sync {
     ) -> Result<(), Error>;
 }
 
+/// A key range as it was when opened, read page by page in key order while the store moves on.
+pub trait StateRecords: Send {
+    /// Whole records, at least one if any is left, no more once they reach `bytes` together; empty at
+    /// the end.
+    fn page(&mut self, bytes: usize) -> Result<Vec<StateRecord>, Error>;
+}
+
 /// Puts and deletes that land together or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateBatch {
@@ -38,18 +49,32 @@ pub struct StateBatch {
 pub trait StateEngine: StateRead + 'static {
     /// A consistent point in time.
     fn snapshot(&self) -> Box<dyn StateRead + '_>;
+
+    /// `from <= key < to` as of this call. Whoever reads it keeps the range from being dropped.
+    fn records(self: Arc<Self>, from: Bytes, to: Bytes) -> Box<dyn StateRecords>;
+
     /// Atomic, not durable until `flush`.
     fn write(&self, batch: StateBatch) -> Result<(), Error>;
-    /// Atomic and durable when it returns (generation flips, node identity).
-    fn write_synced(&self, batch: StateBatch) -> Result<(), Error>;
+
     /// Everything written before the call is durable when it returns.
     fn flush(&self) -> Result<(), Error>;
-    /// Removes a whole key range that nobody reads any more, cheaply.
+
+    /// Writes meta records (generations, format), which lie apart from the data: atomic and durable
+    /// when it returns.
+    fn write_synced(&self, batch: StateBatch) -> Result<(), Error>;
+
+    fn meta(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
+
+    /// Every meta record whose key begins with `prefix`.
+    fn metas(&self, prefix: &[u8]) -> Result<Vec<StateRecord>, Error>;
+
+    /// Removes a whole key range that nobody reads any more, cheaply; a crash may bring parts back.
     fn drop_range(&self, from: &[u8], to: &[u8]) -> Result<(), Error>;
+
     /// Takes in sorted records of a fresh range, durably; `staging` may be used for files.
     fn ingest(
         &self,
         staging: &Path,
-        records: &mut dyn Iterator<Item = Result<(Bytes, Bytes), Error>>,
+        records: &mut dyn Iterator<Item = Result<StateRecord, Error>>,
     ) -> Result<(), Error>;
 }

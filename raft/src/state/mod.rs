@@ -1,8 +1,35 @@
 //! The state store: every group's applied state in one unsynced database, reconciled with the synced
 //! log at open (consensus.md §2, R1–R8).
 
+mod applied;
+mod apply;
 mod engine;
+mod generation;
+mod group_state;
+mod handle;
+mod memory;
+mod rocks;
+mod rocks_options;
+mod snapshot_build;
+mod snapshot_data;
+mod snapshot_frame;
+mod snapshot_install;
+mod snapshot_spool;
+mod store;
+#[cfg(any(test, feature = "sim"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod txn;
 
-pub use engine::{ScanOrder, StateBatch, StateEngine, StateRead};
-pub use txn::{Txn, View};
+pub use applied::Applied;
+pub use engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords};
+pub use group_state::GroupState;
+pub use handle::StateHandle;
+pub use memory::MemoryState;
+pub use rocks::RocksState;
+pub use rocks_options::StateOptions;
+pub use snapshot_build::SnapshotBuilder;
+pub use snapshot_data::{SnapshotChunks, SnapshotData, SnapshotSink};
+pub use store::StateStore;
+pub use txn::{Txn, View, Writes};

@@ -33,8 +33,7 @@ impl<'a> View<'a> {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let cut = self.prefix.len();
-        self.store
-            .scan(&self.full(from), &self.full(to), order, &mut |key, value| visit(&key[cut..], value))
+        self.store.scan(&self.full(from), &self.full(to), order, &mut |key, value| visit(&key[cut..], value))
     }
 
     fn full(&self, key: &[u8]) -> Bytes {
@@ -45,17 +44,22 @@ impl<'a> View<'a> {
     }
 }
 
+/// Writes in key order; `None` deletes.
+pub type Writes = BTreeMap<Bytes, Option<Bytes>>;
+
 /// A view with the pending writes of one apply batch laid over it.
 ///
 /// Commands of one batch see each other's writes; the whole batch lands in one engine write.
 pub struct Txn<'a> {
     view: View<'a>,
-    writes: BTreeMap<Bytes, Option<Bytes>>,
+    writes: Writes,
+    /// Those of the command being applied: what the state hash is chained over.
+    command: Writes,
 }
 
 impl<'a> Txn<'a> {
     pub fn new(view: View<'a>) -> Self {
-        Self { view, writes: BTreeMap::new() }
+        Self { view, writes: Writes::new(), command: Writes::new() }
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
@@ -66,11 +70,16 @@ impl<'a> Txn<'a> {
     }
 
     pub fn put(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.writes.insert(key.into(), Some(value.into()));
+        self.set(key.into(), Some(value.into()));
     }
 
     pub fn delete(&mut self, key: impl Into<Bytes>) {
-        self.writes.insert(key.into(), None);
+        self.set(key.into(), None);
+    }
+
+    fn set(&mut self, key: Bytes, value: Option<Bytes>) {
+        self.command.insert(key.clone(), value.clone());
+        self.writes.insert(key, value);
     }
 
     /// Visits `from <= key < to`, pending writes included, in ascending order until the visitor breaks.
@@ -80,11 +89,11 @@ impl<'a> Txn<'a> {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let range = (Bound::Included(Bytes::copy_from_slice(from)), Bound::Excluded(Bytes::copy_from_slice(to)));
         if from >= to {
             return Ok(());
         }
-        let mut pending = self.writes.range(range).peekable();
+        let mut pending =
+            self.writes.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))).peekable();
         let mut stopped = false;
         self.view.scan(from, to, ScanOrder::Ascending, &mut |key, value| {
             while let Some((written, change)) = pending.next_if(|(written, _)| written.as_ref() < key) {
@@ -115,12 +124,17 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
-    /// The pending writes in key order, keys without the group's prefix.
-    pub fn into_writes(self) -> BTreeMap<Bytes, Option<Bytes>> {
+    /// The pending writes of the whole batch, keys without the group's prefix.
+    pub fn into_writes(self) -> Writes {
         self.writes
     }
 
-    pub fn writes(&self) -> &BTreeMap<Bytes, Option<Bytes>> {
+    pub fn writes(&self) -> &Writes {
         &self.writes
+    }
+
+    /// Ends a command: returns what it wrote, which stays pending.
+    pub fn end_command(&mut self) -> Writes {
+        std::mem::take(&mut self.command)
     }
 }

@@ -1,0 +1,47 @@
+//! Reads one group's applied state from anywhere on the node.
+
+use std::sync::Arc;
+
+use super::applied::Applied;
+use super::engine::StateEngine;
+use super::store::Slot;
+use super::txn::View;
+use crate::codec::LogId;
+
+/// Reads a group's state. Cheap to clone.
+#[derive(Clone)]
+pub struct StateHandle {
+    engine: Arc<dyn StateEngine>,
+    slot: Arc<Slot>,
+}
+
+impl StateHandle {
+    pub(super) fn new(engine: Arc<dyn StateEngine>, slot: Arc<Slot>) -> Self {
+        Self { engine, slot }
+    }
+
+    /// Reads from one consistent point of the applied state.
+    pub fn read<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
+        // Held over the read: its generation is not dropped meanwhile.
+        let current = self.slot.current();
+        let snapshot = self.engine.snapshot();
+        read(&View::new(snapshot.as_ref(), current.generation.prefix()))
+    }
+
+    /// Reads without a snapshot: for single keys, each read may see a later state.
+    pub fn read_latest<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
+        let current = self.slot.current();
+        let engine: &dyn StateEngine = self.engine.as_ref();
+        read(&View::new(engine, current.generation.prefix()))
+    }
+
+    /// How far the state machine is.
+    pub fn applied(&self) -> Applied {
+        Applied::clone(&self.slot.applied())
+    }
+
+    /// How far a crash cannot take it back.
+    pub fn durable_applied(&self) -> Option<LogId> {
+        self.slot.durable().and_then(|durable| durable.log_id)
+    }
+}

@@ -1,0 +1,357 @@
+//! The state store of production: RocksDB, data without a write-ahead log, meta records with one.
+//!
+//! What the data family loses in a crash is replayed from the Raft log (consensus.md R2–R5).
+
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, DEFAULT_COLUMN_FAMILY_NAME,
+    IngestExternalFileOptions, ReadOptions, Snapshot, SstFileWriter, WriteBatch, WriteOptions,
+};
+
+use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords};
+use super::rocks_options::StateOptions;
+use crate::error::Error;
+
+/// The family of records that must survive a crash by themselves.
+const META_FAMILY: &str = "meta";
+const FORMAT_KEY: &[u8] = b"format";
+/// Raised when the layout of keys or of the Applied record changes.
+const FORMAT_VERSION: u32 = 1;
+/// Size of a file made for ingestion: large enough for the bottom level, small enough to be removed
+/// whole with its generation.
+const STAGED_FILE_BYTES: u64 = 64 << 20;
+/// Extension of files in the staging directory.
+pub(super) const STAGED_EXTENSION: &str = "sst";
+
+/// A RocksDB database.
+pub struct RocksState {
+    db: DB,
+    options: StateOptions,
+    staged: AtomicU64,
+}
+
+impl RocksState {
+    /// Opens or creates the database in `dir`; refuses one of another format.
+    pub fn open(dir: &Path, options: StateOptions) -> Result<Self, Error> {
+        let families = [
+            ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.data()),
+            ColumnFamilyDescriptor::new(META_FAMILY, rocksdb::Options::default()),
+        ];
+        let db = DB::open_cf_descriptors(&options.database(), dir, families).map_err(failed("open state"))?;
+        let state = Self { db, options, staged: AtomicU64::new(0) };
+        state.check_format()?;
+        Ok(state)
+    }
+
+    fn check_format(&self) -> Result<(), Error> {
+        let Some(found) = self.meta(FORMAT_KEY)? else {
+            let version = Bytes::copy_from_slice(&FORMAT_VERSION.to_be_bytes());
+            let writes = vec![(Bytes::from_static(FORMAT_KEY), Some(version))];
+            return self.write_synced(StateBatch { writes });
+        };
+        let found = <[u8; 4]>::try_from(found.as_ref())
+            .map(u32::from_be_bytes)
+            .map_err(|_| Error::corrupt("state format record", found.len()))?;
+        if found != FORMAT_VERSION {
+            return Err(Error::Version { what: "state store", found, known: FORMAT_VERSION });
+        }
+        Ok(())
+    }
+
+    fn meta_family(&self) -> Result<&ColumnFamily, Error> {
+        self.db.cf_handle(META_FAMILY).ok_or_else(|| Error::corrupt("state store", "no meta family"))
+    }
+
+    /// Writes one file of at most `STAGED_FILE_BYTES`; `None` when there are no more records.
+    fn stage(
+        &self,
+        staging: &Path,
+        records: &mut dyn Iterator<Item = Result<StateRecord, Error>>,
+    ) -> Result<Option<PathBuf>, Error> {
+        let Some(first) = records.next() else { return Ok(None) };
+        let mut record = first?;
+        let number = self.staged.fetch_add(1, Ordering::Relaxed);
+        let path = staging.join(format!("{number}.{STAGED_EXTENSION}"));
+        let options = self.options.staged();
+        let mut writer = SstFileWriter::create(&options);
+        writer.open(&path).map_err(failed("stage state"))?;
+        loop {
+            writer.put(&record.0, &record.1).map_err(failed("stage state"))?;
+            if writer.file_size() >= STAGED_FILE_BYTES {
+                break;
+            }
+            match records.next() {
+                Some(next) => record = next?,
+                None => break,
+            }
+        }
+        writer.finish().map_err(failed("stage state"))?;
+        Ok(Some(path))
+    }
+}
+
+impl StateRead for RocksState {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let value = self.db.get_pinned(key).map_err(failed("read state"))?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        order: ScanOrder,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if from >= to {
+            return Ok(());
+        }
+        walk(self.db.raw_iterator_opt(bounded(from, to)), order, visit)
+    }
+}
+
+impl StateEngine for RocksState {
+    fn snapshot(&self) -> Box<dyn StateRead + '_> {
+        Box::new(RocksView(self.db.snapshot()))
+    }
+
+    fn records(self: Arc<Self>, from: Bytes, to: Bytes) -> Box<dyn StateRecords> {
+        Box::new(RocksPages::open(self, from, to))
+    }
+
+    fn write(&self, batch: StateBatch) -> Result<(), Error> {
+        let mut writes = WriteBatch::default();
+        for (key, value) in &batch.writes {
+            match value {
+                Some(value) => writes.put(key, value),
+                None => writes.delete(key),
+            }
+        }
+        self.db.write_opt(writes, &without_log()).map_err(failed("write state"))
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.db.flush().map_err(failed("flush state"))
+    }
+
+    fn write_synced(&self, batch: StateBatch) -> Result<(), Error> {
+        let family = self.meta_family()?;
+        let mut writes = WriteBatch::default();
+        for (key, value) in &batch.writes {
+            match value {
+                Some(value) => writes.put_cf(family, key, value),
+                None => writes.delete_cf(family, key),
+            }
+        }
+        let mut synced = WriteOptions::default();
+        synced.set_sync(true);
+        self.db.write_opt(writes, &synced).map_err(failed("write state meta"))
+    }
+
+    fn meta(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let value = self.db.get_pinned_cf(self.meta_family()?, key).map_err(failed("read state meta"))?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn metas(&self, prefix: &[u8]) -> Result<Vec<StateRecord>, Error> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(prefix));
+        let mut found = Vec::new();
+        walk(
+            self.db.raw_iterator_cf_opt(self.meta_family()?, options),
+            ScanOrder::Ascending,
+            &mut |key, value| {
+                found.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(found)
+    }
+
+    fn drop_range(&self, from: &[u8], to: &[u8]) -> Result<(), Error> {
+        // Whole files at once, then one tombstone for what shares its files with others.
+        self.db.delete_file_in_range(from, to).map_err(failed("drop state range"))?;
+        let mut writes = WriteBatch::default();
+        writes.delete_range(from, to);
+        self.db.write_opt(writes, &without_log()).map_err(failed("drop state range"))
+    }
+
+    fn ingest(
+        &self,
+        staging: &Path,
+        records: &mut dyn Iterator<Item = Result<StateRecord, Error>>,
+    ) -> Result<(), Error> {
+        std::fs::create_dir_all(staging).map_err(|source| Error::io("create staging directory", source))?;
+        let mut files = Vec::new();
+        while let Some(file) = self.stage(staging, records)? {
+            files.push(file);
+        }
+        if files.is_empty() {
+            return Ok(());
+        }
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        self.db.ingest_external_file_opts(&options, files).map_err(failed("ingest state"))
+    }
+}
+
+/// A view at one sequence number.
+struct RocksView<'a>(Snapshot<'a>);
+
+impl StateRead for RocksView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let value = self.0.get_pinned(key).map_err(failed("read state"))?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        order: ScanOrder,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if from >= to {
+            return Ok(());
+        }
+        walk(self.0.raw_iterator_opt(bounded(from, to)), order, visit)
+    }
+}
+
+/// Pages of a range under a snapshot that lives as long as they do.
+///
+/// A snapshot borrows its database, so neither can be a field beside the other: the frame of a future
+/// owns both, and each poll of it hands over one page.
+struct RocksPages {
+    reader: Pin<Box<dyn Future<Output = ()> + Send>>,
+    desk: Arc<Mutex<Desk>>,
+}
+
+#[derive(Default)]
+struct Desk {
+    wanted_bytes: usize,
+    page: Option<Result<Vec<StateRecord>, Error>>,
+}
+
+impl RocksPages {
+    fn open(state: Arc<RocksState>, from: Bytes, to: Bytes) -> Self {
+        let desk = Arc::<Mutex<Desk>>::default();
+        let mut pages = Self { reader: Box::pin(serve_pages(state, from, to, desk.clone())), desk };
+        // The first poll takes the snapshot: now, not when the first page is asked for.
+        pages.step();
+        pages
+    }
+
+    fn step(&mut self) {
+        let _pending = self.reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+impl StateRecords for RocksPages {
+    fn page(&mut self, bytes: usize) -> Result<Vec<StateRecord>, Error> {
+        lock(&self.desk).wanted_bytes = bytes;
+        self.step();
+        lock(&self.desk).page.take().unwrap_or_else(|| Err(Error::corrupt("state pages", "no page was read")))
+    }
+}
+
+async fn serve_pages(state: Arc<RocksState>, from: Bytes, to: Bytes, desk: Arc<Mutex<Desk>>) {
+    let view = state.db.snapshot();
+    let mut next = from;
+    loop {
+        hand_over().await;
+        let wanted = lock(&desk).wanted_bytes;
+        let page = read_page(&view, &mut next, &to, wanted);
+        lock(&desk).page = Some(page);
+    }
+}
+
+/// Returns control to whoever polls, once.
+fn hand_over() -> impl Future<Output = ()> {
+    let mut handed = false;
+    poll_fn(move |_| if std::mem::replace(&mut handed, true) { Poll::Ready(()) } else { Poll::Pending })
+}
+
+/// A fresh iterator per page, so that no memtable stays pinned while a slow receiver takes its time.
+fn read_page(
+    view: &Snapshot<'_>,
+    next: &mut Bytes,
+    to: &Bytes,
+    bytes: usize,
+) -> Result<Vec<StateRecord>, Error> {
+    let mut page = Vec::new();
+    if *next >= *to {
+        return Ok(page);
+    }
+    let mut options = bounded(next, to);
+    // A transfer reads everything once: it must not empty the cache.
+    options.fill_cache(false);
+    let mut size = 0;
+    let mut rest = to.clone();
+    walk(view.raw_iterator_opt(options), ScanOrder::Ascending, &mut |key, value| {
+        if size >= bytes && !page.is_empty() {
+            rest = Bytes::copy_from_slice(key);
+            return ControlFlow::Break(());
+        }
+        size += key.len() + value.len();
+        page.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
+        ControlFlow::Continue(())
+    })?;
+    *next = rest;
+    Ok(page)
+}
+
+fn bounded(from: &[u8], to: &[u8]) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(from);
+    options.set_iterate_upper_bound(to);
+    // Ranges may span prefixes, and reverse seeks must not trust the prefix filter.
+    options.set_total_order_seek(true);
+    options
+}
+
+fn walk(
+    mut records: DBRawIterator<'_>,
+    order: ScanOrder,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    match order {
+        ScanOrder::Ascending => records.seek_to_first(),
+        ScanOrder::Descending => records.seek_to_last(),
+    }
+    while let Some((key, value)) = records.item() {
+        if visit(key, value).is_break() {
+            return Ok(());
+        }
+        match order {
+            ScanOrder::Ascending => records.next(),
+            ScanOrder::Descending => records.prev(),
+        }
+    }
+    records.status().map_err(failed("scan state"))
+}
+
+fn without_log() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.disable_wal(true);
+    options
+}
+
+fn failed(what: &'static str) -> impl FnOnce(rocksdb::Error) -> Error {
+    move |error| match error.kind() {
+        rocksdb::ErrorKind::Corruption => Error::corrupt(what, error),
+        _ => Error::io(what, std::io::Error::other(error)),
+    }
+}
+
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
+}

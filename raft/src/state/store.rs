@@ -1,0 +1,237 @@
+//! All groups of a node in one state store: which generation is current, what is applied, what is
+//! durable.
+//!
+//! It owns the in-memory truth about every group (a slot each). Nothing here waits for a log: that is
+//! `group_state`'s.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use super::applied::{APPLIED_KEY, Applied};
+use super::engine::StateEngine;
+use super::generation::{self, Generation};
+use super::rocks::STAGED_EXTENSION;
+use super::snapshot_spool::SPOOL_EXTENSION;
+use crate::GroupId;
+use crate::codec::LogId;
+use crate::error::Error;
+
+type OnDurable = Box<dyn Fn(LogId) + Send + Sync>;
+
+/// The state of every group on this node.
+pub struct StateStore {
+    engine: Arc<dyn StateEngine>,
+    staging: PathBuf,
+    slots: Mutex<BTreeMap<GroupId, Arc<Slot>>>,
+    /// Generations to drop once nobody reads them.
+    retired: Mutex<Vec<Arc<Generation>>>,
+    /// Held over a flush, so that what it captured is stored in the order of the flushes.
+    flushing: Mutex<()>,
+}
+
+/// What readers see: generation and position change together.
+pub(super) struct Current {
+    pub generation: Arc<Generation>,
+    pub applied: Arc<Applied>,
+}
+
+/// One group's place in the store. Written by its state machine only.
+pub(super) struct Slot {
+    pub group: GroupId,
+    current: ArcSwap<Current>,
+    durable: ArcSwapOption<Applied>,
+    on_durable: Mutex<Option<OnDurable>>,
+    next_generation: AtomicU32,
+}
+
+impl Slot {
+    fn new(generation: Generation, applied: Applied, next_generation: u32) -> Self {
+        let durable = applied.log_id.is_some().then(|| Arc::new(applied.clone()));
+        Self {
+            group: generation.group,
+            current: ArcSwap::from_pointee(Current {
+                generation: Arc::new(generation),
+                applied: Arc::new(applied),
+            }),
+            durable: ArcSwapOption::new(durable),
+            on_durable: Mutex::new(None),
+            next_generation: AtomicU32::new(next_generation),
+        }
+    }
+
+    pub fn current(&self) -> Arc<Current> {
+        self.current.load_full()
+    }
+
+    pub fn applied(&self) -> Arc<Applied> {
+        self.current.load().applied.clone()
+    }
+
+    pub fn durable(&self) -> Option<Arc<Applied>> {
+        self.durable.load_full()
+    }
+
+    /// A generation nobody ever wrote under.
+    pub fn fresh_generation(&self) -> Arc<Generation> {
+        let number = self.next_generation.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Generation { group: self.group, number })
+    }
+
+    /// To be called when the engine holds `applied`.
+    pub fn advance(&self, generation: Arc<Generation>, applied: Applied) {
+        self.current.store(Arc::new(Current { generation, applied: Arc::new(applied) }));
+    }
+
+    /// Tells `notify` at once and from now on up to where the state is durable.
+    pub fn notify_durable(&self, notify: OnDurable) {
+        let mut on_durable = lock(&self.on_durable);
+        if let Some(log_id) = self.durable().and_then(|durable| durable.log_id) {
+            notify(log_id);
+        }
+        *on_durable = Some(notify);
+    }
+
+    pub fn set_durable(&self, applied: Arc<Applied>) {
+        let on_durable = lock(&self.on_durable);
+        if self.durable().is_some_and(|durable| durable.log_id >= applied.log_id) {
+            return;
+        }
+        let log_id = applied.log_id;
+        self.durable.store(Some(applied));
+        if let (Some(notify), Some(log_id)) = (on_durable.as_ref(), log_id) {
+            notify(log_id);
+        }
+    }
+}
+
+impl StateStore {
+    /// Takes stock of what `engine` holds, and drops generations that no flip made current.
+    ///
+    /// `staging` is for files of snapshots on their way in; those left by an earlier run are removed.
+    pub fn open(engine: Arc<dyn StateEngine>, staging: PathBuf) -> Result<Arc<Self>, Error> {
+        clear_staging(&staging)?;
+        // What is found below counts as durable.
+        engine.flush()?;
+        let current = generation::load(engine.as_ref())?;
+        let mut next: BTreeMap<GroupId, u32> =
+            current.iter().map(|(group, number)| (*group, number.saturating_add(1))).collect();
+        let mut slots = BTreeMap::new();
+        for found in generation::present(engine.as_ref())? {
+            let after = next.entry(found.group).or_insert(1);
+            *after = (*after).max(found.number.saturating_add(1));
+            if found.number != current.get(&found.group).copied().unwrap_or(0) {
+                engine.drop_range(&found.prefix(), &found.end())?;
+                continue;
+            }
+            let record = engine.get(&found.key(APPLIED_KEY))?;
+            let record = record.ok_or_else(|| {
+                Error::corrupt("state", format_args!("group {} has no Applied record", found.group))
+            })?;
+            slots.insert(found.group, (found, Applied::decode(record)?));
+        }
+        for (group, number) in current {
+            let empty = || (Generation { group, number }, Applied::default());
+            slots.entry(group).or_insert_with(empty);
+        }
+        let slots = slots.into_iter().map(|(group, (generation, applied))| {
+            let next = next.get(&group).copied().unwrap_or(1);
+            (group, Arc::new(Slot::new(generation, applied, next)))
+        });
+        let slots = Mutex::new(slots.collect());
+        Ok(Arc::new(Self { engine, staging, slots, retired: Mutex::default(), flushing: Mutex::default() }))
+    }
+
+    /// Groups that applied anything here.
+    pub fn groups(&self) -> Vec<GroupId> {
+        let slots = lock(&self.slots);
+        slots.values().filter(|slot| slot.applied().log_id.is_some()).map(|slot| slot.group).collect()
+    }
+
+    pub fn staging(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Makes what every group applied durable, and tells their logs. Blocks on the disk.
+    pub fn flush_all(&self) -> Result<(), Error> {
+        let _flushing = lock(&self.flushing);
+        let captured: Vec<(Arc<Slot>, Arc<Applied>)> =
+            lock(&self.slots).values().map(|slot| (slot.clone(), slot.applied())).collect();
+        self.engine.flush()?;
+        for (slot, applied) in captured {
+            if applied.log_id.is_some() {
+                slot.set_durable(applied);
+            }
+        }
+        self.sweep()
+    }
+
+    /// Forgets a group: it is empty after this, and after any crash. Its replica must be stopped.
+    pub fn destroy(&self, group: GroupId) -> Result<(), Error> {
+        let Some(slot) = lock(&self.slots).get(&group).cloned() else { return Ok(()) };
+        let old = slot.current().generation.clone();
+        let empty = slot.fresh_generation();
+        generation::flip(self.engine.as_ref(), &empty)?;
+        let next = slot.next_generation.load(Ordering::Relaxed);
+        let fresh = Slot::new(Generation { group, number: empty.number }, Applied::default(), next);
+        lock(&self.slots).insert(group, Arc::new(fresh));
+        drop(slot);
+        self.retire(old)
+    }
+
+    pub(super) fn engine(&self) -> &Arc<dyn StateEngine> {
+        &self.engine
+    }
+
+    pub(super) fn slot(&self, group: GroupId) -> Arc<Slot> {
+        let mut slots = lock(&self.slots);
+        let fresh = || Arc::new(Slot::new(Generation { group, number: 0 }, Applied::default(), 1));
+        slots.entry(group).or_insert_with(fresh).clone()
+    }
+
+    /// Drops `old` as soon as its last reader is gone.
+    pub(super) fn retire(&self, old: Arc<Generation>) -> Result<(), Error> {
+        lock(&self.retired).push(old);
+        self.sweep()
+    }
+
+    fn sweep(&self) -> Result<(), Error> {
+        let mut retired = lock(&self.retired);
+        let mut kept = Vec::new();
+        for generation in retired.drain(..) {
+            if Arc::strong_count(&generation) == 1 {
+                self.engine.drop_range(&generation.prefix(), &generation.end())?;
+            } else {
+                kept.push(generation);
+            }
+        }
+        *retired = kept;
+        Ok(())
+    }
+}
+
+fn clear_staging(staging: &Path) -> Result<(), Error> {
+    let failed = |source| Error::io("clear staging directory", source);
+    let files = match std::fs::read_dir(staging) {
+        Ok(files) => files,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for file in files {
+        let path = file.map_err(failed)?.path();
+        let ours = path
+            .extension()
+            .is_some_and(|extension| extension == STAGED_EXTENSION || extension == SPOOL_EXTENSION);
+        if ours {
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,135 @@
+//! Applying is a pure function of state and entries, however they are batched.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use openraft::EntryPayload;
+use openraft::storage::RaftStateMachine;
+use proptest::prelude::*;
+
+use super::kit::{self, ENTRIES, GROUP, Group, committed, expected, observe, simulate};
+use crate::codec::Entry;
+use crate::machine::{EntryContext, Machine};
+use crate::runtime::Simulation;
+use crate::state::testing::{KvCommand, KvMachine, KvReply};
+use crate::state::{GroupState, MemoryState, StateStore, Txn};
+use crate::{Envelope, Error};
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+
+    #[test]
+    fn hash_and_bytes_do_not_depend_on_batches(cuts in prop::collection::vec(1u64..40, 1..12)) {
+        let last = expected(ENTRIES - 1).clone();
+        let (found, keys) = simulate(1, async move {
+            let mut group = Group::fresh().await;
+            let mut next = 0;
+            for cut in cuts {
+                let end = (next + cut).min(ENTRIES);
+                group.apply(next..end).await;
+                next = end;
+            }
+            group.apply(next..ENTRIES).await;
+            group.store.flush_all().expect("flush");
+            (observe(&group.state.handle()), group.store.groups())
+        });
+        prop_assert_eq!(found, last);
+        prop_assert_eq!(keys, vec![GROUP]);
+    }
+}
+
+#[test]
+fn a_batch_waits_for_no_entry_that_is_not_there() {
+    simulate(1, async {
+        let mut group = Group::fresh().await;
+        // A stream that is pending between entries, as a log reader is between reads.
+        let handle = group.state.handle();
+        let seen = handle.clone();
+        let mut polls = 0;
+        let mut next = 0;
+        let entries = futures::stream::poll_fn(move |context| {
+            polls += 1;
+            if polls % 3 == 0 {
+                context.waker().wake_by_ref();
+                return std::task::Poll::Pending;
+            }
+            if next == 20 {
+                return std::task::Poll::Ready(None);
+            }
+            next += 1;
+            std::task::Poll::Ready(Some(Ok((committed(next - 1), None))))
+        });
+        let applied_meanwhile = move || seen.applied().log_id.map(|id| id.index);
+        let mut progress = Vec::new();
+        let entries = entries.inspect(|_| progress.push(applied_meanwhile()));
+        group.state.apply(entries).await.expect("apply");
+        assert_eq!(observe(&handle), *expected(19));
+        assert!(progress.contains(&Some(1)) || progress.contains(&Some(2)), "{progress:?}");
+    });
+}
+
+#[test]
+fn large_batches_and_repeated_requests_give_the_same_replies() {
+    simulate(1, async {
+        let mut group = Group::fresh().await;
+        let value = Bytes::from(vec![7; 200_000]);
+        let put = |index: u64, request: u8| Entry {
+            log_id: kit::log_id(2, index),
+            payload: EntryPayload::Normal(Envelope {
+                command: KvCommand::put([request; 16], "key", value.clone()).encode(),
+                trace: Bytes::new(),
+            }),
+        };
+        let entries = (0..8).map(|index| Ok((put(index, (index / 2) as u8), None)));
+        group.state.apply(futures::stream::iter(entries.collect::<Vec<_>>())).await.expect("apply");
+        let handle = group.state.handle();
+        assert_eq!(handle.applied().log_id, Some(kit::log_id(2, 7)));
+        let found = handle.read_latest(|view| KvMachine::get(view, b"key")).expect("get");
+        assert_eq!(found, Some(value));
+    });
+}
+
+#[test]
+fn commands_and_replies_round_trip() {
+    for command in
+        [KvCommand::put([1; 16], "k", "v"), KvCommand::put([1; 16], "", ""), KvCommand::delete([2; 16], "k")]
+    {
+        assert_eq!(KvCommand::decode(&command.encode()).expect("what we wrote"), command);
+    }
+    for previous in [None, Some(Bytes::new()), Some(Bytes::from_static(b"old"))] {
+        let reply = KvReply { index: 7, previous };
+        assert_eq!(KvReply::decode(&reply.encode()).expect("what we wrote"), reply);
+    }
+}
+
+/// Writes where only the store may, or fails.
+struct Rogue {
+    key: Option<&'static [u8]>,
+}
+
+impl Machine for Rogue {
+    fn apply(&self, _: EntryContext, _: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+        let key = self.key.ok_or_else(|| Error::corrupt("a test", "the machine cannot read"))?;
+        txn.put(key, "value");
+        Ok(Bytes::new())
+    }
+}
+
+#[test]
+fn a_machine_that_fails_or_touches_the_stores_table_ends_the_replica_and_writes_nothing() {
+    for key in [None, Some(&[0][..]), Some(&[0, 1][..]), Some(&[][..])] {
+        simulate(1, async move {
+            let store =
+                StateStore::open(Arc::new(MemoryState::new()), PathBuf::new()).expect("open the store");
+            let log = kit::empty_log::<Simulation>().await;
+            let mut state =
+                GroupState::open(store, GROUP, Arc::new(Rogue { key }), log).await.expect("open the group");
+            let entries = (0..3).map(|index| Ok((committed(index), None)));
+            let failed = state.apply(futures::stream::iter(entries.collect::<Vec<_>>())).await;
+            assert!(failed.is_err(), "{key:?}");
+            assert_eq!(state.handle().applied().log_id, None);
+        });
+    }
+}

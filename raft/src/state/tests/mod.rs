@@ -1,0 +1,10 @@
+//! The state store against models, openraft's own suite, and crashes.
+
+mod apply;
+mod crash;
+mod engine;
+mod kit;
+mod snapshot;
+mod store;
+mod suite;
+mod txn;
