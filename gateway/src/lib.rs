@@ -1,1 +1,32 @@
+//! The HTTP face of the cluster: speaks the Pubky client API on plain HTTP and Pubky TLS, and turns
+//! each request into one RPC to the leader of its user's shard.
+//!
+//! It keeps nothing on disk and decides nothing that a shard must decide: sessions, capabilities,
+//! quotas and existence are checked in the shard, in the same RPC as the read or write. Deliberately
+//! absent: Raft, RocksDB, and any cache of sessions or entries.
 
+mod admin;
+mod announce;
+mod app;
+mod body;
+mod cluster;
+mod config;
+mod content_type;
+mod cookie;
+mod credentials;
+mod error;
+mod gateway;
+mod layers;
+mod listen;
+mod respond;
+mod routes;
+mod session;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use config::{GatewayConfig, Limits};
+pub use error::Error;
+pub use gateway::Gateway;

@@ -1,0 +1,26 @@
+//! The operator's listener: plain HTTP, one password, no client of the network ever sees it.
+
+mod info;
+mod password;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use tower_http::cors::CorsLayer;
+
+use crate::respond;
+
+pub use info::{Admin, PublicAddress};
+
+pub fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/info", get(info::info))
+        // Inside: everything but the greeting needs the password.
+        .layer(from_fn_with_state(Arc::clone(&admin), password::password))
+        .route("/", get(async || respond::text("Homeserver - Admin Endpoint")))
+        .with_state(admin)
+        // The dashboard is a page of another origin.
+        .layer(CorsLayer::very_permissive())
+}

@@ -1,0 +1,208 @@
+//! One version of the cluster's map, made ready for routing: each shard with its replicas' connections
+//! and the replica last seen leading. Immutable but for the leader hints; replaced as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::META_GROUP;
+use rowhouse_proto::domain::slot::{SHARD_COUNT_MAX, Slot};
+use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo};
+
+use super::Node;
+
+/// No replica is known to lead.
+const UNKNOWN: usize = usize::MAX;
+const OPEN_SIGNUP: &str = "open";
+
+pub struct Map {
+    pub version: u64,
+    pub cluster_id: Bytes,
+    shards: Vec<Group>,
+    meta: Group,
+    nodes: BTreeMap<Vec<u8>, Arc<Node>>,
+    open_signup: bool,
+}
+
+impl Map {
+    /// `None` while the cluster is not initialized, or for a map that cannot be routed by. Connections
+    /// and leader hints of `previous` are kept where nothing changed.
+    pub fn build(wire: &ClusterMap, previous: Option<&Self>) -> Option<Self> {
+        if wire.cluster_id.is_empty()
+            || !wire.shard_count.is_power_of_two()
+            || wire.shard_count > SHARD_COUNT_MAX
+        {
+            return None;
+        }
+        let mut nodes = BTreeMap::new();
+        for info in &wire.nodes {
+            let known = previous
+                .and_then(|map| map.nodes.get(info.node_uuid.as_ref()))
+                .filter(|node| node.address() == info.address);
+            let node = match known {
+                Some(node) => Arc::clone(node),
+                None => Arc::new(Node::new(&info.node_uuid, &info.address).ok()?),
+            };
+            nodes.insert(info.node_uuid.to_vec(), node);
+        }
+        let infos: BTreeMap<u32, &GroupInfo> = wire.groups.iter().map(|info| (info.group, info)).collect();
+        let group = |number: u32, before: Option<&Group>| {
+            infos.get(&number).map(|info| Group::build(info, &nodes, before))
+        };
+        let shards = (0..wire.shard_count)
+            .map(|shard| group(shard, previous.and_then(|map| map.shards.get(shard as usize))))
+            .collect::<Option<Vec<Group>>>()?;
+        let meta = group(META_GROUP, previous.map(|map| &map.meta)).unwrap_or_default();
+        let open_signup = wire.settings.as_ref().is_some_and(|settings| settings.signup_mode == OPEN_SIGNUP);
+        Some(Self {
+            version: wire.map_version,
+            cluster_id: wire.cluster_id.clone(),
+            shards,
+            meta,
+            nodes,
+            open_signup,
+        })
+    }
+
+    pub fn shard_count(&self) -> u32 {
+        // At most SHARD_COUNT_MAX: checked when built.
+        u32::try_from(self.shards.len()).unwrap_or(SHARD_COUNT_MAX)
+    }
+
+    pub fn shard_of_slot(&self, slot: Slot) -> u32 {
+        slot.shard(self.shard_count())
+    }
+
+    pub fn shard_of_user(&self, user: &PublicKey) -> u32 {
+        self.shard_of_slot(Slot::of_user(user))
+    }
+
+    /// A shard, or the meta group for `META_GROUP`.
+    pub fn group(&self, number: u32) -> Option<&Group> {
+        if number == META_GROUP { Some(&self.meta) } else { self.shards.get(number as usize) }
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values()
+    }
+
+    pub fn open_signup(&self) -> bool {
+        self.open_signup
+    }
+
+    #[cfg(test)]
+    pub fn into_first_shard(self) -> Group {
+        self.shards.into_iter().next().expect("maps have a shard")
+    }
+}
+
+/// The replicas of one group, in the map's order.
+#[derive(Default)]
+pub struct Group {
+    replicas: Vec<Arc<Node>>,
+    leader: AtomicUsize,
+}
+
+impl Group {
+    fn build(info: &GroupInfo, nodes: &BTreeMap<Vec<u8>, Arc<Node>>, before: Option<&Self>) -> Self {
+        let replicas: Vec<Arc<Node>> = info
+            .replicas
+            .iter()
+            .filter_map(|replica| nodes.get(replica.node_uuid.as_ref()).map(Arc::clone))
+            .collect();
+        let leader = before
+            .and_then(|group| group.leader().and_then(|index| group.replicas.get(index)))
+            .and_then(|node| replicas.iter().position(|replica| replica.uuid() == node.uuid()));
+        Self { replicas, leader: AtomicUsize::new(leader.unwrap_or(UNKNOWN)) }
+    }
+
+    pub fn replicas(&self) -> &[Arc<Node>] {
+        &self.replicas
+    }
+
+    /// The replica last seen leading.
+    pub fn leader(&self) -> Option<usize> {
+        let index = self.leader.load(Ordering::Relaxed);
+        (index < self.replicas.len()).then_some(index)
+    }
+
+    pub fn set_leader(&self, index: usize) {
+        if self.leader.load(Ordering::Relaxed) != index {
+            self.leader.store(index, Ordering::Relaxed);
+        }
+    }
+
+    /// It failed to answer as a leader: forget it, unless someone has learned a newer one meanwhile.
+    pub fn forget_leader(&self, index: usize) {
+        let _ = self.leader.compare_exchange(index, UNKNOWN, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    pub fn position(&self, node_uuid: &[u8]) -> Option<usize> {
+        self.replicas.iter().position(|replica| replica.uuid() == node_uuid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rowhouse_proto::wire::meta::{NodeInfo, ReplicaInfo, Settings};
+
+    fn wire(version: u64, addresses: &[&str]) -> ClusterMap {
+        let uuid = |index: usize| vec![index as u8 + 1; 16];
+        let replicas: Vec<ReplicaInfo> = (0..addresses.len())
+            .map(|index| ReplicaInfo { replica_id: index as u64, node_uuid: uuid(index).into() })
+            .collect();
+        ClusterMap {
+            map_version: version,
+            cluster_id: vec![9; 16].into(),
+            shard_count: 2,
+            nodes: addresses
+                .iter()
+                .enumerate()
+                .map(|(index, address)| NodeInfo {
+                    node_uuid: uuid(index).into(),
+                    address: (*address).into(),
+                    name: String::new(),
+                })
+                .collect(),
+            groups: [0, 1, META_GROUP]
+                .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone() })
+                .to_vec(),
+            settings: Some(Settings { signup_mode: "open".into() }),
+            ..ClusterMap::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn unchanged_nodes_keep_their_connections_and_leaders() {
+        let first = Map::build(&wire(1, &["127.0.0.1:1", "127.0.0.1:2"]), None).expect("complete");
+        first.group(0).expect("shard").set_leader(1);
+        let second =
+            Map::build(&wire(2, &["127.0.0.1:3", "127.0.0.1:2"]), Some(&first)).expect("complete");
+        let (before, after) = (first.group(0).expect("shard"), second.group(0).expect("shard"));
+        assert!(Arc::ptr_eq(&before.replicas()[1], &after.replicas()[1]));
+        assert!(!Arc::ptr_eq(&before.replicas()[0], &after.replicas()[0]), "its address changed");
+        assert_eq!(after.leader(), Some(1));
+        assert_eq!(second.group(1).expect("shard").leader(), None);
+        after.forget_leader(0);
+        assert_eq!(after.leader(), Some(1), "someone else's failure");
+        after.forget_leader(1);
+        assert_eq!(after.leader(), None);
+        assert!(second.open_signup());
+    }
+
+    #[tokio::test]
+    async fn maps_that_cannot_be_routed_by_are_no_maps() {
+        let mut uninitialized = wire(1, &["127.0.0.1:1"]);
+        uninitialized.cluster_id = Default::default();
+        assert!(Map::build(&uninitialized, None).is_none());
+        for shard_count in [0, 3, 8192] {
+            assert!(Map::build(&ClusterMap { shard_count, ..wire(1, &["127.0.0.1:1"]) }, None).is_none());
+        }
+        let mut incomplete = wire(1, &["127.0.0.1:1"]);
+        incomplete.groups.retain(|group| group.group != 1);
+        assert!(Map::build(&incomplete, None).is_none());
+    }
+}

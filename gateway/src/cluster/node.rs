@@ -1,0 +1,75 @@
+//! Connections to one node: a few multiplexed HTTP/2 ones, opened when first used and reopened by
+//! themselves.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::wire::meta::meta_client::MetaClient;
+use rowhouse_proto::wire::shard::shard_client::ShardClient;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::Error;
+
+/// Two connections keep one lost packet, or one large body, from holding up everything.
+const CONNECTIONS: usize = 2;
+/// A node that does not accept within this is tried again later; others are asked meanwhile.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A silent connection is probed this often, also while idle, so that a dead machine is noticed before a request is.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// No answer to a probe within this ends the connection.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Room for sixteen inline bodies in flight on one stream's worth of window.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// All streams of one connection together.
+const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// Calls waiting for a connection to take them; admission bounds them before.
+const BUFFERED_CALLS: usize = 1024;
+
+pub struct Node {
+    /// 16 bytes; empty for a seed whose identity is not known yet.
+    uuid: Vec<u8>,
+    address: String,
+    connections: Vec<Channel>,
+    next: AtomicUsize,
+}
+
+impl Node {
+    pub fn new(uuid: &[u8], address: &str) -> Result<Self, Error> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|source| Error::NodeAddress { address: address.to_owned(), source })?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .buffer_size(BUFFERED_CALLS);
+        let connections = (0..CONNECTIONS).map(|_| endpoint.connect_lazy()).collect();
+        Ok(Self { uuid: uuid.to_vec(), address: address.to_owned(), connections, next: AtomicUsize::new(0) })
+    }
+
+    pub fn uuid(&self) -> &[u8] {
+        &self.uuid
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn shard(&self) -> ShardClient<Channel> {
+        ShardClient::new(self.connection())
+            .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX)
+    }
+
+    pub fn meta(&self) -> MetaClient<Channel> {
+        MetaClient::new(self.connection()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
+    }
+
+    fn connection(&self) -> Channel {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.connections[turn % self.connections.len()].clone()
+    }
+}

@@ -1,0 +1,170 @@
+//! What a gateway is told at start. Owned by whoever composes the process; never reloaded.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::Error;
+
+/// The password every example uses; accepted only where the operator says that this is a development cluster.
+const DEFAULT_ADMIN_PASSWORD: &str = "admin";
+
+/// Configuration of one gateway.
+#[derive(Clone)]
+pub struct GatewayConfig {
+    pub http_listen: SocketAddr,
+    pub tls_listen: SocketAddr,
+    /// `None`: no admin listener.
+    pub admin_listen: Option<SocketAddr>,
+    pub admin_password: String,
+    /// A development cluster: the default admin password is accepted.
+    pub development: bool,
+    /// Allows listeners on addresses that other machines can reach. Off until nodes and gateways
+    /// authenticate each other.
+    pub beyond_loopback: bool,
+    pub homeserver_secret: [u8; 32],
+    /// `host:port` of some nodes; the others are learned from the map.
+    pub nodes: Vec<String>,
+    pub public_ip: IpAddr,
+    /// `None`: the port that was bound.
+    pub public_tls_port: Option<u16>,
+    pub public_http_port: Option<u16>,
+    pub icann_domain: Option<String>,
+    /// Tell the coordinator that this gateway's address may be published.
+    pub announce: bool,
+    pub limits: Limits,
+}
+
+impl GatewayConfig {
+    /// A gateway on loopback ports chosen by the system, without an admin listener.
+    pub fn new(homeserver_secret: [u8; 32], nodes: Vec<String>) -> Self {
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            http_listen: any_port,
+            tls_listen: any_port,
+            admin_listen: None,
+            admin_password: String::new(),
+            development: false,
+            beyond_loopback: false,
+            homeserver_secret,
+            nodes,
+            public_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            public_tls_port: None,
+            public_http_port: None,
+            icann_domain: None,
+            announce: true,
+            limits: Limits::default(),
+        }
+    }
+
+    pub fn validate(&self) -> Result<(), Error> {
+        if self.nodes.is_empty() {
+            return Err(Error::Config("at least one node address is needed".into()));
+        }
+        if !self.beyond_loopback {
+            let listeners = [Some(self.http_listen), Some(self.tls_listen), self.admin_listen];
+            if let Some(address) = listeners.into_iter().flatten().find(|address| !address.ip().is_loopback()) {
+                return Err(Error::BeyondLoopback(address));
+            }
+        }
+        if self.admin_listen.is_some() {
+            self.validate_admin_password()?;
+        }
+        Ok(())
+    }
+
+    fn validate_admin_password(&self) -> Result<(), Error> {
+        if self.admin_password.is_empty() {
+            return Err(Error::Config("the admin listener needs a password".into()));
+        }
+        if self.admin_password == DEFAULT_ADMIN_PASSWORD && !self.development {
+            return Err(Error::Config("the default admin password is for development clusters only".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Every bound a client can run into.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open client connections; more are closed at once. 10 000 idle ones are ordinary (a client keeps
+    /// one per user it reads), so twice that.
+    pub connections_max: usize,
+    /// Requests waiting for a shard. Ten times what two cores can serve in the time a client waits.
+    pub requests_max: usize,
+    /// Bytes of request and response bodies held at once: 1 024 of the largest inline bodies.
+    pub body_bytes_max: usize,
+    /// From the first byte of a request head to its last.
+    pub head_timeout: Duration,
+    /// Between requests. Longer than the 90 s for which the SDK's pool keeps a connection, so that the
+    /// client closes first and no request meets a closing socket.
+    pub idle_timeout: Duration,
+    /// A whole request body.
+    pub body_timeout: Duration,
+    /// A client that takes no byte of a response for this long is gone.
+    pub write_timeout: Duration,
+    /// TLS handshakes: two round trips, generously.
+    pub handshake_timeout: Duration,
+    /// From the arrival of a request until retries stop (consensus.md §3).
+    pub retry_timeout: Duration,
+    /// A request that arrives before the first map waits this long for it.
+    pub map_timeout: Duration,
+    /// Requests in flight may end during shutdown.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            requests_max: 4_096,
+            body_bytes_max: 64 * 1024 * 1024,
+            head_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(100),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            retry_timeout: Duration::from_secs(30),
+            map_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> GatewayConfig {
+        GatewayConfig::new([0; 32], vec!["127.0.0.1:1".into()])
+    }
+
+    #[test]
+    fn listeners_beyond_loopback_need_leave() {
+        let mut config = config();
+        assert!(config.validate().is_ok());
+        config.tls_listen = "0.0.0.0:0".parse().expect("address");
+        assert!(matches!(config.validate(), Err(Error::BeyondLoopback(_))));
+        config.beyond_loopback = true;
+        assert!(config.validate().is_ok());
+    }
+
+    #[test]
+    fn the_default_password_is_for_development() {
+        let mut config = config();
+        config.admin_listen = Some("127.0.0.1:0".parse().expect("address"));
+        assert!(config.validate().is_err(), "empty");
+        config.admin_password = "admin".into();
+        assert!(config.validate().is_err(), "default");
+        config.development = true;
+        assert!(config.validate().is_ok());
+        config.development = false;
+        config.admin_password = "correct horse".into();
+        assert!(config.validate().is_ok());
+    }
+
+    #[test]
+    fn a_gateway_without_nodes_is_refused() {
+        let config = GatewayConfig::new([0; 32], Vec::new());
+        assert!(matches!(config.validate(), Err(Error::Config(_))));
+    }
+}

@@ -1,0 +1,18 @@
+//! Why a gateway does not start. Refusals of single requests are `rowhouse_proto::Refusal`.
+
+use std::net::SocketAddr;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("invalid configuration: {0}")]
+    Config(String),
+    #[error(
+        "refusing to listen on {0}: other machines could reach it, and traffic to nodes is not authenticated \
+         yet; listen on a loopback address"
+    )]
+    BeyondLoopback(SocketAddr),
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("invalid node address {address}")]
+    NodeAddress { address: String, source: tonic::transport::Error },
+}

@@ -1,0 +1,153 @@
+//! Composition: listeners, the map watch and the announcement, and their end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pubky_common::crypto::Keypair;
+use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::{self, Admin, PublicAddress};
+use crate::announce::announce;
+use crate::app::{self, App};
+use crate::cluster::{Cluster, Node, watch};
+use crate::config::{GatewayConfig, Limits};
+use crate::listen::{Http, Listener, Tls, bind};
+use crate::Error;
+
+/// A running gateway. Dropping it stops it without waiting; `shutdown` waits.
+pub struct Gateway {
+    http_address: SocketAddr,
+    tls_address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    shutdown_timeout: Duration,
+}
+
+impl Gateway {
+    pub async fn start(config: GatewayConfig) -> Result<Self, Error> {
+        config.validate()?;
+        for address in &config.nodes {
+            Node::new(&[], address)?;
+        }
+        let keypair = Keypair::from_secret(&config.homeserver_secret);
+        let limits = Arc::new(config.limits.clone());
+        let cluster = Arc::new(Cluster::new(&limits));
+        let app = Arc::new(App {
+            cluster: Arc::clone(&cluster),
+            homeserver: keypair.public_key(),
+            limits: config.limits.clone(),
+        });
+        let (http, http_address) = open(config.http_listen)?;
+        let (tls, tls_address) = open(config.tls_listen)?;
+        let admin = config.admin_listen.map(open).transpose()?;
+        let gateway = Self {
+            http_address,
+            tls_address,
+            admin_address: admin.as_ref().map(|(_, address)| *address),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            shutdown_timeout: limits.shutdown_timeout,
+        };
+        gateway.tasks.spawn(logged(watch(Arc::clone(&cluster), config.nodes.clone(), gateway.stop.clone())));
+        let connections = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
+        let speaking = Http::new(app::router(Arc::clone(&app)), Arc::clone(&limits));
+        let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout);
+        gateway.listen(http, speaking.clone(), None, &connections);
+        gateway.listen(tls, speaking, Some(identity), &connections);
+        let address = gateway.public_address(&config);
+        if let Some((socket, _)) = admin {
+            gateway.listen_admin(socket, app, &config, address.clone(), limits);
+        }
+        if config.announce {
+            let request = announcement(&address);
+            let own = [gateway.http_address, gateway.tls_address];
+            gateway.tasks.spawn(announce(cluster, own, request, gateway.stop.clone()));
+        }
+        tracing::info!(http = %http_address, tls = %tls_address, "gateway listens");
+        Ok(gateway)
+    }
+
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    pub fn tls_address(&self) -> SocketAddr {
+        self.tls_address
+    }
+
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Stops accepting, lets requests in flight end, then drops what is left.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.shutdown_timeout, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "connections did not end in time");
+        }
+    }
+
+    fn listen(&self, socket: TcpListener, http: Http, tls: Option<Tls>, connections: &Arc<Semaphore>) {
+        let listener = Listener { socket, http, tls, connections: Arc::clone(connections) };
+        self.tasks.spawn(listener.run(self.stop.clone(), self.tasks.clone()));
+    }
+
+    /// Its connections are counted apart, so that operators get in when clients fill the gateway.
+    fn listen_admin(
+        &self,
+        socket: TcpListener,
+        app: Arc<App>,
+        config: &GatewayConfig,
+        address: PublicAddress,
+        limits: Arc<Limits>,
+    ) {
+        /// A dashboard and a few scripts.
+        const ADMIN_CONNECTIONS_MAX: usize = 64;
+        let admin = Arc::new(Admin { app, password: config.admin_password.clone(), address });
+        let http = Http::new(admin::router(admin), limits);
+        self.listen(socket, http, None, &Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)));
+    }
+
+    fn public_address(&self, config: &GatewayConfig) -> PublicAddress {
+        PublicAddress {
+            ip: config.public_ip,
+            tls_port: config.public_tls_port.unwrap_or(self.tls_address.port()),
+            http_port: config.public_http_port.unwrap_or(self.http_address.port()),
+            icann_domain: config.icann_domain.clone(),
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn open(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let socket = bind(address)?;
+    let bound = socket.local_addr().map_err(|source| Error::Listen { address, source })?;
+    Ok((socket, bound))
+}
+
+async fn logged(task: impl Future<Output = Result<(), Error>>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "the map watch ended");
+    }
+}
+
+fn announcement(address: &PublicAddress) -> AnnounceGatewayRequest {
+    AnnounceGatewayRequest {
+        public_ip: address.ip.to_string(),
+        tls_port: address.tls_port.into(),
+        http_port: address.http_port.into(),
+        icann_domain: address.icann_domain.clone().unwrap_or_default(),
+    }
+}

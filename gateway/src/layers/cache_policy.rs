@@ -1,0 +1,75 @@
+//! Nothing below `/priv/` may be cached, whatever the status (client-api.md §4.4). Decided on the
+//! normalised path, so that no spelling of it escapes.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED, VARY};
+use percent_encoding::percent_decode_str;
+use pubky_common::constants::storage::PRIVATE_ROOT;
+use pubky_common::storage_path::StoragePath;
+
+use super::Target;
+use crate::respond::NO_STORE;
+
+const VARY_LEGACY: HeaderValue = HeaderValue::from_static("pubky-host, Authorization, Cookie");
+const VARY_STORAGE: HeaderValue = HeaderValue::from_static("Authorization, Cookie");
+
+pub async fn cache_policy(request: Request, next: Next) -> Response {
+    let stored = request.extensions().get::<Target>().and_then(|target| target.path.as_ref());
+    let (private, vary) = match stored {
+        Some(path) => (path.as_str().starts_with(PRIVATE_ROOT), VARY_STORAGE),
+        None => (is_private(request.uri().path()), VARY_LEGACY),
+    };
+    let mut response = next.run(request).await;
+    if private {
+        let failed = response.status().as_u16() >= 400;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.insert(VARY, vary);
+        if failed {
+            headers.remove(ETAG);
+            headers.remove(LAST_MODIFIED);
+        }
+    }
+    response
+}
+
+/// Paths that do not decode or normalise are judged by what is readable of them.
+fn is_private(raw: &str) -> bool {
+    if raw.starts_with(PRIVATE_ROOT) {
+        return true;
+    }
+    // Only an escape, a dot segment or an empty one can lead elsewhere.
+    if !raw.contains('%') && !raw.contains("/.") && !raw.contains("//") {
+        return false;
+    }
+    let Ok(decoded) = percent_decode_str(raw).decode_utf8() else { return false };
+    decoded.starts_with(PRIVATE_ROOT)
+        || StoragePath::normalize(&decoded).is_ok_and(|path| path.as_str().starts_with(PRIVATE_ROOT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_private_path_is_private() {
+        for path in [
+            "/priv/a",
+            "/%70riv/a",
+            "/pub/../priv/a",
+            "/pub/%2e%2e/priv/a",
+            "//priv/a",
+            "/./priv/a",
+            "/priv/%ff",
+            "/priv/%00",
+        ] {
+            assert!(is_private(path), "{path}");
+        }
+        for path in ["/pub/a", "/priv", "/privately/a", "/pub/priv/a", "/../../priv/a", "/%ff/priv/a"] {
+            assert!(!is_private(path), "{path}");
+        }
+    }
+}

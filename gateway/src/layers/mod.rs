@@ -1,0 +1,9 @@
+//! The layers around the routes, one per file; `app::router` says in which order and why.
+
+mod cache_policy;
+mod tenant;
+mod trace;
+
+pub use cache_policy::cache_policy;
+pub use tenant::{Target, tenant};
+pub use trace::{RequestTrace, trace};

@@ -1,0 +1,132 @@
+//! One client connection: TLS if the listener has it, then HTTP/1.1 until either side ends it. Probes
+//! that connect and close, and clients that vanish, are everyday events and not errors.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::patience::{Patience, Phase};
+use crate::config::Limits;
+use crate::routes::ClientAddr;
+
+/// Header lines of one request: several times what the SDK and browsers send.
+const HEADERS_MAX: usize = 100;
+/// A request head, and what is buffered of a body: room for a kilobyte path fully escaped and a few
+/// hundred session cookies. Longer heads are answered 431.
+const BUFFER_BYTES_MAX: usize = 32 * 1024;
+
+/// How connections of a gateway speak HTTP. Cheap to clone.
+#[derive(Clone)]
+pub struct Http {
+    router: Router,
+    builder: http1::Builder,
+    limits: Arc<Limits>,
+}
+
+impl Http {
+    pub fn new(router: Router, limits: Arc<Limits>) -> Self {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            // While idle; a head that has begun is timed by `Patience`.
+            .header_read_timeout(limits.idle_timeout)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX);
+        Self { router, builder, limits }
+    }
+}
+
+/// The homeserver's raw public key as a TLS identity (RFC 7250). No ALPN: clients speak HTTP/1.1.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    handshake_timeout: Duration,
+}
+
+impl Tls {
+    pub fn new(keypair: &pkarr::Keypair, handshake_timeout: Duration) -> Self {
+        let config: ServerConfig = keypair.to_rpk_rustls_server_config();
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), handshake_timeout }
+    }
+}
+
+pub async fn serve(stream: TcpStream, peer: SocketAddr, http: Http, tls: Option<Tls>, stop: CancellationToken) {
+    let Some(tls) = tls else { return speak(stream, peer, http, stop).await };
+    let handshake = tokio::time::timeout(tls.handshake_timeout, tls.acceptor.accept(stream));
+    let stream = tokio::select! {
+        () = stop.cancelled() => return,
+        shaken = handshake => match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
+            Err(_elapsed) => return tracing::debug!(%peer, "TLS handshake took too long"),
+        },
+    };
+    speak(stream, peer, http, stop).await;
+}
+
+async fn speak<S>(stream: S, peer: SocketAddr, http: Http, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let phase = Phase::default();
+    let service = ConnectionService { router: http.router.clone(), peer, phase: phase.clone() };
+    let stream = Patience::new(stream, phase, http.limits.head_timeout, http.limits.write_timeout);
+    let connection = http.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "connection ended early");
+    }
+}
+
+/// The router with what only the connection knows.
+#[derive(Clone)]
+struct ConnectionService {
+    router: Router,
+    peer: SocketAddr,
+    phase: Phase,
+}
+
+impl Service<http::Request<Incoming>> for ConnectionService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ClientAddr(self.peer.ip()));
+        let busy = self.phase.busy();
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            let response = answer.await;
+            drop(busy);
+            response
+        })
+    }
+}

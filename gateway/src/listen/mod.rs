@@ -1,0 +1,8 @@
+//! Listeners and connections: accepting, TLS, HTTP/1.1, and every bound on what a client may hold.
+
+mod accept;
+mod connection;
+mod patience;
+
+pub use accept::{Listener, bind};
+pub use connection::{Http, Tls};

@@ -1,0 +1,30 @@
+//! `GET /` and `GET /info`: the same on every gateway, whatever state the cluster is in, because
+//! clients cache a failed `/info` as "no features".
+
+use axum::response::Response;
+use http::StatusCode;
+
+use crate::respond;
+
+/// Only what works: clients choose their routes by this list.
+const FEATURES: &str = r#"{"features":["path-addressed-storage","grant-proof-logout"]}"#;
+
+pub async fn root() -> Response {
+    respond::text("Pubky Homeserver")
+}
+
+pub async fn info() -> Response {
+    respond::not_cached(respond::with_body(StatusCode::OK, respond::JSON, FEATURES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pubky_common::constants::features::{GRANT_PROOF_LOGOUT, PATH_ADDRESSED_STORAGE};
+
+    #[test]
+    fn the_list_is_json_of_known_features() {
+        let list: serde_json::Value = serde_json::from_str(FEATURES).expect("json");
+        assert_eq!(list, serde_json::json!({ "features": [PATH_ADDRESSED_STORAGE, GRANT_PROOF_LOGOUT] }));
+    }
+}

@@ -1,0 +1,29 @@
+//! The client API, one file per resource and verb where it is worth one. `app::router` mounts them.
+
+mod cookie_session;
+mod cookie_signup;
+mod delete_entry;
+mod entry_response;
+mod entry_target;
+mod get_entry;
+mod grant_request;
+mod grant_session;
+mod grant_signup;
+mod info;
+mod list_entries;
+mod list_params;
+mod put_entry;
+mod receive;
+mod signup_token;
+
+pub use cookie_session::{cookie_session, cookie_signin, cookie_signout};
+pub use cookie_signup::cookie_signup;
+pub use delete_entry::delete_entry;
+pub use entry_target::no_such_storage_method;
+pub use get_entry::{get_entry, head_entry};
+pub use grant_session::{grant_exchange, grant_session, grant_signout};
+pub use grant_signup::grant_signup;
+pub use info::{info, root};
+pub use put_entry::put_entry;
+pub use receive::ClientAddr;
+pub use signup_token::{only_get, signup_token};

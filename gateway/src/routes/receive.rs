@@ -1,0 +1,61 @@
+//! Bodies of the account routes: small, read whole, by axum's own extractors so that their refusals are
+//! the ones clients know; but within the gateway's bounds of time and bytes.
+
+use std::future::Future;
+use std::net::IpAddr;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Json, OptionalFromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use rowhouse_proto::ErrorCode;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::body::Metered;
+use crate::respond::Rejection;
+
+/// The peer of a connection, in every request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddr(pub IpAddr);
+
+/// Counts attempts of anonymous signups and exchanges; empty when unknown.
+pub fn client_addr(parts: &Parts) -> String {
+    parts.extensions.get::<ClientAddr>().map(|addr| addr.0.to_string()).unwrap_or_default()
+}
+
+pub async fn bytes(app: &App, parts: &Parts, body: Body) -> Result<Bytes, Response> {
+    within(app, Bytes::from_request(request(app, parts, body), &())).await
+}
+
+pub async fn json<T: DeserializeOwned>(app: &App, parts: &Parts, body: Body) -> Result<T, Response> {
+    let request = request(app, parts, body);
+    within(app, <Json<T> as FromRequest<()>>::from_request(request, &())).await.map(|Json(value)| value)
+}
+
+/// `None` without a Content-Type, whatever the body.
+pub async fn optional_json<T: DeserializeOwned>(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+) -> Result<Option<T>, Response> {
+    let request = request(app, parts, body);
+    let read = <Json<T> as OptionalFromRequest<()>>::from_request(request, &());
+    within(app, read).await.map(|value| value.map(|Json(value)| value))
+}
+
+fn request(app: &App, parts: &Parts, body: Body) -> Request {
+    let mut request = Request::new(Body::new(Metered::new(body, app.cluster.admission().bytes())));
+    *request.headers_mut() = parts.headers.clone();
+    request
+}
+
+async fn within<T, E: IntoResponse>(
+    app: &App,
+    reading: impl Future<Output = Result<T, E>>,
+) -> Result<T, Response> {
+    match tokio::time::timeout(app.limits.body_timeout, reading).await {
+        Ok(read) => read.map_err(IntoResponse::into_response),
+        Err(_elapsed) => Err(Rejection::from(ErrorCode::RequestTimeout).into_response()),
+    }
+}

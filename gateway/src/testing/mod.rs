@@ -1,0 +1,9 @@
+//! A cluster of scripted nodes for the tests of this crate: real gRPC on loopback, answers by script.
+
+mod client;
+mod fixture;
+mod node;
+
+pub use client::{Client, Reply, raw};
+pub use fixture::{Fixture, SECRET, SHARDS, User};
+pub use node::{FakeNode, Script, failure, group_of, map_of, session_of};

@@ -1,0 +1,271 @@
+//! One scripted node: it records what it is asked and answers what the test says.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures::Stream;
+use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
+use rowhouse_proto::wire::meta::*;
+use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
+use rowhouse_proto::wire::shard::*;
+use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::cluster::{Group, Map};
+
+pub const CLUSTER_ID: [u8; 16] = [9; 16];
+
+type Answer<T> = Box<dyn FnMut(T) -> Result<Reaction, Status> + Send>;
+
+/// What a script answers; the reply's clock is the node's own.
+pub enum Reaction {
+    Execute(execute_reply::Result),
+    Query(query_reply::Result),
+}
+
+/// What a node does. Replaceable at any time.
+pub struct Script {
+    pub execute: Answer<ExecuteRequest>,
+    pub query: Answer<QueryRequest>,
+}
+
+impl Script {
+    pub fn execute(answer: impl FnMut(ExecuteRequest) -> Result<execute_reply::Result, Status> + Send + 'static) -> Self {
+        let mut answer = answer;
+        Self {
+            execute: Box::new(move |request| answer(request).map(Reaction::Execute)),
+            ..Self::default()
+        }
+    }
+
+    pub fn query(answer: impl FnMut(QueryRequest) -> Result<query_reply::Result, Status> + Send + 'static) -> Self {
+        let mut answer = answer;
+        Self { query: Box::new(move |request| answer(request).map(Reaction::Query)), ..Self::default() }
+    }
+
+    pub fn and_query(
+        mut self,
+        answer: impl FnMut(QueryRequest) -> Result<query_reply::Result, Status> + Send + 'static,
+    ) -> Self {
+        let mut answer = answer;
+        self.query = Box::new(move |request| answer(request).map(Reaction::Query));
+        self
+    }
+}
+
+impl Default for Script {
+    /// Every change succeeds, nothing is found.
+    fn default() -> Self {
+        Self {
+            execute: Box::new(|_| Ok(Reaction::Execute(execute_reply::Result::Done(Done {})))),
+            query: Box::new(|_| {
+                Ok(Reaction::Query(query_reply::Result::Failure(failure(ErrorCode::NotFound))))
+            }),
+        }
+    }
+}
+
+pub struct FakeNode {
+    pub address: SocketAddr,
+    state: Arc<State>,
+    stop: CancellationToken,
+}
+
+struct State {
+    script: Mutex<Script>,
+    executed: Mutex<VecDeque<ExecuteRequest>>,
+    queried: Mutex<VecDeque<QueryRequest>>,
+    announced: Mutex<Vec<AnnounceGatewayRequest>>,
+    map: tokio::sync::watch::Sender<ClusterMap>,
+    hlc: u64,
+}
+
+impl FakeNode {
+    pub async fn start(script: Script) -> Self {
+        Self::start_at(script, TcpListener::bind("127.0.0.1:0").await.expect("loopback")).await
+    }
+
+    pub async fn start_at(script: Script, socket: TcpListener) -> Self {
+        let address = socket.local_addr().expect("bound");
+        let state = Arc::new(State {
+            script: Mutex::new(script),
+            executed: Mutex::default(),
+            queried: Mutex::default(),
+            announced: Mutex::default(),
+            map: tokio::sync::watch::Sender::new(ClusterMap::default()),
+            hlc: 1_700_000_000_000_000,
+        });
+        let stop = CancellationToken::new();
+        let server = tonic::transport::Server::builder()
+            .add_service(ShardServer::new(Service(Arc::clone(&state))))
+            .add_service(MetaServer::new(Service(Arc::clone(&state))))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(socket), stop.clone().cancelled_owned());
+        let stopped = stop.clone();
+        tokio::task::spawn(async move {
+            // Drops every connection at once, as a killed process would.
+            tokio::select! {
+                _ = server => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        Self { address, state, stop }
+    }
+
+    pub fn script(&self, script: Script) {
+        *self.state.script.lock().expect("script") = script;
+    }
+
+    pub fn publish(&self, map: ClusterMap) {
+        self.state.map.send_replace(map);
+    }
+
+    pub fn executed(&self) -> Vec<ExecuteRequest> {
+        self.state.executed.lock().expect("log").iter().cloned().collect()
+    }
+
+    pub fn queried(&self) -> Vec<QueryRequest> {
+        self.state.queried.lock().expect("log").iter().cloned().collect()
+    }
+
+    pub fn announced(&self) -> Vec<AnnounceGatewayRequest> {
+        self.state.announced.lock().expect("log").clone()
+    }
+
+    pub fn kill(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl Drop for FakeNode {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Service(Arc<State>);
+
+#[tonic::async_trait]
+impl Shard for Service {
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
+        let request = request.into_inner();
+        self.0.executed.lock().expect("log").push_back(request.clone());
+        let reaction = (self.0.script.lock().expect("script").execute)(request)?;
+        let Reaction::Execute(result) = reaction else { return Err(Status::internal("script")) };
+        Ok(Response::new(ExecuteReply { hlc: self.0.hlc, result: Some(result) }))
+    }
+
+    async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
+        let request = request.into_inner();
+        self.0.queried.lock().expect("log").push_back(request.clone());
+        let reaction = (self.0.script.lock().expect("script").query)(request)?;
+        let Reaction::Query(result) = reaction else { return Err(Status::internal("script")) };
+        Ok(Response::new(QueryReply { hlc: self.0.hlc, result: Some(result) }))
+    }
+}
+
+type MapStream = Pin<Box<dyn Stream<Item = Result<ClusterMap, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Meta for Service {
+    type WatchMapStream = MapStream;
+
+    async fn watch_map(&self, _: Request<WatchMapRequest>) -> Result<Response<MapStream>, Status> {
+        use futures::StreamExt;
+        let maps = WatchStream::new(self.0.map.subscribe()).map(Ok);
+        Ok(Response::new(Box::pin(maps)))
+    }
+
+    async fn announce_gateway(
+        &self,
+        request: Request<AnnounceGatewayRequest>,
+    ) -> Result<Response<AnnounceGatewayReply>, Status> {
+        self.0.announced.lock().expect("log").push(request.into_inner());
+        Ok(Response::new(AnnounceGatewayReply { accepted: true, leader_node: Default::default() }))
+    }
+
+    async fn node_status(&self, _: Request<NodeStatusRequest>) -> Result<Response<NodeStatusReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
+    async fn prepare_init(&self, _: Request<PrepareInitRequest>) -> Result<Response<PrepareInitReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
+    async fn commit_init(&self, _: Request<CommitInitRequest>) -> Result<Response<CommitInitReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
+    async fn register_node(
+        &self,
+        _: Request<RegisterNodeRequest>,
+    ) -> Result<Response<RegisterNodeReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
+    async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
+    async fn transfer_leader(
+        &self,
+        _: Request<TransferLeaderRequest>,
+    ) -> Result<Response<TransferLeaderReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+}
+
+pub fn failure(code: ErrorCode) -> Failure {
+    Failure { code: code.number(), ..Failure::default() }
+}
+
+/// A live cookie session of a user.
+pub fn session_of(user: &pubky_common::crypto::PublicKey) -> CookieSession {
+    CookieSession {
+        user: user.as_bytes().to_vec().into(),
+        capabilities: vec!["/:rw".into()],
+        created_at_us: 1_700_000_000_123_456,
+    }
+}
+
+/// Every address holds every shard; node uuids are the index plus one, sixteen times.
+pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], signup_mode: &str) -> ClusterMap {
+    let uuid = |index: usize| vec![u8::try_from(index + 1).expect("few nodes"); 16];
+    let replicas: Vec<ReplicaInfo> = (0..addresses.len())
+        .map(|index| ReplicaInfo { replica_id: index as u64 + 1, node_uuid: uuid(index).into() })
+        .collect();
+    let groups = (0..shard_count)
+        .chain([META_GROUP])
+        .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone() })
+        .collect();
+    let nodes = addresses
+        .iter()
+        .enumerate()
+        .map(|(index, address)| NodeInfo {
+            node_uuid: uuid(index).into(),
+            address: address.to_string(),
+            name: format!("n{}", index + 1),
+        })
+        .collect();
+    ClusterMap {
+        version: WIRE_VERSION,
+        map_version,
+        cluster_id: CLUSTER_ID.to_vec().into(),
+        shard_count,
+        nodes,
+        groups,
+        settings: Some(Settings { signup_mode: signup_mode.into() }),
+        ..ClusterMap::default()
+    }
+}
+
+/// A group of replicas that nobody will connect to; needs a runtime.
+pub fn group_of(count: usize) -> Group {
+    let addresses: Vec<SocketAddr> = (0..count).map(|_| SocketAddr::from(([127, 0, 0, 1], 1))).collect();
+    let map = Map::build(&map_of(1, 1, &addresses, "open"), None).expect("complete");
+    map.into_first_shard()
+}

@@ -1,0 +1,10 @@
+//! The gateway from outside: raw HTTP against a running one, whose nodes answer by script.
+
+mod account;
+mod admin;
+mod fuzz;
+mod limits;
+mod read;
+mod retries;
+mod transport;
+mod write;
