@@ -1,0 +1,10 @@
+//! Whole nodes over loopback, with real stores: initialization, requests, losses, restarts.
+
+mod cluster {
+    mod client;
+    mod founding;
+    mod harness;
+    mod identity;
+    mod losses;
+    mod packet;
+}

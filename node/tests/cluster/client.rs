@@ -1,0 +1,219 @@
+//! A minimal gateway: finds the shard's leader by asking, retries with the same request id.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pubky_common::auth::AuthToken;
+use pubky_common::capabilities::Capability;
+use pubky_common::crypto::Keypair;
+use rowhouse_proto::domain::secret::SecretHash;
+use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::wire::meta::meta_client::MetaClient;
+use rowhouse_proto::wire::meta::{AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest};
+use rowhouse_proto::wire::shard::shard_client::ShardClient;
+use rowhouse_proto::wire::shard::{
+    CookieSignup, Credential, DeleteEntry, ExecuteReply, ExecuteRequest, Failure, ListEvents, PutEntry, QueryReply,
+    QueryRequest, ReadEntry, credential, execute_reply, execute_request, query_reply, query_request,
+};
+use rowhouse_proto::{ErrorCode, WIRE_VERSION};
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
+
+use super::harness::{SHARDS, runtime, wait_for};
+
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+const CALL_DEADLINE: Duration = Duration::from_secs(15);
+
+pub struct Client {
+    pub runtime: Runtime,
+    addresses: Vec<String>,
+    hlc: Cell<u64>,
+}
+
+/// A user with a cookie session.
+pub struct User {
+    pub keypair: Keypair,
+    cookie: String,
+}
+
+impl User {
+    pub fn new(seed: u8) -> Self {
+        Self { keypair: Keypair::from_secret(&[seed; 32]), cookie: format!("COOKIE{seed:020}") }
+    }
+
+    pub fn shard(&self) -> u32 {
+        Slot::of_user(&self.keypair.public_key()).shard(SHARDS)
+    }
+
+    pub fn tenant(&self) -> Bytes {
+        Bytes::copy_from_slice(self.keypair.public_key().as_bytes())
+    }
+
+    fn cookie_hash(&self) -> Bytes {
+        Bytes::copy_from_slice(&SecretHash::of(&self.cookie).0)
+    }
+
+    fn credential(&self) -> Option<Credential> {
+        Some(Credential { kind: Some(credential::Kind::CookieHash(self.cookie_hash())) })
+    }
+}
+
+pub fn request_id() -> Bytes {
+    Bytes::copy_from_slice(uuid::Uuid::now_v7().as_bytes())
+}
+
+impl Client {
+    pub fn new(addresses: Vec<String>) -> Self {
+        Self { runtime: runtime(), addresses, hlc: Cell::new(0) }
+    }
+
+    fn endpoint(address: &str) -> Endpoint {
+        Endpoint::from_shared(format!("http://{address}"))
+            .expect("an address")
+            .connect_timeout(CONNECT_DEADLINE)
+            .timeout(CALL_DEADLINE)
+    }
+
+    async fn connect(address: &str) -> Option<Channel> {
+        Self::endpoint(address).connect().await.ok()
+    }
+
+    pub fn status(&self, address: &str, request: NodeStatusRequest) -> Option<NodeStatusReply> {
+        self.runtime.block_on(async {
+            let mut client = MetaClient::new(Self::connect(address).await?);
+            client.node_status(request).await.ok().map(tonic::Response::into_inner)
+        })
+    }
+
+    /// Announces at whoever accepts it.
+    pub fn announce(&self, request: &AnnounceGatewayRequest) {
+        wait_for("the announcement to be accepted", || {
+            self.addresses.iter().find_map(|address| {
+                self.runtime.block_on(async {
+                    let mut client = MetaClient::new(Self::connect(address).await?);
+                    let reply = client.announce_gateway(request.clone()).await.ok()?.into_inner();
+                    reply.accepted.then_some(())
+                })
+            })
+        });
+    }
+
+    async fn execute_at(&self, address: &str, request: ExecuteRequest) -> Option<ExecuteReply> {
+        let mut client = ShardClient::new(Self::connect(address).await?);
+        client.execute(request).await.ok().map(tonic::Response::into_inner)
+    }
+
+    async fn query_at(&self, address: &str, request: QueryRequest) -> Option<QueryReply> {
+        let mut client = ShardClient::new(Self::connect(address).await?);
+        client.query(request).await.ok().map(tonic::Response::into_inner)
+    }
+
+    /// Until a leader decides, over all nodes, with the same request id.
+    pub fn execute(
+        &self,
+        shard: u32,
+        request_id: Bytes,
+        op: execute_request::Op,
+    ) -> Result<execute_reply::Result, Failure> {
+        let request = ExecuteRequest {
+            version: WIRE_VERSION,
+            group: shard,
+            request_id,
+            issued_at_us: self.issued_at(),
+            client_addr: "127.0.0.1".into(),
+            op: Some(op),
+            ..ExecuteRequest::default()
+        };
+        wait_for("a decision", || {
+            self.addresses.iter().find_map(|address| {
+                let reply = self.runtime.block_on(self.execute_at(address, request.clone()))?;
+                self.hlc.set(self.hlc.get().max(reply.hlc));
+                match reply.result? {
+                    execute_reply::Result::Failure(failure) if is_transient(&failure) => None,
+                    execute_reply::Result::Failure(failure) => Some(Err(failure)),
+                    result => Some(Ok(result)),
+                }
+            })
+        })
+    }
+
+    /// A gateway learns the HLC before its first request; 0 would be 1970.
+    fn issued_at(&self) -> u64 {
+        if self.hlc.get() == 0 {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+            self.hlc.set(now.as_micros() as u64);
+        }
+        self.hlc.get()
+    }
+
+    pub fn query(&self, shard: u32, op: query_request::Op) -> Result<query_reply::Result, Failure> {
+        let request = QueryRequest { version: WIRE_VERSION, group: shard, op: Some(op), ..QueryRequest::default() };
+        wait_for("an answer", || {
+            self.addresses.iter().find_map(|address| {
+                let reply = self.runtime.block_on(self.query_at(address, request.clone()))?;
+                match reply.result? {
+                    query_reply::Result::Failure(failure) if is_transient(&failure) => None,
+                    query_reply::Result::Failure(failure) => Some(Err(failure)),
+                    result => Some(Ok(result)),
+                }
+            })
+        })
+    }
+
+    pub fn signup(&self, user: &User) {
+        let token = AuthToken::sign(&user.keypair, vec![Capability::root()]);
+        let op = CookieSignup {
+            auth_token: token.serialize().into(),
+            signup_token: String::new(),
+            cookie_hash: user.cookie_hash(),
+        };
+        let reply = self.execute(user.shard(), request_id(), execute_request::Op::CookieSignup(op));
+        let Ok(execute_reply::Result::CookieSession(session)) = reply else { panic!("no session: {reply:?}") };
+        assert_eq!(session.user, user.tenant());
+    }
+
+    pub fn put_op(user: &User, path: &str, body: &[u8]) -> execute_request::Op {
+        execute_request::Op::PutEntry(PutEntry {
+            credential: user.credential(),
+            tenant: user.tenant(),
+            path: path.into(),
+            body: Bytes::copy_from_slice(body),
+            content_type: "text/plain".into(),
+            content_length: Some(body.len() as u64),
+            too_large: false,
+        })
+    }
+
+    pub fn put(&self, user: &User, path: &str, body: &[u8]) {
+        self.execute(user.shard(), request_id(), Self::put_op(user, path, body)).expect("stored");
+    }
+
+    pub fn delete(&self, user: &User, path: &str) -> Result<(), Failure> {
+        let op = DeleteEntry { credential: user.credential(), tenant: user.tenant(), path: path.into() };
+        self.execute(user.shard(), request_id(), execute_request::Op::DeleteEntry(op)).map(|_| ())
+    }
+
+    /// `None`: not found.
+    pub fn get(&self, user: &User, path: &str) -> Option<Bytes> {
+        let op = ReadEntry { credential: None, tenant: user.tenant(), path: path.into(), head: false };
+        match self.query(user.shard(), query_request::Op::ReadEntry(op)) {
+            Ok(query_reply::Result::Entry(entry)) => Some(entry.body),
+            Err(failure) if failure.code == ErrorCode::NotFound.number() => None,
+            other => panic!("neither an entry nor 404: {other:?}"),
+        }
+    }
+
+    /// Number of events the shard has for the user's path.
+    pub fn events(&self, user: &User, path: &str) -> usize {
+        let op = query_request::Op::ListEvents(ListEvents { after: 0, limit: 0 });
+        let Ok(query_reply::Result::EventPage(page)) = self.query(user.shard(), op) else {
+            panic!("no events");
+        };
+        page.events.iter().filter(|event| event.path == path && event.user == user.tenant()).count()
+    }
+}
+
+fn is_transient(failure: &Failure) -> bool {
+    ErrorCode::from_number(failure.code).is_some_and(ErrorCode::is_transient)
+}

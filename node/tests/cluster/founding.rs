@@ -1,0 +1,63 @@
+//! `cluster init`: explicit, once, repeatable; and nodes that join later.
+
+use rowhouse_proto::META_GROUP;
+use rowhouse_proto::wire::meta::ClusterMap;
+
+use super::harness::{Cluster, SHARDS, TestNode, config, wait_for};
+
+fn complete(map: &ClusterMap) -> bool {
+    map.groups.len() == SHARDS as usize + 1
+}
+
+#[test]
+fn a_cluster_begins_once_and_every_node_knows_the_map() {
+    let cluster = Cluster::started(3);
+    assert!(cluster.running().all(|node| node.map().cluster_id.is_empty()), "nothing happens by itself");
+    let first = cluster.initialize().expect("initializes");
+    assert!(first.created);
+    let again = cluster.initialize().expect("a second time is harmless");
+    assert!(!again.created);
+    assert_eq!(again.cluster_id, first.cluster_id);
+
+    for node in cluster.running() {
+        let map = wait_for("the whole map", || Some(node.map()).filter(complete));
+        assert_eq!(map.cluster_id, first.cluster_id[..]);
+        assert_eq!((map.shard_count, map.nodes.len()), (SHARDS, 3));
+        let mut replicas: Vec<u64> =
+            map.groups.iter().flat_map(|group| &group.replicas).map(|replica| replica.replica_id).collect();
+        replicas.sort_unstable();
+        assert_eq!(replicas, (1..=3 * (u64::from(SHARDS) + 1)).collect::<Vec<_>>(), "each id once");
+    }
+    cluster.assert_converged();
+}
+
+#[test]
+fn a_restarted_cluster_needs_no_init() {
+    let mut cluster = Cluster::initialized(3);
+    for n in 0..3 {
+        cluster.kill(n);
+    }
+    for n in 0..3 {
+        cluster.restart(n);
+    }
+    for group in (0..SHARDS).chain([META_GROUP]) {
+        cluster.leader_of(group);
+    }
+    assert!(!cluster.initialize().expect("harmless").created);
+}
+
+#[test]
+fn a_new_node_joins_by_its_seeds_and_is_told_the_map() {
+    let cluster = Cluster::initialized(1);
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut newcomer = config(&dir, "127.0.0.1:0", "late");
+    newcomer.seeds = vec![cluster.address(0).to_owned()];
+    let newcomer = TestNode::try_start(newcomer).expect("starts");
+    let map = wait_for("the newcomer in the map", || {
+        let map = newcomer.map();
+        map.nodes.iter().any(|node| node.node_uuid == newcomer.uuid()).then_some(map)
+    });
+    assert_eq!(map.nodes.len(), 2);
+    assert!(complete(&map));
+    newcomer.stop();
+}

@@ -1,0 +1,204 @@
+//! Nodes that can be killed: each has a runtime of its own, and dropping that is the node's crash.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rowhouse_node::init::{InitOptions, InitReport, initialize_cluster};
+use rowhouse_node::{Error, Node, NodeConfig};
+use rowhouse_proto::META_GROUP;
+use rowhouse_proto::wire::meta::{ClusterMap, GroupStatus, NodeStatusReply, NodeStatusRequest};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use super::client::Client;
+
+/// Far above any failover; nothing here measures time.
+pub const GENEROUS: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Small, so that several clusters fit beside each other.
+const MEMORY_BYTES: u64 = 32 * 1024 * 1024;
+pub const SHARDS: u32 = 4;
+pub const SECRET: [u8; 32] = [5; 32];
+
+pub fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// Looks until `ready` gives something.
+pub fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + GENEROUS;
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+pub struct TestNode {
+    runtime: Runtime,
+    node: Node,
+    pub address: String,
+}
+
+impl TestNode {
+    pub fn try_start(config: NodeConfig) -> Result<Self, Error> {
+        let runtime = runtime();
+        match runtime.block_on(Node::start(config)) {
+            Ok(node) => {
+                let address = node.address().to_string();
+                Ok(Self { runtime, node, address })
+            }
+            Err(error) => {
+                runtime.shutdown_timeout(GENEROUS);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends every task where it stands; nothing is flushed or handed over.
+    pub fn kill(self) {
+        let entered = self.runtime.enter();
+        drop(self.node);
+        drop(entered);
+        self.runtime.shutdown_timeout(GENEROUS);
+    }
+
+    pub fn stop(self) {
+        self.runtime.block_on(self.node.shutdown()).expect("a clean stop");
+        self.runtime.shutdown_timeout(GENEROUS);
+    }
+
+    pub fn map(&self) -> ClusterMap {
+        ClusterMap::clone(&self.node.view().map())
+    }
+
+    pub fn uuid(&self) -> Vec<u8> {
+        self.node.info().node_uuid.to_vec()
+    }
+}
+
+/// Nodes by number; `None` where one is down.
+pub struct Cluster {
+    pub nodes: Vec<Option<TestNode>>,
+    addresses: Vec<String>,
+    dirs: Vec<TempDir>,
+    pub client: Client,
+}
+
+pub fn config(dir: &TempDir, listen: &str, name: &str) -> NodeConfig {
+    let listen: SocketAddr = listen.parse().expect("an address");
+    let mut config = NodeConfig::new(dir.path().join("data"), listen, name, SECRET);
+    config.memory_bytes = MEMORY_BYTES;
+    config.free_space_min_bytes = 1;
+    config
+}
+
+impl Cluster {
+    /// `count` empty nodes, not initialized.
+    pub fn started(count: usize) -> Self {
+        let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().expect("a folder")).collect();
+        let nodes: Vec<TestNode> = dirs
+            .iter()
+            .enumerate()
+            .map(|(n, dir)| {
+                TestNode::try_start(config(dir, "127.0.0.1:0", &format!("n{n}"))).expect("an empty node starts")
+            })
+            .collect();
+        let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
+        let client = Client::new(addresses.clone());
+        Self { nodes: nodes.into_iter().map(Some).collect(), addresses, dirs, client }
+    }
+
+    /// An initialized cluster in which every shard has a leader.
+    pub fn initialized(count: usize) -> Self {
+        let cluster = Self::started(count);
+        let report = cluster.initialize().expect("initializes");
+        assert!(report.created);
+        cluster
+    }
+
+    pub fn initialize(&self) -> Result<InitReport, Error> {
+        self.client.runtime.block_on(initialize_cluster(InitOptions {
+            nodes: self.addresses.clone(),
+            shards: SHARDS,
+            signup_mode: "open".into(),
+            deadline: GENEROUS,
+        }))
+    }
+
+    pub fn kill(&mut self, n: usize) {
+        self.nodes[n].take().expect("runs").kill();
+    }
+
+    pub fn stop(&mut self, n: usize) {
+        self.nodes[n].take().expect("runs").stop();
+    }
+
+    /// Starts a node again on its folder and address.
+    pub fn restart(&mut self, n: usize) {
+        let mut config = config(&self.dirs[n], &self.addresses[n], &format!("n{n}"));
+        config.seeds = self.addresses.clone();
+        self.nodes[n] = Some(TestNode::try_start(config).expect("starts again"));
+    }
+
+    pub fn dir(&self, n: usize) -> &TempDir {
+        &self.dirs[n]
+    }
+
+    pub fn address(&self, n: usize) -> &str {
+        &self.addresses[n]
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &TestNode> {
+        self.nodes.iter().flatten()
+    }
+
+    pub fn status(&self, n: usize, scan: bool) -> Option<NodeStatusReply> {
+        self.nodes[n].as_ref()?;
+        self.client.status(&self.addresses[n], NodeStatusRequest { version: rowhouse_proto::WIRE_VERSION, scan })
+    }
+
+    /// The node that leads a group.
+    pub fn leader_of(&self, group: u32) -> usize {
+        wait_for("a leader", || {
+            (0..self.nodes.len()).find(|n| {
+                let groups = self.status(*n, false).map(|status| status.groups).unwrap_or_default();
+                groups.iter().any(|status| status.group == group && status.role == "leader")
+            })
+        })
+    }
+
+    pub fn meta_leader(&self) -> usize {
+        self.leader_of(META_GROUP)
+    }
+
+    /// Waits until all running replicas of every group have applied the same, and compares their hashes.
+    pub fn assert_converged(&self) {
+        let groups: Vec<u32> = (0..SHARDS).chain([META_GROUP]).collect();
+        for group in groups {
+            let replicas = wait_for("replicas at one applied index", || {
+                let replicas = self.replicas(group);
+                let first = replicas.first()?;
+                let equal = replicas.iter().all(|other| other.scan_index == first.scan_index);
+                let all = replicas.len() == self.running().count();
+                (equal && all && first.scan_index == first.last_log).then_some(replicas)
+            });
+            for replica in &replicas {
+                assert_eq!(replica.scan_hash, replicas[0].scan_hash, "content of group {group}");
+                if replica.hash_index == replicas[0].hash_index {
+                    assert_eq!(replica.state_hash, replicas[0].state_hash, "chained hash of group {group}");
+                }
+            }
+        }
+    }
+
+    fn replicas(&self, group: u32) -> Vec<GroupStatus> {
+        (0..self.nodes.len())
+            .filter_map(|n| self.status(n, true))
+            .flat_map(|status| status.groups)
+            .filter(|status| status.group == group)
+            .collect()
+    }
+}

@@ -1,0 +1,426 @@
+//! The machine against a model a person can check: random commands, retries, clocks going both ways,
+//! quotas and collisions; then two replicas that batch the same log differently.
+
+mod machine_fixture;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use machine_fixture::*;
+use proptest::prelude::*;
+use rowhouse_node::apply::{Precheck, precheck};
+use rowhouse_node::read;
+use rowhouse_node::state::tables;
+use rowhouse_proto::ErrorCode::{self, *};
+use rowhouse_proto::domain::event::event_time;
+use rowhouse_proto::wire::command::{Command, Outcome};
+use rowhouse_proto::wire::state::{Usage, User};
+
+/// Users 1 and 2 exist from the start, 3 may sign up; user 2 has a quota.
+const USERS: [u8; 3] = [1, 2, 3];
+const QUOTA: u64 = 1500;
+const PATHS: [&str; 7] = ["/pub/a", "/pub/a/b", "/pub/a/b/c", "/pub/a-b", "/pub/b", "/priv/x", "/else/x"];
+const WINDOW_US: u64 = 120_000_000;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Signup { user: usize, token: u64 },
+    Mint { user: usize, grant: u8, nonce: u8 },
+    Logout { bearer: usize },
+    Put { user: usize, path: usize, length: usize, credential: Ticket },
+    Delete { user: usize, path: usize, credential: Ticket },
+    Retry { back: usize },
+    Close { ahead_us: u64 },
+    Wait { ms: u64 },
+    /// The next leader's clock is behind.
+    StepBack { ms: u64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ticket {
+    None,
+    OwnCookie,
+    Bearer(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ticket = prop_oneof![
+        1 => Just(Ticket::None),
+        6 => Just(Ticket::OwnCookie),
+        2 => (0usize..8).prop_map(Ticket::Bearer),
+    ];
+    let (user, path) = (0usize..3, 0usize..PATHS.len());
+    prop_oneof![
+        1 => (user.clone(), 0u64..3).prop_map(|(user, token)| Step::Signup { user, token }),
+        2 => (user.clone(), 0u8..2, 0u8..6).prop_map(|(user, grant, nonce)| Step::Mint { user, grant, nonce }),
+        1 => (0usize..8).prop_map(|bearer| Step::Logout { bearer }),
+        8 => (user.clone(), path.clone(), 0usize..900, ticket.clone())
+            .prop_map(|(user, path, length, credential)| Step::Put { user, path, length, credential }),
+        4 => (user, path, ticket).prop_map(|(user, path, credential)| Step::Delete { user, path, credential }),
+        3 => (1usize..12).prop_map(|back| Step::Retry { back }),
+        1 => (0u64..5_000_000).prop_map(|ahead_us| Step::Close { ahead_us }),
+        3 => prop_oneof![0u64..10, 0u64..60_000, 100_000u64..4_000_000].prop_map(|ms| Step::Wait { ms }),
+        1 => (0u64..5_000).prop_map(|ms| Step::StepBack { ms }),
+    ]
+}
+
+#[derive(Clone, PartialEq)]
+struct Grant {
+    revoked: bool,
+    bearer: Option<(u8, u64)>,
+}
+
+/// What the shard should hold, in the plainest form.
+#[derive(Default)]
+struct Model {
+    files: BTreeMap<(u8, &'static str), u64>,
+    users: BTreeSet<u8>,
+    grants: BTreeMap<(u8, u8), Grant>,
+    tokens: BTreeMap<(u8, u64), u64>,
+    nonces: BTreeMap<(u8, u8), u64>,
+    now_ms: u64,
+    last_t: u64,
+    events: Vec<(bool, u8, &'static str)>,
+}
+
+impl Model {
+    fn usage(&self, user: u8) -> u64 {
+        self.files.iter().filter(|((owner, _), _)| *owner == user).map(|(_, length)| length + 256).sum()
+    }
+
+    /// Whom a credential stands for when it is used at `tenant`.
+    fn session(&self, ticket: Ticket, tenant: u8) -> Option<u8> {
+        match ticket {
+            Ticket::None => None,
+            Ticket::OwnCookie => self.users.contains(&tenant).then_some(tenant),
+            Ticket::Bearer(nth) => {
+                let secret = bearer_secret(nth);
+                let now_s = self.now_ms / 1000;
+                let live = |grant: &Grant| {
+                    !grant.revoked && grant.bearer.is_some_and(|(own, end)| own == secret && end > now_s)
+                };
+                self.grants.iter().find(|(_, grant)| live(grant)).map(|((user, _), _)| *user)
+            }
+        }
+    }
+
+    fn write_refusal(&self, user: u8, path: &str, ticket: Ticket) -> Option<ErrorCode> {
+        match self.session(ticket, user) {
+            None => Some(NoSession),
+            Some(_) if path.starts_with("/else") => Some(WriteOutsideRoots),
+            Some(session) if session != user => Some(TenantMismatch),
+            Some(_) => None,
+        }
+    }
+
+    fn put(&mut self, user: u8, path: &'static str, length: u64, ticket: Ticket) -> Option<ErrorCode> {
+        if let Some(refusal) = self.write_refusal(user, path, ticket) {
+            return Some(refusal);
+        }
+        let old = self.files.get(&(user, path)).map_or(0, |length| length + 256);
+        if user == 2 && self.usage(user) - old + length + 256 > QUOTA {
+            return Some(QuotaExceeded);
+        }
+        let overlaps = |other: &str| {
+            other.starts_with(&format!("{path}/")) || path.starts_with(&format!("{other}/"))
+        };
+        if self.files.keys().any(|(owner, other)| *owner == user && overlaps(other)) {
+            return Some(PathCollision);
+        }
+        self.files.insert((user, path), length);
+        self.events.push((false, user, path));
+        None
+    }
+
+    fn delete(&mut self, user: u8, path: &'static str, ticket: Ticket) -> Option<ErrorCode> {
+        if let Some(refusal) = self.write_refusal(user, path, ticket) {
+            return Some(refusal);
+        }
+        if self.files.remove(&(user, path)).is_none() {
+            return Some(NotFound);
+        }
+        self.events.push((true, user, path));
+        None
+    }
+
+    fn signup(&mut self, user: u8, timestamp_us: u64) -> Option<ErrorCode> {
+        if (timestamp_us / 1000).abs_diff(self.now_ms) > 180_000 {
+            return Some(InvalidAuthToken);
+        }
+        if self.tokens.insert((user, timestamp_us), self.now_ms).is_some() {
+            return Some(AuthTokenReused);
+        }
+        if self.users.insert(user) { None } else { Some(UserExists) }
+    }
+
+    fn mint(&mut self, user: u8, id: u8, nonce: u8, secret: u8) -> Option<ErrorCode> {
+        if self.grants.get(&(user, id)).is_some_and(|grant| grant.revoked) {
+            return Some(GrantRevoked);
+        }
+        let now = self.now_ms;
+        match self.nonces.get(&(user, nonce)) {
+            Some(seen) if seen + 360_000 >= now => return Some(PopNonceReused),
+            _ => self.nonces.insert((user, nonce), now),
+        };
+        if !self.users.contains(&user) {
+            return Some(NotFound);
+        }
+        let grant = self.grants.entry((user, id)).or_insert(Grant { revoked: false, bearer: None });
+        grant.bearer = Some((secret, now / 1000 + 3600));
+        None
+    }
+
+    fn logout(&mut self, secret: u8) {
+        let now_s = self.now_ms / 1000;
+        for grant in self.grants.values_mut() {
+            if grant.bearer.is_some_and(|(own, end)| own == secret && end > now_s) {
+                *grant = Grant { revoked: true, bearer: None };
+            }
+        }
+    }
+}
+
+/// Mints draw secrets 100, 101, ...; steps name the latest eight or so by their remainder.
+fn bearer_secret(nth: usize) -> u8 {
+    100 + (nth % 100) as u8
+}
+
+struct Run {
+    model: Model,
+    replica: Replica,
+    ms: u64,
+    log: Vec<Command>,
+    answers: Vec<Outcome>,
+    /// Position in the log of each distinct request.
+    requests: Vec<usize>,
+    mints: usize,
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut run = Self {
+            model: Model { now_ms: START_MS, ..Model::default() },
+            replica: Replica::default(),
+            ms: 0,
+            log: Vec::new(),
+            answers: Vec::new(),
+            requests: Vec::new(),
+            mints: 0,
+        };
+        // A quota has no command yet; the account is what a signup leaves, with a quota in it.
+        for user in [0, 1] {
+            run.step(&Step::Signup { user, token: 0 }).expect("the start");
+        }
+        set_quota(&mut run.replica);
+        run
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        let number = self.log.len() as u64 + 1;
+        match step {
+            Step::Wait { ms } => self.ms += ms,
+            Step::StepBack { ms } => self.ms = self.ms.saturating_sub(*ms),
+            Step::Close { ahead_us } => {
+                let t = event_t(self.ms) + ahead_us;
+                let command = command(number, self.ms, close(t));
+                self.tick(&command);
+                self.model.last_t = self.model.last_t.max(t);
+                self.record(command);
+            }
+            Step::Retry { back } => return self.retry(*back),
+            fresh => {
+                let command = command(number, self.ms, self.body_of(fresh));
+                return self.fresh(fresh, command);
+            }
+        }
+        Ok(())
+    }
+
+    fn body_of(&mut self, step: &Step) -> rowhouse_proto::wire::command::command::Body {
+        let credential = |ticket: &Ticket, user: u8| match ticket {
+            Ticket::None => None,
+            Ticket::OwnCookie => cookie(user),
+            Ticket::Bearer(nth) => bearer(bearer_secret(*nth)),
+        };
+        match step {
+            Step::Signup { user, token } => {
+                let user = USERS[*user];
+                create_user(user, auth_token(self.ms, *token), user)
+            }
+            Step::Mint { user, grant: id, nonce: nth } => {
+                let body = mint(
+                    USERS[*user],
+                    grant(&format!("g{id}"), 9, 1 << 40),
+                    nonce(&format!("n{nth}")),
+                    bearer_secret(self.mints),
+                );
+                self.mints += 1;
+                body
+            }
+            Step::Logout { bearer } => bearer_logout(bearer_secret(*bearer)),
+            Step::Put { user, path, length, credential: ticket } => {
+                let user = USERS[*user];
+                put(credential(ticket, user), user, PATHS[*path], &vec![7; *length])
+            }
+            Step::Delete { user, path, credential: ticket } => {
+                let user = USERS[*user];
+                delete(credential(ticket, user), user, PATHS[*path])
+            }
+            Step::Retry { .. } | Step::Close { .. } | Step::Wait { .. } | Step::StepBack { .. } => {
+                unreachable!("handled by step")
+            }
+        }
+    }
+
+    fn tick(&mut self, command: &Command) {
+        self.model.now_ms = self.model.now_ms.max(command.now_ms);
+    }
+
+    fn fresh(&mut self, step: &Step, command: Command) -> Result<(), TestCaseError> {
+        let length = match step {
+            Step::Put { length, .. } => Some(*length as u64),
+            _ => None,
+        };
+        let prechecked = precheck(&self.replica.view(), &command, length, command.now_ms).expect("readable");
+        let too_old = event_time(command.issued_at_us) + WINDOW_US < self.model.last_t;
+        let (events, now_ms) = (self.model.events.len(), self.model.now_ms);
+        self.tick(&command);
+        let expected = if too_old { Some(RequestExpired) } else { self.decide(step, &command) };
+        if too_old {
+            // Nothing applied: not even the clock.
+            self.model.now_ms = now_ms;
+        } else {
+            let hlc_t = event_time(command.hlc_us);
+            let emitted = self.model.events.len() > events;
+            let floor = self.model.last_t + u64::from(emitted);
+            self.model.last_t = hlc_t.max(floor);
+        }
+        self.requests.push(self.log.len());
+        let answer = self.record(command);
+        prop_assert_eq!(code(&answer), expected, "{:?}", step);
+        if !too_old {
+            match prechecked {
+                Precheck::Refused(refusal) => prop_assert_eq!(Some(refusal.code), expected),
+                Precheck::Propose => {}
+                Precheck::Known(outcome) => prop_assert!(false, "a fresh request is known: {outcome:?}"),
+            }
+        }
+        self.check_state()
+    }
+
+    fn decide(&mut self, step: &Step, command: &Command) -> Option<ErrorCode> {
+        match step {
+            Step::Signup { user, token } => {
+                self.model.signup(USERS[*user], command.now_ms * 1000 + token)
+            }
+            Step::Mint { user, grant, nonce } => {
+                self.model.mint(USERS[*user], *grant, *nonce, bearer_secret(self.mints - 1))
+            }
+            Step::Logout { bearer } => {
+                self.model.logout(bearer_secret(*bearer));
+                None
+            }
+            Step::Put { user, path, length, credential } => {
+                self.model.put(USERS[*user], PATHS[*path], *length as u64, *credential)
+            }
+            Step::Delete { user, path, credential } => {
+                self.model.delete(USERS[*user], PATHS[*path], *credential)
+            }
+            Step::Retry { .. } | Step::Close { .. } | Step::Wait { .. } | Step::StepBack { .. } => None,
+        }
+    }
+
+    /// The same request again, from a later leader's clock: its first answer while it is remembered,
+    /// afterwards possibly a refusal, and never an effect.
+    fn retry(&mut self, back: usize) -> Result<(), TestCaseError> {
+        let Some(nth) = self.requests.len().checked_sub(back) else { return Ok(()) };
+        let at = self.requests[nth];
+        let mut again = self.log[at].clone();
+        let first = self.answers[at].clone();
+        let now = command(0, self.ms, close(0));
+        (again.hlc_us, again.now_ms) = (now.hlc_us, now.now_ms);
+        let expired = event_time(again.issued_at_us) + WINDOW_US < self.model.last_t;
+        let before = self.replica.rows.0.clone();
+        let answer = self.record(again);
+        if first.code == RequestExpired.number() || (expired && answer != first) {
+            prop_assert_eq!(code(&answer), Some(RequestExpired));
+        } else {
+            prop_assert_eq!(&answer, &first);
+        }
+        prop_assert!(self.replica.rows.0 == before, "a retry wrote something");
+        Ok(())
+    }
+
+    fn record(&mut self, command: Command) -> Outcome {
+        let answer = self.replica.apply(&command);
+        self.log.push(command);
+        self.answers.push(answer.clone());
+        answer
+    }
+
+    fn check_state(&self) -> Result<(), TestCaseError> {
+        let mut total = 0;
+        for user in USERS {
+            let usage: Usage = self.replica.row(&tables::usage(&key_bytes(user))).unwrap_or_default();
+            prop_assert_eq!(usage.bytes, self.model.usage(user));
+            total += usage.bytes;
+        }
+        let view = self.replica.view();
+        let stats = read::stats(&view).expect("readable");
+        prop_assert_eq!((stats.used_bytes, stats.users), (total, self.model.users.len() as u64));
+        prop_assert_eq!(self.replica.rows_of(tables::ENTRY), self.model.files.len());
+        prop_assert_eq!(self.replica.rows_of(tables::BODY), self.model.files.len());
+        let clock = read::clock(&view).expect("readable");
+        prop_assert_eq!((clock.closed_t, clock.now_ms), (self.model.last_t, self.model.now_ms));
+        Ok(())
+    }
+
+    fn check_events(&self) -> Result<(), TestCaseError> {
+        let events = self.replica.events();
+        prop_assert!(events.is_sorted_by(|a, b| a.id < b.id));
+        let seen: Vec<_> = events.iter().map(|event| (event.deleted, &event.user[..], event.path.as_str())).collect();
+        let keys: Vec<_> = USERS.iter().map(|user| (*user, key_of(*user))).collect();
+        let key = |user: u8| &keys.iter().find(|(own, _)| *own == user).expect("one of them").1[..];
+        let expected: Vec<_> =
+            self.model.events.iter().map(|(deleted, user, path)| (*deleted, key(*user), *path)).collect();
+        prop_assert_eq!(seen, expected);
+        Ok(())
+    }
+}
+
+fn set_quota(replica: &mut Replica) {
+    let key = tables::user(&key_bytes(2));
+    let account: User = replica.row(&key).expect("user 2 exists");
+    replica.put_row(key, &User { quota_bytes: Some(QUOTA), ..account });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_machine_does_what_the_model_says_and_batches_do_not_matter(
+        steps in prop::collection::vec(step(), 1..120),
+        batches in prop::collection::vec(1usize..9, 1..40),
+    ) {
+        let mut run = Run::new();
+        for step in &steps {
+            run.step(step)?;
+        }
+        run.check_events()?;
+
+        let mut follower = Replica::default();
+        let (start, rest) = run.log.split_at(2);
+        let mut answers = follower.apply_batch(start);
+        set_quota(&mut follower);
+        let mut at = 0;
+        for size in batches.iter().cycle() {
+            if at >= rest.len() {
+                break;
+            }
+            let end = rest.len().min(at + size);
+            answers.extend(follower.apply_batch(&rest[at..end]));
+            at = end;
+        }
+        prop_assert_eq!(answers, run.answers);
+        prop_assert!(follower.rows.0 == run.replica.rows.0, "replicas differ");
+    }
+}
