@@ -25,6 +25,7 @@ pub mod state;
 pub use config::{NodeConfig, PkarrConfig};
 pub use error::Error;
 pub use node::Node;
+pub use peers::ClusterView;
 
 /// The runtime of a node that is not simulated.
 pub type Runtime = rowhouse_raft::runtime::Production;

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use rowhouse_raft::log_store::{LogOp, LogRecord, MetaKind};
+use rowhouse_raft::log_store::{LogMetrics, LogOp, LogRecord, MetaKind};
 use rowhouse_raft::{Error as RaftError, ReplicaId};
 
 use super::*;
@@ -19,7 +19,10 @@ fn source() -> TimeSource {
 
 /// Keeps node records only.
 #[derive(Default)]
-struct Records(Mutex<BTreeMap<String, Bytes>>);
+struct Records {
+    records: Mutex<BTreeMap<String, Bytes>>,
+    metrics: LogMetrics,
+}
 
 impl LogEngine for Records {
     fn submit(&self, _: Vec<LogOp>, _: bool, on_durable: Box<dyn FnOnce(Result<(), RaftError>) + Send>) {
@@ -37,11 +40,14 @@ impl LogEngine for Records {
     fn replicas(&self) -> Result<Vec<(ReplicaId, Bytes)>, RaftError> {
         Ok(Vec::new())
     }
+    fn metrics(&self) -> &LogMetrics {
+        &self.metrics
+    }
     fn node_record(&self, key: &str) -> Result<Option<Bytes>, RaftError> {
-        Ok(self.0.lock().expect("not poisoned").get(key).cloned())
+        Ok(self.records.lock().expect("not poisoned").get(key).cloned())
     }
     fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), RaftError> {
-        self.0.lock().expect("not poisoned").insert(key.to_owned(), value);
+        self.records.lock().expect("not poisoned").insert(key.to_owned(), value);
         Ok(())
     }
 }

@@ -13,4 +13,4 @@ mod publisher;
 
 pub use actor::{Coordinator, propose};
 pub use author::{Author, PublishRecord};
-pub use publisher::{NetworkPublisher, Publisher};
+pub use publisher::NetworkPublisher;

@@ -31,6 +31,11 @@ impl NetworkPublisher {
         builder.no_default_network();
         if !config.bootstrap.is_empty() {
             builder.bootstrap(&config.bootstrap);
+            // Left to itself the client takes the well-known port of DHT nodes whenever that is free.
+            builder.dht(|dht| {
+                dht.port = Some(0);
+                dht
+            });
         }
         if !config.relays.is_empty() {
             builder.relays(&config.relays).map_err(|error| Error::Pkarr(error.to_string()))?;
@@ -42,7 +47,7 @@ impl NetworkPublisher {
 
 impl Publisher for NetworkPublisher {
     fn publish(&self, packet: SignedPacket) -> BoxFuture<'_, Result<usize, PublishError>> {
-        async move { self.0.publish(&packet).await.map(|stored| stored.get()) }.boxed()
+        async move { self.0.publish(&packet).await.map(|stored| stored as usize) }.boxed()
     }
 
     fn newest_us(&self, key: PublicKey) -> BoxFuture<'_, Result<Option<u64>, ResolveError>> {

@@ -168,7 +168,7 @@ fn placed(map: &ClusterMap) -> bool {
 async fn leaderless(pool: &Pool, options: &InitOptions, map: &ClusterMap) -> String {
     let asked = options.nodes.iter().map(|address| async move {
         let mut client = pool.meta(address).ok()?;
-        call(address, client.node_status(NodeStatusRequest { version: WIRE_VERSION })).await.ok()
+        call(address, client.node_status(NodeStatusRequest { version: WIRE_VERSION, scan: false })).await.ok()
     });
     let statuses = join_all(asked).await;
     let led: BTreeSet<u32> = statuses

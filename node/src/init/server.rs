@@ -13,6 +13,7 @@ use tracing::info;
 use crate::identity::{ClusterId, Identity, NodeUuid, hex};
 use crate::meta::{self, MetaMachine};
 use crate::peers::Addresses;
+use crate::shards::start_group;
 use crate::{Error, Group, Runtime};
 
 /// The meta group is small on purpose: three or five survive one or two losses.
@@ -90,7 +91,7 @@ impl InitServer {
         };
         self.addresses.learn(&init.nodes);
         let spec = GroupSpec { group: meta::GROUP, replica, machine: Arc::new(MetaMachine) };
-        Ok(Some(self.host.start(spec).await?))
+        Ok(Some(start_group(Arc::clone(&self.host), spec).await?))
     }
 
     fn check(&self, init: &CommitInitRequest) -> Result<ClusterId, Error> {

@@ -10,4 +10,4 @@ pub use addresses::Addresses;
 pub use map_watch::MapWatch;
 pub use monitor::{Monitor, Peers};
 pub use pool::{Pool, call};
-pub use view::{ClusterView, find_node};
+pub use view::ClusterView;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
@@ -19,27 +19,21 @@ use crate::clock::Clock;
 use crate::identity::{Identity, NodeUuid, hex};
 
 const ROUND: Duration = Duration::from_secs(1);
-/// A peer not heard from for three rounds is treated as away.
-const AWAY_AFTER: Duration = Duration::from_secs(3);
-
-#[derive(Clone, Copy, Debug)]
-struct Peer {
-    low_space: bool,
-    heard: Instant,
-}
 
 /// What the last pings told; read without a lock.
 #[derive(Debug, Default)]
-pub struct Peers(ArcSwap<BTreeMap<NodeUuid, Peer>>);
+pub struct Peers(ArcSwap<BTreeMap<NodeUuid, Report>>);
+
+/// Of a peer when it was last heard from.
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    low_space: bool,
+}
 
 impl Peers {
     /// Whether the node, when last heard, was below its low-space mark.
     pub fn is_low(&self, node: &NodeUuid) -> bool {
-        self.0.load().get(node).is_some_and(|peer| peer.low_space)
-    }
-
-    pub fn is_present(&self, node: &NodeUuid) -> bool {
-        self.0.load().get(node).is_some_and(|peer| peer.heard.elapsed() < AWAY_AFTER)
+        self.0.load().get(node).is_some_and(|report| report.low_space)
     }
 
     fn record(&self, answers: Vec<(NodeUuid, bool)>) {
@@ -47,8 +41,7 @@ impl Peers {
             return;
         }
         let mut peers = BTreeMap::clone(&self.0.load());
-        let heard = Instant::now();
-        peers.extend(answers.into_iter().map(|(node, low_space)| (node, Peer { low_space, heard })));
+        peers.extend(answers.into_iter().map(|(node, low_space)| (node, Report { low_space })));
         self.0.store(Arc::new(peers));
     }
 }

@@ -5,8 +5,8 @@
 
 mod plan;
 mod replica;
+mod start;
 mod supervisor;
 
-pub use plan::{Desired, Step, desired, plan};
-pub use replica::ReplicaState;
+pub use start::start_group;
 pub use supervisor::{Problems, ShardSupervisor};

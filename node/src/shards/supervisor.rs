@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use super::plan::{Desired, Step, desired, plan};
 use super::replica::{ReplicaLife, is_hopeless};
+use super::start::start_group;
 use crate::identity::Identity;
 use crate::meta::{self, MetaMachine};
 use crate::peers::ClusterView;
@@ -110,7 +111,9 @@ impl ShardSupervisor {
 
     async fn start_batched(&self, lives: &mut Lives, starts: Vec<(GroupId, Desired)>) {
         for batch in starts.chunks(START_BATCH) {
-            let outcomes = join_all(batch.iter().map(|(group, desired)| self.start(*group, desired))).await;
+            let starting: Vec<_> =
+                batch.iter().map(|(group, desired)| self.start(*group, desired.clone())).collect();
+            let outcomes = join_all(starting).await;
             for ((group, _), outcome) in batch.iter().zip(outcomes) {
                 match outcome {
                     Ok(()) => lives
@@ -126,12 +129,13 @@ impl ShardSupervisor {
         }
     }
 
-    async fn start(&self, group: GroupId, desired: &Desired) -> Result<(), rowhouse_raft::Error> {
+    async fn start(&self, group: GroupId, desired: Desired) -> Result<(), rowhouse_raft::Error> {
         let machine: Arc<dyn Machine> =
             if group == meta::GROUP { Arc::new(MetaMachine) } else { (self.machine)(group) };
-        let running = self.host.start(GroupSpec { group, replica: desired.replica, machine }).await?;
-        if let Some(members) = &desired.initialize {
-            running.initialize(members.clone()).await?;
+        let spec = GroupSpec { group, replica: desired.replica, machine };
+        let running = start_group(Arc::clone(&self.host), spec).await?;
+        if let Some(members) = desired.initialize {
+            running.initialize(members).await?;
         }
         info!(group, replica = desired.replica, "replica started");
         Ok(())

@@ -34,7 +34,7 @@ impl Applied {
         })
     }
 
-    pub(super) fn decode(record: Bytes) -> Result<Self, Error> {
+    pub fn decode(record: Bytes) -> Result<Self, Error> {
         let applied: wire::Applied = codec::open(WHAT, record)?;
         let log_id = applied.log_id.as_ref().ok_or_else(|| Error::corrupt(WHAT, "it has no log id"))?;
         let membership =

@@ -8,7 +8,7 @@ fn no_jitter() -> u64 {
     0
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_panic_is_an_event_and_the_actor_starts_again() {
     let lives = Arc::new(AtomicU32::new(0));
     let stop = CancellationToken::new();
@@ -39,7 +39,7 @@ async fn a_panic_is_an_event_and_the_actor_starts_again() {
     assert!(ended.is_ok());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_fatal_error_ends_the_supervisor_and_stops_the_others() {
     let stop = CancellationToken::new();
     let mut supervisor = Supervisor::new(stop.clone(), no_jitter);

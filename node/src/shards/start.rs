@@ -1,0 +1,15 @@
+//! Starting a replica reads both stores and may replay a log, so it runs on a thread of its own and
+//! holds up nothing that answers requests.
+
+use std::sync::Arc;
+
+use rowhouse_raft::{Error, GroupSpec, Host};
+use tokio::runtime::Handle;
+
+use crate::{Group, Runtime};
+
+pub async fn start_group(host: Arc<Host<Runtime>>, spec: GroupSpec) -> Result<Arc<Group>, Error> {
+    let runtime = Handle::current();
+    let started = tokio::task::spawn_blocking(move || runtime.block_on(host.start(spec)));
+    started.await.map_err(|_| Error::Stopped)?
+}
