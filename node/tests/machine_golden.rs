@@ -28,7 +28,8 @@ fn check(replica: &mut Replica, name: &str, command: &rowhouse_proto::wire::comm
         };
         text.push_str(&line);
     }
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/machine_golden").join(format!("{name}.txt"));
+    let file =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/machine_golden").join(format!("{name}.txt"));
     if std::env::var_os("ROWHOUSE_BLESS").is_some() {
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("writable");
         std::fs::write(&file, &text).expect("writable");

@@ -41,9 +41,7 @@ pub(super) fn write(
 }
 
 pub(super) fn parse_user(bytes: &[u8]) -> Result<PublicKey, Stop> {
-    pkarr::PublicKey::try_from(bytes)
-        .map(PublicKey::from)
-        .map_err(|_| ErrorCode::InvalidStorageOwner.into())
+    pkarr::PublicKey::try_from(bytes).map(PublicKey::from).map_err(|_| ErrorCode::InvalidStorageOwner.into())
 }
 
 /// SHA-256 of a secret, drawn and hashed by the gateway.

@@ -13,10 +13,9 @@ use crate::state::{Read, records, tables};
 
 /// Existence comes before the write paths (client-api.md §4.2).
 pub(super) fn check(read: &dyn Read, command: &DeleteEntry, now_s: u64) -> Result<(Granted, Entry), Stop> {
-    let granted =
-        authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
-    let entry = records::entry(read, granted.user.as_bytes(), granted.path.as_str())?
-        .ok_or(ErrorCode::NotFound)?;
+    let granted = authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
+    let entry =
+        records::entry(read, granted.user.as_bytes(), granted.path.as_str())?.ok_or(ErrorCode::NotFound)?;
     authorize::check_allowed_write_path(&granted.account, &granted.path)?;
     Ok((granted, entry))
 }

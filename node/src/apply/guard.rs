@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn an_auth_token_is_good_for_three_minutes_each_way() {
         let now = 1_800_000_000_000;
-        let text = |timestamp_ms| check_auth_token_window(timestamp_ms, now).err().map(|refusal| refusal.detail);
+        let text =
+            |timestamp_ms| check_auth_token_window(timestamp_ms, now).err().map(|refusal| refusal.detail);
         assert_eq!(text(now - 180_000), None);
         assert_eq!(text(now + 180_000), None);
         assert!(text(now - 180_001).is_some_and(|text| text.ends_with("3 minutes in the past")));

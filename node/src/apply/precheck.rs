@@ -49,8 +49,7 @@ fn decide(read: &dyn Read, command: &Command, content_length: Option<u64>, now_m
     let now_s = now_ms / 1000;
     match &command.body {
         Some(Body::PutEntry(put)) => {
-            let length =
-                content_length.map_or(Length::Counted(put.body.len() as u64), Length::Declared);
+            let length = content_length.map_or(Length::Counted(put.body.len() as u64), Length::Declared);
             put_entry::check(read, put, length, now_s)?;
         }
         Some(Body::DeleteEntry(delete)) => {

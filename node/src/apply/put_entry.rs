@@ -51,8 +51,7 @@ pub(super) fn check(
     length: Length,
     now_s: u64,
 ) -> Result<Accepted, Stop> {
-    let granted =
-        authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
+    let granted = authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
     let Granted { user, path, account } = granted;
     if account.disabled {
         return Err(ErrorCode::UserDisabled.into());

@@ -84,7 +84,8 @@ impl<'a, 't> Turn<'a, 't> {
     /// Keeps the shard's total beside the user's own counter.
     pub(super) fn store_usage(&mut self, user: &[u8; 32], before: &Usage, after: &Usage) {
         self.txn.put(tables::usage(user), records::encode(after));
-        self.shard.used_bytes = self.shard.used_bytes.saturating_add(after.bytes).saturating_sub(before.bytes);
+        self.shard.used_bytes =
+            self.shard.used_bytes.saturating_add(after.bytes).saturating_sub(before.bytes);
     }
 
     pub(super) fn store_shard(&mut self) {

@@ -54,9 +54,7 @@ pub(super) fn may_read(
 }
 
 pub(super) fn parse_tenant(bytes: &[u8]) -> Result<PublicKey, Stop> {
-    pkarr::PublicKey::try_from(bytes)
-        .map(PublicKey::from)
-        .map_err(|_| ErrorCode::InvalidStorageOwner.into())
+    pkarr::PublicKey::try_from(bytes).map(PublicKey::from).map_err(|_| ErrorCode::InvalidStorageOwner.into())
 }
 
 /// Never behind what apply would judge by.

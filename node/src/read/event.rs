@@ -28,7 +28,11 @@ pub fn list_events(view: &View<'_>, shard: u32, query: &ListEvents) -> Result<Ev
             Ok(_) => {}
             Err(error) => failure = Some(error),
         }
-        if failure.is_none() && events.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if failure.is_none() && events.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     })?;
     failure.map_or(Ok(EventPage { events }), Err)
 }

@@ -135,13 +135,13 @@ impl Directory<'_> {
         let user = self.tenant.as_bytes();
         let (from, to) = (tables::entry(user, &span.from), tables::entry(user, &span.to));
         let mut failure = None;
-        self.view.scan(&from, &to, order, &mut |key, _| {
-            match std::str::from_utf8(&key[tables::ENTRY_PATH_AT..]) {
-                Ok(path) => visit(path),
-                Err(error) => {
-                    failure = Some(Error::corrupt("entry's path", error));
-                    ControlFlow::Break(())
-                }
+        self.view.scan(&from, &to, order, &mut |key, _| match std::str::from_utf8(
+            &key[tables::ENTRY_PATH_AT..],
+        ) {
+            Ok(path) => visit(path),
+            Err(error) => {
+                failure = Some(Error::corrupt("entry's path", error));
+                ControlFlow::Break(())
             }
         })?;
         failure.map_or(Ok(()), Err)

@@ -29,8 +29,7 @@ pub fn get_session(view: &View<'_>, query: &GetSession, now_ms: u64) -> Result<R
         }
         Some(Presented::Cookie(hash)) => {
             let tenant = parse_tenant(&query.tenant)?;
-            let row =
-                records::cookie_session(view, tenant.as_bytes(), hash)?.ok_or(ErrorCode::NoSession)?;
+            let row = records::cookie_session(view, tenant.as_bytes(), hash)?.ok_or(ErrorCode::NoSession)?;
             Ok(Reply::CookieSession(CookieSession {
                 user: query.tenant.clone(),
                 capabilities: row.capabilities,

@@ -87,3 +87,71 @@ impl Aged {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rowhouse_raft::state::{ScanOrder, StateRead, View};
+
+    /// The transaction's own writes are all there is.
+    struct Nothing;
+
+    impl StateRead for Nothing {
+        fn get(&self, _: &[u8]) -> Result<Option<Bytes>, Error> {
+            Ok(None)
+        }
+
+        fn scan(
+            &self,
+            _: &[u8],
+            _: &[u8],
+            _: ScanOrder,
+            _: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        ) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    const ROWS: Aged = Aged { rows: 0xF0, ages: 0xF1, rows_max: 20, step: 10 };
+
+    fn live(txn: &Txn<'_>) -> usize {
+        txn.writes().iter().filter(|(key, value)| key[0] == ROWS.rows && value.is_some()).count()
+    }
+
+    #[test]
+    fn a_table_is_bounded_and_swept_oldest_first_a_few_at_a_time() {
+        let mut txn = Txn::new(View::new(&Nothing, Bytes::new()));
+        let mut table = AgedTable::default();
+        for at in 0..20u8 {
+            assert!(!ROWS.is_full(&table), "{at}");
+            ROWS.insert(&mut txn, &mut table, &[at], u64::from(at), Bytes::new());
+        }
+        assert!(ROWS.is_full(&table));
+
+        ROWS.sweep(&mut txn, &mut table, 15).expect("nothing fails");
+        assert_eq!((table, live(&txn)), (AgedTable { rows: 12, floor: 7 }, 12));
+        assert!(ROWS.get(&txn, &[7]).expect("readable").is_none());
+        assert!(ROWS.get(&txn, &[8]).expect("readable").is_some());
+
+        ROWS.sweep(&mut txn, &mut table, 17).expect("nothing fails");
+        assert_eq!((table, live(&txn)), (AgedTable { rows: 4, floor: 15 }, 4));
+        ROWS.sweep(&mut txn, &mut table, 18).expect("nothing fails");
+        assert_eq!(live(&txn), 4, "the limit has not moved by a step");
+        ROWS.sweep(&mut txn, &mut table, 25).expect("nothing fails");
+        assert_eq!((table, live(&txn)), (AgedTable { rows: 0, floor: 25 }, 0));
+        assert!(txn.writes().values().all(Option::is_none), "no index row is left");
+    }
+
+    #[test]
+    fn rows_of_one_moment_are_all_swept() {
+        let mut txn = Txn::new(View::new(&Nothing, Bytes::new()));
+        let mut table = AgedTable::default();
+        for id in 0..20u8 {
+            ROWS.insert(&mut txn, &mut table, &[id], 5, Bytes::new());
+        }
+        for left in [12, 4, 0] {
+            ROWS.sweep(&mut txn, &mut table, 1000).expect("nothing fails");
+            assert_eq!(live(&txn), left);
+        }
+    }
+}

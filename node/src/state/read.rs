@@ -89,9 +89,7 @@ pub(crate) fn unwrap_raw(value: &Bytes, what: &'static str) -> Result<Bytes, Err
 fn unwrap<'v>(value: &'v [u8], what: &'static str) -> Result<&'v [u8], Error> {
     match value.split_first() {
         Some((&VALUE_VERSION, rest)) => Ok(rest),
-        Some((&found, _)) => {
-            Err(Error::Version { what, found: found.into(), known: VALUE_VERSION.into() })
-        }
+        Some((&found, _)) => Err(Error::Version { what, found: found.into(), known: VALUE_VERSION.into() }),
         None => Err(Error::corrupt(what, "empty value")),
     }
 }

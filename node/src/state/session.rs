@@ -75,5 +75,7 @@ fn parse(capabilities: &[String]) -> Vec<Capability> {
 }
 
 fn stored_key(bytes: &[u8]) -> Result<PublicKey, Error> {
-    pkarr::PublicKey::try_from(bytes).map(PublicKey::from).map_err(|error| Error::corrupt("stored user key", error))
+    pkarr::PublicKey::try_from(bytes)
+        .map(PublicKey::from)
+        .map_err(|error| Error::corrupt("stored user key", error))
 }

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn keys_order_paths_bytewise_within_a_user() {
         let (a, b) = ([1; 32], [2; 32]);
-        let ordered = [entry(&a, "/pub/x-y"), entry(&a, "/pub/x/y"), entry(&a, "/pub/x0"), entry(&b, "/pub/a")];
+        let ordered =
+            [entry(&a, "/pub/x-y"), entry(&a, "/pub/x/y"), entry(&a, "/pub/x0"), entry(&b, "/pub/a")];
         assert!(ordered.is_sorted());
         assert_eq!(&ordered[0][ENTRY_PATH_AT..], b"/pub/x-y");
     }

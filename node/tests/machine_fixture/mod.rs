@@ -1,6 +1,8 @@
 //! One shard's machine over rows in memory, and builders of its commands.
 #![allow(dead_code)]
 
+pub mod script;
+
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 

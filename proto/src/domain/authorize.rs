@@ -107,7 +107,11 @@ mod tests {
         ];
         for (seed, capabilities, target, expected) in table {
             let session = session(*seed, capabilities);
-            assert_eq!(write(&session, &key(1), &path(target)), *expected, "{seed} {capabilities:?} {target}");
+            assert_eq!(
+                write(&session, &key(1), &path(target)),
+                *expected,
+                "{seed} {capabilities:?} {target}"
+            );
         }
     }
 

@@ -19,8 +19,9 @@ pub fn is_private(path: &StoragePath) -> bool {
 
 /// Takes a canonical path as one service hands it to the next.
 pub fn parse_canonical(path: &str) -> Result<StoragePath, Refusal> {
-    StoragePath::new(path)
-        .map_err(|error| Refusal::new(ErrorCode::InvalidStoragePath, format!("Invalid storage path: {error}")))
+    StoragePath::new(path).map_err(|error| {
+        Refusal::new(ErrorCode::InvalidStoragePath, format!("Invalid storage path: {error}"))
+    })
 }
 
 /// The file-shaped paths above a file: `/pub/a/b` has `/pub` and `/pub/a`.

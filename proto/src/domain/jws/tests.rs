@@ -72,10 +72,7 @@ fn tamper(jws: &str, part: usize) -> String {
 #[test]
 fn the_golden_grant_and_proof_verify() {
     let jws = grant().sign(&user(), GRANT_JWS_TYP);
-    let expected = concat!(
-        "eyJhbGciOiJFZERTQSIsInR5cCI6InB1Ymt5LWdyYW50In0.",
-        "eyJpc3MiOiJ"
-    );
+    let expected = concat!("eyJhbGciOiJFZERTQSIsInR5cCI6InB1Ymt5LWdyYW50In0.", "eyJpc3MiOiJ");
     assert!(jws.starts_with(expected), "{jws}");
     assert_eq!(verify_grant(&jws).expect("a good grant"), grant());
     assert_eq!(verify(&sign_pop(&pop())), Ok(pop()));
@@ -111,7 +108,11 @@ fn the_algorithm_belongs_to_the_signature_and_comes_before_the_type() {
         assert_eq!(grant_error(&jws), Some(ErrorCode::GrantSignature), "{alg}");
     }
     for header in [json!({"alg": "EdDSA", "typ": "JWT"}), json!({"alg": "EdDSA"})] {
-        assert_eq!(grant_error(&sign_raw(&user(), &header, &payload)), Some(ErrorCode::GrantType), "{header}");
+        assert_eq!(
+            grant_error(&sign_raw(&user(), &header, &payload)),
+            Some(ErrorCode::GrantType),
+            "{header}"
+        );
     }
     let wrong_type_and_signer = sign_raw(&client(), &json!({"alg": "EdDSA", "typ": "JWT"}), &payload);
     assert_eq!(grant_error(&wrong_type_and_signer), Some(ErrorCode::GrantSignature));

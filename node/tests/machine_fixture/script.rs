@@ -1,0 +1,71 @@
+//! Requests one after the other against a shard with two users.
+
+use rowhouse_node::apply::Stop;
+use rowhouse_node::read;
+use rowhouse_node::state::tables;
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::wire::command::{Command, command::Body};
+use rowhouse_proto::wire::shard::{self, GetSession, ReadEntry, credential::Kind, query_reply};
+use rowhouse_proto::wire::state::User;
+
+use super::*;
+
+pub const ALICE: u8 = 1;
+pub const BOB: u8 = 2;
+/// Seed of the client key behind the script's grants.
+pub const CLIENT: u8 = 9;
+
+/// Applies bodies one after the other, each as a request of its own.
+pub struct Script {
+    pub replica: Replica,
+    number: u64,
+    pub ms: u64,
+}
+
+impl Script {
+    /// Alice and Bob with root cookies 1 and 2.
+    pub fn new() -> Self {
+        let mut script = Self { replica: Replica::default(), number: 0, ms: 0 };
+        assert_eq!(script.run(create_user(ALICE, auth_token(0, 0), 1)), None);
+        assert_eq!(script.run(create_user(BOB, auth_token(0, 1), 2)), None);
+        script
+    }
+
+    pub fn command(&mut self, body: Body) -> Command {
+        self.number += 1;
+        command(self.number, self.ms, body)
+    }
+
+    pub fn run(&mut self, body: Body) -> Option<ErrorCode> {
+        let command = self.command(body);
+        self.replica.refusal(&command)
+    }
+
+    pub fn set_user(&mut self, user: u8, record: &User) {
+        self.replica.put_row(tables::user(&key_bytes(user)), record);
+    }
+
+    pub fn mint(&mut self, user: u8, id: &str, nth: &str, secret: u8) -> Option<ErrorCode> {
+        self.run(mint(user, grant(id, CLIENT, 7200), nonce(nth), secret))
+    }
+
+    pub fn get_session(&self, kind: Kind, tenant: u8) -> Result<query_reply::Result, ErrorCode> {
+        let query =
+            GetSession { credential: Some(shard::Credential { kind: Some(kind) }), tenant: key_of(tenant) };
+        unrefused(read::get_session(&self.replica.view(), &query, START_MS + self.ms))
+    }
+
+    pub fn get(&self, path: &str, kind: Option<Kind>) -> Result<shard::Entry, ErrorCode> {
+        let credential = kind.map(|kind| shard::Credential { kind: Some(kind) });
+        let query = ReadEntry { credential, tenant: key_of(ALICE), path: path.to_owned(), head: false };
+        unrefused(read::read_entry(&self.replica.view(), &query, START_MS + self.ms))
+    }
+}
+
+pub fn unrefused<T>(result: Result<T, Stop>) -> Result<T, ErrorCode> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(Stop::Refused(refusal)) => Err(refusal.code),
+        Err(Stop::Failed(error)) => panic!("{error}"),
+    }
+}
