@@ -12,6 +12,11 @@ ifneq ($(wildcard /usr/lib/ccache),)
 export PATH := /usr/lib/ccache:$(PATH)
 endif
 
+# One selection of packages and targets for every target below. Cargo settles features for the selection as a
+# whole, tests included; with another one it would compile much of the tree, RocksDB first, a second time.
+SELECTION := --workspace
+BUILD := cargo build $(SELECTION) --bins --test tidy
+
 BIN := $(CARGO_TARGET_DIR)/debug/rowhouse
 CHAOS := $(CARGO_TARGET_DIR)/debug/rowhouse-chaos
 RELEASE := $(CARGO_TARGET_DIR)/release
@@ -34,52 +39,52 @@ deps: ## Check for a Rust toolchain, a C++ compiler and libclang; install the la
 
 .PHONY: build
 build: deps ## Build all crates and binaries
-	cargo build --workspace --bins
+	$(BUILD)
 
 .PHONY: dev
 dev: deps ## Run a cluster on this machine (ARGS="--ephemeral", see README)
-	cargo build -p rowhouse
+	$(BUILD)
 	@exec $(BIN) dev $(ARGS)
 
 .PHONY: test
 test: deps ## Run all tests (FILTER=name for some)
-	cargo build --workspace --bins
+	$(BUILD)
 ifeq ($(NEXTEST),yes)
-	cargo nextest run --workspace --no-fail-fast $(FILTER)
+	cargo nextest run $(SELECTION) --no-fail-fast $(FILTER)
 else
-	cargo test --workspace --lib --bins --tests --no-fail-fast -- $(FILTER)
+	cargo test $(SELECTION) --lib --bins --tests --no-fail-fast -- $(FILTER)
 endif
 
 .PHONY: verify
 verify: deps ## Formatting, lints, the workspace's own rules, licences
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test -p rowhouse-chaos-tests --test tidy
+	cargo clippy $(SELECTION) --all-targets -- -D warnings
+	cargo test $(SELECTION) --test tidy
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; else echo "cargo-deny is not installed: licences not checked"; fi
 
 .PHONY: fix
 fix: deps ## Format and apply what clippy can
 	cargo fmt --all
-	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo clippy $(SELECTION) --all-targets --fix --allow-dirty --allow-staged
 
 .PHONY: release
 release: deps ## Optimized binaries: what benchmarks measure and what ships
-	cargo build --release -p rowhouse -p rowhouse-chaos-tests --bins
+	cargo build --release $(SELECTION) --bins
 	@echo "built $(RELEASE)/rowhouse and $(RELEASE)/rowhouse-chaos"
 
 .PHONY: sim
 sim: deps ## Deterministic simulation (SEEDS=500)
-	ROWHOUSE_SIM_SEEDS=$(SEEDS) cargo test -p rowhouse-chaos-tests --test simulation -- --nocapture
+	ROWHOUSE_SIM_SEEDS=$(SEEDS) cargo test $(SELECTION) --test simulation -- --nocapture
 
 .PHONY: survival
 survival: deps ## Kill processes of a fresh cluster under load and judge what clients saw (KILLS=20)
-	cargo build --workspace --bins
+	$(BUILD)
 	$(CHAOS) survival --kills $(KILLS) $(ARGS)
 
 .PHONY: conformance
 conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluster
-	cargo build --workspace --bins
-	cargo test -p rowhouse-chaos-tests --test 'conformance*'
+	$(BUILD)
+	cargo test $(SELECTION) --test 'conformance*'
 
 .PHONY: bench
 bench: release ## Measure a running homeserver (URL=http://127.0.0.1:6286)

@@ -52,10 +52,13 @@ pub struct NodeArgs {
 pub async fn run(args: NodeArgs) -> Result<(), Error> {
     let config = config(args)?;
     config.validate().map_err(|error| Error::Usage(error.to_string()))?;
-    let node = Node::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
-    signals::stop_requested().await;
-    node.shutdown().await;
-    Ok(())
+    let failed = |error: rowhouse_node::Error| Error::Failed(error.to_string());
+    let mut node = Node::start(config).await.map_err(failed)?;
+    tokio::select! {
+        () = signals::stop_requested() => node.shutdown().await.map_err(failed),
+        // Loudly: what it says is what to do about it.
+        error = node.ended() => Err(failed(error)),
+    }
 }
 
 fn config(args: NodeArgs) -> Result<NodeConfig, Error> {

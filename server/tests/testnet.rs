@@ -53,7 +53,14 @@ impl Testnet {
 
     fn dht_client(&self) -> Client {
         let bootstrap = self.ready["dht"][0].as_str().expect("an address").to_owned();
-        Client::builder().no_default_network().bootstrap(&[bootstrap]).build().expect("a client")
+        let mut builder = Client::builder();
+        builder.no_default_network().bootstrap(&[bootstrap]);
+        // Any but the well-known one: another testnet may want it.
+        builder.dht(|dht| {
+            dht.port = Some(0);
+            dht
+        });
+        builder.build().expect("a client")
     }
 
     fn relay_client(&self) -> Client {
@@ -89,7 +96,7 @@ async fn publish(client: &Client, packet: &SignedPacket) {
 async fn resolve(client: &Client, key: &PublicKey) -> SignedPacket {
     let deadline = Instant::now() + READY_MAX;
     loop {
-        match client.resolve_with_policy(key, ResolvePolicy::NetworkOnly).await {
+        match client.resolve(key, ResolvePolicy::NetworkOnly).await {
             Ok(packet) => return packet,
             Err(error) => assert!(Instant::now() < deadline, "cannot resolve: {error}"),
         }

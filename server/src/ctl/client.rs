@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
-use rowhouse_proto::wire::meta::{
-    ClusterMap, CommitInitRequest, NodeStatusReply, NodeStatusRequest, PrepareInitReply, PrepareInitRequest,
-    WatchMapRequest,
-};
+use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest, WatchMapRequest};
 use rowhouse_proto::{RPC_MESSAGE_BYTES_MAX, WIRE_VERSION};
 use tonic::transport::{Channel, Endpoint};
 
@@ -14,8 +11,8 @@ use crate::error::Error;
 
 /// A node on the same network answers in milliseconds, or not at all.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// Committing an init waits for the meta group's first election and several syncs.
-const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// A status is read from memory.
+const REQUEST_MAX: Duration = Duration::from_secs(10);
 
 pub struct NodeClient {
     address: String,
@@ -54,19 +51,6 @@ impl NodeClient {
         let request = NodeStatusRequest { version: WIRE_VERSION, ..NodeStatusRequest::default() };
         let reply = self.meta.node_status(request).await;
         reply.map(tonic::Response::into_inner).map_err(|status| self.refused(&status))
-    }
-
-    pub async fn prepare_init(&mut self) -> Result<PrepareInitReply, Error> {
-        let reply = self.meta.prepare_init(PrepareInitRequest {}).await;
-        reply.map(tonic::Response::into_inner).map_err(|status| self.refused(&status))
-    }
-
-    pub async fn commit_init(&mut self, request: CommitInitRequest) -> Result<(), Error> {
-        let reply = self.meta.commit_init(request).await.map_err(|status| self.refused(&status))?.into_inner();
-        if reply.refused.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Node { address: self.address.clone(), text: reply.refused })
     }
 
     fn refused(&self, status: &tonic::Status) -> Error {

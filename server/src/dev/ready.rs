@@ -33,15 +33,20 @@ pub async fn node(address: &str) -> Option<bool> {
     Some(!status.cluster_id.is_empty())
 }
 
-/// Every group of the map has a leader that some node reports.
-pub async fn all_led(addresses: &[String], shards: usize) -> bool {
+/// The shards are placed, and some node reports that it leads, for each of them and the meta group.
+pub async fn all_led(addresses: &[String]) -> bool {
     let mut led = BTreeSet::new();
+    let mut shard_count = 0;
     for address in addresses {
-        let asked = async { NodeClient::connect(address).await.ok()?.status().await.ok() };
-        let Ok(Some(status)) = tokio::time::timeout(REQUEST_MAX, asked).await else { continue };
+        let asked = async {
+            let mut node = NodeClient::connect(address).await.ok()?;
+            Some((node.map().await.ok()?, node.status().await.ok()?))
+        };
+        let Ok(Some((map, status))) = tokio::time::timeout(REQUEST_MAX, asked).await else { return false };
+        shard_count = shard_count.max(map.shard_count as usize);
         led.extend(status.groups.iter().filter(|group| group.role == "leader").map(|group| group.group));
     }
-    led.len() > shards
+    shard_count > 0 && led.len() > shard_count
 }
 
 /// The gateway's listener answers and knows the cluster.

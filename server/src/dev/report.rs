@@ -15,7 +15,7 @@ pub fn summary(cluster: &ClusterFile) -> String {
         table.row([entry.name.clone(), pid, addresses.join(", "), shown(&entry.data_dir)]);
     }
     format!(
-        "\n{table}\nhomeserver   {}\nas JSON      {}\n\n{}\n",
+        "\n{table}\nhomeserver   {}\nas JSON      {}\n\n{}",
         cluster.homeserver,
         shown(&cluster.data_dir.join(super::start::CLUSTER_FILE)),
         next_steps(cluster)
@@ -36,13 +36,13 @@ fn next_steps(cluster: &ClusterFile) -> String {
          \n\
          Try it:\n\
          \n  curl -s http://{first}:{http}/info\n\
-         \n  // Cargo.toml: pubky = \"0.17\", tokio = {{ version = \"1\", features = [\"full\"] }}\
-         \n  use pubky::prelude::*;\
+         \n  // cargo add pubky@0.17 tokio --features tokio/full\
+         \n  use pubky::{{ClientId, prelude::*}};\
          \n  let pubky = Pubky::testnet()?;\
-         \n  let homeserver = PublicKey::try_from(\"{homeserver}\")?;\
          \n  let signer = pubky.signer(Keypair::random());\
-         \n  let session = signer.signup(&homeserver, None).await?;\
-         \n  session.storage().put(\"/pub/hello.txt\", \"hello\").await?;\n\
+         \n  signer.signup(&PublicKey::try_from(\"{homeserver}\")?, None).await?;\
+         \n  let session = signer.signin(ClientId::new(\"hello.app\")?).await?;\
+         \n  session.storage().put(\"/pub/hello.app/hello.txt\", \"hello\").await?;\n\
          \n  kill -9 {victim}      # any pid above: no acknowledged write is lost, and it comes back\
          \n  rowhouse ctl status --node {node}\n\
          \nCtrl-C stops the cluster.",

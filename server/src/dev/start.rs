@@ -29,7 +29,7 @@ pub async fn run(args: DevArgs) -> Result<(), Error> {
     if args.gateway_ips.is_empty() || args.gateway_ips.iter().any(|ip| !ip.is_loopback()) {
         return Err(Error::Usage("--gateway-ips takes loopback addresses (127.x.y.z)".into()));
     }
-    let root = Root::open(&args)?;
+    let mut root = Root::open(&args)?;
     let dev = Dev::prepare(args, &root.path)?;
     let mut supervisor = dev.supervisor();
     let started = tokio::select! {
@@ -42,6 +42,8 @@ pub async fn run(args: DevArgs) -> Result<(), Error> {
     };
     if let Err(error) = started {
         supervisor.stop().await;
+        // What the components said is needed now.
+        root.temporary = false;
         return Err(error);
     }
     signals::stop_requested().await;
@@ -119,7 +121,7 @@ impl Dev {
         self.until(supervisor, "the homeserver's record is published", published).await?;
         supervisor.serving()?;
         say(&format!("ready after {:.1} s", began.elapsed().as_secs_f32()));
-        print!("{}", report::summary(&supervisor.snapshot()));
+        say(&report::summary(&supervisor.snapshot()));
         Ok(())
     }
 
@@ -147,12 +149,15 @@ impl Dev {
             members += usize::from(ready::node(address).await == Some(true));
         }
         if members < addresses.len() {
-            let args =
-                InitArgs { nodes: addresses.clone(), shards: self.args.shards, signup_mode: SignupMode::Open };
-            say(&ctl::init(args).await?);
+            let init = InitArgs {
+                nodes: addresses.clone(),
+                shards: self.args.shards,
+                signup_mode: SignupMode::Open,
+                timeout_s: self.args.ready_timeout_s,
+            };
+            say(&format!("  {}", ctl::init(init).await?));
         }
-        let shards = self.args.shards as usize;
-        let led = || ready::all_led(&addresses, shards);
+        let led = || ready::all_led(&addresses);
         self.until(supervisor, "every shard has a leader", led).await
     }
 

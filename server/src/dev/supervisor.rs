@@ -3,6 +3,7 @@
 //! Owns the children and `cluster.json`. A component that cannot stay up while the cluster starts is a
 //! failure; once the cluster has served, it is started again for ever, more slowly each time.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -226,9 +227,9 @@ fn failure_text(name: &str, why: &str, output: &Path) -> String {
     format!("{name} {why}. The end of {}:\n\n{}", output.display(), tail(output))
 }
 
-/// A line for the person in front of the terminal.
+/// A line for the person in front of the terminal. The cluster goes on when nobody listens any more.
 pub fn say(line: &str) {
-    println!("{line}");
+    let _closed = writeln!(std::io::stdout(), "{line}");
 }
 
 #[cfg(test)]

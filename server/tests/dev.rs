@@ -1,0 +1,149 @@
+//! `rowhouse dev` as a parent: restarts what is killed, ends cleanly, and leaves nothing behind when killed.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Seven processes and 17 elections, on a machine that may be compiling meanwhile.
+const READY_MAX: Duration = Duration::from_secs(240);
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+const EXIT_USAGE: i32 = 64;
+
+fn dev(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
+    command.arg("dev").arg(format!("--data-dir={}", folder.display()));
+    command.args(["--restart-delay-ms=200", "--shards=4", "--ready-timeout-s=240"]);
+    for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node"] {
+        command.arg(format!("--{port}-port=0"));
+    }
+    command
+}
+
+struct Dev {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl Dev {
+    fn start(folder: &Path) -> Self {
+        let process = dev(folder).stdout(Stdio::null()).spawn().expect("the binary runs");
+        let mut started = Self { process, folder: folder.to_owned() };
+        let parent = started.process.id();
+        until("the cluster serves", || {
+            assert_eq!(started.process.try_wait().expect("its state"), None, "the cluster ended");
+            started.file().is_some_and(|file| file["ready"] == true && file["supervisor_pid"] == parent)
+        });
+        started
+    }
+
+    fn file(&self) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.folder.join("cluster.json")).ok()?).ok()
+    }
+
+    fn component(&self, name: &str) -> Value {
+        let file = self.file().expect("cluster.json");
+        let all = file["components"].as_array().expect("components").clone();
+        all.into_iter().find(|component| component["name"] == name).expect("the component")
+    }
+
+    fn pid(&self, name: &str) -> Option<u64> {
+        self.component(name)["pid"].as_u64()
+    }
+
+    fn pids(&self) -> Vec<u64> {
+        let file = self.file().expect("cluster.json");
+        let all = file["components"].as_array().expect("components");
+        all.iter().map(|component| component["pid"].as_u64().expect("a pid")).collect()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // It has ended already where the test says so.
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + READY_MAX;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::sleep(ASK_AGAIN);
+    }
+}
+
+fn signal(pid: u64, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).expect("a pid")), signal).expect("the process is there");
+}
+
+/// A process that has ended but was not collected by its parent is gone for this purpose.
+fn is_gone(pid: u64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+}
+
+fn status(address: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
+    command.args(["ctl", "status", "--output=json", "--node", address]).output().expect("the binary runs")
+}
+
+#[test]
+fn the_cluster_heals_ends_in_order_and_leaves_nothing_when_its_parent_is_killed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut first = Dev::start(dir.path());
+
+    let second = dev(dir.path()).output().expect("the binary runs");
+    assert_eq!(second.status.code(), Some(EXIT_USAGE), "one cluster a folder");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("already"));
+
+    for name in ["node-1", "gateway-2", "testnet"] {
+        let old = first.pid(name).expect("it runs");
+        signal(old, Signal::SIGKILL);
+        until("it runs again", || first.pid(name).is_some_and(|pid| pid != old));
+        assert_eq!(first.component(name)["restarts"], 1, "{name}");
+    }
+    let address = first.component("node-1")["addresses"][0]["address"].as_str().expect("an address").to_owned();
+    until("every group has a leader again", || {
+        let report: Value = serde_json::from_slice(&status(&address).stdout).unwrap_or_default();
+        let groups = report["groups"].as_array().cloned().unwrap_or_default();
+        groups.len() == 5 && groups.iter().all(|group| group["leader"].is_string())
+    });
+
+    let pids = first.pids();
+    signal(first.process.id().into(), Signal::SIGTERM);
+    let ended = first.process.wait().expect("it ends");
+    assert!(ended.success(), "{ended}");
+    assert!(pids.iter().all(|pid| is_gone(*pid)), "a clean end leaves no process");
+    assert!(first.file().is_none(), "and no file that says it runs");
+
+    let mut again = Dev::start(dir.path());
+    let pids = again.pids();
+    let ports = again.file().expect("cluster.json")["ports"].clone();
+    again.process.kill().expect("SIGKILL");
+    again.process.wait().expect("it ends");
+    until("no process is left", || pids.iter().all(|pid| is_gone(*pid)));
+    for port in ["http", "tls", "admin", "pkarr_relay", "http_relay"] {
+        let port = u16::try_from(ports[port].as_u64().expect("a port")).expect("a port");
+        until("the port is free", || TcpListener::bind(("127.0.0.1", port)).is_ok());
+    }
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_flag_that_changes_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let mut command = dev(dir.path());
+    let args: Vec<_> = command.get_args().filter(|arg| *arg != "--tls-port=0").map(ToOwned::to_owned).collect();
+    command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
+    let output = command.args(args).arg(format!("--tls-port={port}")).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(EXIT_USAGE));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("--tls-port") && text.contains(&port.to_string()), "{text}");
+}
