@@ -138,14 +138,14 @@ fn full_tables_refuse_without_applying_or_remembering() {
         script.replica.put_row(Bytes::from_static(&[tables::SHARD]), shard);
     };
     let write = script.command(put(cookie(1), ALICE, "/pub/a", b"x"));
-    set(&mut script, &Shard { requests: full, ..shard.clone() });
+    set(&mut script, &Shard { requests: full, ..shard });
     assert_eq!(script.replica.refusal(&write), Some(GuardTableFull));
     assert_eq!(script.get("/pub/a", None), Err(NotFound));
     let sign_in = script.command(open_session(ALICE, auth_token(0, 5), 3, &[]));
-    set(&mut script, &Shard { auth_tokens: full, ..shard.clone() });
+    set(&mut script, &Shard { auth_tokens: full, ..shard });
     assert_eq!(script.replica.refusal(&sign_in), Some(GuardTableFull));
     let exchange = script.command(mint(ALICE, grant("g", CLIENT, 60), nonce("n"), 10));
-    for table in [Shard { nonces: full, ..shard.clone() }, Shard { bearers: full, ..shard.clone() }] {
+    for table in [Shard { nonces: full, ..shard }, Shard { bearers: full, ..shard }] {
         set(&mut script, &table);
         assert_eq!(script.replica.refusal(&exchange), Some(GuardTableFull));
     }

@@ -50,7 +50,7 @@ impl Run {
         let number = self.log.len() as u64 + 1;
         match step {
             Step::Wait { ms } => self.ms += ms,
-            Step::StepBack { ms } => self.ms = self.ms.saturating_sub(*ms),
+            Step::Setback { ms } => self.ms = self.ms.saturating_sub(*ms),
             Step::Close { ahead_us } => {
                 let t = event_t(self.ms) + ahead_us;
                 let command = command(number, self.ms, close(t));
@@ -97,7 +97,7 @@ impl Run {
                 let user = USERS[*user];
                 delete(credential(ticket, user), user, PATHS[*path])
             }
-            Step::Retry { .. } | Step::Close { .. } | Step::Wait { .. } | Step::StepBack { .. } => {
+            Step::Retry { .. } | Step::Close { .. } | Step::Wait { .. } | Step::Setback { .. } => {
                 unreachable!("handled by step")
             }
         }
@@ -155,7 +155,7 @@ impl Run {
             Step::Delete { user, path, credential } => {
                 self.model.delete(USERS[*user], PATHS[*path], *credential)
             }
-            Step::Retry { .. } | Step::Close { .. } | Step::Wait { .. } | Step::StepBack { .. } => None,
+            Step::Retry { .. } | Step::Close { .. } | Step::Wait { .. } | Step::Setback { .. } => None,
         }
     }
 

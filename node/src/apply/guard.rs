@@ -88,10 +88,10 @@ pub(super) fn check(
 ) -> Result<(), Stop> {
     guard.check_window(now_ms)?;
     let (rows, reused) = guard.kind();
-    if seen_ms(read, guard, user)?.is_some_and(|seen| seen + GUARD_LIFETIME_MS >= now_ms) {
+    if seen_ms(read, guard, user)?.is_some_and(|seen| seen.saturating_add(GUARD_LIFETIME_MS) >= now_ms) {
         return Err(reused.into());
     }
-    let mut shard = shard.clone();
+    let mut shard = *shard;
     if rows.is_full(guard.table(&mut shard)) { Err(ErrorCode::GuardTableFull.into()) } else { Ok(()) }
 }
 

@@ -1,6 +1,5 @@
 //! Logout: a grant is revoked for ever, and its bearer is gone with it. Revoked rows are never purged.
 
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::command::{Outcome, RevokeGrant, revoke_grant};
 use rowhouse_proto::wire::state::Grant;
@@ -36,13 +35,14 @@ fn by_proof(turn: &mut Turn<'_, '_>, user: &[u8], proof: &revoke_grant::ByProof)
     if stored.client_key != presented.client_key {
         return Err(ErrorCode::GrantNotOwned.into());
     }
-    revoke(turn, &user, &presented.id, stored)?;
+    revoke(turn, user.as_bytes(), &presented.id, stored)?;
     Ok(outcome::done())
 }
 
-fn revoke(turn: &mut Turn<'_, '_>, user: &PublicKey, id: &str, mut grant: Grant) -> Result<(), Stop> {
+fn revoke(turn: &mut Turn<'_, '_>, user: &[u8; 32], id: &str, mut grant: Grant) -> Result<(), Stop> {
     mint_bearer::drop_bearer(turn, &mut grant)?;
-    grant.revoked_at = grant.revoked_at.or(Some(turn.now_s()));
-    turn.txn.put(tables::grant(user.as_bytes(), id), records::encode(&grant));
+    let now_s = turn.now_s();
+    grant.revoked_at.get_or_insert(now_s);
+    turn.txn.put(tables::grant(user, id), records::encode(&grant));
     Ok(())
 }

@@ -15,13 +15,12 @@ use crate::state::session::{self, Presented};
 
 /// `now_ms` is the leader's physical clock. A directory's name is no file: 404.
 pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Entry, Stop> {
-    let (tenant, path) = may_read(view, query.credential.as_ref(), &query.tenant, &query.path, now_ms)?;
-    let user = tenant.as_bytes();
-    let entry = records::entry(view, user, path.as_str())?.ok_or(ErrorCode::NotFound)?;
+    let (user, path) = may_read(view, query.credential.as_ref(), &query.tenant, &query.path, now_ms)?;
+    let entry = records::entry(view, &user, path.as_str())?.ok_or(ErrorCode::NotFound)?;
     let body = if query.head {
         Bytes::new()
     } else {
-        records::body(view, user, path.as_str())?
+        records::body(view, &user, path.as_str())?
             .ok_or_else(|| Error::corrupt("entry", "its body is missing"))?
     };
     Ok(Entry {
@@ -33,24 +32,26 @@ pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Ent
     })
 }
 
-/// Sessions are looked up only where they matter: public reads touch no credential.
+/// Sessions, and the tenant's key as a key, matter only where a read is not open to all.
 pub(super) fn may_read(
     view: &View<'_>,
     credential: Option<&Credential>,
     tenant: &[u8],
     path: &str,
     now_ms: u64,
-) -> Result<(PublicKey, StoragePath), Stop> {
-    let tenant = parse_tenant(tenant)?;
+) -> Result<([u8; 32], StoragePath), Stop> {
     let path = path::parse_canonical(path)?;
+    if authorize::is_open_read(&path) {
+        let tenant = tenant.try_into().map_err(|_| ErrorCode::InvalidStorageOwner)?;
+        return Ok((tenant, path));
+    }
+    let tenant = parse_tenant(tenant)?;
     let session = match Presented::in_query(credential) {
-        Some(presented) if !authorize::is_open_read(&path) => {
-            session::resolve(view, Some(presented), &tenant, shard_now_s(view, now_ms)?)?
-        }
-        _ => None,
+        None => None,
+        presented => session::resolve(view, presented, &tenant, shard_now_s(view, now_ms)?)?,
     };
     authorize::read(session.as_ref(), &tenant, &path)?;
-    Ok((tenant, path))
+    Ok((*tenant.as_bytes(), path))
 }
 
 pub(super) fn parse_tenant(bytes: &[u8]) -> Result<PublicKey, Stop> {

@@ -7,7 +7,6 @@
 use std::ops::ControlFlow;
 
 use pubky_common::StoragePath;
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::path::parse_list_cursor;
 use rowhouse_proto::wire::shard::{ListEntries, Listing};
@@ -71,7 +70,7 @@ fn span(directory: &str, cursor: Option<&str>, shallow: bool, reverse: bool) -> 
 
 struct Directory<'a> {
     view: &'a View<'a>,
-    tenant: &'a PublicKey,
+    tenant: &'a [u8; 32],
     path: &'a StoragePath,
 }
 
@@ -132,8 +131,7 @@ impl Directory<'_> {
         if span.from >= span.to {
             return Ok(());
         }
-        let user = self.tenant.as_bytes();
-        let (from, to) = (tables::entry(user, &span.from), tables::entry(user, &span.to));
+        let (from, to) = (tables::entry(self.tenant, &span.from), tables::entry(self.tenant, &span.to));
         let mut failure = None;
         self.view.scan(&from, &to, order, &mut |key, _| match std::str::from_utf8(
             &key[tables::ENTRY_PATH_AT..],

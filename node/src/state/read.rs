@@ -10,16 +10,14 @@ use rowhouse_raft::state::{ScanOrder, Txn, View};
 /// First byte of every value: what the rest is. Another number is a format this program does not know.
 const VALUE_VERSION: u8 = 1;
 
+/// Sees key and value, and says whether to go on.
+pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
+
 pub trait Read {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
     /// Visits `from <= key < to` in ascending order until the visitor breaks.
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error>;
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error>;
 }
 
 impl Read for View<'_> {
@@ -27,12 +25,7 @@ impl Read for View<'_> {
         View::get(self, key)
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         View::scan(self, from, to, ScanOrder::Ascending, visit)
     }
 }
@@ -42,12 +35,7 @@ impl Read for Txn<'_> {
         Txn::get(self, key)
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         Txn::scan(self, from, to, visit)
     }
 }

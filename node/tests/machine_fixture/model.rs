@@ -45,7 +45,7 @@ pub enum Step {
         ms: u64,
     },
     /// The next leader's clock is behind.
-    StepBack {
+    Setback {
         ms: u64,
     },
 }
@@ -74,7 +74,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         3 => (1usize..12).prop_map(|back| Step::Retry { back }),
         1 => (0u64..5_000_000).prop_map(|ahead_us| Step::Close { ahead_us }),
         3 => prop_oneof![0u64..10, 0u64..60_000, 100_000u64..4_000_000].prop_map(|ms| Step::Wait { ms }),
-        1 => (0u64..5_000).prop_map(|ms| Step::StepBack { ms }),
+        1 => (0u64..5_000).prop_map(|ms| Step::Setback { ms }),
     ]
 }
 
