@@ -89,7 +89,8 @@ impl Clock {
     pub fn now(&self) -> Result<u64, Error> {
         let physical = self.physical_us();
         let next = |last: u64| physical.max(last + 1);
-        let before = match self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last))) {
+        let before = match self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last)))
+        {
             Ok(before) | Err(before) => before,
         };
         let now = next(before);

@@ -106,7 +106,8 @@ mod tests {
             let error = config.validate().expect_err("must be refused");
             assert!(error.to_string().contains("mTLS"), "{error}");
         }
-        let config = NodeConfig::new(PathBuf::new(), "127.0.0.1:0".parse().expect("an address"), "n", [0; 32]);
+        let config =
+            NodeConfig::new(PathBuf::new(), "127.0.0.1:0".parse().expect("an address"), "n", [0; 32]);
         config.validate().expect("loopback is fine");
     }
 }

@@ -54,6 +54,9 @@ impl Error {
 
     /// Whether going on could do harm: the node ends, loudly.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::ForeignCluster { .. } | Self::ForeignHomeserver { .. } | Self::DamagedRecord { .. })
+        matches!(
+            self,
+            Self::ForeignCluster { .. } | Self::ForeignHomeserver { .. } | Self::DamagedRecord { .. }
+        )
     }
 }

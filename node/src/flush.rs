@@ -1,24 +1,42 @@
 //! Makes applied state durable and lets logs shrink behind it (consensus.md R2, R3).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rowhouse_raft::Host;
-use tokio::time::MissedTickBehavior;
+use rowhouse_raft::log_store::LogEngine;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Runtime};
 
-/// Flushes every `every` until stopped.
-pub async fn run(host: Arc<Host<Runtime>>, every: Duration, stop: CancellationToken) -> Result<(), Error> {
-    let mut tick = tokio::time::interval(every);
+/// Replayed after a crash at most, however fast it was written.
+const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How often it is looked whether a flush is due.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Flushes every `every`, or when the log grew by `LOG_BYTES_MAX`, until stopped.
+pub async fn run(
+    host: Arc<Host<Runtime>>,
+    engine: Arc<dyn LogEngine>,
+    every: Duration,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let written = || engine.metrics().bytes.load(Ordering::Relaxed);
+    let mut tick = tokio::time::interval(TICK.min(every));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick comes at once, when there is nothing to flush yet.
-    tick.tick().await;
+    let (mut flushed_at, mut flushed_bytes) = (Instant::now(), written());
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            _ = tick.tick() => host.flush().await?,
+            _ = tick.tick() => {}
+        }
+        let bytes = written();
+        let idle = bytes == flushed_bytes;
+        if (!idle && flushed_at.elapsed() >= every) || bytes - flushed_bytes >= LOG_BYTES_MAX {
+            host.flush().await?;
+            (flushed_at, flushed_bytes) = (Instant::now(), bytes);
         }
     }
 }

@@ -60,7 +60,8 @@ impl Identity {
         {
             return Err(Error::ForeignHomeserver { stored: hex(&stored), configured: hex(&homeserver) });
         }
-        let cluster_id = engine.node_record(CLUSTER_ID)?.map(|bytes| fixed(CLUSTER_ID, &bytes)).transpose()?;
+        let cluster_id =
+            engine.node_record(CLUSTER_ID)?.map(|bytes| fixed(CLUSTER_ID, &bytes)).transpose()?;
         let init = match engine.node_record(INIT)? {
             Some(bytes) => {
                 Some(CommitInitRequest::decode(bytes).map_err(|_| Error::DamagedRecord { key: INIT })?)

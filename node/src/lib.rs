@@ -15,6 +15,7 @@ mod identity;
 pub mod init;
 pub mod meta;
 mod node;
+mod parts;
 mod peers;
 pub mod read;
 mod service;

@@ -1,4 +1,4 @@
-//! A whole storage node: opens its stores, starts its services and actors, and stops them in order.
+//! A whole storage node: opens its data folder, serves, and stops in order.
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
@@ -6,30 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pkarr::Keypair;
 use rowhouse_proto::wire::meta::NodeInfo;
-use rowhouse_raft::log_store::{LogEngine, LogOptions, RocksLog, TailBudget};
-use rowhouse_raft::runtime::Runtime as _;
-use rowhouse_raft::state::{RocksState, StateOptions, StateStore};
-use rowhouse_raft::transport::{Directory, TonicWire, Transport};
-use rowhouse_raft::{GroupRole, Host, HostOptions};
+use rowhouse_raft::transport::TonicWire;
+use rowhouse_raft::{GroupRole, Host};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::actor::{Statuses, Supervisor, TaskKind};
-use crate::apply::ShardMachine;
-use crate::clock::{Clock, TimeSource};
+use crate::actor::Statuses;
 use crate::config::NodeConfig;
-use crate::coordinator::{Author, Coordinator, NetworkPublisher, PublishRecord};
-use crate::identity::{ClusterId, Identity, NodeUuid, hex};
-use crate::init::InitServer;
-use crate::peers::{Addresses, ClusterView, MapWatch, Monitor, Peers, Pool};
-use crate::service::{MetaService, Services, ShardService, SpaceGate, StatusReport, serve};
-use crate::shards::{Problems, ShardSupervisor};
-use crate::space::Space;
-use crate::{Error, Runtime, flush};
+use crate::identity::hex;
+use crate::parts::Parts;
+use crate::peers::ClusterView;
+use crate::service::serve;
+use crate::{Error, Runtime};
 
 const LOCK_FILE: &str = "lock";
 /// How long a stopping node waits for others to take over what it led.
@@ -52,43 +43,6 @@ pub struct Node {
     listener: JoinSet<Result<(), Error>>,
     /// Held while this process owns the data folder.
     _lock: File,
-}
-
-/// What everything on a node shares.
-struct Parts {
-    config: NodeConfig,
-    me: NodeInfo,
-    engine: Arc<dyn LogEngine>,
-    identity: Arc<Identity>,
-    addresses: Arc<Addresses>,
-    clock: Arc<Clock>,
-    space: Arc<Space>,
-    host: Arc<Host<Runtime>>,
-    wire: Arc<TonicWire>,
-    pool: Arc<Pool>,
-    peers: Arc<Peers>,
-    view: ClusterView,
-    problems: Problems,
-    published: Arc<PublishRecord>,
-    init: Arc<InitServer>,
-    monitor: Arc<Monitor>,
-    keypair: Keypair,
-}
-
-/// The transport's questions, answered from memory.
-struct NodeDirectory {
-    identity: Arc<Identity>,
-    addresses: Arc<Addresses>,
-}
-
-impl Directory for NodeDirectory {
-    fn cluster_id(&self) -> Option<ClusterId> {
-        self.identity.cluster_id()
-    }
-
-    fn address(&self, node: NodeUuid) -> Option<String> {
-        self.addresses.of(node)
-    }
 }
 
 impl Node {
@@ -224,182 +178,5 @@ fn lock(data_dir: &Path) -> Result<File, Error> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::DataFolderInUse(data_dir.display().to_string())),
         Err(TryLockError::Error(error)) => Err(Error::io("lock file", error)),
-    }
-}
-
-/// The two stores, and the memory they share (consensus.md R9): a quarter for the log's memtables, five
-/// eighths for the state's memtables and cache, an eighth for the log's tail.
-fn open_stores(data_dir: &Path, memory_bytes: usize) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
-    let engine = RocksLog::open(&data_dir.join("log"), &LogOptions::new(memory_bytes / 4))?;
-    let state = RocksState::open(&data_dir.join("state"), StateOptions { memory_bytes })?;
-    let store = StateStore::open(Arc::new(state), data_dir.join("staging"))?;
-    Ok((Arc::new(engine), store))
-}
-
-impl Parts {
-    async fn open(config: NodeConfig, address: SocketAddr) -> Result<Self, Error> {
-        let keypair = Keypair::from_secret_key(&config.homeserver_secret);
-        let homeserver = keypair.public_key().to_bytes();
-        let memory = usize::try_from(config.memory_bytes).map_err(|error| Error::Config(error.to_string()))?;
-        let data_dir = config.data_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
-            let (engine, state) = open_stores(&data_dir, memory)?;
-            let identity = Identity::open(Arc::clone(&engine), homeserver)?;
-            let clock = Clock::open(Arc::clone(&engine), TimeSource::system())?;
-            Ok((engine, state, Arc::new(identity), Arc::new(clock)))
-        });
-        let (engine, state, identity, clock) = opened.await.map_err(|_| Error::Stopped)??;
-        let me = NodeInfo {
-            node_uuid: identity.node_uuid().to_vec().into(),
-            address: advertised(&config.advertise, address),
-            name: config.name.clone(),
-        };
-        let addresses = Arc::<Addresses>::default();
-        let directory = NodeDirectory { identity: Arc::clone(&identity), addresses: Arc::clone(&addresses) };
-        let wire = Arc::new(TonicWire::new(identity.node_uuid(), Arc::new(directory)));
-        let transport = Transport::new(wire.clone(), state.staging().to_owned());
-        let host = Host::new(HostOptions {
-            log: Arc::clone(&engine),
-            state,
-            transport,
-            tail: TailBudget::new(memory / 8),
-            timing: config.timing,
-        });
-        let space = Space::new(&config.data_dir, config.free_space_min_bytes)?;
-        let (pool, peers, view) = (Arc::<Pool>::default(), Arc::<Peers>::default(), ClusterView::default());
-        let init = InitServer::new(
-            Arc::clone(&identity),
-            Arc::clone(&engine),
-            Arc::clone(&host),
-            Arc::clone(&addresses),
-            me.clone(),
-        );
-        let monitor = Monitor {
-            identity: Arc::clone(&identity),
-            addresses: Arc::clone(&addresses),
-            pool: Arc::clone(&pool),
-            view: view.clone(),
-            peers: Arc::clone(&peers),
-            clock: Arc::clone(&clock),
-            seeds: config.seeds.clone(),
-        };
-        Ok(Self {
-            config,
-            me,
-            engine,
-            identity,
-            addresses,
-            clock,
-            space,
-            host,
-            wire,
-            pool,
-            peers,
-            view,
-            problems: Problems::default(),
-            published: Arc::default(),
-            init: Arc::new(init),
-            monitor: Arc::new(monitor),
-            keypair,
-        })
-    }
-
-    fn services(&self, closed: &CancellationToken) -> Services {
-        let gate = SpaceGate {
-            me: self.identity.node_uuid(),
-            space: Arc::clone(&self.space),
-            peers: Arc::clone(&self.peers),
-            view: self.view.clone(),
-        };
-        let status = StatusReport {
-            me: self.me.clone(),
-            identity: Arc::clone(&self.identity),
-            host: Arc::clone(&self.host),
-            clock: Arc::clone(&self.clock),
-            view: self.view.clone(),
-            space: Arc::clone(&self.space),
-            published: Arc::clone(&self.published),
-            problems: Arc::clone(&self.problems),
-        };
-        let shard = ShardService::new(
-            Arc::clone(&self.host),
-            Arc::clone(&self.clock),
-            self.view.clone(),
-            gate,
-            self.keypair.public_key().to_z32(),
-        );
-        let meta =
-            MetaService::new(Arc::clone(&self.identity), Arc::clone(&self.init), status, closed.clone());
-        Services { shard, meta, transport: self.wire.server() }
-    }
-
-    fn supervise(&self, stop: CancellationToken) -> Supervisor {
-        let mut supervisor = Supervisor::new(stop, Runtime::random_u64);
-        let (clock, space, monitor) =
-            (Arc::clone(&self.clock), Arc::clone(&self.space), Arc::clone(&self.monitor));
-        supervisor.add(TaskKind::Clock, move |stop| Box::pin(Arc::clone(&clock).run(stop)));
-        supervisor.add(TaskKind::Space, move |stop| Box::pin(Arc::clone(&space).run(stop)));
-        supervisor.add(TaskKind::Peers, move |stop| Box::pin(Arc::clone(&monitor).run(stop)));
-        let (host, every) = (Arc::clone(&self.host), self.config.flush_interval);
-        supervisor.add(TaskKind::Flush, move |stop| Box::pin(flush::run(Arc::clone(&host), every, stop)));
-        let map_watch = Arc::new(self.map_watch());
-        supervisor.add(TaskKind::MapWatch, move |stop| Box::pin(Arc::clone(&map_watch).run(stop)));
-        let shards = Arc::new(self.shards());
-        supervisor.add(TaskKind::ShardSupervisor, move |stop| Box::pin(Arc::clone(&shards).run(stop)));
-        let coordinator = Arc::new(self.coordinator());
-        supervisor.add(TaskKind::Coordinator, move |stop| Box::pin(Arc::clone(&coordinator).run(stop)));
-        supervisor
-    }
-
-    fn map_watch(&self) -> MapWatch {
-        MapWatch {
-            identity: Arc::clone(&self.identity),
-            addresses: Arc::clone(&self.addresses),
-            pool: Arc::clone(&self.pool),
-            view: self.view.clone(),
-            host: Arc::clone(&self.host),
-            seeds: self.config.seeds.clone(),
-            me: self.me.clone(),
-        }
-    }
-
-    fn shards(&self) -> ShardSupervisor {
-        ShardSupervisor {
-            identity: Arc::clone(&self.identity),
-            view: self.view.clone(),
-            engine: Arc::clone(&self.engine),
-            host: Arc::clone(&self.host),
-            machine: Arc::new(|group| Arc::new(ShardMachine::new(u32::from(group)))),
-            problems: Arc::clone(&self.problems),
-        }
-    }
-
-    fn coordinator(&self) -> Coordinator {
-        let publisher = NetworkPublisher::open(&self.config.pkarr).unwrap_or_else(|error| {
-            // Serving never depends on publishing.
-            error!(%error, "the homeserver's packet will be committed but not published");
-            None
-        });
-        Coordinator {
-            identity: Arc::clone(&self.identity),
-            host: Arc::clone(&self.host),
-            pool: Arc::clone(&self.pool),
-            clock: Arc::clone(&self.clock),
-            author: Author {
-                keypair: self.keypair.clone(),
-                clock: Arc::clone(&self.clock),
-                publisher,
-                republish_interval: self.config.pkarr.republish_interval,
-                record: Arc::clone(&self.published),
-            },
-        }
-    }
-}
-
-/// What was configured, with the bound port in place of a port 0.
-fn advertised(configured: &str, bound: SocketAddr) -> String {
-    match configured.rsplit_once(':') {
-        Some((host, "0")) => format!("{host}:{}", bound.port()),
-        _ => configured.to_owned(),
     }
 }

@@ -11,9 +11,14 @@ use super::TaskKind;
 pub enum ActorState {
     Running,
     /// Ended by an error or a panic; starts again after the delay.
-    Waiting { attempt: u32, problem: String },
+    Waiting {
+        attempt: u32,
+        problem: String,
+    },
     /// Ended for good; a person is needed.
-    Parked { problem: String },
+    Parked {
+        problem: String,
+    },
     Stopped,
 }
 

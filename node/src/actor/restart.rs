@@ -7,7 +7,11 @@ use std::time::Duration;
 pub enum Restart {
     Immediate,
     /// Doubling from `base` to `max`; back to `base` after `reset_after` of quiet.
-    Exponential { base: Duration, max: Duration, reset_after: Duration },
+    Exponential {
+        base: Duration,
+        max: Duration,
+        reset_after: Duration,
+    },
     /// Stays down: restarting cannot help.
     Park,
 }

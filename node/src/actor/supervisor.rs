@@ -61,7 +61,8 @@ impl Supervisor {
         kind: TaskKind,
         start: impl Fn(CancellationToken) -> ActorFuture + Send + Sync + 'static,
     ) {
-        let child = Child { start: Arc::new(start), backoff: Backoff::new(kind.restart()), started: Instant::now() };
+        let child =
+            Child { start: Arc::new(start), backoff: Backoff::new(kind.restart()), started: Instant::now() };
         self.children.insert(kind, child);
     }
 

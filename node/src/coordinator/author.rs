@@ -185,7 +185,8 @@ fn parse(canonical: &[u8]) -> Result<SignedPacket, Error> {
     let malformed = |error: &dyn std::fmt::Display| Error::Pkarr(error.to_string());
     let (key, payload) = canonical.split_at_checked(32).ok_or_else(|| malformed(&"too short"))?;
     let key = pkarr::PublicKey::try_from(key).map_err(|error| malformed(&error))?;
-    SignedPacket::from_relay_payload(&key, &BytesMut::from(payload).freeze()).map_err(|error| malformed(&error))
+    SignedPacket::from_relay_payload(&key, &BytesMut::from(payload).freeze())
+        .map_err(|error| malformed(&error))
 }
 
 #[cfg(test)]
@@ -203,8 +204,12 @@ mod tests {
 
     #[test]
     fn committed_bytes_are_published_unchanged() {
-        let gateway =
-            GatewayInfo { public_ip: "127.0.0.1".into(), tls_port: 1, http_port: 2, icann_domain: String::new() };
+        let gateway = GatewayInfo {
+            public_ip: "127.0.0.1".into(),
+            tls_port: 1,
+            http_port: 2,
+            icann_domain: String::new(),
+        };
         let keypair = Keypair::from_secret_key(&[3; 32]);
         let signed = sign(&keypair, &[gateway], 42).expect("signable").expect("a gateway");
         assert_eq!(parse(signed.as_bytes()).expect("own packet").as_bytes(), signed.as_bytes());

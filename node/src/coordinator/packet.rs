@@ -23,8 +23,13 @@ const ICANN_PRIORITY: u16 = 10;
 const LOCALHOST: &str = "localhost";
 
 /// Signs the packet for these gateways; `None` without any.
-pub fn sign(keypair: &Keypair, gateways: &[GatewayInfo], timestamp_us: u64) -> Result<Option<SignedPacket>, Error> {
-    let addresses: BTreeSet<IpAddr> = gateways.iter().filter_map(|gateway| gateway.public_ip.parse().ok()).collect();
+pub fn sign(
+    keypair: &Keypair,
+    gateways: &[GatewayInfo],
+    timestamp_us: u64,
+) -> Result<Option<SignedPacket>, Error> {
+    let addresses: BTreeSet<IpAddr> =
+        gateways.iter().filter_map(|gateway| gateway.public_ip.parse().ok()).collect();
     let (Some(shared), Some(first)) = (gateways.first(), addresses.first()) else {
         return Ok(None);
     };
@@ -76,7 +81,12 @@ mod tests {
     use pkarr::dns::rdata::RData;
 
     fn gateway(public_ip: &str, icann_domain: &str) -> GatewayInfo {
-        GatewayInfo { public_ip: public_ip.into(), tls_port: 6287, http_port: 6286, icann_domain: icann_domain.into() }
+        GatewayInfo {
+            public_ip: public_ip.into(),
+            tls_port: 6287,
+            http_port: 6286,
+            icann_domain: icann_domain.into(),
+        }
     }
 
     fn packet(gateways: &[GatewayInfo]) -> SignedPacket {
@@ -102,7 +112,10 @@ mod tests {
         assert_eq!(records[0].get_param(3), Some(&SVCParam::Port(6287)));
         assert_eq!(records[0].get_param(4), Some(&SVCParam::Ipv4Hint(vec![0x7F00_0001])));
         assert_eq!(records[1].target.to_string(), "localhost");
-        assert_eq!(records[1].get_param(HTTP_PORT), Some(&SVCParam::Unknown(HTTP_PORT, vec![0x18, 0x8E].into())));
+        assert_eq!(
+            records[1].get_param(HTTP_PORT),
+            Some(&SVCParam::Unknown(HTTP_PORT, vec![0x18, 0x8E].into()))
+        );
         let addresses: Vec<_> = packet
             .all_resource_records()
             .filter(|record| matches!(record.rdata, RData::A(_)))
@@ -127,7 +140,10 @@ mod tests {
         gateways.reverse();
         assert_eq!(one.encoded_packet(), packet(&gateways).encoded_packet());
         assert_eq!(one.all_resource_records().count(), 1 + ADDRESSES_MAX);
-        assert_eq!(https(&packet(&[gateway("2001:db8::1", "")]))[0].get_param(6).map(SVCParam::key_code), Some(6));
+        assert_eq!(
+            https(&packet(&[gateway("2001:db8::1", "")]))[0].get_param(6).map(SVCParam::key_code),
+            Some(6)
+        );
     }
 
     #[test]

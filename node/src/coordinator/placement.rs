@@ -32,8 +32,9 @@ mod tests {
     #[test]
     fn replicas_and_first_leaders_are_spread_evenly_over_distinct_nodes() {
         for (count, shards) in [(1u8, 16u32), (2, 16), (3, 16), (5, 64), (7, 64)] {
-            let nodes: Vec<NodeInfo> =
-                (0..count).map(|n| NodeInfo { node_uuid: vec![n; 16].into(), ..NodeInfo::default() }).collect();
+            let nodes: Vec<NodeInfo> = (0..count)
+                .map(|n| NodeInfo { node_uuid: vec![n; 16].into(), ..NodeInfo::default() })
+                .collect();
             let placements = place(&nodes, shards);
             assert_eq!(placements.len(), shards as usize);
             let (mut held, mut led) = (BTreeMap::<Bytes, u32>::new(), BTreeMap::<Bytes, u32>::new());

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use pkarr::errors::{PublishError, ResolveError};
 use pkarr::{Client, PublicKey, ResolvePolicy, SignedPacket};
 
-use crate::config::PkarrConfig;
 use crate::Error;
+use crate::config::PkarrConfig;
 
 /// Where packets are published and looked up; a fake one in tests.
 pub trait Publisher: Send + Sync + 'static {

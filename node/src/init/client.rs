@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
 use rowhouse_proto::wire::meta::{
-    ClusterMap, CommitInitRequest, NodeInfo, NodeStatusRequest, PrepareInitReply, PrepareInitRequest, Settings,
-    WatchMapRequest,
+    ClusterMap, CommitInitRequest, NodeInfo, NodeStatusRequest, PrepareInitReply, PrepareInitRequest,
+    Settings, WatchMapRequest,
 };
 use rowhouse_proto::{META_GROUP, WIRE_VERSION};
 use tokio::time::{Instant, sleep};
@@ -50,12 +50,17 @@ pub async fn initialize_cluster(options: InitOptions) -> Result<InitReport, Erro
     let request = decide(&found, &options)?;
     commit(&pool, &options, &request).await?;
     wait_for_leaders(&pool, &options, deadline).await?;
-    let cluster_id = request.cluster_id[..].try_into().map_err(|_| Error::Init("malformed cluster id".into()))?;
+    let cluster_id =
+        request.cluster_id[..].try_into().map_err(|_| Error::Init("malformed cluster id".into()))?;
     Ok(InitReport { cluster_id, created, shards: request.shard_count })
 }
 
 /// Asks every node what it is; nodes that still start are asked again.
-async fn prepare(pool: &Pool, options: &InitOptions, deadline: Instant) -> Result<Vec<PrepareInitReply>, Error> {
+async fn prepare(
+    pool: &Pool,
+    options: &InitOptions,
+    deadline: Instant,
+) -> Result<Vec<PrepareInitReply>, Error> {
     loop {
         let asked = options.nodes.iter().map(|address| async move {
             let mut client = pool.meta(address)?;
@@ -77,7 +82,8 @@ fn decide(found: &[PrepareInitReply], options: &InitOptions) -> Result<CommitIni
     if uuids.len() != found.len() || found.is_empty() {
         return Err(Error::Init("the same node was named twice, or none at all".to_owned()));
     }
-    let ids: BTreeSet<&Bytes> = found.iter().map(|reply| &reply.cluster_id).filter(|id| !id.is_empty()).collect();
+    let ids: BTreeSet<&Bytes> =
+        found.iter().map(|reply| &reply.cluster_id).filter(|id| !id.is_empty()).collect();
     match ids.len() {
         0 => Ok(CommitInitRequest {
             cluster_id: Uuid::now_v7().into_bytes().to_vec().into(),
@@ -103,7 +109,9 @@ fn decide(found: &[PrepareInitReply], options: &InitOptions) -> Result<CommitIni
 fn resume(found: &[PrepareInitReply], uuids: &BTreeSet<&Bytes>) -> Result<CommitInitRequest, Error> {
     let known = found.iter().find_map(|reply| reply.pending.clone());
     let Some(known) = known else {
-        return Err(Error::Init("a node belongs to a cluster it was not one of the first nodes of".to_owned()));
+        return Err(Error::Init(
+            "a node belongs to a cluster it was not one of the first nodes of".to_owned(),
+        ));
     };
     let first: BTreeSet<&Bytes> = known.nodes.iter().map(|node| &node.node_uuid).collect();
     if first != *uuids {
@@ -178,8 +186,12 @@ async fn leaderless(pool: &Pool, options: &InitOptions, map: &ClusterMap) -> Str
         .filter(|group| group.role == "leader")
         .map(|group| group.group)
         .collect();
-    let missing: Vec<String> =
-        map.groups.iter().filter(|group| !led.contains(&group.group)).map(|group| group.group.to_string()).collect();
+    let missing: Vec<String> = map
+        .groups
+        .iter()
+        .filter(|group| !led.contains(&group.group))
+        .map(|group| group.group.to_string())
+        .collect();
     if missing.is_empty() { String::new() } else { format!("leaders of groups {}", missing.join(", ")) }
 }
 
@@ -198,7 +210,12 @@ mod tests {
     }
 
     fn options() -> InitOptions {
-        InitOptions { nodes: Vec::new(), shards: 16, signup_mode: "open".into(), deadline: Duration::from_secs(1) }
+        InitOptions {
+            nodes: Vec::new(),
+            shards: 16,
+            signup_mode: "open".into(),
+            deadline: Duration::from_secs(1),
+        }
     }
 
     #[test]

@@ -50,5 +50,7 @@ pub fn apply(txn: &mut Txn<'_>, command: AnnounceGateway) -> Result<Verdict, Err
 }
 
 fn alike(one: &GatewayInfo, other: &GatewayInfo) -> bool {
-    one.tls_port == other.tls_port && one.http_port == other.http_port && one.icann_domain == other.icann_domain
+    one.tls_port == other.tls_port
+        && one.http_port == other.http_port
+        && one.icann_domain == other.icann_domain
 }

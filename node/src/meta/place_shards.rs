@@ -28,7 +28,10 @@ pub fn apply(txn: &mut Txn<'_>, command: PlaceShards) -> Result<Verdict, Error> 
     }
     for placement in &command.placements {
         let distinct: BTreeSet<_> = placement.node_uuids.iter().collect();
-        if distinct.len() != placement.node_uuids.len() || distinct.is_empty() || distinct.len() > REPLICAS_MAX {
+        if distinct.len() != placement.node_uuids.len()
+            || distinct.is_empty()
+            || distinct.len() > REPLICAS_MAX
+        {
             return Ok(Verdict::refused("replicas of a shard must be 1 to 5 and on distinct nodes"));
         }
         for node_uuid in distinct {

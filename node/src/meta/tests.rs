@@ -84,7 +84,11 @@ fn bootstrap(nodes: u8, shard_count: u32) -> Body {
         cluster_id: uuid(0xC),
         shard_count,
         nodes: (1..=nodes)
-            .map(|n| MetaNode { node_uuid: uuid(n), address: format!("127.0.0.1:{n}"), name: format!("n{n}") })
+            .map(|n| MetaNode {
+                node_uuid: uuid(n),
+                address: format!("127.0.0.1:{n}"),
+                name: format!("n{n}"),
+            })
             .collect(),
         signup_mode: "open".into(),
         homeserver: Bytes::copy_from_slice(&HOMESERVER),
@@ -93,8 +97,7 @@ fn bootstrap(nodes: u8, shard_count: u32) -> Body {
 
 fn placements(shards: u32, nodes: u8) -> Body {
     let node_uuids: Vec<Bytes> = (1..=nodes).map(uuid).collect();
-    let placements =
-        (0..shards).map(|group| Placement { group, node_uuids: node_uuids.clone() }).collect();
+    let placements = (0..shards).map(|group| Placement { group, node_uuids: node_uuids.clone() }).collect();
     Body::PlaceShards(PlaceShards { placements })
 }
 

@@ -78,7 +78,8 @@ impl MapWatch {
     /// Follows the first of the known nodes that answers, until the stream ends.
     async fn follow_remote(&self) {
         let me = self.identity.node_uuid();
-        let known = self.addresses.all().into_iter().filter(|(node, _)| *node != me).map(|(_, address)| address);
+        let known =
+            self.addresses.all().into_iter().filter(|(node, _)| *node != me).map(|(_, address)| address);
         let targets: Vec<String> = known.chain(self.seeds.iter().cloned()).collect();
         for address in targets {
             if self.host.group(crate::meta::GROUP).is_some() {
@@ -99,7 +100,10 @@ impl MapWatch {
             let map = match next {
                 Ok(Some(Ok(map))) => map,
                 Ok(Some(Err(status))) => {
-                    return Err(Error::Peer { peer: address.to_owned(), detail: status.message().to_owned() });
+                    return Err(Error::Peer {
+                        peer: address.to_owned(),
+                        detail: status.message().to_owned(),
+                    });
                 }
                 Ok(None) | Err(_) => return Ok(()),
             };
@@ -151,7 +155,9 @@ impl MapWatch {
             let Ok(mut client) = self.pool.meta(address) else { continue };
             match call(address, client.register_node(request.clone())).await {
                 Ok(reply) if reply.accepted => return,
-                Ok(reply) if !reply.refused.is_empty() => warn!(reason = reply.refused, "registration refused"),
+                Ok(reply) if !reply.refused.is_empty() => {
+                    warn!(reason = reply.refused, "registration refused")
+                }
                 _ => {}
             }
         }

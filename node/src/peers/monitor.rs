@@ -73,8 +73,13 @@ impl Monitor {
     /// One ping to each known node, and to the seeds while no map tells of nodes.
     pub async fn round(&self) -> Result<(), Error> {
         let me = self.identity.node_uuid();
-        let mut targets: Vec<String> =
-            self.addresses.all().into_iter().filter(|(node, _)| *node != me).map(|(_, address)| address).collect();
+        let mut targets: Vec<String> = self
+            .addresses
+            .all()
+            .into_iter()
+            .filter(|(node, _)| *node != me)
+            .map(|(_, address)| address)
+            .collect();
         if self.view.map().map_version == 0 {
             targets.extend(self.seeds.iter().cloned());
         }
@@ -109,7 +114,11 @@ impl Monitor {
     fn check_cluster(&self, peer: &str, reply: &PingReply) -> Result<(), Error> {
         match self.identity.cluster_id() {
             Some(ours) if !reply.cluster_id.is_empty() && reply.cluster_id != ours[..] => {
-                Err(Error::ForeignCluster { ours: hex(&ours), theirs: hex(&reply.cluster_id), peer: peer.to_owned() })
+                Err(Error::ForeignCluster {
+                    ours: hex(&ours),
+                    theirs: hex(&reply.cluster_id),
+                    peer: peer.to_owned(),
+                })
             }
             _ => Ok(()),
         }

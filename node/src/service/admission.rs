@@ -67,8 +67,7 @@ impl Attempts {
     pub fn admit(&self, client_addr: &str, shard: u32, now_us: u64) -> Result<(), ErrorCode> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = buckets.key(client_addr, now_us);
-        let address =
-            buckets.addresses.entry(key).or_insert_with(|| Bucket::full(ADDRESS_BURST, now_us));
+        let address = buckets.addresses.entry(key).or_insert_with(|| Bucket::full(ADDRESS_BURST, now_us));
         address.refill(ADDRESS_PER_SECOND, ADDRESS_BURST, now_us);
         // The address pays first, so that one client cannot spend the shard's share by being refused.
         if !address.take() {

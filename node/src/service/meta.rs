@@ -10,9 +10,10 @@ use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::command::{self, MetaNode, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{
-    AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest, GatewayInfo,
-    NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply, PrepareInitRequest,
-    RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
+    AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest,
+    GatewayInfo, NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply,
+    PrepareInitRequest, RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest,
+    WatchMapRequest,
 };
 use rowhouse_raft::GroupId;
 use tokio::time::timeout;
@@ -216,7 +217,10 @@ impl Meta for MetaService {
         };
         // Gateways repeat themselves; what the log holds already needs no entry.
         if self.status.view.map().gateways.contains(&announced) {
-            return Ok(Response::new(AnnounceGatewayReply { accepted: true, ..AnnounceGatewayReply::default() }));
+            return Ok(Response::new(AnnounceGatewayReply {
+                accepted: true,
+                ..AnnounceGatewayReply::default()
+            }));
         }
         let body = Body::AnnounceGateway(command::AnnounceGateway {
             public_ip: request.public_ip,

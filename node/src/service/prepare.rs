@@ -160,7 +160,8 @@ fn bearer_logout(op: shard::BearerLogout) -> Prepared {
 fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
     let user = parse_key(&op.tenant)?;
     let too_large = op.too_large || op.body.len() > rowhouse_proto::INLINE_BODY_BYTES_MAX;
-    let hash = if too_large { Bytes::new() } else { Bytes::copy_from_slice(blake3::hash(&op.body).as_bytes()) };
+    let hash =
+        if too_large { Bytes::new() } else { Bytes::copy_from_slice(blake3::hash(&op.body).as_bytes()) };
     let command = command::PutEntry {
         credential: op.credential.and_then(credential),
         user: op.tenant,
@@ -176,8 +177,11 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
 
 fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refused> {
     let user = parse_key(&op.tenant)?;
-    let command =
-        command::DeleteEntry { credential: op.credential.and_then(credential), user: op.tenant, path: op.path };
+    let command = command::DeleteEntry {
+        credential: op.credential.and_then(credential),
+        user: op.tenant,
+        path: op.path,
+    };
     Ok(Prepared::new(Body::DeleteEntry(command), Answer::Done, Some(user)))
 }
 
@@ -236,7 +240,5 @@ fn key_bytes(key: &PublicKey) -> Bytes {
 }
 
 fn parse_key(bytes: &[u8]) -> Result<PublicKey, Refused> {
-    pkarr::PublicKey::try_from(bytes)
-        .map(PublicKey::from)
-        .map_err(|_| ErrorCode::InvalidStorageOwner.into())
+    pkarr::PublicKey::try_from(bytes).map(PublicKey::from).map_err(|_| ErrorCode::InvalidStorageOwner.into())
 }

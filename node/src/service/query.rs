@@ -28,8 +28,6 @@ fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refu
         Op::ListEvents(query) => read::list_events(view, shard, query)
             .map(Reply::EventPage)
             .map_err(|error| Refused::internal(&error)),
-        Op::ShardStats(_) => {
-            read::stats(view).map(Reply::Stats).map_err(|error| Refused::internal(&error))
-        }
+        Op::ShardStats(_) => read::stats(view).map(Reply::Stats).map_err(|error| Refused::internal(&error)),
     })
 }

@@ -19,9 +19,14 @@ pub struct Desired {
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Start { group: GroupId, desired: Desired },
+    Start {
+        group: GroupId,
+        desired: Desired,
+    },
     /// The map has it elsewhere, or under another replica id.
-    Stop { group: GroupId },
+    Stop {
+        group: GroupId,
+    },
 }
 
 /// The replicas the map places on `me`.
@@ -77,7 +82,10 @@ mod tests {
     fn group(group: u32, epoch: u64, replicas: &[(u64, u8)]) -> GroupInfo {
         let replicas = replicas
             .iter()
-            .map(|(replica_id, node)| ReplicaInfo { replica_id: *replica_id, node_uuid: vec![*node; 16].into() })
+            .map(|(replica_id, node)| ReplicaInfo {
+                replica_id: *replica_id,
+                node_uuid: vec![*node; 16].into(),
+            })
             .collect();
         GroupInfo { group, epoch, replicas }
     }

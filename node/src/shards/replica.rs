@@ -15,11 +15,18 @@ const RESTART: Restart = Restart::Exponential {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplicaState {
-    Serving { since: Instant },
+    Serving {
+        since: Instant,
+    },
     /// Failed; tried again at `until`.
-    Waiting { until: Instant, problem: String },
+    Waiting {
+        until: Instant,
+        problem: String,
+    },
     /// Damaged or a tombstone: starting it again cannot help.
-    Broken { problem: String },
+    Broken {
+        problem: String,
+    },
 }
 
 #[derive(Debug)]
@@ -70,7 +77,9 @@ impl ReplicaLife {
 pub fn is_hopeless(error: &RaftError) -> bool {
     match error {
         RaftError::Corrupt { .. } | RaftError::Version { .. } | RaftError::Tombstone(_) => true,
-        RaftError::Io { .. } | RaftError::NoSuchGroup(_) | RaftError::Raft { .. } | RaftError::Stopped => false,
+        RaftError::Io { .. } | RaftError::NoSuchGroup(_) | RaftError::Raft { .. } | RaftError::Stopped => {
+            false
+        }
     }
 }
 

@@ -143,10 +143,12 @@ impl ShardSupervisor {
 
     fn fail(&self, lives: &mut Lives, group: GroupId, problem: String, hopeless: bool) {
         let now = Instant::now();
-        lives
-            .entry(group)
-            .or_insert_with(|| ReplicaLife::serving(now))
-            .fail(problem, hopeless, now, Runtime::random_u64());
+        lives.entry(group).or_insert_with(|| ReplicaLife::serving(now)).fail(
+            problem,
+            hopeless,
+            now,
+            Runtime::random_u64(),
+        );
     }
 
     fn publish(&self, lives: &Lives) {

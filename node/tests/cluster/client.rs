@@ -13,8 +13,9 @@ use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest};
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use rowhouse_proto::wire::shard::{
-    CookieSignup, Credential, DeleteEntry, ExecuteReply, ExecuteRequest, Failure, ListEvents, PutEntry, QueryReply,
-    QueryRequest, ReadEntry, credential, execute_reply, execute_request, query_reply, query_request,
+    CookieSignup, Credential, DeleteEntry, ExecuteReply, ExecuteRequest, Failure, ListEvents, PutEntry,
+    QueryReply, QueryRequest, ReadEntry, credential, execute_reply, execute_request, query_reply,
+    query_request,
 };
 use rowhouse_proto::{ErrorCode, WIRE_VERSION};
 use tokio::runtime::Runtime;
@@ -148,7 +149,8 @@ impl Client {
     }
 
     pub fn query(&self, shard: u32, op: query_request::Op) -> Result<query_reply::Result, Failure> {
-        let request = QueryRequest { version: WIRE_VERSION, group: shard, op: Some(op), ..QueryRequest::default() };
+        let request =
+            QueryRequest { version: WIRE_VERSION, group: shard, op: Some(op), ..QueryRequest::default() };
         wait_for("an answer", || {
             self.addresses.iter().find_map(|address| {
                 let reply = self.runtime.block_on(self.query_at(address, request.clone()))?;
@@ -169,7 +171,9 @@ impl Client {
             cookie_hash: user.cookie_hash(),
         };
         let reply = self.execute(user.shard(), request_id(), execute_request::Op::CookieSignup(op));
-        let Ok(execute_reply::Result::CookieSession(session)) = reply else { panic!("no session: {reply:?}") };
+        let Ok(execute_reply::Result::CookieSession(session)) = reply else {
+            panic!("no session: {reply:?}")
+        };
         assert_eq!(session.user, user.tenant());
     }
 

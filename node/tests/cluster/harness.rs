@@ -103,7 +103,8 @@ impl Cluster {
             .iter()
             .enumerate()
             .map(|(n, dir)| {
-                TestNode::try_start(config(dir, "127.0.0.1:0", &format!("n{n}"))).expect("an empty node starts")
+                TestNode::try_start(config(dir, "127.0.0.1:0", &format!("n{n}")))
+                    .expect("an empty node starts")
             })
             .collect();
         let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
@@ -157,7 +158,8 @@ impl Cluster {
 
     pub fn status(&self, n: usize, scan: bool) -> Option<NodeStatusReply> {
         self.nodes[n].as_ref()?;
-        self.client.status(&self.addresses[n], NodeStatusRequest { version: rowhouse_proto::WIRE_VERSION, scan })
+        self.client
+            .status(&self.addresses[n], NodeStatusRequest { version: rowhouse_proto::WIRE_VERSION, scan })
     }
 
     /// The node that leads a group.

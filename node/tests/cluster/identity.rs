@@ -29,6 +29,7 @@ fn a_folder_of_another_homeserver_is_refused() {
 #[test]
 fn two_processes_cannot_share_a_folder() {
     let cluster = Cluster::started(1);
-    let error = TestNode::try_start(config(cluster.dir(0), "127.0.0.1:0", "second")).err().expect("must refuse");
+    let error =
+        TestNode::try_start(config(cluster.dir(0), "127.0.0.1:0", "second")).err().expect("must refuse");
     assert!(matches!(error, Error::DataFolderInUse(_)), "{error}");
 }

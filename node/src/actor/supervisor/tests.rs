@@ -50,7 +50,9 @@ async fn a_fatal_error_ends_the_supervisor_and_stops_the_others() {
         })
     });
     supervisor.add(TaskKind::Peers, |_| {
-        Box::pin(async { Err(Error::ForeignCluster { ours: "a".into(), theirs: "b".into(), peer: "c".into() }) })
+        Box::pin(async {
+            Err(Error::ForeignCluster { ours: "a".into(), theirs: "b".into(), peer: "c".into() })
+        })
     });
     let result = tokio::time::timeout(GENEROUS, supervisor.run()).await.expect("in time");
     assert!(matches!(result, Err(Error::ForeignCluster { .. })));
