@@ -158,4 +158,6 @@ impl Clock {
 }
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;

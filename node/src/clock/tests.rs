@@ -1,9 +1,6 @@
 use std::cell::Cell;
-use std::collections::BTreeMap;
 
-use rowhouse_raft::log_store::{LogMetrics, LogOp, LogRecord, MetaKind};
-use rowhouse_raft::{Error as RaftError, ReplicaId};
-
+use super::testing::Records;
 use super::*;
 
 const START: u64 = 1_780_000_000_000_000;
@@ -15,41 +12,6 @@ thread_local! {
 
 fn source() -> TimeSource {
     TimeSource { steady_us: || STEADY.get(), wall_us: || WALL.get() }
-}
-
-/// Keeps node records only.
-#[derive(Default)]
-struct Records {
-    records: Mutex<BTreeMap<String, Bytes>>,
-    metrics: LogMetrics,
-}
-
-impl LogEngine for Records {
-    fn submit(&self, _: Vec<LogOp>, _: bool, on_durable: Box<dyn FnOnce(Result<(), RaftError>) + Send>) {
-        on_durable(Ok(()));
-    }
-    fn read(&self, _: ReplicaId, _: u64, _: u64, _: usize) -> Result<Vec<LogRecord>, RaftError> {
-        Ok(Vec::new())
-    }
-    fn last_index(&self, _: ReplicaId) -> Result<Option<u64>, RaftError> {
-        Ok(None)
-    }
-    fn meta(&self, _: ReplicaId, _: MetaKind) -> Result<Option<Bytes>, RaftError> {
-        Ok(None)
-    }
-    fn replicas(&self) -> Result<Vec<(ReplicaId, Bytes)>, RaftError> {
-        Ok(Vec::new())
-    }
-    fn metrics(&self) -> &LogMetrics {
-        &self.metrics
-    }
-    fn node_record(&self, key: &str) -> Result<Option<Bytes>, RaftError> {
-        Ok(self.records.lock().expect("not poisoned").get(key).cloned())
-    }
-    fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), RaftError> {
-        self.records.lock().expect("not poisoned").insert(key.to_owned(), value);
-        Ok(())
-    }
 }
 
 fn open(engine: &Arc<Records>) -> Clock {

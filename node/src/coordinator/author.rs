@@ -65,6 +65,8 @@ struct Progress {
     retry: Duration,
     network_us: u64,
     looked_up: bool,
+    /// A packet newer than the committed one was signed over once: a second time it is somebody's fight.
+    overtaken: bool,
     /// The gateways' content that waits for quiet, and since when.
     pending: Option<(Bytes, Instant)>,
 }
@@ -77,6 +79,7 @@ impl Author {
             retry: RETRY_MIN,
             network_us: 0,
             looked_up: false,
+            overtaken: false,
             pending: None,
         };
         loop {
@@ -93,6 +96,12 @@ impl Author {
         let committed_us = packet_timestamp_us(&map.packet).unwrap_or(0);
         let Some(wanted) = sign(&self.keypair, &map.gateways, committed_us)? else { return Ok(()) };
         let content = wanted.encoded_packet();
+        let behind = progress.network_us > committed_us && !progress.overtaken && !map.packet.is_empty();
+        if behind {
+            warn!("the network holds a newer packet than the committed one; signing above it, once");
+            progress.overtaken = true;
+            return self.commit(group, map, committed_us, progress).await;
+        }
         if map.packet.get(104..).is_some_and(|committed| committed == content) {
             progress.pending = None;
             return Ok(());
@@ -110,6 +119,16 @@ impl Author {
             }
         }
         self.look_up(progress).await;
+        self.commit(group, map, committed_us, progress).await
+    }
+
+    async fn commit(
+        &self,
+        group: &Group,
+        map: &ClusterMap,
+        committed_us: u64,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
         let timestamp = next_timestamp(self.clock.physical_us(), committed_us, progress.network_us);
         let Some(packet) = sign(&self.keypair, &map.gateways, timestamp)? else { return Ok(()) };
         let command = SetPacket { packet: packet.as_bytes().clone(), network_us: progress.network_us };
@@ -145,6 +164,11 @@ impl Author {
         if map.packet.is_empty() || map.gateways.is_empty() || Instant::now() < progress.next_publish {
             return;
         }
+        self.look_up(progress).await;
+        let committed_us = packet_timestamp_us(&map.packet).unwrap_or(0);
+        if progress.network_us > committed_us && !progress.overtaken {
+            return;
+        }
         let packet = match parse(&map.packet) {
             Ok(packet) => packet,
             Err(error) => {
@@ -164,7 +188,6 @@ impl Author {
             Ok(Err(PublishError::NotMostRecent)) => {
                 error!("the network holds a newer packet of this key: does another cluster have it?");
                 progress.looked_up = false;
-                self.look_up(progress).await;
                 "a newer packet is out there".to_owned()
             }
             Ok(Err(error)) => error.to_string(),
@@ -190,40 +213,4 @@ fn parse(canonical: &[u8]) -> Result<SignedPacket, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rowhouse_proto::wire::meta::GatewayInfo;
-
-    #[test]
-    fn a_timestamp_is_above_everything_known() {
-        assert_eq!(next_timestamp(100, 0, 0), 100);
-        assert_eq!(next_timestamp(100, 100, 0), 101);
-        assert_eq!(next_timestamp(100, 150, 0), 151, "a clock that was set back");
-        assert_eq!(next_timestamp(100, 150, 300), 301, "a restored backup");
-    }
-
-    #[test]
-    fn committed_bytes_are_published_unchanged() {
-        let gateway = GatewayInfo {
-            public_ip: "127.0.0.1".into(),
-            tls_port: 1,
-            http_port: 2,
-            icann_domain: String::new(),
-        };
-        let keypair = Keypair::from_secret_key(&[3; 32]);
-        let signed = sign(&keypair, &[gateway], 42).expect("signable").expect("a gateway");
-        assert_eq!(parse(signed.as_bytes()).expect("own packet").as_bytes(), signed.as_bytes());
-        let mut forged = signed.as_bytes().to_vec();
-        forged[40] ^= 1;
-        assert!(parse(&forged).is_err());
-        assert!(parse(b"short").is_err());
-    }
-
-    #[test]
-    fn never_published_is_told_from_long_ago() {
-        let record = PublishRecord::default();
-        assert_eq!(record.age_s(5), u64::MAX);
-        record.last_us.store(1_000_000, Ordering::Relaxed);
-        assert_eq!(record.age_s(4_000_000), 3);
-    }
-}
+mod tests;

@@ -48,7 +48,7 @@ pub async fn initialize_cluster(options: InitOptions) -> Result<InitReport, Erro
     let found = prepare(&pool, &options, deadline).await?;
     let created = found.iter().any(|reply| reply.cluster_id.is_empty());
     let request = decide(&found, &options)?;
-    commit(&pool, &options, &request).await?;
+    commit(&pool, &options, &request, deadline).await?;
     wait_for_leaders(&pool, &options, deadline).await?;
     let cluster_id =
         request.cluster_id[..].try_into().map_err(|_| Error::Init("malformed cluster id".into()))?;
@@ -121,21 +121,35 @@ fn resume(found: &[PrepareInitReply], uuids: &BTreeSet<&Bytes>) -> Result<Commit
     Ok(known)
 }
 
-async fn commit(pool: &Pool, options: &InitOptions, request: &CommitInitRequest) -> Result<(), Error> {
-    let told = join_all(options.nodes.iter().map(|address| tell(pool, address, request.clone()))).await;
-    for result in told {
-        result?;
-    }
+async fn commit(
+    pool: &Pool,
+    options: &InitOptions,
+    request: &CommitInitRequest,
+    deadline: Instant,
+) -> Result<(), Error> {
+    try_join_all(options.nodes.iter().map(|address| tell(pool, address, request, deadline))).await?;
     // Always the node of replica 1; repeating it there, and the same set elsewhere, is harmless.
     let first = request.nodes.first().map(|node| node.address.clone());
     let first = first.ok_or_else(|| Error::Init("no nodes".to_owned()))?;
-    tell(pool, &first, CommitInitRequest { start: true, ..request.clone() }).await
+    tell(pool, &first, &CommitInitRequest { start: true, ..request.clone() }, deadline).await
 }
 
-async fn tell(pool: &Pool, address: &str, request: CommitInitRequest) -> Result<(), Error> {
-    let mut client = pool.meta(address)?;
-    let reply = call(address, client.commit_init(request)).await?;
-    if reply.refused.is_empty() { Ok(()) } else { Err(Error::Init(format!("{address}: {}", reply.refused))) }
+/// Until the node answers: saying the same twice is harmless.
+async fn tell(
+    pool: &Pool,
+    address: &str,
+    request: &CommitInitRequest,
+    deadline: Instant,
+) -> Result<(), Error> {
+    loop {
+        let mut client = pool.meta(address)?;
+        match call(address, client.commit_init(request.clone())).await {
+            Ok(reply) if reply.refused.is_empty() => return Ok(()),
+            Ok(reply) => return Err(Error::Init(format!("{address}: {}", reply.refused))),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => sleep(LOOK_EVERY).await,
+        }
+    }
 }
 
 /// Returns when the map is placed and every group has a leader that its node confirms.
