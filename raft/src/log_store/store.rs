@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
+use futures::future::BoxFuture;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
@@ -41,7 +42,9 @@ impl<R: Runtime> LogStore<R> {
         engine.submit(Vec::new(), true, Box::new(move |result| drop(done.send(result))));
         answered(written).await?;
         let (reader, share) = (engine.clone(), budget.clone());
-        let log = R::blocking(move || ReplicaLog::open(reader.as_ref(), replica, share)).await?;
+        let opening: BoxFuture<'static, Result<Arc<ReplicaLog>, Error>> =
+            Box::pin(R::blocking(move || ReplicaLog::open(reader.as_ref(), replica, share)));
+        let log = opening.await?;
         Ok(Self { log, engine, budget, _runtime: PhantomData })
     }
 
