@@ -2,6 +2,7 @@
 //! and within apply and install. What comes up again is the state of the committed sequence at some
 //! index, with a log that leads on from there, nothing acknowledged or durable missing.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -89,8 +90,8 @@ struct Replica {
     bad: u64,
     /// Committed entries below this were acknowledged as durable.
     acknowledged: Arc<AtomicU64>,
-    /// Largest index that a snapshot was installed, or nearly installed, at.
-    installed: Option<u64>,
+    /// Where snapshots were installed, or nearly so.
+    installed: BTreeSet<u64>,
 }
 
 /// What `step` gives, unless the crash comes first.
@@ -113,7 +114,7 @@ impl Run {
     async fn start(
         log_disk: &Arc<LossyLog<Simulation>>,
         state_disk: &Arc<MemoryState>,
-        check: Check,
+        check: Check<'_>,
     ) -> Self {
         let budget = TailBudget::new(TAIL_BYTES);
         let log =
@@ -135,14 +136,14 @@ impl Run {
 
 /// R8(a): what was applied entry by entry is in the log as the crash left it. Only a snapshot may be
 /// ahead of it.
-struct Check {
-    installed: Option<u64>,
+struct Check<'a> {
+    installed: &'a BTreeSet<u64>,
 }
 
-impl Check {
+impl Check<'_> {
     async fn log_leads_to_state(&self, log: &LogStore<Simulation>, store: &StateStore) {
         let Some(applied) = store.slot(kit::GROUP).applied().log_id else { return };
-        if self.installed == Some(applied.index) {
+        if self.installed.contains(&applied.index) {
             return;
         }
         let held = log.handle().log_id_at(applied.index).await.expect("read the log");
@@ -154,8 +155,9 @@ impl Replica {
     async fn new() -> Self {
         let log_disk = LossyLog::new(LossyOptions::default());
         let state_disk = Arc::new(MemoryState::new());
-        let run = Run::start(&log_disk, &state_disk, Check { installed: None }).await;
-        Self { log_disk, state_disk, run, good: 0, bad: 0, acknowledged: Arc::default(), installed: None }
+        let run = Run::start(&log_disk, &state_disk, Check { installed: &BTreeSet::new() }).await;
+        let (acknowledged, installed) = (Arc::default(), BTreeSet::new());
+        Self { log_disk, state_disk, run, good: 0, bad: 0, acknowledged, installed }
     }
 
     async fn step(&mut self, step: Step) {
@@ -258,7 +260,7 @@ impl Replica {
         if (self.good..self.good + self.bad).contains(&index) {
             self.truncate().await;
         }
-        self.installed = Some(index);
+        self.installed.insert(index);
         let install = self.run.state.install_snapshot(&snapshot.meta, data);
         if let Some(crash) = crash {
             match cut(install, &crash).await {
@@ -279,7 +281,7 @@ impl Replica {
         let durable = self.run.state.handle().durable_applied();
         self.log_disk = self.log_disk.crash(crash.log_survivors);
         self.state_disk.crash_keeping(crash.state_survivors);
-        self.run = Run::start(&self.log_disk, &self.state_disk, Check { installed: self.installed }).await;
+        self.run = Run::start(&self.log_disk, &self.state_disk, Check { installed: &self.installed }).await;
         let applied = self.run.applied();
         assert!(applied >= durable, "{durable:?} was durable, {applied:?} is there");
         if let Some(applied) = applied {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use openraft::impls::leader_id_adv::LeaderId;
-use openraft::storage::RaftStateMachine;
+use openraft::storage::{RaftLogStorageExt, RaftStateMachine};
 use openraft::{AsyncRuntime, EntryPayload};
 
 use crate::codec::{Entry, LogId, Membership};
@@ -26,9 +26,9 @@ pub fn log_id(term: u64, index: u64) -> LogId {
     LogId { leader_id: LeaderId { term, node_id: 9 }, index }
 }
 
-/// Terms rise now and then; odd ones never commit anything.
+/// Every entry has a term of its own, so that one of a leader that failed fits in before it.
 fn term(index: u64) -> u64 {
-    2 + 2 * (index / 5)
+    2 * index + 2
 }
 
 /// The committed entry at `index`: the same in every test, from 0 on.
@@ -129,6 +129,15 @@ impl Group {
 pub async fn empty_log<R: Runtime>() -> LogHandle<R> {
     let engine = LossyLog::<R>::new(LossyOptions::default());
     let log = LogStore::<R>::open(engine, REPLICA, TailBudget::new(TAIL_BYTES)).await.expect("open the log");
+    log.handle()
+}
+
+/// A log that holds the first `entries` of the sequence, durable.
+pub async fn full_log(entries: u64) -> LogHandle<Simulation> {
+    let engine = LossyLog::<Simulation>::new(LossyOptions::default());
+    let budget = TailBudget::new(TAIL_BYTES);
+    let mut log = LogStore::<Simulation>::open(engine, REPLICA, budget).await.expect("open the log");
+    log.blocking_append((0..entries).map(committed)).await.expect("append");
     log.handle()
 }
 

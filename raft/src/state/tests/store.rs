@@ -37,7 +37,7 @@ fn a_group_reopened_without_a_crash_does_not_take_unflushed_state_for_durable() 
     simulate(1, async {
         let mut group = Group::fresh().await;
         group.apply(0..10).await;
-        let again = kit::open::<Simulation>(&group.store, kit::empty_log().await).await;
+        let again = kit::open::<Simulation>(&group.store, kit::full_log(10).await).await;
         assert_eq!(again.handle().durable_applied(), None);
         assert_eq!(observe(&again.handle()), *expected(9));
     });
