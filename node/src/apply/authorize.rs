@@ -2,9 +2,9 @@
 //! (client-api.md §4.2, in its order).
 
 use pubky_common::StoragePath;
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::secret::SecretHash;
+use rowhouse_proto::domain::user::{UserKey, parse as parse_user};
 use rowhouse_proto::domain::{authorize, path};
 use rowhouse_proto::wire::command::Credential;
 use rowhouse_proto::wire::state::User;
@@ -16,7 +16,7 @@ use crate::state::session::{self, Presented};
 
 /// A write somebody may do, as far as credentials decide it.
 pub(super) struct Granted {
-    pub(super) user: PublicKey,
+    pub(super) user: UserKey,
     pub(super) path: StoragePath,
     pub(super) account: User,
 }
@@ -36,12 +36,8 @@ pub(super) fn write(
         return Err(ErrorCode::TargetMustBeFile.into());
     }
     authorize::write(&session, &user, &path)?;
-    let account = records::user(read, user.as_bytes())?.ok_or(ErrorCode::NotFound)?;
+    let account = records::user(read, &user)?.ok_or(ErrorCode::NotFound)?;
     Ok(Granted { user, path, account })
-}
-
-pub(super) fn parse_user(bytes: &[u8]) -> Result<PublicKey, Stop> {
-    pkarr::PublicKey::try_from(bytes).map(PublicKey::from).map_err(|_| ErrorCode::InvalidStorageOwner.into())
 }
 
 /// SHA-256 of a secret, drawn and hashed by the gateway.

@@ -1,16 +1,17 @@
 //! Sign-out of a cookie session; of an unknown one too (client-api.md §1.2: always 200).
 
+use rowhouse_proto::domain::user;
 use rowhouse_proto::wire::command::{CloseCookieSession, Outcome};
 
+use super::outcome;
 use super::stop::Stop;
 use super::turn::Turn;
-use super::{authorize, outcome};
 use crate::state::{records, tables};
 
 pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &CloseCookieSession) -> Result<Outcome, Stop> {
-    let user = authorize::parse_user(&command.user)?;
-    if records::cookie_session(&*turn.txn, user.as_bytes(), &command.secret_hash)?.is_some() {
-        turn.txn.delete(tables::cookie_session(user.as_bytes(), &command.secret_hash));
+    let user = user::parse(&command.user)?;
+    if records::cookie_session(&*turn.txn, &user, &command.secret_hash)?.is_some() {
+        turn.txn.delete(tables::cookie_session(&user, &command.secret_hash));
     }
     Ok(outcome::done())
 }

@@ -1,8 +1,8 @@
 //! Signup, by AuthToken (with a cookie session) or by grant (without one). The gateway has checked the
 //! signup token's format; in open mode it is otherwise ignored and not consumed (client-api.md §3).
 
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{CreateUser, Outcome, create_user};
 use rowhouse_proto::wire::state::User;
 
@@ -12,7 +12,7 @@ use super::turn::Turn;
 use super::{authorize, open_cookie_session, outcome};
 use crate::state::{records, tables};
 
-pub(super) fn user_and_guard(command: &CreateUser) -> Result<(PublicKey, Guard<'_>), Stop> {
+pub(super) fn user_and_guard(command: &CreateUser) -> Result<(UserKey, Guard<'_>), Stop> {
     let guard = match &command.guard {
         Some(create_user::Guard::AuthToken(token)) => Guard::AuthToken(token),
         Some(create_user::Guard::PopNonce(nonce)) => Guard::Nonce(nonce),
@@ -21,17 +21,20 @@ pub(super) fn user_and_guard(command: &CreateUser) -> Result<(PublicKey, Guard<'
     if let Some(session) = &command.session {
         authorize::check_secret_hash(&session.secret_hash)?;
     }
-    Ok((authorize::parse_user(&command.user)?, guard))
+    let user = user::parse(&command.user)?;
+    // Every account is a key: what is stored elsewhere by user need not ask again.
+    pkarr::PublicKey::try_from(&user).map_err(|_| ErrorCode::InvalidStorageOwner)?;
+    Ok((user, guard))
 }
 
 pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &CreateUser) -> Result<Outcome, Stop> {
     let (user, guard) = user_and_guard(command)?;
-    guard::consume(turn, guard, user.as_bytes())?;
-    if records::user(&*turn.txn, user.as_bytes())?.is_some() {
+    guard::consume(turn, guard, &user)?;
+    if records::user(&*turn.txn, &user)?.is_some() {
         return Err(ErrorCode::UserExists.into());
     }
     let account = User { created_at_ms: turn.now_ms(), ..User::default() };
-    turn.txn.put(tables::user(user.as_bytes()), records::encode(&account));
+    turn.txn.put(tables::user(&user), records::encode(&account));
     turn.shard.users += 1;
     Ok(match &command.session {
         Some(session) => open_cookie_session::open(turn, &user, session),

@@ -14,8 +14,7 @@ use crate::state::{Read, records, tables};
 /// Existence comes before the write paths (client-api.md §4.2).
 pub(super) fn check(read: &dyn Read, command: &DeleteEntry, now_s: u64) -> Result<(Granted, Entry), Stop> {
     let granted = authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
-    let entry =
-        records::entry(read, granted.user.as_bytes(), granted.path.as_str())?.ok_or(ErrorCode::NotFound)?;
+    let entry = records::entry(read, &granted.user, granted.path.as_str())?.ok_or(ErrorCode::NotFound)?;
     authorize::check_allowed_write_path(&granted.account, &granted.path)?;
     Ok((granted, entry))
 }
@@ -24,7 +23,7 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &DeleteEntry) -> Result<Ou
     let (Granted { user, path, .. }, entry) = check(&*turn.txn, command, turn.now_s())?;
     let slot = turn.event_slot()?;
 
-    let user = user.as_bytes();
+    let user = &user;
     let before = records::usage(&*turn.txn, user)?;
     let after = quota::after_delete(&before, Some(&entry));
     turn.txn.delete(tables::entry(user, path.as_str()));

@@ -17,6 +17,7 @@ use super::turn::{Turn, table};
 use crate::state::aged::{AUTH_TOKENS, Aged, NONCES};
 use crate::state::read::{Read, decode};
 use crate::state::records;
+use rowhouse_proto::domain::user::UserKey;
 
 /// An AuthToken is good this long before and after its timestamp; the protocol's own window.
 const AUTH_TOKEN_WINDOW_MS: u64 = 180_000;
@@ -36,7 +37,7 @@ impl Guard<'_> {
         }
     }
 
-    fn id(self, user: &[u8; 32]) -> Vec<u8> {
+    fn id(self, user: &UserKey) -> Vec<u8> {
         match self {
             Self::AuthToken(token) => [&user[..], &token.timestamp_us.to_be_bytes()].concat(),
             Self::Nonce(nonce) => [&user[..], nonce.nonce.as_bytes()].concat(),
@@ -72,7 +73,7 @@ fn check_auth_token_window(timestamp_ms: u64, now_ms: u64) -> Result<(), Refusal
 }
 
 /// When the guard was consumed, if it is still remembered.
-fn seen_ms(read: &dyn Read, guard: Guard<'_>, user: &[u8; 32]) -> Result<Option<u64>, Error> {
+fn seen_ms(read: &dyn Read, guard: Guard<'_>, user: &UserKey) -> Result<Option<u64>, Error> {
     let (rows, _) = guard.kind();
     let Some(value) = rows.get(read, &guard.id(user))? else { return Ok(None) };
     Ok(Some(decode::<state::Guard>(&value, "replay guard")?.seen_ms))
@@ -83,7 +84,7 @@ pub(super) fn check(
     read: &dyn Read,
     shard: &Shard,
     guard: Guard<'_>,
-    user: &[u8; 32],
+    user: &UserKey,
     now_ms: u64,
 ) -> Result<(), Stop> {
     guard.check_window(now_ms)?;
@@ -96,7 +97,7 @@ pub(super) fn check(
 }
 
 /// After this the guard is spent, whatever becomes of the command.
-pub(super) fn consume(turn: &mut Turn<'_, '_>, guard: Guard<'_>, user: &[u8; 32]) -> Result<(), Stop> {
+pub(super) fn consume(turn: &mut Turn<'_, '_>, guard: Guard<'_>, user: &UserKey) -> Result<(), Stop> {
     let now_ms = turn.now_ms();
     check(&*turn.txn, &turn.shard, guard, user, now_ms)?;
     let forgotten = seen_ms(&*turn.txn, guard, user)?;

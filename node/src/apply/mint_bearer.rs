@@ -1,8 +1,8 @@
 //! Exchange of a grant and a proof for a bearer; checks 4, 5, 10 and 11–14 of client-api.md §1.4, the others
 //! need no state. A grant has exactly one live bearer: the newest.
 
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{self, MintBearer, MintedBearer, Outcome, PopNonce, outcome::Value};
 use rowhouse_proto::wire::state::{Bearer, Grant};
 use rowhouse_raft::Error;
@@ -14,11 +14,11 @@ use super::{BEARER_LIFETIME_S, authorize, outcome};
 use crate::state::aged::BEARERS;
 use crate::state::{Read, records, tables};
 
-pub(super) fn parts(command: &MintBearer) -> Result<(PublicKey, &command::Grant, &PopNonce), Stop> {
+pub(super) fn parts(command: &MintBearer) -> Result<(UserKey, &command::Grant, &PopNonce), Stop> {
     match (&command.grant, &command.nonce) {
         (Some(grant), Some(nonce)) => {
             authorize::check_secret_hash(&command.bearer_hash)?;
-            Ok((authorize::parse_user(&command.user)?, grant, nonce))
+            Ok((user::parse(&command.user)?, grant, nonce))
         }
         _ => Err(ErrorCode::Internal.into()),
     }
@@ -27,14 +27,14 @@ pub(super) fn parts(command: &MintBearer) -> Result<(PublicKey, &command::Grant,
 /// Checks 4 and 5: refusals that leave the nonce unspent.
 pub(super) fn check_before_nonce(
     read: &dyn Read,
-    user: &PublicKey,
+    user: &UserKey,
     grant: &command::Grant,
     now_s: u64,
 ) -> Result<(), Stop> {
     if grant.expires_at <= now_s {
         return Err(ErrorCode::GrantExpiredPresented.into());
     }
-    match records::grant(read, user.as_bytes(), &grant.id)? {
+    match records::grant(read, user, &grant.id)? {
         Some(stored) if stored.revoked_at.is_some() => Err(ErrorCode::GrantRevoked.into()),
         _ => Ok(()),
     }
@@ -51,8 +51,8 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Out
         // Another request drew the same 30 random bytes: a broken gateway.
         return Err(ErrorCode::Internal.into());
     }
-    guard::consume(turn, Guard::Nonce(nonce), user.as_bytes())?;
-    if records::user(&*turn.txn, user.as_bytes())?.is_none() {
+    guard::consume(turn, Guard::Nonce(nonce), &user)?;
+    if records::user(&*turn.txn, &user)?.is_none() {
         return Err(ErrorCode::NotFound.into());
     }
     let mut grant = stored_or_new(&*turn.txn, &user, presented, now_s)?;
@@ -65,7 +65,7 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Out
     let bearers = table(&mut turn.shard.bearers);
     BEARERS.insert(turn.txn, bearers, &command.bearer_hash, expires_at, records::encode(&bearer));
     grant.bearer_hash = command.bearer_hash.clone();
-    turn.txn.put(tables::grant(user.as_bytes(), &presented.id), records::encode(&grant));
+    turn.txn.put(tables::grant(&user, &presented.id), records::encode(&grant));
     Ok(outcome::with(Value::Minted(MintedBearer {
         token_expires_at: expires_at,
         grant_expires_at: grant.expires_at,
@@ -77,11 +77,11 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Out
 /// The first presentation of a grant id decides what it is; a later one must be of the same client.
 fn stored_or_new(
     read: &dyn Read,
-    user: &PublicKey,
+    user: &UserKey,
     presented: &command::Grant,
     now_s: u64,
 ) -> Result<Grant, Stop> {
-    match records::grant(read, user.as_bytes(), &presented.id)? {
+    match records::grant(read, user, &presented.id)? {
         Some(stored) if stored.client_key != presented.client_key => Err(ErrorCode::GrantNotOwned.into()),
         Some(stored) => Ok(stored),
         None => Ok(Grant {

@@ -1,7 +1,7 @@
 //! Sign-in by AuthToken. Disabled users may sign in; sessions never expire and are not counted.
 
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{
     AuthTokenId, CookieSessionSpec, OpenCookieSession, OpenedCookie, Outcome, outcome::Value,
 };
@@ -15,11 +15,11 @@ use crate::state::{records, tables};
 
 pub(super) fn parts(
     command: &OpenCookieSession,
-) -> Result<(PublicKey, &AuthTokenId, &CookieSessionSpec), Stop> {
+) -> Result<(UserKey, &AuthTokenId, &CookieSessionSpec), Stop> {
     match (&command.auth_token, &command.session) {
         (Some(token), Some(session)) => {
             authorize::check_secret_hash(&session.secret_hash)?;
-            Ok((authorize::parse_user(&command.user)?, token, session))
+            Ok((user::parse(&command.user)?, token, session))
         }
         _ => Err(ErrorCode::Internal.into()),
     }
@@ -27,17 +27,17 @@ pub(super) fn parts(
 
 pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &OpenCookieSession) -> Result<Outcome, Stop> {
     let (user, token, session) = parts(command)?;
-    guard::consume(turn, Guard::AuthToken(token), user.as_bytes())?;
-    if records::user(&*turn.txn, user.as_bytes())?.is_none() {
+    guard::consume(turn, Guard::AuthToken(token), &user)?;
+    if records::user(&*turn.txn, &user)?.is_none() {
         return Err(ErrorCode::NotFound.into());
     }
     Ok(open(turn, &user, session))
 }
 
 /// Stores the session of a user who exists.
-pub(super) fn open(turn: &mut Turn<'_, '_>, user: &PublicKey, session: &CookieSessionSpec) -> Outcome {
+pub(super) fn open(turn: &mut Turn<'_, '_>, user: &UserKey, session: &CookieSessionSpec) -> Outcome {
     let created_at_us = turn.now_ms().saturating_mul(1000);
     let row = CookieSession { capabilities: session.capabilities.clone(), created_at_us };
-    turn.txn.put(tables::cookie_session(user.as_bytes(), &session.secret_hash), records::encode(&row));
+    turn.txn.put(tables::cookie_session(user, &session.secret_hash), records::encode(&row));
     outcome::with(Value::Opened(OpenedCookie { created_at_us }))
 }

@@ -3,6 +3,7 @@
 //! The leader asks this on a consistent snapshot behind a read barrier. A request that consumes a token or
 //! nonce even when it is refused goes to the log unless the refusal comes before the consumption.
 
+use rowhouse_proto::domain::user;
 use rowhouse_proto::wire::command::{Command, Outcome, command::Body, revoke_grant};
 use rowhouse_proto::wire::state::Shard;
 use rowhouse_proto::{ErrorCode, Refusal};
@@ -11,7 +12,7 @@ use rowhouse_raft::Error;
 use super::guard::{self, Guard};
 use super::put_entry::Length;
 use super::stop::Stop;
-use super::{authorize, create_user, dedup, delete_entry, mint_bearer, open_cookie_session, put_entry};
+use super::{create_user, dedup, delete_entry, mint_bearer, open_cookie_session, put_entry};
 use crate::state::{Read, records};
 
 /// What to do with a command that was not proposed yet.
@@ -57,16 +58,16 @@ fn decide(read: &dyn Read, command: &Command, content_length: Option<u64>, now_m
         }
         Some(Body::CreateUser(create)) => {
             let (user, guard) = create_user::user_and_guard(create)?;
-            guard::check(read, &shard, guard, user.as_bytes(), now_ms)?;
+            guard::check(read, &shard, guard, &user, now_ms)?;
         }
         Some(Body::OpenCookieSession(open)) => {
             let (user, token, _) = open_cookie_session::parts(open)?;
-            guard::check(read, &shard, Guard::AuthToken(token), user.as_bytes(), now_ms)?;
+            guard::check(read, &shard, Guard::AuthToken(token), &user, now_ms)?;
         }
         Some(Body::MintBearer(mint)) => {
             let (user, grant, nonce) = mint_bearer::parts(mint)?;
             mint_bearer::check_before_nonce(read, &user, grant, now_s)?;
-            guard::check(read, &shard, Guard::Nonce(nonce), user.as_bytes(), now_ms)?;
+            guard::check(read, &shard, Guard::Nonce(nonce), &user, now_ms)?;
         }
         Some(Body::RevokeGrant(revoke)) => check_revoke(read, &shard, revoke, now_ms)?,
         Some(Body::CloseCookieSession(_) | Body::Close(_)) => {}
@@ -82,9 +83,9 @@ fn check_revoke(
     now_ms: u64,
 ) -> Result<(), Stop> {
     if let Some(revoke_grant::By::Proof(proof)) = &revoke.by {
-        let user = authorize::parse_user(&revoke.user)?;
+        let user = user::parse(&revoke.user)?;
         let nonce = proof.nonce.as_ref().ok_or(ErrorCode::Internal)?;
-        guard::check(read, shard, Guard::Nonce(nonce), user.as_bytes(), now_ms)?;
+        guard::check(read, shard, Guard::Nonce(nonce), &user, now_ms)?;
     }
     Ok(())
 }

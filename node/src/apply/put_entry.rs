@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use pubky_common::StoragePath;
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::domain::path::ancestors;
 use rowhouse_proto::wire::command::{Outcome, PutEntry};
 use rowhouse_proto::wire::state::{Entry, Event, Usage};
@@ -15,6 +14,7 @@ use super::stop::Stop;
 use super::turn::Turn;
 use super::{outcome, quota};
 use crate::state::{Read, records, tables};
+use rowhouse_proto::domain::user::UserKey;
 
 /// BLAKE3-256.
 const HASH_BYTES: usize = 32;
@@ -38,7 +38,7 @@ impl Length {
 
 /// A PUT that may happen, and what it changes.
 pub(super) struct Accepted {
-    user: PublicKey,
+    user: UserKey,
     path: StoragePath,
     before: Usage,
     after: Usage,
@@ -56,8 +56,8 @@ pub(super) fn check(
     if account.disabled {
         return Err(ErrorCode::UserDisabled.into());
     }
-    let before = records::usage(read, user.as_bytes())?;
-    let previous = records::entry(read, user.as_bytes(), path.as_str())?;
+    let before = records::usage(read, &user)?;
+    let previous = records::entry(read, &user, path.as_str())?;
     let after = quota::after_put(&before, previous.as_ref(), length.bytes());
     if matches!(length, Length::Declared(_)) {
         quota::check(&account, &after)?;
@@ -71,8 +71,8 @@ pub(super) fn check(
 }
 
 /// A file may be no directory's name, and lie below no file.
-fn collides(read: &dyn Read, user: &PublicKey, path: &StoragePath) -> Result<bool, Error> {
-    let user = user.as_bytes();
+fn collides(read: &dyn Read, user: &UserKey, path: &StoragePath) -> Result<bool, Error> {
+    let user = &user;
     let mut found = false;
     let below = tables::entry(user, &format!("{path}/"));
     let end = tables::entry(user, &format!("{path}0"));
@@ -98,7 +98,7 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &PutEntry) -> Result<Outco
     let slot = turn.event_slot()?;
 
     let Accepted { user, path, before, after } = accepted;
-    let user = user.as_bytes();
+    let user = &user;
     let entry = Entry {
         hash: command.hash.clone(),
         length,

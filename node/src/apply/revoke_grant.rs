@@ -1,13 +1,14 @@
 //! Logout: a grant is revoked for ever, and its bearer is gone with it. Revoked rows are never purged.
 
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{Outcome, RevokeGrant, revoke_grant};
 use rowhouse_proto::wire::state::Grant;
 
 use super::guard::{self, Guard};
 use super::stop::Stop;
 use super::turn::Turn;
-use super::{authorize, mint_bearer, outcome};
+use super::{mint_bearer, outcome};
 use crate::state::session::live_bearer;
 use crate::state::{records, tables};
 
@@ -26,20 +27,20 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &RevokeGrant) -> Result<Ou
 
 /// The grant's own expiry is not asked, and repeating with a fresh proof succeeds.
 fn by_proof(turn: &mut Turn<'_, '_>, user: &[u8], proof: &revoke_grant::ByProof) -> Result<Outcome, Stop> {
-    let user = authorize::parse_user(user)?;
+    let user = user::parse(user)?;
     let (Some(presented), Some(nonce)) = (&proof.grant, &proof.nonce) else {
         return Err(ErrorCode::Internal.into());
     };
-    guard::consume(turn, Guard::Nonce(nonce), user.as_bytes())?;
-    let stored = records::grant(&*turn.txn, user.as_bytes(), &presented.id)?.ok_or(ErrorCode::NotFound)?;
+    guard::consume(turn, Guard::Nonce(nonce), &user)?;
+    let stored = records::grant(&*turn.txn, &user, &presented.id)?.ok_or(ErrorCode::NotFound)?;
     if stored.client_key != presented.client_key {
         return Err(ErrorCode::GrantNotOwned.into());
     }
-    revoke(turn, user.as_bytes(), &presented.id, stored)?;
+    revoke(turn, &user, &presented.id, stored)?;
     Ok(outcome::done())
 }
 
-fn revoke(turn: &mut Turn<'_, '_>, user: &[u8; 32], id: &str, mut grant: Grant) -> Result<(), Stop> {
+fn revoke(turn: &mut Turn<'_, '_>, user: &UserKey, id: &str, mut grant: Grant) -> Result<(), Stop> {
     mint_bearer::drop_bearer(turn, &mut grant)?;
     let now_s = turn.now_s();
     grant.revoked_at.get_or_insert(now_s);

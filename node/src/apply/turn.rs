@@ -11,6 +11,7 @@ use super::GUARD_LIFETIME_MS;
 use super::dedup::REQUEST_WINDOW_US;
 use crate::state::aged::{AUTH_TOKENS, BEARERS, NONCES, REQUESTS};
 use crate::state::{records, tables};
+use rowhouse_proto::domain::user::UserKey;
 
 pub(super) struct Turn<'a, 't> {
     pub(super) txn: &'a mut Txn<'t>,
@@ -48,7 +49,7 @@ impl<'a, 't> Turn<'a, 't> {
     }
 
     /// Writes the event and returns its id.
-    pub(super) fn emit(&mut self, slot: EventSlot, user: &[u8; 32], event: &Event) -> u64 {
+    pub(super) fn emit(&mut self, slot: EventSlot, user: &UserKey, event: &Event) -> u64 {
         let EventSlot(t) = slot;
         self.shard.last_t_us = t;
         self.shard.last_event_t_us = t;
@@ -82,7 +83,7 @@ impl<'a, 't> Turn<'a, 't> {
     }
 
     /// Keeps the shard's total beside the user's own counter.
-    pub(super) fn store_usage(&mut self, user: &[u8; 32], before: &Usage, after: &Usage) {
+    pub(super) fn store_usage(&mut self, user: &UserKey, before: &Usage, after: &Usage) {
         self.txn.put(tables::usage(user), records::encode(after));
         self.shard.used_bytes =
             self.shard.used_bytes.saturating_add(after.bytes).saturating_sub(before.bytes);

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use pubky_common::StoragePath;
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::domain::{authorize, path};
 use rowhouse_proto::wire::shard::{Credential, Entry, ReadEntry};
 use rowhouse_raft::Error;
@@ -32,30 +32,25 @@ pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Ent
     })
 }
 
-/// Sessions, and the tenant's key as a key, matter only where a read is not open to all.
+/// Sessions are looked up only where a read is not open to all.
 pub(super) fn may_read(
     view: &View<'_>,
     credential: Option<&Credential>,
     tenant: &[u8],
     path: &str,
     now_ms: u64,
-) -> Result<([u8; 32], StoragePath), Stop> {
+) -> Result<(UserKey, StoragePath), Stop> {
+    let tenant = user::parse(tenant)?;
     let path = path::parse_canonical(path)?;
     if authorize::is_open_read(&path) {
-        let tenant = tenant.try_into().map_err(|_| ErrorCode::InvalidStorageOwner)?;
         return Ok((tenant, path));
     }
-    let tenant = parse_tenant(tenant)?;
     let session = match Presented::in_query(credential) {
         None => None,
         presented => session::resolve(view, presented, &tenant, shard_now_s(view, now_ms)?)?,
     };
     authorize::read(session.as_ref(), &tenant, &path)?;
-    Ok((*tenant.as_bytes(), path))
-}
-
-pub(super) fn parse_tenant(bytes: &[u8]) -> Result<PublicKey, Stop> {
-    pkarr::PublicKey::try_from(bytes).map(PublicKey::from).map_err(|_| ErrorCode::InvalidStorageOwner.into())
+    Ok((tenant, path))
 }
 
 /// Never behind what apply would judge by.

@@ -16,6 +16,7 @@ use rowhouse_raft::state::{ScanOrder, View};
 use super::entry::may_read;
 use crate::apply::Stop;
 use crate::state::tables;
+use rowhouse_proto::domain::user::UserKey;
 
 /// Most paths of one page.
 pub const LIST_LIMIT_MAX: u32 = 1000;
@@ -70,7 +71,7 @@ fn span(directory: &str, cursor: Option<&str>, shallow: bool, reverse: bool) -> 
 
 struct Directory<'a> {
     view: &'a View<'a>,
-    tenant: &'a [u8; 32],
+    tenant: &'a UserKey,
     path: &'a StoragePath,
 }
 

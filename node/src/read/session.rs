@@ -1,11 +1,12 @@
 //! GET of the session behind a credential.
 
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::user;
 use rowhouse_proto::wire::shard::query_reply::Result as Reply;
 use rowhouse_proto::wire::shard::{CookieSession, GetSession, GrantSession};
 use rowhouse_raft::state::View;
 
-use super::entry::{parse_tenant, shard_now_s};
+use super::entry::shard_now_s;
 use crate::apply::Stop;
 use crate::state::records;
 use crate::state::session::{Presented, live_bearer};
@@ -28,8 +29,8 @@ pub fn get_session(view: &View<'_>, query: &GetSession, now_ms: u64) -> Result<R
             }))
         }
         Some(Presented::Cookie(hash)) => {
-            let tenant = parse_tenant(&query.tenant)?;
-            let row = records::cookie_session(view, tenant.as_bytes(), hash)?.ok_or(ErrorCode::NoSession)?;
+            let tenant = user::parse(&query.tenant)?;
+            let row = records::cookie_session(view, &tenant, hash)?.ok_or(ErrorCode::NoSession)?;
             Ok(Reply::CookieSession(CookieSession {
                 user: query.tenant.clone(),
                 capabilities: row.capabilities,

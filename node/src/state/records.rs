@@ -6,6 +6,7 @@ use rowhouse_raft::Error;
 
 use super::read::{Read, decode, load, unwrap_raw};
 use super::tables;
+use rowhouse_proto::domain::user::UserKey;
 
 pub(crate) use super::read::{encode, wrap_raw};
 
@@ -17,23 +18,23 @@ pub(crate) fn shard(read: &dyn Read) -> Result<Shard, Error> {
     Ok(load(read, &[tables::SHARD], "shard record")?.unwrap_or_default())
 }
 
-pub(crate) fn user(read: &dyn Read, user: &[u8; 32]) -> Result<Option<User>, Error> {
+pub(crate) fn user(read: &dyn Read, user: &UserKey) -> Result<Option<User>, Error> {
     load(read, &tables::user(user), "user record")
 }
 
-pub(crate) fn usage(read: &dyn Read, user: &[u8; 32]) -> Result<Usage, Error> {
+pub(crate) fn usage(read: &dyn Read, user: &UserKey) -> Result<Usage, Error> {
     Ok(load(read, &tables::usage(user), "usage record")?.unwrap_or_default())
 }
 
 pub(crate) fn cookie_session(
     read: &dyn Read,
-    user: &[u8; 32],
+    user: &UserKey,
     secret_hash: &[u8],
 ) -> Result<Option<CookieSession>, Error> {
     load(read, &tables::cookie_session(user, secret_hash), "cookie session")
 }
 
-pub(crate) fn grant(read: &dyn Read, user: &[u8; 32], id: &str) -> Result<Option<Grant>, Error> {
+pub(crate) fn grant(read: &dyn Read, user: &UserKey, id: &str) -> Result<Option<Grant>, Error> {
     load(read, &tables::grant(user, id), "grant")
 }
 
@@ -41,11 +42,11 @@ pub(crate) fn bearer(read: &dyn Read, hash: &[u8]) -> Result<Option<Bearer>, Err
     load(read, &tables::key(tables::BEARER, &[hash]), "bearer")
 }
 
-pub(crate) fn entry(read: &dyn Read, user: &[u8; 32], path: &str) -> Result<Option<Entry>, Error> {
+pub(crate) fn entry(read: &dyn Read, user: &UserKey, path: &str) -> Result<Option<Entry>, Error> {
     load(read, &tables::entry(user, path), "entry")
 }
 
-pub(crate) fn body(read: &dyn Read, user: &[u8; 32], path: &str) -> Result<Option<Bytes>, Error> {
+pub(crate) fn body(read: &dyn Read, user: &UserKey, path: &str) -> Result<Option<Bytes>, Error> {
     read.get(&tables::body(user, path))?.map(|value| unwrap_raw(&value, "body")).transpose()
 }
 

@@ -2,8 +2,8 @@
 //! (client-api.md §1.2, §1.4), so a revocation holds from the entry that applied it.
 
 use pubky_common::capabilities::Capability;
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::domain::authorize::SessionView;
+use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::state::{Bearer, Grant};
 use rowhouse_proto::wire::{command, shard};
 use rowhouse_raft::Error;
@@ -36,7 +36,7 @@ impl<'a> Presented<'a> {
 
 /// A bearer that works now, with the grant behind it.
 pub(crate) struct LiveBearer {
-    pub(crate) user: [u8; 32],
+    pub(crate) user: UserKey,
     pub(crate) bearer: Bearer,
     pub(crate) grant: Grant,
 }
@@ -44,8 +44,7 @@ pub(crate) struct LiveBearer {
 /// `None` when unknown, expired, replaced, or when its grant has expired or was revoked.
 pub(crate) fn live_bearer(read: &dyn Read, hash: &[u8], now_s: u64) -> Result<Option<LiveBearer>, Error> {
     let Some(bearer) = records::bearer(read, hash)? else { return Ok(None) };
-    let user: [u8; 32] =
-        bearer.user[..].try_into().map_err(|error| Error::corrupt("bearer's user", error))?;
+    let user: UserKey = bearer.user[..].try_into().map_err(|error| Error::corrupt("bearer's user", error))?;
     let Some(grant) = records::grant(read, &user, &bearer.grant_id)? else { return Ok(None) };
     let live = bearer.expires_at > now_s
         && grant.expires_at > now_s
@@ -58,29 +57,21 @@ pub(crate) fn live_bearer(read: &dyn Read, hash: &[u8], now_s: u64) -> Result<Op
 pub(crate) fn resolve(
     read: &dyn Read,
     presented: Option<Presented<'_>>,
-    tenant: &PublicKey,
+    tenant: &UserKey,
     now_s: u64,
 ) -> Result<Option<SessionView>, Error> {
     match presented {
         None => Ok(None),
         Some(Presented::Bearer(hash)) => {
             let Some(live) = live_bearer(read, hash, now_s)? else { return Ok(None) };
-            // Decompressing a key costs more than all else here, and mostly it is the tenant's.
-            let user = if live.user == *tenant.as_bytes() { tenant.clone() } else { stored_key(&live.user)? };
-            Ok(Some(SessionView { user, capabilities: parse(&live.grant.capabilities) }))
+            Ok(Some(SessionView { user: live.user, capabilities: parse(&live.grant.capabilities) }))
         }
-        Some(Presented::Cookie(hash)) => Ok(records::cookie_session(read, tenant.as_bytes(), hash)?
-            .map(|row| SessionView { user: tenant.clone(), capabilities: parse(&row.capabilities) })),
+        Some(Presented::Cookie(hash)) => Ok(records::cookie_session(read, tenant, hash)?
+            .map(|row| SessionView { user: *tenant, capabilities: parse(&row.capabilities) })),
     }
 }
 
 /// A capability this program cannot read grants nothing.
 fn parse(capabilities: &[String]) -> Vec<Capability> {
     capabilities.iter().filter_map(|text| text.parse().ok()).collect()
-}
-
-fn stored_key(bytes: &[u8; 32]) -> Result<PublicKey, Error> {
-    pkarr::PublicKey::try_from(bytes)
-        .map(PublicKey::from)
-        .map_err(|error| Error::corrupt("stored user key", error))
 }

@@ -2,6 +2,7 @@
 //! Numbers are on disk and in snapshots: never reused, never changed.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use rowhouse_proto::domain::user::UserKey;
 
 /// The shard's own record; one row. Table 0 is the engine's.
 pub const SHARD: u8 = 0x01;
@@ -48,27 +49,27 @@ pub fn key(table: u8, parts: &[&[u8]]) -> Bytes {
     key.freeze()
 }
 
-pub fn user(user: &[u8; 32]) -> Bytes {
+pub fn user(user: &UserKey) -> Bytes {
     key(USER, &[user])
 }
 
-pub fn usage(user: &[u8; 32]) -> Bytes {
+pub fn usage(user: &UserKey) -> Bytes {
     key(USAGE, &[user])
 }
 
-pub fn cookie_session(user: &[u8; 32], secret_hash: &[u8]) -> Bytes {
+pub fn cookie_session(user: &UserKey, secret_hash: &[u8]) -> Bytes {
     key(COOKIE_SESSION, &[user, secret_hash])
 }
 
-pub fn grant(user: &[u8; 32], id: &str) -> Bytes {
+pub fn grant(user: &UserKey, id: &str) -> Bytes {
     key(GRANT, &[user, id.as_bytes()])
 }
 
-pub fn entry(user: &[u8; 32], path: &str) -> Bytes {
+pub fn entry(user: &UserKey, path: &str) -> Bytes {
     key(ENTRY, &[user, path.as_bytes()])
 }
 
-pub fn body(user: &[u8; 32], path: &str) -> Bytes {
+pub fn body(user: &UserKey, path: &str) -> Bytes {
     key(BODY, &[user, path.as_bytes()])
 }
 
@@ -76,7 +77,7 @@ pub fn event(t: u64) -> Bytes {
     key(EVENT, &[&t.to_be_bytes()])
 }
 
-pub fn event_of_user(user: &[u8; 32], t: u64) -> Bytes {
+pub fn event_of_user(user: &UserKey, t: u64) -> Bytes {
     key(EVENT_OF_USER, &[user, &t.to_be_bytes()])
 }
 

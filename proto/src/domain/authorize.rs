@@ -3,15 +3,15 @@
 
 use pubky_common::StoragePath;
 use pubky_common::capabilities::{Action, Capability};
-use pubky_common::crypto::PublicKey;
 
 use super::path::{is_private, is_public};
+use super::user::UserKey;
 use crate::error::ErrorCode;
 
 /// Who asks, and what they may do: from a live cookie session or from a live bearer's stored grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionView {
-    pub user: PublicKey,
+    pub user: UserKey,
     pub capabilities: Vec<Capability>,
 }
 
@@ -29,7 +29,7 @@ impl SessionView {
 }
 
 /// PUT, DELETE, LOCK, UNLOCK.
-pub fn write(session: &SessionView, tenant: &PublicKey, path: &StoragePath) -> Result<(), ErrorCode> {
+pub fn write(session: &SessionView, tenant: &UserKey, path: &StoragePath) -> Result<(), ErrorCode> {
     if !is_public(path) && !is_private(path) {
         return Err(ErrorCode::WriteOutsideRoots);
     }
@@ -48,7 +48,7 @@ pub fn is_open_read(path: &StoragePath) -> bool {
 }
 
 /// GET, HEAD, listings.
-pub fn read(session: Option<&SessionView>, tenant: &PublicKey, path: &StoragePath) -> Result<(), ErrorCode> {
+pub fn read(session: Option<&SessionView>, tenant: &UserKey, path: &StoragePath) -> Result<(), ErrorCode> {
     if is_open_read(path) {
         return Ok(());
     }
@@ -68,10 +68,9 @@ pub fn read(session: Option<&SessionView>, tenant: &PublicKey, path: &StoragePat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pubky_common::crypto::Keypair;
 
-    fn key(seed: u8) -> PublicKey {
-        Keypair::from_secret(&[seed; 32]).public_key()
+    fn key(seed: u8) -> UserKey {
+        [seed; 32]
     }
 
     fn session(seed: u8, capabilities: &[&str]) -> SessionView {

@@ -7,3 +7,4 @@ pub mod jws;
 pub mod path;
 pub mod secret;
 pub mod slot;
+pub mod user;
