@@ -62,7 +62,8 @@ impl GatewayConfig {
         }
         if !self.beyond_loopback {
             let listeners = [Some(self.http_listen), Some(self.tls_listen), self.admin_listen];
-            if let Some(address) = listeners.into_iter().flatten().find(|address| !address.ip().is_loopback()) {
+            if let Some(address) = listeners.into_iter().flatten().find(|address| !address.ip().is_loopback())
+            {
                 return Err(Error::BeyondLoopback(address));
             }
         }

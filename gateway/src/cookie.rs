@@ -59,10 +59,8 @@ fn render(
 ) -> Option<HeaderValue> {
     let secure = if host.is_secure() { " SameSite=None; Secure;" } else { "" };
     let expires = httpdate::fmt_http_date(expires);
-    let text = format!(
-        "{}={value}; HttpOnly;{secure} Path=/; Max-Age={max_age_s}; Expires={expires}",
-        user.z32()
-    );
+    let text =
+        format!("{}={value}; HttpOnly;{secure} Path=/; Max-Age={max_age_s}; Expires={expires}", user.z32());
     HeaderValue::try_from(text).ok()
 }
 
@@ -84,9 +82,16 @@ mod tests {
             assert!(host(secure).is_secure(), "{secure}");
         }
         assert!(host(&format!("_pubky.{key}")).is_secure());
-        for plain in
-            ["localhost", "localhost:6286", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:6286", "homeserver", "1.2"]
-        {
+        for plain in [
+            "localhost",
+            "localhost:6286",
+            "127.0.0.1",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:6286",
+            "homeserver",
+            "1.2",
+        ] {
             assert!(!host(plain).is_secure(), "{plain}");
         }
     }

@@ -79,9 +79,10 @@ mod tests {
     use rowhouse_proto::domain::secret::CookieSecret;
 
     fn headers(pairs: &[(&'static str, String)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), value.parse().expect("header value"))
-        }).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().expect("header value")))
+            .collect()
     }
 
     #[test]

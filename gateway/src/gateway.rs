@@ -8,24 +8,21 @@ use pubky_common::crypto::Keypair;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::Error;
 use crate::admin::{self, Admin, PublicAddress};
 use crate::announce::announce;
 use crate::app::{self, App};
 use crate::cluster::{Cluster, Node, watch};
 use crate::config::{GatewayConfig, Limits};
-use crate::listen::{Http, Listener, Tls, bind};
-use crate::Error;
+use crate::listen::{Http, Life, Listener, Tls, bind};
 
 /// A running gateway. Dropping it stops it without waiting; `shutdown` waits.
 pub struct Gateway {
     http_address: SocketAddr,
     tls_address: SocketAddr,
     admin_address: Option<SocketAddr>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    life: Life,
     shutdown_timeout: Duration,
 }
 
@@ -50,11 +47,14 @@ impl Gateway {
             http_address,
             tls_address,
             admin_address: admin.as_ref().map(|(_, address)| *address),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            life: Life::default(),
             shutdown_timeout: limits.shutdown_timeout,
         };
-        gateway.tasks.spawn(logged(watch(Arc::clone(&cluster), config.nodes.clone(), gateway.stop.clone())));
+        gateway.life.tasks.spawn(logged(watch(
+            Arc::clone(&cluster),
+            config.nodes.clone(),
+            gateway.life.stop.clone(),
+        )));
         let connections = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
         let speaking = Http::new(app::router(Arc::clone(&app)), Arc::clone(&limits));
         let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout);
@@ -67,7 +67,7 @@ impl Gateway {
         if config.announce {
             let request = announcement(&address);
             let own = [gateway.http_address, gateway.tls_address];
-            gateway.tasks.spawn(announce(cluster, own, request, gateway.stop.clone()));
+            gateway.life.tasks.spawn(announce(cluster, own, request, gateway.life.stop.clone()));
         }
         tracing::info!(http = %http_address, tls = %tls_address, "gateway listens");
         Ok(gateway)
@@ -87,16 +87,16 @@ impl Gateway {
 
     /// Stops accepting, lets requests in flight end, then drops what is left.
     pub async fn shutdown(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(self.shutdown_timeout, self.tasks.wait()).await.is_err() {
-            tracing::warn!(left = self.tasks.len(), "connections did not end in time");
+        self.life.stop.cancel();
+        self.life.tasks.close();
+        if tokio::time::timeout(self.shutdown_timeout, self.life.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.life.tasks.len(), "requests did not end in time");
         }
     }
 
     fn listen(&self, socket: TcpListener, http: Http, tls: Option<Tls>, connections: &Arc<Semaphore>) {
-        let listener = Listener { socket, http, tls, connections: Arc::clone(connections) };
-        self.tasks.spawn(listener.run(self.stop.clone(), self.tasks.clone()));
+        let (connections, life) = (Arc::clone(connections), self.life.clone());
+        self.life.tasks.spawn(Listener { socket, http, tls, connections, life }.run());
     }
 
     /// Its connections are counted apart, so that operators get in when clients fill the gateway.
@@ -127,7 +127,8 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.life.stop.cancel();
+        self.life.end.cancel();
     }
 }
 

@@ -56,8 +56,7 @@ async fn by_cookie(
     tenant: &PublicKey,
     cookie: SecretHash,
 ) -> Result<Option<CookieSession>, Rejection> {
-    let op =
-        GetSession { credential: Some(cookie_wire(cookie)), tenant: tenant.as_bytes().to_vec().into() };
+    let op = GetSession { credential: Some(cookie_wire(cookie)), tenant: tenant.as_bytes().to_vec().into() };
     match alive(app.query_user(call, tenant, query_request::Op::GetSession(op)).await)? {
         None => Ok(None),
         Some(query_reply::Result::CookieSession(session)) => Ok(Some(session)),

@@ -43,8 +43,7 @@ impl ByteLease {
             return Ok(());
         }
         let bytes = u32::try_from(bytes).map_err(|_| ErrorCode::Overloaded)?;
-        let more =
-            Arc::clone(&self.pool).try_acquire_many_owned(bytes).map_err(|_| ErrorCode::Overloaded)?;
+        let more = Arc::clone(&self.pool).try_acquire_many_owned(bytes).map_err(|_| ErrorCode::Overloaded)?;
         match &mut self.held {
             Some(held) => held.merge(more),
             None => self.held = Some(more),

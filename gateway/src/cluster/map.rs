@@ -179,8 +179,7 @@ mod tests {
     async fn unchanged_nodes_keep_their_connections_and_leaders() {
         let first = Map::build(&wire(1, &["127.0.0.1:1", "127.0.0.1:2"]), None).expect("complete");
         first.group(0).expect("shard").set_leader(1);
-        let second =
-            Map::build(&wire(2, &["127.0.0.1:3", "127.0.0.1:2"]), Some(&first)).expect("complete");
+        let second = Map::build(&wire(2, &["127.0.0.1:3", "127.0.0.1:2"]), Some(&first)).expect("complete");
         let (before, after) = (first.group(0).expect("shard"), second.group(0).expect("shard"));
         assert!(Arc::ptr_eq(&before.replicas()[1], &after.replicas()[1]));
         assert!(!Arc::ptr_eq(&before.replicas()[0], &after.replicas()[0]), "its address changed");

@@ -83,7 +83,8 @@ impl Walk {
         if let Some(last) = self.last {
             group.forget_leader(last);
         }
-        let elsewhere = hint.as_deref().and_then(|uuid| group.position(uuid)).filter(|at| Some(*at) != self.last);
+        let elsewhere =
+            hint.as_deref().and_then(|uuid| group.position(uuid)).filter(|at| Some(*at) != self.last);
         self.redirects += 1;
         if elsewhere.is_some() && self.redirects <= FREE_REDIRECTS {
             self.hint = hint;

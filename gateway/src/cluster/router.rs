@@ -86,6 +86,10 @@ impl Cluster {
             if wire.map_version < map.version {
                 return false;
             }
+            if wire.map_version == map.version {
+                self.clock.observe(wire.hlc);
+                return true;
+            }
         }
         let Some(map) = Map::build(wire, current.as_deref()) else { return false };
         self.clock.observe(wire.hlc);

@@ -25,6 +25,17 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Shared by all listeners of a gateway.
     pub connections: Arc<Semaphore>,
+    pub life: Life,
+}
+
+/// How long accept loops and connections run.
+#[derive(Clone, Default)]
+pub struct Life {
+    pub tasks: TaskTracker,
+    /// Accept no more, end after the request in flight.
+    pub stop: CancellationToken,
+    /// End now.
+    pub end: CancellationToken,
 }
 
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -43,15 +54,15 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 impl Listener {
-    /// Accepts until `stop`; connections run on in `tasks` until they end by themselves or by `stop`.
-    pub async fn run(self, stop: CancellationToken, tasks: TaskTracker) {
+    /// Accepts until `stop`; connections run on among the tasks.
+    pub async fn run(self) {
         loop {
             let accepted = tokio::select! {
-                () = stop.cancelled() => return,
+                () = self.life.stop.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer, &stop, &tasks),
+                Ok((stream, peer)) => self.admit(stream, peer),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections");
@@ -61,7 +72,7 @@ impl Listener {
         }
     }
 
-    fn admit(&self, stream: TcpStream, peer: SocketAddr, stop: &CancellationToken, tasks: &TaskTracker) {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
             tracing::debug!(%peer, "too many connections");
             return;
@@ -70,9 +81,13 @@ impl Listener {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let (http, tls, stop) = (self.http.clone(), self.tls.clone(), stop.clone());
-        tasks.spawn(async move {
-            serve(stream, peer, http, tls, stop).await;
+        let (http, tls, stop) = (self.http.clone(), self.tls.clone(), self.life.stop.clone());
+        let end = self.life.end.clone();
+        self.life.tasks.spawn(async move {
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = serve(stream, peer, http, tls, stop) => {}
+            }
             drop(permit);
         });
     }

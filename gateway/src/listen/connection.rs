@@ -25,10 +25,8 @@ use super::patience::{Patience, Phase};
 use crate::config::Limits;
 use crate::routes::ClientAddr;
 
-/// Header lines of one request: several times what the SDK and browsers send.
-const HEADERS_MAX: usize = 100;
 /// A request head, and what is buffered of a body: room for a kilobyte path fully escaped and a few
-/// hundred session cookies. Longer heads are answered 431.
+/// hundred session cookies. Longer heads, and those of more than 100 lines, are answered 431.
 const BUFFER_BYTES_MAX: usize = 32 * 1024;
 
 /// How connections of a gateway speak HTTP. Cheap to clone.
@@ -46,7 +44,6 @@ impl Http {
             .timer(TokioTimer::new())
             // While idle; a head that has begun is timed by `Patience`.
             .header_read_timeout(limits.idle_timeout)
-            .max_headers(HEADERS_MAX)
             .max_buf_size(BUFFER_BYTES_MAX);
         Self { router, builder, limits }
     }
@@ -66,7 +63,13 @@ impl Tls {
     }
 }
 
-pub async fn serve(stream: TcpStream, peer: SocketAddr, http: Http, tls: Option<Tls>, stop: CancellationToken) {
+pub async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    http: Http,
+    tls: Option<Tls>,
+    stop: CancellationToken,
+) {
     let Some(tls) = tls else { return speak(stream, peer, http, stop).await };
     let handshake = tokio::time::timeout(tls.handshake_timeout, tls.acceptor.accept(stream));
     let stream = tokio::select! {

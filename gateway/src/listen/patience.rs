@@ -132,7 +132,11 @@ impl<S> Patience<S> {
 }
 
 /// Pending until the clock, if it runs, has run out.
-fn expired<T>(clock: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>, why: &'static str) -> Poll<Result<T>> {
+fn expired<T>(
+    clock: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+    why: &'static str,
+) -> Poll<Result<T>> {
     match clock.as_mut().map(|clock| clock.as_mut().poll(cx)) {
         Some(Poll::Ready(())) => Poll::Ready(Err(Error::new(ErrorKind::TimedOut, why))),
         Some(Poll::Pending) | None => Poll::Pending,

@@ -26,8 +26,8 @@ pub async fn cookie_signup(State(app): State<Arc<App>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);
     let host = RequestHost::of(&parts.headers).map_err(refuse)?;
-    let Query(mut params) = Query::<HashMap<String, String>>::try_from_uri(&parts.uri)
-        .map_err(IntoResponse::into_response)?;
+    let Query(mut params) =
+        Query::<HashMap<String, String>>::try_from_uri(&parts.uri).map_err(IntoResponse::into_response)?;
     let auth_token = receive::bytes(&app, &parts, body).await?;
     let signup_token = params.remove(SIGNUP_TOKEN);
     if let Some(token) = &signup_token {

@@ -117,9 +117,7 @@ mod tests {
     fn status(headers: &[(&'static str, &str)]) -> StatusCode {
         let request = headers
             .iter()
-            .map(|(name, value)| {
-                (http::HeaderName::from_static(name), value.parse().expect("header value"))
-            })
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().expect("header value")))
             .collect();
         let lease = Admission::new(1, 1).bytes();
         get_response(entry(), &request, false, lease).expect("response").status()

@@ -39,8 +39,7 @@ impl TryFrom<String> for LegacyPath {
 
 impl EntryTarget {
     pub async fn of(parts: &mut Parts) -> Result<Self, Refusal> {
-        let Target { user, path } =
-            parts.extensions.remove::<Target>().ok_or(ErrorCode::MissingTenant)?;
+        let Target { user, path } = parts.extensions.remove::<Target>().ok_or(ErrorCode::MissingTenant)?;
         if let Some(path) = path {
             return Ok(Self { user, path, legacy: false });
         }

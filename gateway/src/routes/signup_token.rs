@@ -12,7 +12,10 @@ use crate::respond::{Rejection, method_not_allowed};
 /// `XXXX-XXXX-XXXX`, though the hyphens may stand anywhere.
 const TOKEN_BYTES: usize = 14;
 
-pub async fn signup_token(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Response, Rejection> {
+pub async fn signup_token(
+    State(app): State<Arc<App>>,
+    Path(token): Path<String>,
+) -> Result<Response, Rejection> {
     if app.cluster.map().await?.open_signup() {
         return Err(ErrorCode::SignupTokensNotRequired.into());
     }
@@ -29,8 +32,7 @@ pub async fn only_get() -> Response {
 pub fn check_format(token: &str) -> Result<(), ErrorCode> {
     let crockford =
         |byte: u8| byte.is_ascii_digit() || (byte.is_ascii_alphabetic() && !matches!(byte, b'u' | b'U'));
-    let well_formed =
-        token.len() == TOKEN_BYTES && token.bytes().filter(|byte| *byte != b'-').all(crockford);
+    let well_formed = token.len() == TOKEN_BYTES && token.bytes().filter(|byte| *byte != b'-').all(crockford);
     if well_formed { Ok(()) } else { Err(ErrorCode::SignupTokenFormat) }
 }
 

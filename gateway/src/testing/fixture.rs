@@ -64,11 +64,6 @@ impl User {
         (0..10_000).map(|_| Self::random()).find(|user| user.shard() != self.shard()).expect("16 shards")
     }
 
-    /// Another user of the same shard.
-    pub fn neighbour(&self) -> Self {
-        (0..10_000).map(|_| Self::random()).find(|user| user.shard() == self.shard()).expect("16 shards")
-    }
-
     pub fn storage(&self, path: &str) -> String {
         format!("/storage/{}{path}", self.z32)
     }

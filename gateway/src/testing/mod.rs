@@ -4,6 +4,6 @@ mod client;
 mod fixture;
 mod node;
 
-pub use client::{Client, Reply, raw};
+pub use client::{Client, raw};
 pub use fixture::{Fixture, SECRET, SHARDS, User};
 pub use node::{FakeNode, Script, failure, group_of, map_of, session_of};

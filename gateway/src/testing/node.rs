@@ -14,6 +14,7 @@ use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
 use crate::cluster::{Group, Map};
@@ -35,15 +36,16 @@ pub struct Script {
 }
 
 impl Script {
-    pub fn execute(answer: impl FnMut(ExecuteRequest) -> Result<execute_reply::Result, Status> + Send + 'static) -> Self {
+    pub fn execute(
+        answer: impl FnMut(ExecuteRequest) -> Result<execute_reply::Result, Status> + Send + 'static,
+    ) -> Self {
         let mut answer = answer;
-        Self {
-            execute: Box::new(move |request| answer(request).map(Reaction::Execute)),
-            ..Self::default()
-        }
+        Self { execute: Box::new(move |request| answer(request).map(Reaction::Execute)), ..Self::default() }
     }
 
-    pub fn query(answer: impl FnMut(QueryRequest) -> Result<query_reply::Result, Status> + Send + 'static) -> Self {
+    pub fn query(
+        answer: impl FnMut(QueryRequest) -> Result<query_reply::Result, Status> + Send + 'static,
+    ) -> Self {
         let mut answer = answer;
         Self { query: Box::new(move |request| answer(request).map(Reaction::Query)), ..Self::default() }
     }
@@ -106,8 +108,7 @@ impl FakeNode {
             .add_service(MetaServer::new(Service(Arc::clone(&state))))
             .serve_with_incoming_shutdown(TcpListenerStream::new(socket), stop.clone().cancelled_owned());
         let stopped = stop.clone();
-        tokio::task::spawn(async move {
-            // Drops every connection at once, as a killed process would.
+        TaskTracker::new().spawn(async move {
             tokio::select! {
                 _ = server => {}
                 () = stopped.cancelled() => {}
@@ -134,10 +135,6 @@ impl FakeNode {
 
     pub fn announced(&self) -> Vec<AnnounceGatewayRequest> {
         self.state.announced.lock().expect("log").clone()
-    }
-
-    pub fn kill(&self) {
-        self.stop.cancel();
     }
 }
 
@@ -192,7 +189,10 @@ impl Meta for Service {
         Err(Status::unimplemented("scripted"))
     }
 
-    async fn prepare_init(&self, _: Request<PrepareInitRequest>) -> Result<Response<PrepareInitReply>, Status> {
+    async fn prepare_init(
+        &self,
+        _: Request<PrepareInitRequest>,
+    ) -> Result<Response<PrepareInitReply>, Status> {
         Err(Status::unimplemented("scripted"))
     }
 

@@ -93,7 +93,8 @@ async fn signup_draws_a_cookie_whose_hash_the_shard_learns() {
     let user = User::random();
     let session = session_of(&user.key);
     let fixture =
-        Fixture::start(Script::execute(move |_| Ok(execute_reply::Result::CookieSession(session.clone())))).await;
+        Fixture::start(Script::execute(move |_| Ok(execute_reply::Result::CookieSession(session.clone()))))
+            .await;
     for (path, host, secure) in [("/signup", "example.com", true), ("/session", "localhost:6286", false)] {
         let reply = fixture.client.send("POST", path, &[("host", host)], &auth_token(&user)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -183,7 +184,10 @@ async fn signing_out_of_a_cookie_always_removes_it() {
         let reply = fixture.client.send("DELETE", "/session", &headers, b"").await;
         assert_eq!((reply.status, reply.text().as_str()), (200, ""));
         let removal = reply.header("set-cookie").expect("removal");
-        assert!(removal.starts_with(&format!("{}=; HttpOnly; SameSite=None; Secure;", user.z32)), "{removal}");
+        assert!(
+            removal.starts_with(&format!("{}=; HttpOnly; SameSite=None; Secure;", user.z32)),
+            "{removal}"
+        );
         assert!(removal.contains("Max-Age=0"));
     }
     assert_eq!(fixture.node.executed().len(), 1, "only one had something to end");
@@ -198,9 +202,9 @@ async fn an_exchange_answers_with_a_bearer_of_the_users_slot() {
     let user = User::random();
     let session = grant_session_of(&user);
     let fixture =
-        Fixture::start(Script::execute(move |_| Ok(execute_reply::Result::GrantSession(session.clone())))).await;
-    let reply =
-        fixture.client.send("POST", "/auth/grant/session", &[JSON], &body_of(&grant_of(&user))).await;
+        Fixture::start(Script::execute(move |_| Ok(execute_reply::Result::GrantSession(session.clone()))))
+            .await;
+    let reply = fixture.client.send("POST", "/auth/grant/session", &[JSON], &body_of(&grant_of(&user))).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.header("content-type").as_deref(), Some("application/json"));
     let response: GrantSessionResponse = serde_json::from_slice(&reply.body).expect("json");
@@ -254,9 +258,9 @@ async fn signing_out_of_a_grant_goes_by_the_body() {
     assert!(matches!(last(), Some(execute_request::Op::ProofLogout(_))));
     let typed = [("content-type", "text/plain"), bearer];
     assert_eq!(fixture.client.send("DELETE", path, &typed, b"").await.status, 415);
-    fixture.node.script(Script::execute(|_| {
-        Ok(execute_reply::Result::Failure(failure(ErrorCode::NoSession)))
-    }));
+    fixture
+        .node
+        .script(Script::execute(|_| Ok(execute_reply::Result::Failure(failure(ErrorCode::NoSession)))));
     assert_eq!(fixture.client.send("DELETE", path, &[bearer], b"").await.status, 200);
 }
 

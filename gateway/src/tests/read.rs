@@ -1,9 +1,7 @@
 //! GET, HEAD and listings: statuses, headers, bodies, and what the shard is asked.
 
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::shard::{
-    Entry, Listing, QueryRequest, credential, query_reply, query_request,
-};
+use rowhouse_proto::wire::shard::{Entry, Listing, QueryRequest, credential, query_reply, query_request};
 
 use crate::testing::{Fixture, Script, User, failure};
 
@@ -22,9 +20,9 @@ const ETAG: &str = "\"q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=\"";
 fn found() -> Script {
     Script::query(|request| {
         Ok(match request.op {
-            Some(query_request::Op::ListEntries(_)) => query_reply::Result::Listing(Listing {
-                paths: vec!["/pub/a b".into(), "/pub/dir/".into()],
-            }),
+            Some(query_request::Op::ListEntries(_)) => {
+                query_reply::Result::Listing(Listing { paths: vec!["/pub/a b".into(), "/pub/dir/".into()] })
+            }
             _ => query_reply::Result::Entry(entry()),
         })
     })
@@ -79,10 +77,8 @@ async fn legacy_reads_vary_on_pubky_host() {
 async fn head_has_the_files_headers_and_ignores_conditions() {
     let fixture = Fixture::start(found()).await;
     let user = User::random();
-    let reply = fixture
-        .client
-        .send("HEAD", &user.storage("/pub/foo.txt"), &[("if-none-match", ETAG)], b"")
-        .await;
+    let reply =
+        fixture.client.send("HEAD", &user.storage("/pub/foo.txt"), &[("if-none-match", ETAG)], b"").await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("content-length").as_deref(), Some("5"));
     assert_eq!(reply.header("etag").as_deref(), Some(ETAG));
@@ -187,10 +183,10 @@ async fn a_private_read_tries_the_bearer_then_the_cookie() {
     let asked = fixture.node.queried();
     let expected_bearer = credential::Kind::BearerHash(user.bearer.hash().0.to_vec().into());
     let expected_cookie = credential::Kind::CookieHash(user.secret.hash().0.to_vec().into());
-    assert_eq!(asked.iter().map(presented).collect::<Vec<_>>(), [
-        Some(&expected_bearer),
-        Some(&expected_cookie)
-    ]);
+    assert_eq!(
+        asked.iter().map(presented).collect::<Vec<_>>(),
+        [Some(&expected_bearer), Some(&expected_cookie)]
+    );
     let alone = fixture.client.get(&user.storage("/priv/a"), &headers[..1]).await;
     assert_eq!(alone.status, 401);
 }
@@ -203,5 +199,8 @@ async fn list_parameters_reach_the_shard_clamped() {
     assert_eq!(fixture.client.get(&path, &[]).await.status, 200);
     let asked = fixture.node.queried();
     let Some(query_request::Op::ListEntries(list)) = &asked[0].op else { panic!("{asked:?}") };
-    assert_eq!((list.limit, list.cursor.as_str(), list.shallow, list.reverse), (1000, "pubky://x", true, true));
+    assert_eq!(
+        (list.limit, list.cursor.as_str(), list.shallow, list.reverse),
+        (1000, "pubky://x", true, true)
+    );
 }

@@ -110,9 +110,7 @@ async fn flaws_are_told_to_live_sessions_only() {
     }
     let with_host = [bearer[0], ("host", user.z32.as_str())];
     assert_eq!(fixture.client.send("PUT", "/pub/a%00b", &with_host, b"x").await.status, 400);
-    fixture.node.script(Script::query(|_| {
-        Ok(query_reply::Result::Failure(failure(ErrorCode::NoSession)))
-    }));
+    fixture.node.script(Script::query(|_| Ok(query_reply::Result::Failure(failure(ErrorCode::NoSession)))));
     for path in [user.storage("/pub/dir/"), "/pub/a".into()] {
         assert_eq!(fixture.client.send("PUT", &path, &bearer, b"x").await.status, 401, "{path}");
     }
@@ -132,13 +130,17 @@ async fn a_live_bearer_of_another_shard_is_a_mismatch_and_a_dead_one_is_nobody()
         ("/pub/dir/", ErrorCode::TargetMustBeFile),
     ] {
         let reply = fixture.client.send("PUT", &user.storage(path), &headers, b"x").await;
-        assert_eq!((reply.status, reply.text().as_str()), (code.http_status().as_u16(), code.text()), "{path}");
+        assert_eq!(
+            (reply.status, reply.text().as_str()),
+            (code.http_status().as_u16(), code.text()),
+            "{path}"
+        );
     }
     assert!(fixture.node.queried().iter().all(|query| query.group == foreign.shard()));
     assert!(fixture.node.executed().is_empty());
-    fixture.node.script(Script::default().and_query(|_| {
-        Ok(query_reply::Result::Failure(failure(ErrorCode::NoSession)))
-    }));
+    fixture.node.script(
+        Script::default().and_query(|_| Ok(query_reply::Result::Failure(failure(ErrorCode::NoSession)))),
+    );
     let reply = fixture.client.send("PUT", &user.storage("/pub/a"), &headers[..1], b"x").await;
     assert_eq!(reply.status, 401);
     let reply = fixture.client.send("PUT", &user.storage("/pub/a"), &headers, b"x").await;
@@ -150,7 +152,8 @@ async fn a_dead_bearer_falls_through_to_the_cookie_under_a_new_request_id() {
     let fixture = Fixture::start(Script::execute(|request| {
         use rowhouse_proto::wire::shard::credential::Kind;
         let put = put_of(&request);
-        let bearer = matches!(put.credential.as_ref().and_then(|c| c.kind.as_ref()), Some(Kind::BearerHash(_)));
+        let bearer =
+            matches!(put.credential.as_ref().and_then(|c| c.kind.as_ref()), Some(Kind::BearerHash(_)));
         Ok(if bearer {
             execute_reply::Result::Failure(failure(ErrorCode::NoSession))
         } else {
