@@ -57,7 +57,7 @@ async fn carry<R: Runtime>(net: &SimNet<R>, (from, to, lane): LinkKey, frames: F
             caller.reply(to, frame);
         }
     });
-    drop(R::select3(there, back, keepalive(net, from, to)).await);
+    R::select3(there, back, keepalive(net, from, to)).await;
 }
 
 async fn keepalive<R: Runtime>(net: &SimNet<R>, from: NodeUuid, to: NodeUuid) {

@@ -167,10 +167,12 @@ fn a_partition_is_survived() {
                     .stream_append(futures::stream::iter([append(0)]), option())
                     .await
                     .expect("a stream");
-                match &again.collect::<Vec<_>>().await[..] {
-                    [Ok(answer)] => break assert_eq!(*answer, Ok(Some(log_id(0)))),
-                    _ => Simulation::sleep(Duration::from_millis(100)).await,
+                let again: Vec<_> = again.collect().await;
+                if let [Ok(answer)] = &again[..] {
+                    assert_eq!(*answer, Ok(Some(log_id(0))));
+                    break;
                 }
+                Simulation::sleep(Duration::from_millis(100)).await;
             }
         });
     }

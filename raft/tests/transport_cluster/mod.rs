@@ -1,0 +1,5 @@
+//! Three replicas of one group over any wire.
+
+mod member;
+
+pub use member::*;

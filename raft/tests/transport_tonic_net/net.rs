@@ -1,0 +1,98 @@
+//! The nodes of one cluster: their servers, and the directory that names their proxies.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use openraft::AsyncRuntime;
+use rowhouse_raft::runtime::Production;
+use rowhouse_raft::transport::{Directory, NodeUuid, TonicWire};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use super::proxy::Proxy;
+
+pub const CLUSTER: [u8; 16] = [1; 16];
+
+pub struct Net {
+    directory: Arc<TestDirectory>,
+    servers: Mutex<BTreeMap<u8, SocketAddr>>,
+}
+
+struct TestDirectory {
+    cluster: [u8; 16],
+    proxies: Mutex<BTreeMap<NodeUuid, Arc<Proxy>>>,
+}
+
+impl TestDirectory {
+    fn proxies(&self) -> MutexGuard<'_, BTreeMap<NodeUuid, Arc<Proxy>>> {
+        self.proxies.lock().expect("no panic with the lock")
+    }
+}
+
+impl Directory for TestDirectory {
+    fn cluster_id(&self) -> Option<[u8; 16]> {
+        Some(self.cluster)
+    }
+
+    fn address(&self, node: NodeUuid) -> Option<String> {
+        self.proxies().get(&node).map(|proxy| proxy.address.to_string())
+    }
+}
+
+impl Net {
+    pub fn new(cluster: [u8; 16]) -> Self {
+        let directory = TestDirectory { cluster, proxies: Mutex::default() };
+        Self { directory: Arc::new(directory), servers: Mutex::default() }
+    }
+
+    /// Starts a node's server behind a proxy.
+    pub async fn serve(&self, number: u8) -> Arc<TonicWire> {
+        let wire = Arc::new(TonicWire::new([number; 16], self.directory.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = Server::builder().tcp_nodelay(true).add_service(wire.server());
+        drop(Production::spawn(server.serve_with_incoming(TcpListenerStream::new(listener))));
+        self.servers.lock().expect("no panic with the lock").insert(number, address);
+        self.relocate(number).await;
+        wire
+    }
+
+    /// Gives a node a new address; the old one is dead.
+    pub async fn relocate(&self, number: u8) {
+        let target = self.servers.lock().expect("no panic with the lock")[&number];
+        let proxy = Proxy::start(target).await;
+        if let Some(old) = self.directory.proxies().insert([number; 16], proxy) {
+            old.cut();
+        }
+    }
+
+    /// Adds a node of another net to this directory.
+    pub fn learn(&self, number: u8, other: &Self) {
+        let proxy = other.proxy(number);
+        self.directory.proxies().insert([number; 16], proxy);
+    }
+
+    /// Breaks every connection to a node and lets none through.
+    pub fn cut(&self, number: u8) {
+        self.proxy(number).cut();
+    }
+
+    pub fn mend(&self, number: u8) {
+        self.proxy(number).mend();
+    }
+
+    /// Connections made to a node's present address.
+    pub fn dialled(&self, number: u8) -> usize {
+        self.proxy(number).accepted()
+    }
+
+    pub fn address(&self, number: u8) -> Option<String> {
+        self.directory.address([number; 16])
+    }
+
+    fn proxy(&self, number: u8) -> Arc<Proxy> {
+        self.directory.proxies()[&[number; 16]].clone()
+    }
+}
