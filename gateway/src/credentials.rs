@@ -63,12 +63,12 @@ fn cookie(headers: &HeaderMap, tenant: &PublicKey) -> Option<SecretHash> {
     let secret = headers
         .get_all(COOKIE)
         .iter()
+        .rev()
         .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
+        .flat_map(|header| header.split(';').rev())
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(candidate, _)| candidate.trim_end() == name)
-        .map(|(_, value)| value.trim_start())
-        .last()?;
+        .find(|(candidate, _)| candidate.trim_end() == name)
+        .map(|(_, value)| value.trim_start())?;
     (secret.len() == COOKIE_CHARS).then(|| SecretHash::of(secret))
 }
 

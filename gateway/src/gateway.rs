@@ -118,8 +118,8 @@ impl Gateway {
     fn public_address(&self, config: &GatewayConfig) -> PublicAddress {
         PublicAddress {
             ip: config.public_ip,
-            tls_port: config.public_tls_port.unwrap_or(self.tls_address.port()),
-            http_port: config.public_http_port.unwrap_or(self.http_address.port()),
+            tls_port: config.public_tls_port.unwrap_or_else(|| self.tls_address.port()),
+            http_port: config.public_http_port.unwrap_or_else(|| self.http_address.port()),
             icann_domain: config.icann_domain.clone(),
         }
     }
