@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures::{Stream, TryStreamExt};
+use openraft::impls::leader_id_adv::LeaderId;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend, StorageError};
@@ -14,7 +15,7 @@ use rowhouse_raft::log_store::{
 use rowhouse_raft::runtime::{Production, Runtime, Simulation};
 use rowhouse_raft::{RaftTypes, Reply};
 
-type Meta = SnapshotMeta<openraft::impls::leader_id_adv::LeaderId<u64, u64>, u64, rowhouse_raft::Replica>;
+type Meta = SnapshotMeta<LeaderId<u64, u64>, u64, rowhouse_raft::Replica>;
 type MemorySnapshot<R> = openraft::alias::SnapshotOf<RaftTypes<R>, ()>;
 
 #[derive(Clone, Default)]
@@ -80,7 +81,11 @@ impl<R: Runtime> RaftStateMachine<RaftTypes<R>> for Machine {
 }
 
 async fn open<R: Runtime>(engine: Arc<dyn LogEngine>, tail_bytes: usize) -> LogStore<R> {
-    LogStore::open(engine, 1, TailBudget::new(tail_bytes)).await.expect("an empty log opens")
+    let log = LogStore::open(engine, 1, TailBudget::new(tail_bytes)).await.expect("an empty log opens");
+    // The suite's machine never says what it made durable: everything, so that purges are recorded.
+    let leader_id = LeaderId { term: u64::MAX, node_id: 0 };
+    log.handle().set_durable_applied(LogId { leader_id, index: u64::MAX - 1 });
+    log
 }
 
 struct Rocks {

@@ -48,6 +48,8 @@ pub(super) struct State {
     tail: Tail,
     pub(super) vote: Option<Vote>,
     pub(super) committed: Option<LogId>,
+    /// Index of the first entry, if there is one: 0 or behind `purged`, unless a log was begun elsewhere.
+    begin: u64,
     /// Last entry, or `purged` if there is none.
     pub(super) last: Option<LogId>,
     /// Purged as openraft knows it.
@@ -130,8 +132,13 @@ impl ReplicaLog {
             );
             return Err(Error::corrupt(WHAT, detail));
         }
-        let durable_below = next(last);
-        let state = State { vote, committed, last, purged, recorded: purged, durable_below, ..State::default() };
+        let begin = match engine.read(replica, next(purged), u64::MAX, 0)?.first() {
+            Some(first) => first.index,
+            None => next(purged),
+        };
+        let (recorded, durable_below) = (purged, next(last));
+        let state =
+            State { vote, committed, begin, last, purged, recorded, durable_below, ..State::default() };
         let log = Arc::new(Self { replica, budget: budget.clone(), state: Mutex::new(state) });
         budget.register(&log);
         Ok(log)
@@ -188,6 +195,9 @@ impl ReplicaLog {
         let mut state = self.state();
         self.check_append(&state, &entries)?;
         let before = state.tail.bytes();
+        if let (None, Some((first, _))) = (state.last, entries.first()) {
+            state.begin = first.log_id.index;
+        }
         let mut records = Vec::with_capacity(entries.len());
         for (entry, bytes) in entries {
             records.push(LogRecord { index: entry.log_id.index, bytes: bytes.clone() });
@@ -275,6 +285,7 @@ impl ReplicaLog {
         state.tail.cut_below(next(Some(upto)));
         self.budget.resize(before, state.tail.bytes());
         state.purged = Some(upto);
+        state.begin = next(Some(upto));
         if state.next() <= next(Some(upto)) {
             if state.next() < next(Some(upto)) {
                 state.gap_below = next(Some(upto));
@@ -323,7 +334,7 @@ impl ReplicaLog {
         (state.last, state.purged, state.recorded) = (Some(log_id), Some(log_id), Some(log_id));
         (state.durable_applied, state.committed) = (Some(log_id), None);
         state.epoch += 1;
-        state.durable_below = next(Some(log_id));
+        (state.begin, state.durable_below) = (next(Some(log_id)), next(Some(log_id)));
         let meta = |kind, value| LogOp::Meta { replica: self.replica, kind, value };
         let ops = vec![
             LogOp::Truncate { replica: self.replica, last: None },
@@ -357,7 +368,7 @@ impl ReplicaLog {
     /// Entries `from <= index < to`; the tail's share is cut at `bytes_max`.
     pub(super) fn find(&self, from: u64, to: u64, bytes_max: usize) -> Found {
         let state = self.state();
-        let (from, to) = (from.max(next(state.purged)), to.min(state.next()));
+        let (from, to) = (from.max(state.begin), to.min(state.next()));
         let first = state.tail_first();
         let engine = (from < to && from < first).then(|| (from, to.min(first)));
         let tail = if from < to { state.tail.range(from, to, bytes_max) } else { Vec::new() };
