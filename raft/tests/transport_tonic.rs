@@ -196,6 +196,25 @@ async fn a_node_that_moved_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_wire_lets_its_server_drain() {
+    let net = Net::new(CLUSTER);
+    let wire = net.serve(2).await;
+    let (a, b) = (start(&net, 1).await, Member::start(2, wire.clone(), Disks::new()).await);
+    let to = Replica { node_uuid: node(2) };
+    let mut network = a.transport.network(GROUP, replica(1)).new_client(replica(2), &to).await;
+    network.vote(candidate(), option()).await.expect("an answer");
+    wire.shutdown();
+    // The links to it are streams that would never end by themselves.
+    P::timeout(Duration::from_secs(60), net.drain(2)).await.expect("it drains");
+    network.vote(candidate(), option()).await.expect_err("nobody serves");
+    let back = Replica { node_uuid: node(1) };
+    let mut stopped = b.transport.network(GROUP, replica(2)).new_client(replica(1), &back).await;
+    let error = stopped.vote(candidate(), option()).await.expect_err("it has stopped");
+    assert!(error.to_string().contains("stopping"), "{error}");
+    stop(vec![a, b]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newcomer_is_sent_a_snapshot() {
     let net = Net::new(CLUSTER);
     let mut members = cluster(&net).await;

@@ -67,11 +67,6 @@ impl Pending {
         self.table().waiting.retain(|_, waiting| waiting.peer != peer || waiting.lane != lane);
     }
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.table().waiting.len()
-    }
-
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

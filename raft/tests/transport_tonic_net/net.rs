@@ -8,6 +8,7 @@ use openraft::AsyncRuntime;
 use rowhouse_raft::runtime::Production;
 use rowhouse_raft::transport::{Directory, NodeUuid, TonicWire};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
@@ -18,7 +19,11 @@ pub const CLUSTER: [u8; 16] = [1; 16];
 pub struct Net {
     directory: Arc<TestDirectory>,
     servers: Mutex<BTreeMap<u8, SocketAddr>>,
+    running: Mutex<BTreeMap<u8, Running>>,
 }
+
+/// Tells a server to stop, and ends when it has drained.
+type Running = (oneshot::Sender<()>, <Production as AsyncRuntime>::JoinHandle<()>);
 
 struct TestDirectory {
     cluster: [u8; 16],
@@ -44,7 +49,7 @@ impl Directory for TestDirectory {
 impl Net {
     pub fn new(cluster: [u8; 16]) -> Self {
         let directory = TestDirectory { cluster, proxies: Mutex::default() };
-        Self { directory: Arc::new(directory), servers: Mutex::default() }
+        Self { directory: Arc::new(directory), servers: Mutex::default(), running: Mutex::default() }
     }
 
     /// Starts a node's server behind a proxy.
@@ -53,10 +58,24 @@ impl Net {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let server = Server::builder().tcp_nodelay(true).add_service(wire.server());
-        drop(Production::spawn(server.serve_with_incoming(TcpListenerStream::new(listener))));
+        let (stop, stopping) = oneshot::channel::<()>();
+        let serving = server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+            // Dropping the net stops its servers too.
+            drop(stopping.await);
+        });
+        let running = Production::spawn(async { serving.await.expect("it served") });
+        self.running.lock().expect("no panic with the lock").insert(number, (stop, running));
         self.servers.lock().expect("no panic with the lock").insert(number, address);
         self.relocate(number).await;
         wire
+    }
+
+    /// Asks a node's server to stop, and waits until it has no connection left.
+    pub async fn drain(&self, number: u8) {
+        let running = self.running.lock().expect("no panic with the lock").remove(&number);
+        let (stop, running) = running.expect("it serves");
+        drop(stop);
+        running.await.expect("no panic in the server");
     }
 
     /// Gives a node a new address; the old one is dead.
