@@ -15,7 +15,7 @@ use super::handle::StateHandle;
 use super::snapshot_build::{GroupSnapshot, Meta, SnapshotBuilder, meta};
 use super::snapshot_data::SnapshotData;
 use super::snapshot_install::install;
-use super::store::{Slot, StateStore};
+use super::store::{DurableListener, Slot, StateStore};
 use crate::codec::{LogId, StoredMembership};
 use crate::error::Error;
 use crate::log_store::LogHandle;
@@ -39,6 +39,7 @@ pub struct GroupState<R: Runtime> {
     slot: Arc<Slot>,
     machine: Arc<dyn Machine>,
     log: LogHandle<R>,
+    _listener: DurableListener,
 }
 
 impl<R: Runtime> GroupState<R> {
@@ -50,38 +51,14 @@ impl<R: Runtime> GroupState<R> {
         log: LogHandle<R>,
     ) -> Result<Self, Error> {
         let slot = store.slot(group);
-        let state = Self { store, slot, machine, log };
-        state.reconcile().await?;
-        let log = state.log.clone();
-        state.slot.notify_durable(Box::new(move |log_id| log.set_durable_applied(log_id)));
-        Ok(state)
+        reconcile(&store, &slot, &log).await?;
+        let purges = log.clone();
+        let listener = slot.notify_durable(Box::new(move |log_id| purges.set_durable_applied(log_id)));
+        Ok(Self { store, slot, machine, log, _listener: listener })
     }
 
     pub fn handle(&self) -> StateHandle {
         StateHandle::new(self.store.engine().clone(), self.slot.clone())
-    }
-
-    /// A crash may leave the state ahead of the log, or beside it: then the state wins, since only
-    /// committed entries are in it (R8b).
-    async fn reconcile(&self) -> Result<(), Error> {
-        let group = self.slot.group;
-        let purged = self.log.last_purged();
-        let Some(applied) = self.slot.applied().log_id else {
-            return match purged {
-                None => Ok(()),
-                Some(purged) => Err(lost(group, "nothing", purged)),
-            };
-        };
-        if let Some(purged) = purged.filter(|purged| purged.index > applied.index) {
-            return Err(lost(group, &applied.to_string(), purged));
-        }
-        if purged == Some(applied) || self.log.log_id_at(applied.index).await? == Some(applied) {
-            return Ok(());
-        }
-        tracing::warn!(group, %applied, "the log does not hold what is applied: it starts anew behind it");
-        let store = self.store.clone();
-        R::blocking(move || store.flush_all()).await?;
-        self.log.reset_to(applied).await
     }
 
     async fn apply_batch(&self, batch: ApplyBatch, responders: Responders<R>) -> Result<(), Error> {
@@ -156,6 +133,33 @@ impl<R: Runtime> RaftStateMachine<RaftTypes<R>> for GroupState<R> {
         let opened = SnapshotData::of_group(self.store.engine().clone(), generation)?;
         Ok(opened.map(|(snapshot, applied)| Snapshot { meta: meta(&applied), snapshot }))
     }
+}
+
+/// A crash may leave the state ahead of the log, or beside it: then the state wins, since only
+/// committed entries are in it (R8b).
+async fn reconcile<R: Runtime>(
+    store: &Arc<StateStore>,
+    slot: &Slot,
+    log: &LogHandle<R>,
+) -> Result<(), Error> {
+    let group = slot.group;
+    let purged = log.last_purged();
+    let Some(applied) = slot.applied().log_id else {
+        return match purged {
+            None => Ok(()),
+            Some(purged) => Err(lost(group, "nothing", purged)),
+        };
+    };
+    if let Some(purged) = purged.filter(|purged| purged.index > applied.index) {
+        return Err(lost(group, &applied.to_string(), purged));
+    }
+    if purged == Some(applied) || log.log_id_at(applied.index).await? == Some(applied) {
+        return Ok(());
+    }
+    tracing::warn!(group, %applied, "the log does not hold what is applied: it starts anew behind it");
+    let store = store.clone();
+    R::blocking(move || store.flush_all()).await?;
+    log.reset_to(applied).await
 }
 
 /// The log begins behind the state: what lies between is gone from this node.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -44,8 +44,22 @@ pub(super) struct Slot {
     pub group: GroupId,
     current: ArcSwap<Current>,
     durable: ArcSwapOption<Applied>,
-    on_durable: Mutex<Option<OnDurable>>,
+    on_durable: Mutex<Option<(u64, OnDurable)>>,
+    listeners: AtomicU64,
     next_generation: AtomicU32,
+}
+
+/// While it lives, the log of a running replica hears what became durable.
+pub(super) struct DurableListener {
+    slot: Arc<Slot>,
+    number: u64,
+}
+
+impl Drop for DurableListener {
+    fn drop(&mut self) {
+        // A later replica may have taken the place already.
+        lock(&self.slot.on_durable).take_if(|(number, _)| *number == self.number);
+    }
 }
 
 impl Slot {
@@ -59,6 +73,7 @@ impl Slot {
             }),
             durable: ArcSwapOption::new(durable),
             on_durable: Mutex::new(None),
+            listeners: AtomicU64::new(0),
             next_generation: AtomicU32::new(next_generation),
         }
     }
@@ -86,13 +101,15 @@ impl Slot {
         self.current.store(Arc::new(Current { generation, applied: Arc::new(applied) }));
     }
 
-    /// Tells `notify` at once and from now on up to where the state is durable.
-    pub fn notify_durable(&self, notify: OnDurable) {
+    /// Tells `notify` at once, and from now on, up to where the state is durable. One at a time.
+    pub fn notify_durable(self: &Arc<Self>, notify: OnDurable) -> DurableListener {
+        let number = self.listeners.fetch_add(1, Ordering::Relaxed);
         let mut on_durable = lock(&self.on_durable);
         if let Some(log_id) = self.durable().and_then(|durable| durable.log_id) {
             notify(log_id);
         }
-        *on_durable = Some(notify);
+        *on_durable = Some((number, notify));
+        DurableListener { slot: self.clone(), number }
     }
 
     pub fn set_durable(&self, applied: Arc<Applied>) {
@@ -102,7 +119,7 @@ impl Slot {
         }
         let log_id = applied.log_id;
         self.durable.store(Some(applied));
-        if let (Some(notify), Some(log_id)) = (on_durable.as_ref(), log_id) {
+        if let (Some((_, notify)), Some(log_id)) = (on_durable.as_ref(), log_id) {
             notify(log_id);
         }
     }

@@ -357,6 +357,22 @@ fn a_log_with_another_entry_at_the_applied_index_starts_anew() {
     });
 }
 
+/// R8(a) for snapshots: the flip must not overtake what was submitted to the log before it.
+#[test]
+fn an_install_flips_only_when_the_log_is_synced() {
+    simulate(1, async {
+        let mut replica = Replica::new().await;
+        replica.append(5).await;
+        assert!(replica.log_disk.unsynced() > 0);
+        let at_once = Crash { after_us: 0, log_survivors: 0, state_survivors: 0 };
+        replica.step(Step::Install { ahead: 20, crash: Some(at_once) }).await;
+        assert_eq!(replica.run.applied(), None);
+        replica.append(5).await;
+        replica.step(Step::Install { ahead: 20, crash: None }).await;
+        assert_eq!(replica.log_disk.unsynced(), 1, "only the purge behind it");
+    });
+}
+
 #[test]
 fn a_state_behind_its_purged_log_is_refused() {
     simulate(1, async {

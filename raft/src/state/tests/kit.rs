@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::impls::leader_id_adv::LeaderId;
@@ -127,7 +128,9 @@ impl Group {
 
 /// A log without entries: nothing to wait for.
 pub async fn empty_log<R: Runtime>() -> LogHandle<R> {
-    let engine = LossyLog::<R>::new(LossyOptions::default());
+    // No time passes: what others have in flight stays so.
+    let options = LossyOptions { sync_delay_max: Duration::ZERO, ..LossyOptions::default() };
+    let engine = LossyLog::<R>::new(options);
     let log = LogStore::<R>::open(engine, REPLICA, TailBudget::new(TAIL_BYTES)).await.expect("open the log");
     log.handle()
 }

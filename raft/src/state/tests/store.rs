@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -40,6 +41,48 @@ fn a_group_reopened_without_a_crash_does_not_take_unflushed_state_for_durable() 
         let again = kit::open::<Simulation>(&group.store, kit::full_log(10).await).await;
         assert_eq!(again.handle().durable_applied(), None);
         assert_eq!(observe(&again.handle()), *expected(9));
+    });
+}
+
+#[test]
+fn what_a_store_calls_durable_at_its_opening_is() {
+    simulate(1, async {
+        let mut group = Group::fresh().await;
+        group.apply(0..10).await;
+        let store = reopen(&group.engine);
+        assert_eq!(
+            store.slot(GROUP).durable().and_then(|durable| durable.log_id),
+            expected(9).applied.log_id
+        );
+        group.engine.crash();
+        assert_eq!(observe(&Group::over(group.engine).await.state.handle()), *expected(9));
+    });
+}
+
+#[test]
+fn only_the_latest_listener_hears_of_durability_and_only_while_it_lives() {
+    simulate(1, async {
+        let mut group = Group::fresh().await;
+        let slot = group.store.slot(GROUP);
+        let listen = || {
+            let heard = Arc::new(AtomicU64::new(0));
+            let hears = heard.clone();
+            let listener = slot.notify_durable(Box::new(move |id| hears.store(id.index, Ordering::SeqCst)));
+            (heard, listener)
+        };
+        let (first, first_listener) = listen();
+        group.apply(0..5).await;
+        group.store.flush_all().expect("flush");
+        assert_eq!(first.load(Ordering::SeqCst), 4);
+        let (second, second_listener) = listen();
+        assert_eq!(second.load(Ordering::SeqCst), 4, "told at once");
+        drop(first_listener);
+        group.apply(5..10).await;
+        group.store.flush_all().expect("flush");
+        drop(second_listener);
+        group.apply(10..15).await;
+        group.store.flush_all().expect("flush");
+        assert_eq!([first, second].map(|heard| heard.load(Ordering::SeqCst)), [4, 9]);
     });
 }
 

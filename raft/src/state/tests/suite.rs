@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use openraft::StorageError;
+use openraft::impls::leader_id_adv::LeaderId;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
 use super::kit::{self, REPLICA, simulate};
 use super::snapshot::run_production;
 use crate::RaftTypes;
+use crate::codec::LogId;
 use crate::log_store::{LogEngine, LogOptions, LogStore, LossyLog, LossyOptions, RocksLog, TailBudget};
 use crate::runtime::{Production, Runtime, Simulation};
 use crate::state::{GroupState, MemoryState, RocksState, StateEngine, StateOptions, StateStore};
@@ -28,7 +30,10 @@ impl<R: Runtime> StoreBuilder<RaftTypes<R>, LogStore<R>, GroupState<R>, TempDir>
     async fn build(&self) -> Result<(TempDir, LogStore<R>, GroupState<R>), StorageError<RaftTypes<R>>> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let budget = TailBudget::new(MEMORY_BYTES);
-        let log = LogStore::open((self.log)(dir.path()), REPLICA, budget).await.expect("open the log");
+        let log = LogStore::<R>::open((self.log)(dir.path()), REPLICA, budget).await.expect("open the log");
+        // The suite purges what no machine applied; nothing is to hold that back.
+        let leader_id = LeaderId { term: u64::MAX, node_id: 0 };
+        log.handle().set_durable_applied(LogId { leader_id, index: u64::MAX - 1 });
         let engine = (self.state)(dir.path());
         let store = StateStore::open(engine, dir.path().join("staging")).expect("open the store");
         let state = kit::open(&store, log.handle()).await;
