@@ -100,6 +100,15 @@ impl Client {
         });
     }
 
+    /// One call, whatever comes back.
+    pub fn execute_once(&self, address: &str, request: ExecuteRequest) -> Option<ExecuteReply> {
+        self.runtime.block_on(self.execute_at(address, request))
+    }
+
+    pub fn query_once(&self, address: &str, request: QueryRequest) -> Option<QueryReply> {
+        self.runtime.block_on(self.query_at(address, request))
+    }
+
     async fn execute_at(&self, address: &str, request: ExecuteRequest) -> Option<ExecuteReply> {
         let mut client = ShardClient::new(Self::connect(address).await?);
         client.execute(request).await.ok().map(tonic::Response::into_inner)
