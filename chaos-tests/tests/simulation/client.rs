@@ -50,10 +50,12 @@ impl SimUser {
         Some(Credential { kind: Some(command::credential::Kind::CookieHash(self.secret_hash.clone())) })
     }
 
-    pub fn signup(&self) -> command::command::Body {
+    pub fn signup(&self, now_us: u64) -> command::command::Body {
         command::command::Body::CreateUser(command::CreateUser {
             user: self.key.clone(),
-            guard: Some(command::create_user::Guard::AuthToken(command::AuthTokenId { timestamp_us: 1 })),
+            guard: Some(command::create_user::Guard::AuthToken(command::AuthTokenId {
+                timestamp_us: now_us,
+            })),
             session: Some(command::CookieSessionSpec {
                 secret_hash: self.secret_hash.clone(),
                 capabilities: vec!["/:rw".to_owned()],
@@ -140,8 +142,9 @@ pub async fn read(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &s
                     // A pause between check and read must not matter (consensus.md §3).
                     Simulation::sleep(Duration::from_micros(Simulation::random_u64() % 500)).await;
                     match crate::probe::value(&handle, user, path) {
-                        Ok(value) => return Answer::Done(value),
-                        Err(_) => None,
+                        // A crash takes the reader with it: only a node that still runs answers.
+                        Ok(value) if cluster.runs(node, &handle) => return Answer::Done(value),
+                        _ => None,
                     }
                 }
                 Err(ReadError::NotLeader { leader_node }) => node_of(leader_node),

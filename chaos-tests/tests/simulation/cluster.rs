@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rowhouse_raft::log_store::{LossyLog, TailBudget};
+use rowhouse_raft::log_store::{LossyLog, LossyOptions, TailBudget};
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::state::{MemoryState, StateStore};
-use rowhouse_raft::transport::{SimNet, Transport};
+use rowhouse_raft::transport::{SimNet, SimWeather, Transport};
 use rowhouse_raft::{
     Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
 };
@@ -31,7 +31,7 @@ struct SimNode {
 #[derive(Clone)]
 pub struct SimCluster {
     nodes: Arc<Vec<Mutex<SimNode>>>,
-    net: SimNet,
+    net: SimNet<Simulation>,
     machines: Arc<Machines>,
     timing: RaftTiming,
 }
@@ -51,17 +51,22 @@ impl SimCluster {
         let nodes = (0..NODES)
             .map(|_| {
                 Mutex::new(SimNode {
-                    log: LossyLog::new(),
+                    log: LossyLog::new(LossyOptions::default()),
                     state: Arc::new(MemoryState::new()),
                     host: None,
                     clock_step_us: 0,
                 })
             })
             .collect();
-        Self { nodes: Arc::new(nodes), net: SimNet::new(), machines: Arc::new(machines), timing }
+        Self {
+            nodes: Arc::new(nodes),
+            net: SimNet::new(SimWeather::default()),
+            machines: Arc::new(machines),
+            timing,
+        }
     }
 
-    pub fn net(&self) -> &SimNet {
+    pub fn net(&self) -> &SimNet<Simulation> {
         &self.net
     }
 
@@ -71,6 +76,11 @@ impl SimCluster {
 
     pub fn group(&self, node: usize, group: GroupId) -> Option<Arc<Group<Simulation>>> {
         self.node(node).host.as_ref()?.group(group)
+    }
+
+    /// Is this still the node's group, with no crash in between?
+    pub fn runs(&self, node: usize, handle: &Arc<Group<Simulation>>) -> bool {
+        self.group(node, handle.id()).is_some_and(|running| Arc::ptr_eq(&running, handle))
     }
 
     pub fn groups(&self) -> Vec<GroupId> {
@@ -92,7 +102,7 @@ impl SimCluster {
             (node.log.clone(), node.state.clone())
         };
         self.net.restart(uuid(node));
-        let transport = Transport::new(Arc::new(self.net.wire(uuid(node))), PathBuf::new());
+        let transport = Transport::new(self.net.wire(uuid(node)), PathBuf::new());
         let host = Host::new(HostOptions {
             log,
             state: StateStore::open(state, PathBuf::new())?,
@@ -143,14 +153,13 @@ impl SimCluster {
         for group in self.groups() {
             host.stop(group).await;
         }
-        let (log, state) = {
-            let node = self.node(node);
-            (node.log.clone(), node.state.clone())
-        };
-        log.crash();
+        let mut node = self.node(node);
+        // A disk may have begun to write what was not yet reported as synced.
+        let begun = Simulation::random_u64() as usize % (node.log.unsynced() + 1);
+        node.log = node.log.crash(begun);
         // RocksDB writes memtables out when it likes: any first part of what was not flushed may survive.
-        let survives = Simulation::random_u64() as usize % (state.unflushed() + 1);
-        state.crash_keeping(survives);
+        let survives = Simulation::random_u64() as usize % (node.state.unflushed() + 1);
+        node.state.crash_keeping(survives);
     }
 
     /// Boots a node that is down.

@@ -98,7 +98,7 @@ async fn simulate(options: SimOptions) -> Report {
     let record = Shared::default();
     for group in GROUPS {
         let user = user_of(group);
-        let signup = execute(&cluster, group, user.signup()).await;
+        let signup = execute(&cluster, group, user.signup(cluster.seen_us())).await;
         assert!(
             matches!(&signup, Answer::Done(outcome) if outcome.code == 0),
             "seed {seed}: signup: {signup:?}"
@@ -215,7 +215,8 @@ fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
         with(record, |record| (std::mem::take(&mut record.report), std::mem::take(&mut record.history)));
     for (key, operations) in history.by_key() {
         let verdict = check_register(&operations);
-        assert_eq!(verdict, Verdict::Linearizable, "seed {seed}: {key:?}");
+        let story = || operations.iter().map(|operation| format!("{operation:?}\n")).collect::<String>();
+        assert_eq!(verdict, Verdict::Linearizable, "seed {seed}: {key:?}\n{}", story());
     }
     let mut logs = Vec::new();
     let mut hashes = ReplicaHashes::new("chained state hash");
