@@ -63,7 +63,9 @@ impl Command {
             // `dev` must spawn its children from the main thread: the kernel ends a child that follows
             // its parent when the *thread* that spawned it ends.
             Self::Dev(_) | Self::Cluster(_) | Self::Ctl(_) => tokio::runtime::Builder::new_current_thread(),
-            Self::Node(_) | Self::Gateway(_) | Self::Testnet(_) => tokio::runtime::Builder::new_multi_thread(),
+            Self::Node(_) | Self::Gateway(_) | Self::Testnet(_) => {
+                tokio::runtime::Builder::new_multi_thread()
+            }
         };
         builder.enable_all().build()
     }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use rowhouse_gateway::{Gateway, GatewayConfig};
 
 use crate::error::Error;
-use crate::{secret, signals};
+use crate::secret;
+use crate::signals::Stop;
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct GatewayArgs {
@@ -51,8 +52,9 @@ pub struct GatewayArgs {
 pub async fn run(args: GatewayArgs) -> Result<(), Error> {
     let config = config(args)?;
     config.validate().map_err(|error| Error::Usage(error.to_string()))?;
+    let mut stop = Stop::listen()?;
     let gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
-    signals::stop_requested().await;
+    stop.requested().await;
     gateway.shutdown().await;
     Ok(())
 }
@@ -64,7 +66,7 @@ fn config(args: GatewayArgs) -> Result<GatewayConfig, Error> {
     config.admin_listen = args.admin_listen;
     config.admin_password = args.admin_password.unwrap_or_default();
     config.development = args.development;
-    config.public_ip = args.public_ip.unwrap_or(args.tls_listen.ip());
+    config.public_ip = args.public_ip.unwrap_or_else(|| args.tls_listen.ip());
     config.public_tls_port = args.public_tls_port;
     config.public_http_port = args.public_http_port;
     config.icann_domain = args.icann_domain;

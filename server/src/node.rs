@@ -7,7 +7,8 @@ use std::time::Duration;
 use rowhouse_node::{Node, NodeConfig, PkarrConfig};
 
 use crate::error::Error;
-use crate::{secret, signals};
+use crate::secret;
+use crate::signals::Stop;
 
 /// One MiB: the unit of the memory and space flags.
 const MIB: u64 = 1024 * 1024;
@@ -53,9 +54,13 @@ pub async fn run(args: NodeArgs) -> Result<(), Error> {
     let config = config(args)?;
     config.validate().map_err(|error| Error::Usage(error.to_string()))?;
     let failed = |error: rowhouse_node::Error| Error::Failed(error.to_string());
-    let mut node = Node::start(config).await.map_err(failed)?;
+    let mut stop = Stop::listen()?;
+    let mut node = tokio::select! {
+        started = Node::start(config) => started.map_err(failed)?,
+        () = stop.requested() => return Ok(()),
+    };
     tokio::select! {
-        () = signals::stop_requested() => node.shutdown().await.map_err(failed),
+        () = stop.requested() => node.shutdown().await.map_err(failed),
         // Loudly: what it says is what to do about it.
         error = node.ended() => Err(failed(error)),
     }
@@ -66,7 +71,8 @@ fn config(args: NodeArgs) -> Result<NodeConfig, Error> {
     let name = args.name.unwrap_or_else(|| args.listen.to_string());
     let mut config = NodeConfig::new(args.data_dir, args.listen, &name, homeserver_secret);
     config.seeds = args.seeds;
-    config.pkarr = PkarrConfig { bootstrap: args.dht_bootstrap, relays: args.pkarr_relays, ..PkarrConfig::default() };
+    config.pkarr =
+        PkarrConfig { bootstrap: args.dht_bootstrap, relays: args.pkarr_relays, ..PkarrConfig::default() };
     if let Some(advertise) = args.advertise {
         config.advertise = advertise;
     }

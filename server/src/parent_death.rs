@@ -10,7 +10,8 @@ use crate::error::Error;
 
 /// SIGKILL: the survivors of a killed parent must not linger while they try to stop in order.
 pub fn die_with(parent: u32) -> Result<(), Error> {
-    set_pdeathsig(Signal::SIGKILL).map_err(|error| Error::Failed(format!("cannot follow the parent: {error}")))?;
+    set_pdeathsig(Signal::SIGKILL)
+        .map_err(|error| Error::Failed(format!("cannot follow the parent: {error}")))?;
     // It may have died before the request.
     if getppid() != Pid::from_raw(parent.cast_signed()) {
         return Err(Error::Failed("the parent is gone".into()));

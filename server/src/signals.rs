@@ -1,24 +1,36 @@
 //! SIGINT and SIGTERM: the first asks for an orderly stop, the second ends the process at once.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::error::Error;
+
+/// One wish to stop may arrive twice: `timeout` and `make` signal the process and its whole group.
+const SAME_WISH: Duration = Duration::from_secs(1);
 /// What a shell reports for a process ended by SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Resolves at the first signal. From then on a second one ends the process.
-pub async fn stop_requested() {
-    let (mut interrupt, mut terminate) = match listen() {
-        Ok(both) => both,
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for signals: only SIGKILL will stop this process");
-            return std::future::pending().await;
+/// Listens from the moment it is made: a signal during a long start counts.
+pub struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    pub fn listen() -> Result<Self, Error> {
+        let (interrupt, terminate) = listen().map_err(Error::failed("listen for signals"))?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    /// Resolves at the first signal. From then on a second one ends the process.
+    pub async fn requested(&mut self) {
+        either(&mut self.interrupt, &mut self.terminate).await;
+        tracing::info!("stopping; a second signal ends at once");
+        let second = std::thread::Builder::new().name("second-signal".into()).spawn(await_second);
+        if let Err(error) = second {
+            tracing::warn!(%error, "a second signal will not be heard");
         }
-    };
-    either(&mut interrupt, &mut terminate).await;
-    tracing::info!("stopping; a second signal ends at once");
-    let second = std::thread::Builder::new().name("second-signal".into()).spawn(await_second);
-    if let Err(error) = second {
-        tracing::warn!(%error, "a second signal will not be heard");
     }
 }
 
@@ -26,6 +38,7 @@ pub async fn stop_requested() {
 fn await_second() {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
+        tokio::time::sleep(SAME_WISH).await;
         let Ok((mut interrupt, mut terminate)) = listen() else { return };
         either(&mut interrupt, &mut terminate).await;
         std::process::exit(EXIT_INTERRUPTED);

@@ -18,11 +18,13 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::error::Error;
 
-/// What is logged when `RUST_LOG` says nothing. openraft and the DHT tell much of daily life as news.
-const LOG_DEFAULT: &str = "info,openraft=warn,mainline=warn,pkarr=warn,pkarr_relay=warn,http_relay=warn,h2=warn,\
+/// What is logged when `RUST_LOG` says nothing. openraft tells of every heartbeat that a dead peer misses, pkarr
+/// of every publication that reaches fewer nodes than the public network has.
+const LOG_DEFAULT: &str = "info,openraft=error,mainline=warn,pkarr=error,pkarr_relay=error,http_relay=warn,h2=warn,\
                            tower=warn,hyper=warn,opentelemetry=warn";
 /// What is traced when `ROWHOUSE_TRACE` says nothing: our own spans, not those of the libraries.
-const TRACE_DEFAULT: &str = "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info";
+const TRACE_DEFAULT: &str =
+    "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info";
 /// Spans still queued at the end get this long to leave.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
 

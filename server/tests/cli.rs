@@ -18,7 +18,9 @@ fn help_and_version_succeed_and_name_every_command() {
         assert!(text.contains(command), "{command} in {text}");
     }
     assert!(rowhouse(&["--version"]).status.success());
-    for command in [&["dev", "--help"][..], &["node", "--help"], &["gateway", "--help"], &["ctl", "status", "--help"]] {
+    for command in
+        [&["dev", "--help"][..], &["node", "--help"], &["gateway", "--help"], &["ctl", "status", "--help"]]
+    {
         assert!(rowhouse(command).status.success(), "{command:?}");
     }
 }

@@ -108,7 +108,8 @@ fn the_cluster_heals_ends_in_order_and_leaves_nothing_when_its_parent_is_killed(
         until("it runs again", || first.pid(name).is_some_and(|pid| pid != old));
         assert_eq!(first.component(name)["restarts"], 1, "{name}");
     }
-    let address = first.component("node-1")["addresses"][0]["address"].as_str().expect("an address").to_owned();
+    let address =
+        first.component("node-1")["addresses"][0]["address"].as_str().expect("an address").to_owned();
     until("every group has a leader again", || {
         let report: Value = serde_json::from_slice(&status(&address).stdout).unwrap_or_default();
         let groups = report["groups"].as_array().cloned().unwrap_or_default();
@@ -140,7 +141,8 @@ fn a_taken_port_is_named_with_the_flag_that_changes_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
     let mut command = dev(dir.path());
-    let args: Vec<_> = command.get_args().filter(|arg| *arg != "--tls-port=0").map(ToOwned::to_owned).collect();
+    let args: Vec<_> =
+        command.get_args().filter(|arg| *arg != "--tls-port=0").map(ToOwned::to_owned).collect();
     command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
     let output = command.args(args).arg(format!("--tls-port={port}")).output().expect("the binary runs");
     assert_eq!(output.status.code(), Some(EXIT_USAGE));

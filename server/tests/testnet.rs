@@ -65,7 +65,12 @@ impl Testnet {
 
     fn relay_client(&self) -> Client {
         let relay = format!("http://{}", self.ready["pkarr_relay"].as_str().expect("an address"));
-        Client::builder().no_default_network().relays(&[relay.as_str()]).expect("a URL").build().expect("a client")
+        Client::builder()
+            .no_default_network()
+            .relays(&[relay.as_str()])
+            .expect("a URL")
+            .build()
+            .expect("a client")
     }
 }
 
@@ -139,7 +144,8 @@ async fn a_client_that_lives_on_finds_the_testnet_again() {
     let client = testnet.dht_client();
     publish(&client, &packet(&early, "early")).await;
     // Port 0 would move the node clients bootstrap from, which `rowhouse dev` never does.
-    let port = testnet.ready["dht"][0].as_str().and_then(|address| address.rsplit(':').next()).expect("a port");
+    let port =
+        testnet.ready["dht"][0].as_str().and_then(|address| address.rsplit(':').next()).expect("a port");
     let port = port.to_owned();
     let folder = testnet.kill();
     let testnet = Testnet::start_on(&folder, &port);

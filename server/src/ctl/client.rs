@@ -54,7 +54,10 @@ impl NodeClient {
     }
 
     fn refused(&self, status: &tonic::Status) -> Error {
-        Error::Node { address: self.address.clone(), text: format!("{:?}: {}", status.code(), status.message()) }
+        Error::Node {
+            address: self.address.clone(),
+            text: format!("{:?}: {}", status.code(), status.message()),
+        }
     }
 }
 

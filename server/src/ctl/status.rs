@@ -91,7 +91,8 @@ pub async fn status(args: StatusArgs) -> Result<(), Error> {
     match args.output {
         Output::Table => print!("{}", text(&report)),
         Output::Json => {
-            let json = serde_json::to_string_pretty(&report).map_err(|error| Error::Failed(error.to_string()))?;
+            let json =
+                serde_json::to_string_pretty(&report).map_err(|error| Error::Failed(error.to_string()))?;
             println!("{json}");
         }
     }
@@ -108,8 +109,10 @@ async fn ask_all(nodes: &[NodeInfo]) -> Vec<Answer> {
             (index, answer.await)
         });
     }
-    let mut answers: Vec<Answer> =
-        nodes.iter().map(|node| Err(Error::Node { address: node.address.clone(), text: "no answer".into() })).collect();
+    let mut answers: Vec<Answer> = nodes
+        .iter()
+        .map(|node| Err(Error::Node { address: node.address.clone(), text: "no answer".into() }))
+        .collect();
     while let Some(Ok((index, answer))) = asked.join_next().await {
         answers[index] = answer;
     }
@@ -126,7 +129,10 @@ fn report(map: &ClusterMap, answers: &[Answer]) -> Report {
         signup_mode: map.settings.as_ref().map(|settings| settings.signup_mode.clone()).unwrap_or_default(),
         pkarr: Pkarr {
             age_s: alive().filter_map(|node| known(node.packet_age_s)).min().filter(|_| has_packet),
-            published_s: alive().filter_map(|node| known(node.packet_published_s)).min().filter(|_| has_packet),
+            published_s: alive()
+                .filter_map(|node| known(node.packet_published_s))
+                .min()
+                .filter(|_| has_packet),
         },
         nodes: map.nodes.iter().zip(answers).map(|(info, answer)| node(info, answer)).collect(),
         groups: map.groups.iter().map(|info| group(info, map, answers)).collect(),
@@ -163,7 +169,8 @@ fn group(info: &GroupInfo, map: &ClusterMap, answers: &[Answer]) -> Group {
     };
     for wanted in &info.replicas {
         let at = map.nodes.iter().position(|node| node.node_uuid == wanted.node_uuid);
-        let name = at.and_then(|at| map.nodes.get(at)).map_or_else(|| "?".to_owned(), |node| node.name.clone());
+        let name =
+            at.and_then(|at| map.nodes.get(at)).map_or_else(|| "?".to_owned(), |node| node.name.clone());
         let reply = at.and_then(|at| answers.get(at)).and_then(|answer| answer.as_ref().ok());
         let status = reply.and_then(|reply| reply.groups.iter().find(|group| group.group == info.group));
         let mut replica = Replica {
@@ -190,7 +197,9 @@ fn group(info: &GroupInfo, map: &ClusterMap, answers: &[Answer]) -> Group {
 }
 
 fn text(report: &Report) -> String {
-    let ago = |seconds: Option<u64>| seconds.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds} s ago"));
+    let ago = |seconds: Option<u64>| {
+        seconds.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds} s ago"))
+    };
     let mut nodes = Table::new(["NODE", "ADDRESS", "PID", "REPLICAS", "LEADS", "STATE"]);
     for node in &report.nodes {
         let state = match &node.problem {

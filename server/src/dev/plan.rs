@@ -101,7 +101,8 @@ fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Componen
     let name = format!("gateway-{}", index + 1);
     let data_dir = root.join(&name);
     let ip = args.gateway_ips[index];
-    let mut addresses = vec![("HTTP", format!("{ip}:{}", ports.http)), ("Pubky TLS", format!("{ip}:{}", ports.tls))];
+    let mut addresses =
+        vec![("HTTP", format!("{ip}:{}", ports.http)), ("Pubky TLS", format!("{ip}:{}", ports.tls))];
     let mut pairs = vec![
         ("--http-listen", addresses[0].1.clone()),
         ("--tls-listen", addresses[1].1.clone()),

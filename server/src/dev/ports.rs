@@ -48,7 +48,12 @@ impl Ports {
             tls: chooser.tcp("--tls-port", args.tls_port, old(|ports| ports.tls), &gateways),
             admin: chooser.tcp("--admin-port", args.admin_port, old(|ports| ports.admin), &gateways[..1]),
             dht: chooser.udp("--dht-port", args.dht_port, old(|ports| ports.dht)),
-            pkarr_relay: chooser.tcp("--pkarr-relay-port", args.pkarr_relay_port, old(|p| p.pkarr_relay), &local),
+            pkarr_relay: chooser.tcp(
+                "--pkarr-relay-port",
+                args.pkarr_relay_port,
+                old(|p| p.pkarr_relay),
+                &local,
+            ),
             http_relay: chooser.tcp("--http-relay-port", args.http_relay_port, old(|p| p.http_relay), &local),
             nodes: Vec::new(),
         };

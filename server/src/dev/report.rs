@@ -28,7 +28,8 @@ fn next_steps(cluster: &ClusterFile) -> String {
     let gateways: Vec<String> = cluster.gateway_ips.iter().map(|ip| format!("{ip}:{http}")).collect();
     let victim = cluster.components.iter().find(|entry| entry.kind == Kind::Node).and_then(|entry| entry.pid);
     let victim = victim.map_or_else(|| "<pid>".to_owned(), |pid| pid.to_string());
-    let node = cluster.components.iter().find(|entry| entry.kind == Kind::Node).and_then(Entry::first_address);
+    let node =
+        cluster.components.iter().find(|entry| entry.kind == Kind::Node).and_then(Entry::first_address);
     let node = node.unwrap_or_default();
     let homeserver = &cluster.homeserver;
     format!(

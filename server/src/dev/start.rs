@@ -17,7 +17,8 @@ use super::supervisor::{Supervisor, say};
 use super::{ready, report};
 use crate::ctl::{self, InitArgs, SignupMode};
 use crate::error::Error;
-use crate::{secret, signals};
+use crate::secret;
+use crate::signals::Stop;
 
 /// The well-known key of the Pubky testnet: clients have it built in.
 const HOMESERVER_SECRET: [u8; 32] = [0; 32];
@@ -29,12 +30,13 @@ pub async fn run(args: DevArgs) -> Result<(), Error> {
     if args.gateway_ips.is_empty() || args.gateway_ips.iter().any(|ip| !ip.is_loopback()) {
         return Err(Error::Usage("--gateway-ips takes loopback addresses (127.x.y.z)".into()));
     }
+    let mut stop = Stop::listen()?;
     let mut root = Root::open(&args)?;
     let dev = Dev::prepare(args, &root.path)?;
     let mut supervisor = dev.supervisor();
     let started = tokio::select! {
         started = dev.bring_up(&mut supervisor) => started,
-        () = signals::stop_requested() => {
+        () = stop.requested() => {
             say("stopping");
             supervisor.stop().await;
             return Ok(());
@@ -46,7 +48,7 @@ pub async fn run(args: DevArgs) -> Result<(), Error> {
         root.temporary = false;
         return Err(error);
     }
-    signals::stop_requested().await;
+    stop.requested().await;
     say("stopping");
     supervisor.stop().await;
     Ok(())
@@ -70,7 +72,10 @@ impl Root {
         let lock_file = path.join("lock");
         let file = File::create(&lock_file).map_err(Error::io(&lock_file))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-            Error::Usage(format!("a cluster runs in {} already: stop it, or choose another --data-dir", path.display()))
+            Error::Usage(format!(
+                "a cluster runs in {} already: stop it, or choose another --data-dir",
+                path.display()
+            ))
         })?;
         Ok(Self { path, _lock: lock, temporary: args.ephemeral })
     }
@@ -106,7 +111,8 @@ impl Dev {
 
     fn supervisor(&self) -> Supervisor {
         let gateway_ips = self.args.gateway_ips.iter().map(ToString::to_string).collect();
-        let file = ClusterFile::new(self.homeserver.to_z32(), self.root.clone(), self.ports.clone(), gateway_ips);
+        let file =
+            ClusterFile::new(self.homeserver.to_z32(), self.root.clone(), self.ports.clone(), gateway_ips);
         Supervisor::new(self.root.join(CLUSTER_FILE), file, self.args.restart_delay())
     }
 
@@ -125,7 +131,11 @@ impl Dev {
         Ok(())
     }
 
-    async fn start_testnet(&self, supervisor: &mut Supervisor, components: &[Component]) -> Result<(), Error> {
+    async fn start_testnet(
+        &self,
+        supervisor: &mut Supervisor,
+        components: &[Component],
+    ) -> Result<(), Error> {
         keep_all(supervisor, components, Kind::Testnet)?;
         let ready_file = plan::testnet_ready_file(&self.root);
         let file = supervisor.shared();
@@ -161,7 +171,11 @@ impl Dev {
         self.until(supervisor, "every shard has a leader", led).await
     }
 
-    async fn start_gateways(&self, supervisor: &mut Supervisor, components: &[Component]) -> Result<(), Error> {
+    async fn start_gateways(
+        &self,
+        supervisor: &mut Supervisor,
+        components: &[Component],
+    ) -> Result<(), Error> {
         keep_all(supervisor, components, Kind::Gateway)?;
         for (index, ip) in self.args.gateway_ips.iter().enumerate() {
             let address = SocketAddr::from((*ip, self.ports.http));
@@ -172,7 +186,12 @@ impl Dev {
     }
 
     /// Asks until the answer is yes, a component is broken, or the time is over.
-    async fn until<F>(&self, supervisor: &mut Supervisor, what: &str, ask: impl Fn() -> F) -> Result<(), Error>
+    async fn until<F>(
+        &self,
+        supervisor: &mut Supervisor,
+        what: &str,
+        ask: impl Fn() -> F,
+    ) -> Result<(), Error>
     where
         F: Future<Output = bool>,
     {

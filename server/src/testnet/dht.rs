@@ -50,7 +50,10 @@ impl Nodes {
                     break;
                 }
                 if attempt == MEET_TRIES {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the DHT nodes did not find each other"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "the DHT nodes did not find each other",
+                    ));
                 }
                 tokio::time::sleep(MEET_PAUSE).await;
             }
@@ -77,11 +80,16 @@ fn start_node(address: SocketAddrV4, all: &[SocketAddrV4], observer: &Observer) 
 }
 
 fn choose_addresses(port: u16, ports_file: &Path) -> io::Result<Vec<SocketAddrV4>> {
-    let remembered: Vec<u16> =
-        std::fs::read(ports_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let remembered: Vec<u16> = std::fs::read(ports_file)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
     // Held together until all are chosen, so that no port is chosen twice.
     let mut held = vec![bind(port).map_err(|error| {
-        io::Error::new(error.kind(), format!("UDP port {port} of the DHT: {error}; choose another with --dht-port"))
+        io::Error::new(
+            error.kind(),
+            format!("UDP port {port} of the DHT: {error}; choose another with --dht-port"),
+        )
     })?];
     for index in 0..2 {
         let kept = remembered.get(index).and_then(|port| bind(*port).ok());

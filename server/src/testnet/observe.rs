@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn other_text_gives_none() {
-        for text in ["", "RequestSpecific { requester_id: Id(ab), request_type: Ping }", "PutMutable( k: [1]"] {
+        for text in ["", "RequestSpecific { requester_id: Id(ab), request_type: Ping }", "PutMutable( k: [1]"]
+        {
             assert_eq!(parse_put(text), None, "{text}");
         }
         assert_eq!(parse_put(&printed("None").replace("250", "300")), None);

@@ -122,7 +122,10 @@ impl Records {
         };
         let valid = records.load(&bytes)?;
         if valid < bytes.len() {
-            tracing::warn!(lost_bytes = bytes.len() - valid, "the testnet's record file has a torn tail: cut off");
+            tracing::warn!(
+                lost_bytes = bytes.len() - valid,
+                "the testnet's record file has a torn tail: cut off"
+            );
             records.file.set_len(valid as u64)?;
         }
         if valid == 0 {

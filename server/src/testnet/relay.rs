@@ -26,7 +26,8 @@ pub struct PkarrRelay {
 impl PkarrRelay {
     pub async fn start(port: u16, bootstrap: &[SocketAddrV4]) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
-            let text = format!("port {port} of the pkarr relay: {error}; choose another with --pkarr-relay-port");
+            let text =
+                format!("port {port} of the pkarr relay: {error}; choose another with --pkarr-relay-port");
             io::Error::new(error.kind(), text)
         })?;
         let kept_free = UdpSocket::bind((Ipv4Addr::LOCALHOST, DHT_DEFAULT_PORT));

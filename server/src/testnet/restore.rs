@@ -54,7 +54,8 @@ pub async fn restore(records: Vec<Record>, bootstrap: &[SocketAddrV4]) -> io::Re
 async fn put(client: &AsyncDht, record: &Record) -> bool {
     let salt = (!record.salt.is_empty()).then_some(record.salt.as_slice());
     for _ in 0..TRIES {
-        let item = MutableItem::new_signed_unchecked(record.key, record.signature, &record.value, record.seq, salt);
+        let item =
+            MutableItem::new_signed_unchecked(record.key, record.signature, &record.value, record.seq, salt);
         match client.put_mutable(item, None).await {
             Ok(_) => return true,
             // Somebody has put a newer one meanwhile.

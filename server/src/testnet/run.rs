@@ -12,7 +12,8 @@ use super::records::Records;
 use super::relay::PkarrRelay;
 use super::restore::restore;
 use crate::error::Error;
-use crate::{files, signals};
+use crate::files;
+use crate::signals::Stop;
 
 /// Where the relay crate puts its cache, which it never removes: ours is emptied at each start.
 const TEMPORARY_FOLDER_VARIABLE: &str = "TMPDIR";
@@ -50,6 +51,7 @@ pub async fn run(args: TestnetArgs) -> Result<(), Error> {
     let folder = args.data_dir.clone();
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     claim_temporary_folder(&folder)?;
+    let mut stop = Stop::listen()?;
     let records_path = folder.join("records.log");
     let records = Records::open(&records_path).map_err(Error::io(&records_path))?;
     tracing::info!(records = records.len(), "records kept from earlier runs");
@@ -58,7 +60,8 @@ pub async fn run(args: TestnetArgs) -> Result<(), Error> {
     let nodes = Nodes::start(args.dht_port, &folder.join("dht-ports.json"), &observer)
         .await
         .map_err(Error::failed("start the DHT nodes"))?;
-    let records_restored = restore(kept, &nodes.addresses).await.map_err(Error::failed("put records back"))?;
+    let records_restored =
+        restore(kept, &nodes.addresses).await.map_err(Error::failed("put records back"))?;
     let pkarr_relay = PkarrRelay::start(args.pkarr_relay_port, &nodes.addresses)
         .await
         .map_err(Error::failed("start the pkarr relay"))?;
@@ -73,7 +76,7 @@ pub async fn run(args: TestnetArgs) -> Result<(), Error> {
     announce(&ready, args.ready_file.as_deref())?;
     tokio::select! {
         () = pkarr_relay.serve() => {}
-        () = signals::stop_requested() => {}
+        () = stop.requested() => {}
     }
     http_relay.shutdown().await.map_err(|error| Error::Failed(format!("cannot stop the HTTP relay: {error}")))
 }
@@ -107,7 +110,9 @@ async fn start_http_relay(port: u16) -> Result<http_relay::HttpRelay, Error> {
         .run()
         .await
         .map_err(|error| {
-            Error::Failed(format!("port {port} of the HTTP relay: {error}; choose another with --http-relay-port"))
+            Error::Failed(format!(
+                "port {port} of the HTTP relay: {error}; choose another with --http-relay-port"
+            ))
         })
 }
 

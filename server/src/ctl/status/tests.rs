@@ -23,7 +23,14 @@ fn map() -> ClusterMap {
 }
 
 fn answer(role: &str, term: u64, age: u64) -> Answer {
-    let group = GroupStatus { group: META_GROUP, role: role.into(), term, lag: 4, applied: 7, ..GroupStatus::default() };
+    let group = GroupStatus {
+        group: META_GROUP,
+        role: role.into(),
+        term,
+        lag: 4,
+        applied: 7,
+        ..GroupStatus::default()
+    };
     Ok(NodeStatusReply {
         groups: vec![group],
         packet_age_s: age,
