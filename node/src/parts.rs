@@ -18,7 +18,7 @@ use crate::actor::{Supervisor, TaskKind};
 use crate::apply::ShardMachine;
 use crate::clock::{Clock, TimeSource};
 use crate::config::NodeConfig;
-use crate::coordinator::{Author, Coordinator, NetworkPublisher, PublishRecord};
+use crate::coordinator::{Author, Coordinator, NetworkPublisher, OpenPublisher, PublishRecord};
 use crate::identity::{ClusterId, Identity, NodeUuid};
 use crate::init::InitServer;
 use crate::peers::{Addresses, ClusterView, MapWatch, Monitor, Peers, Pool};
@@ -216,10 +216,13 @@ impl Parts {
     }
 
     fn coordinator(&self) -> Coordinator {
-        let publisher = NetworkPublisher::open(&self.config.pkarr).unwrap_or_else(|error| {
-            // Serving never depends on publishing.
-            error!(%error, "the homeserver's packet will be committed but not published");
-            None
+        let pkarr = self.config.pkarr.clone();
+        let open: OpenPublisher = Arc::new(move || {
+            NetworkPublisher::open(&pkarr).unwrap_or_else(|error| {
+                // Serving never depends on publishing.
+                error!(%error, "the homeserver's packet is committed but not published");
+                None
+            })
         });
         Coordinator {
             identity: Arc::clone(&self.identity),
@@ -229,7 +232,7 @@ impl Parts {
             author: Author {
                 keypair: self.keypair.clone(),
                 clock: Arc::clone(&self.clock),
-                publisher,
+                open,
                 republish_interval: self.config.pkarr.republish_interval,
                 record: Arc::clone(&self.published),
             },

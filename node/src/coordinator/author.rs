@@ -51,16 +51,21 @@ impl PublishRecord {
     }
 }
 
+/// Opens the way to the network, when there is one. Called at the beginning of each leadership: a DHT
+/// client costs sockets and a thread that nodes which only follow can spare.
+pub type OpenPublisher = Arc<dyn Fn() -> Option<Arc<dyn Publisher>> + Send + Sync>;
+
 pub struct Author {
     pub keypair: Keypair,
     pub clock: Arc<Clock>,
-    pub publisher: Option<Arc<dyn Publisher>>,
+    pub open: OpenPublisher,
     pub republish_interval: Duration,
     pub record: Arc<PublishRecord>,
 }
 
 /// What was done under this leadership; begins empty, so that a new leader publishes at once.
 struct Progress {
+    publisher: Option<Arc<dyn Publisher>>,
     next_publish: Instant,
     retry: Duration,
     network_us: u64,
@@ -71,17 +76,26 @@ struct Progress {
     pending: Option<(Bytes, Instant)>,
 }
 
-impl Author {
-    /// Runs while this node leads; dropped when it no longer does.
-    pub async fn run(&self, group: &Group) -> Result<(), Error> {
-        let mut progress = Progress {
+impl Progress {
+    fn new(publisher: Option<Arc<dyn Publisher>>) -> Self {
+        Self {
+            publisher,
             next_publish: Instant::now(),
             retry: RETRY_MIN,
             network_us: 0,
             looked_up: false,
             overtaken: false,
             pending: None,
-        };
+        }
+    }
+}
+
+impl Author {
+    /// Runs while this node leads; dropped when it no longer does.
+    pub async fn run(&self, group: &Group) -> Result<(), Error> {
+        let open = Arc::clone(&self.open);
+        let publisher = tokio::task::spawn_blocking(move || open()).await.map_err(|_| Error::Stopped)?;
+        let mut progress = Progress::new(publisher);
         loop {
             if let Some(map) = group.read(|view| meta::cluster_map(view))? {
                 self.author(group, &map, &mut progress).await?;
@@ -145,7 +159,7 @@ impl Author {
 
     /// Once a leadership: a restored or empty cluster must sign above what the network holds.
     async fn look_up(&self, progress: &mut Progress) {
-        let Some(publisher) = &self.publisher else { return };
+        let Some(publisher) = progress.publisher.clone() else { return };
         if progress.looked_up {
             return;
         }
@@ -160,7 +174,7 @@ impl Author {
     }
 
     async fn publish(&self, map: &ClusterMap, progress: &mut Progress) {
-        let Some(publisher) = &self.publisher else { return };
+        let Some(publisher) = progress.publisher.clone() else { return };
         if map.packet.is_empty() || map.gateways.is_empty() || Instant::now() < progress.next_publish {
             return;
         }

@@ -12,5 +12,5 @@ mod placement;
 mod publisher;
 
 pub use actor::{Coordinator, propose};
-pub use author::{Author, PublishRecord};
+pub use author::{Author, OpenPublisher, PublishRecord};
 pub use publisher::NetworkPublisher;

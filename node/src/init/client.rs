@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(decide(&found, &options()).expect("resumable"), told);
         let other = [reply(1, Some(told.clone())), reply(3, None)];
         assert!(decide(&other, &options()).is_err(), "another set of nodes");
-        let more = [reply(1, Some(told.clone())), reply(2, None), reply(3, None)];
+        let more = [reply(1, Some(told)), reply(2, None), reply(3, None)];
         assert!(decide(&more, &options()).is_err(), "a larger set of nodes");
     }
 

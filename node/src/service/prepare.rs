@@ -6,6 +6,7 @@ use pubky_common::auth::AuthToken;
 use pubky_common::auth::grant::GrantClaims;
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::domain::jws;
+use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{self, command::Body, create_user, credential, revoke_grant};
 use rowhouse_proto::wire::shard::{self, ExecuteRequest, execute_request::Op};
 use rowhouse_proto::{ErrorCode, Refusal};
@@ -19,7 +20,7 @@ pub struct Prepared {
     /// What to tell the client when it succeeds.
     pub answer: Answer,
     /// The user whose shard it must be; a bearer alone names none.
-    pub user: Option<PublicKey>,
+    pub user: Option<UserKey>,
     /// The Content-Length header of a PUT.
     pub content_length: Option<u64>,
     /// The refusal to give unless the log has an earlier one.
@@ -31,7 +32,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    fn new(body: Body, answer: Answer, user: Option<PublicKey>) -> Self {
+    fn new(body: Body, answer: Answer, user: Option<UserKey>) -> Self {
         Self { body, answer, user, content_length: None, later: None, anonymous: false, grows: false }
     }
 
@@ -79,7 +80,9 @@ impl Verifier<'_> {
             session: None,
             signup_token: op.signup_token,
         };
-        Ok(Prepared::new(Body::CreateUser(command), Answer::Done, Some(grant.iss)).anonymous().growing())
+        Ok(Prepared::new(Body::CreateUser(command), Answer::Done, Some(*grant.iss.as_bytes()))
+            .anonymous()
+            .growing())
     }
 
     fn grant_exchange(self, op: shard::GrantExchange) -> Result<Prepared, Refused> {
@@ -102,7 +105,8 @@ impl Verifier<'_> {
             capabilities: grant.caps.iter().map(ToString::to_string).collect(),
             ..shard::GrantSession::default()
         });
-        let prepared = Prepared::new(Body::MintBearer(command), answer, Some(grant.iss)).anonymous();
+        let prepared =
+            Prepared::new(Body::MintBearer(command), answer, Some(*grant.iss.as_bytes())).anonymous();
         Ok(Prepared { later, ..prepared })
     }
 
@@ -113,7 +117,7 @@ impl Verifier<'_> {
         let proof = revoke_grant::ByProof { grant: Some(grant_message(&grant)), nonce: Some(nonce) };
         let command =
             command::RevokeGrant { user: key_bytes(&grant.iss), by: Some(revoke_grant::By::Proof(proof)) };
-        Ok(Prepared::new(Body::RevokeGrant(command), Answer::Done, Some(grant.iss)).anonymous())
+        Ok(Prepared::new(Body::RevokeGrant(command), Answer::Done, Some(*grant.iss.as_bytes())).anonymous())
     }
 
     fn nonce(self, pop: &str, grant: &GrantClaims) -> Result<command::PopNonce, Refused> {
@@ -130,7 +134,7 @@ fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refused> {
         session: Some(session_spec(&token, op.cookie_hash)),
         signup_token: op.signup_token,
     };
-    let (answer, user) = (cookie_answer(&token), token.public_key().clone());
+    let (answer, user) = (cookie_answer(&token), *token.public_key().as_bytes());
     Ok(Prepared::new(Body::CreateUser(command), answer, Some(user)).anonymous().growing())
 }
 
@@ -141,12 +145,12 @@ fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refused> {
         auth_token: Some(token_id(&token)),
         session: Some(session_spec(&token, op.cookie_hash)),
     };
-    let (answer, user) = (cookie_answer(&token), token.public_key().clone());
+    let (answer, user) = (cookie_answer(&token), *token.public_key().as_bytes());
     Ok(Prepared::new(Body::OpenCookieSession(command), answer, Some(user)).anonymous())
 }
 
 fn cookie_signout(op: shard::CookieSignout) -> Result<Prepared, Refused> {
-    let user = parse_key(&op.user)?;
+    let user = user::parse(&op.user)?;
     let command = command::CloseCookieSession { user: op.user, secret_hash: op.cookie_hash };
     Ok(Prepared::new(Body::CloseCookieSession(command), Answer::Done, Some(user)))
 }
@@ -158,7 +162,7 @@ fn bearer_logout(op: shard::BearerLogout) -> Prepared {
 }
 
 fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
-    let user = parse_key(&op.tenant)?;
+    let user = user::parse(&op.tenant)?;
     let too_large = op.too_large || op.body.len() > rowhouse_proto::INLINE_BODY_BYTES_MAX;
     let hash =
         if too_large { Bytes::new() } else { Bytes::copy_from_slice(blake3::hash(&op.body).as_bytes()) };
@@ -176,7 +180,7 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
 }
 
 fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refused> {
-    let user = parse_key(&op.tenant)?;
+    let user = user::parse(&op.tenant)?;
     let command = command::DeleteEntry {
         credential: op.credential.and_then(credential),
         user: op.tenant,
@@ -237,8 +241,4 @@ fn credential(presented: shard::Credential) -> Option<command::Credential> {
 
 fn key_bytes(key: &PublicKey) -> Bytes {
     Bytes::copy_from_slice(key.as_bytes())
-}
-
-fn parse_key(bytes: &[u8]) -> Result<PublicKey, Refused> {
-    pkarr::PublicKey::try_from(bytes).map(PublicKey::from).map_err(|_| ErrorCode::InvalidStorageOwner.into())
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::shard::shard_server::Shard;
 use rowhouse_proto::wire::shard::{
     ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, query_reply,
@@ -57,10 +57,10 @@ impl ShardService {
     }
 
     /// A user's rows must never be begun in another shard than their own.
-    pub(super) fn check_home(&self, user: &PublicKey, shard: u32) -> Result<(), Refused> {
+    pub(super) fn check_home(&self, user: &UserKey, shard: u32) -> Result<(), Refused> {
         let shard_count = self.view.map().shard_count;
         // Before the map is known here, the group's existence is proof enough that it was.
-        if shard_count == 0 || Slot::of_user(user).shard(shard_count) == shard {
+        if shard_count == 0 || Slot::of_key(user).shard(shard_count) == shard {
             Ok(())
         } else {
             Err(ErrorCode::WrongReplica.into())

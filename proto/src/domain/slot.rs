@@ -13,7 +13,12 @@ pub struct Slot(u16);
 
 impl Slot {
     pub fn of_user(user: &PublicKey) -> Self {
-        let hash = blake3::hash(user.as_bytes());
+        Self::of_key(user.as_bytes())
+    }
+
+    /// Of a key's bytes, without asking whether they are a key.
+    pub fn of_key(user: &[u8; 32]) -> Self {
+        let hash = blake3::hash(user);
         let bytes = hash.as_bytes();
         Self(u16::from_be_bytes([bytes[0], bytes[1]]) >> 2)
     }

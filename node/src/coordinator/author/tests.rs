@@ -59,26 +59,19 @@ impl Publisher for FakeNetwork {
     }
 }
 
-fn author(network: &Arc<FakeNetwork>) -> Author {
+fn author() -> Author {
     let clock = Clock::open(Arc::new(Records::default()), TimeSource::system()).expect("readable");
     Author {
         keypair: Keypair::from_secret_key(&[3; 32]),
         clock: Arc::new(clock),
-        publisher: Some(network.clone()),
+        open: Arc::new(|| None),
         republish_interval: Duration::from_secs(1800),
         record: Arc::default(),
     }
 }
 
-fn fresh() -> Progress {
-    Progress {
-        next_publish: Instant::now(),
-        retry: RETRY_MIN,
-        network_us: 0,
-        looked_up: false,
-        overtaken: false,
-        pending: None,
-    }
+fn fresh(network: &Arc<FakeNetwork>) -> Progress {
+    Progress::new(Some(network.clone()))
 }
 
 fn map(author: &Author) -> ClusterMap {
@@ -95,8 +88,8 @@ async fn a_publish_is_repeated_after_a_failure_and_only_after_the_interval_when_
         answers: Mutex::new(vec![Err(PublishError::NoResponses)]),
         ..FakeNetwork::default()
     });
-    let author = author(&network);
-    let (map, mut progress) = (map(&author), fresh());
+    let author = author();
+    let (map, mut progress) = (map(&author), fresh(&network));
     author.publish(&map, &mut progress).await;
     assert_eq!(author.record.age_s(u64::MAX), u64::MAX, "it failed");
     assert!(progress.next_publish <= Instant::now() + RETRY_MIN && progress.retry == 2 * RETRY_MIN);
@@ -111,8 +104,8 @@ async fn a_publish_is_repeated_after_a_failure_and_only_after_the_interval_when_
 #[tokio::test]
 async fn an_older_packet_than_the_networks_is_not_published_but_signed_over_once() {
     let network = Arc::new(FakeNetwork { newest_us: Some(9_000), ..FakeNetwork::default() });
-    let author = author(&network);
-    let (map, mut progress) = (map(&author), fresh());
+    let author = author();
+    let (map, mut progress) = (map(&author), fresh(&network));
     author.publish(&map, &mut progress).await;
     assert_eq!(progress.network_us, 9_000, "the next one is signed above it");
     assert!(network.published.lock().expect("not poisoned").is_empty());
@@ -124,12 +117,12 @@ async fn an_older_packet_than_the_networks_is_not_published_but_signed_over_once
 #[tokio::test]
 async fn nothing_is_published_before_a_gateway_answers_or_a_packet_is_committed() {
     let network = Arc::<FakeNetwork>::default();
-    let author = author(&network);
+    let author = author();
     let committed = map(&author);
     let no_gateway = ClusterMap { gateways: Vec::new(), ..committed.clone() };
     let no_packet = ClusterMap { packet: Bytes::new(), ..committed };
     for map in [no_gateway, no_packet] {
-        author.publish(&map, &mut fresh()).await;
+        author.publish(&map, &mut fresh(&network)).await;
     }
     assert!(network.published.lock().expect("not poisoned").is_empty());
 }
