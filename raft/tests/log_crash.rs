@@ -15,26 +15,43 @@ use openraft::storage::RaftLogStorage;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use rowhouse_raft::codec::{Entry, LogId, Vote};
-use rowhouse_raft::log_store::{
-    LogEngine, LogOptions, LogStore, LossyLog, LossyOptions, Planted, RocksLog,
-};
+use rowhouse_raft::log_store::{LogEngine, LogOptions, LogStore, LossyLog, LossyOptions, Planted, RocksLog};
 use rowhouse_raft::runtime::{Production, Runtime, Simulation};
 
 /// Positions are shares of what is there when the step runs, in 1/255.
 #[derive(Clone, Debug)]
 enum Step {
-    Append { count: u8, bytes: u16 },
-    Truncate { keep: u8 },
-    Vote { committed: bool },
-    Committed { upto: u8 },
-    DurableApplied { upto: u8 },
-    Purge { upto: u8 },
+    Append {
+        count: u8,
+        bytes: u16,
+    },
+    Truncate {
+        keep: u8,
+    },
+    Vote {
+        committed: bool,
+    },
+    Committed {
+        upto: u8,
+    },
+    DurableApplied {
+        upto: u8,
+    },
+    Purge {
+        upto: u8,
+    },
     /// A snapshot from the leader that ends behind this log.
-    Snapshot { beyond: u8 },
+    Snapshot {
+        beyond: u8,
+    },
     Sync,
-    Pause { us: u16 },
+    Pause {
+        us: u16,
+    },
     /// Of the unsynced submissions this many happen to survive.
-    Crash { survivors: u8 },
+    Crash {
+        survivors: u8,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -68,7 +85,8 @@ fn next(id: Option<LogId>) -> u64 {
 
 impl Disk {
     fn seen(&self, purged: Option<LogId>) -> Seen {
-        let entries: Vec<Entry> = self.entries.range(next(purged)..).map(|(_, entry)| entry.clone()).collect();
+        let entries: Vec<Entry> =
+            self.entries.range(next(purged)..).map(|(_, entry)| entry.clone()).collect();
         let last = entries.last().map(|entry| entry.log_id).or(purged);
         Seen { purged, last, entries, vote: self.vote, committed: self.committed }
     }
@@ -133,28 +151,9 @@ impl<R: Runtime> Model<R> {
     }
 
     async fn take(&mut self, step: &Step, store: &mut LogStore<R>) {
-        let handle = store.handle();
         match *step {
-            Step::Append { count, bytes } => {
-                let first = next(self.last());
-                let entries: Vec<Entry> = (first..first + u64::from(count))
-                    .map(|index| entry(self.term, index, bytes.into()))
-                    .collect();
-                self.disk.entries.extend(entries.iter().map(|entry| (entry.log_id.index, entry.clone())));
-                let number = self.submitted(true);
-                self.written.extend(entries.iter().map(|entry| (entry.log_id.index, number)));
-                self.pending.push((number, append(store, entries).await));
-            }
-            Step::Truncate { keep } => {
-                let floor = next(self.disk.committed).max(next(self.purged)).max(1) - 1;
-                let Some(keep) = self.pick(keep, floor, next(self.last()).max(1) - 1) else { return };
-                store.truncate_after(Some(keep)).await.expect("truncates");
-                if next(Some(keep)) < next(self.last()) {
-                    self.disk.entries.split_off(&next(Some(keep)));
-                    self.term += 1;
-                    self.submitted(true);
-                }
-            }
+            Step::Append { count, bytes } => self.append(count.into(), bytes.into(), store).await,
+            Step::Truncate { keep } => self.truncate(keep, store).await,
             Step::Vote { committed } => {
                 self.term += 1;
                 let vote = vote(self.term, committed);
@@ -170,43 +169,71 @@ impl<R: Runtime> Model<R> {
                 self.submitted(false);
                 store.save_committed(Some(upto)).await.expect("saves committed");
             }
-            Step::DurableApplied { upto } => {
-                let to = next(self.disk.committed).max(1) - 1;
-                let Some(upto) = self.pick(upto, next(self.disk.recorded), to) else { return };
-                // State reaches the disk only behind its log (R8).
-                handle.synced(upto.index).await.expect("syncs");
-                self.acked = self.acked.max(self.written.get(&upto.index).copied().unwrap_or(0));
-                if next(Some(upto)) > next(self.durable) {
-                    self.durable = Some(upto);
-                    handle.set_durable_applied(upto);
-                    self.release();
-                }
-            }
+            Step::DurableApplied { upto } => self.durable_applied(upto, store).await,
             Step::Purge { upto } => {
                 let to = next(self.disk.committed).max(1) - 1;
-                let Some(upto) = self.pick(upto, next(self.purged), to) else { return };
-                store.purge(upto).await.expect("purges");
-                self.purged = Some(upto);
-                self.release();
+                if let Some(upto) = self.pick(upto, next(self.purged), to) {
+                    self.purge(upto, store).await;
+                }
             }
             Step::Snapshot { beyond } => {
                 let upto = log_id(self.term, next(self.last()) + u64::from(beyond));
-                handle.synced_all().await.expect("syncs");
-                self.acked = self.synced;
+                self.sync(store).await;
                 self.durable = Some(upto);
-                handle.set_durable_applied(upto);
+                store.handle().set_durable_applied(upto);
                 self.release();
-                store.purge(upto).await.expect("purges");
-                self.purged = Some(upto);
-                self.release();
+                self.purge(upto, store).await;
             }
-            Step::Sync => {
-                handle.synced_all().await.expect("syncs");
-                self.acked = self.synced;
-            }
+            Step::Sync => self.sync(store).await,
             Step::Pause { us } => R::sleep(Duration::from_micros(us.into())).await,
             Step::Crash { .. } => {}
         }
+    }
+
+    async fn append(&mut self, count: u64, bytes: usize, store: &mut LogStore<R>) {
+        let first = next(self.last());
+        let entries: Vec<Entry> =
+            (first..first + count).map(|index| entry(self.term, index, bytes)).collect();
+        self.disk.entries.extend(entries.iter().map(|entry| (entry.log_id.index, entry.clone())));
+        let number = self.submitted(true);
+        self.written.extend(entries.iter().map(|entry| (entry.log_id.index, number)));
+        self.pending.push((number, append(store, entries).await));
+    }
+
+    /// Never what is committed.
+    async fn truncate(&mut self, keep: u8, store: &mut LogStore<R>) {
+        let floor = next(self.disk.committed).max(next(self.purged)).max(1) - 1;
+        let Some(keep) = self.pick(keep, floor, next(self.last()).max(1) - 1) else { return };
+        store.truncate_after(Some(keep)).await.expect("truncates");
+        if next(Some(keep)) < next(self.last()) {
+            self.disk.entries.split_off(&next(Some(keep)));
+            self.term += 1;
+            self.submitted(true);
+        }
+    }
+
+    /// State reaches the disk only behind its log (R8).
+    async fn durable_applied(&mut self, upto: u8, store: &mut LogStore<R>) {
+        let to = next(self.disk.committed).max(1) - 1;
+        let Some(upto) = self.pick(upto, next(self.disk.recorded), to) else { return };
+        store.handle().synced(upto.index).await.expect("syncs");
+        self.acked = self.acked.max(self.written.get(&upto.index).copied().unwrap_or(0));
+        if next(Some(upto)) > next(self.durable) {
+            self.durable = Some(upto);
+            store.handle().set_durable_applied(upto);
+            self.release();
+        }
+    }
+
+    async fn purge(&mut self, upto: LogId, store: &mut LogStore<R>) {
+        store.purge(upto).await.expect("purges");
+        self.purged = Some(upto);
+        self.release();
+    }
+
+    async fn sync(&mut self, store: &LogStore<R>) {
+        store.handle().synced_all().await.expect("syncs");
+        self.acked = self.synced;
     }
 
     /// The state that a restart found, which must be one that a crash may leave.
@@ -214,7 +241,9 @@ impl<R: Runtime> Model<R> {
         let oldest = if drained { self.states.len() - 1 } else { self.acked };
         let legal = self.states.drain(oldest..).rev().find(|disk| disk.seen(disk.recorded) == *found);
         let Some(disk) = legal else {
-            return Err(TestCaseError::fail(format!("no submission since the last acknowledged left {found:?}")));
+            return Err(TestCaseError::fail(format!(
+                "no submission since the last acknowledged left {found:?}"
+            )));
         };
         Ok(Self::new(disk, self.durable, self.term + 1))
     }
@@ -235,9 +264,10 @@ async fn run<R: Runtime>(
             model.collect_acks();
             drop(store);
             engine = restart((*survivors).into());
-            store = LogStore::open(engine, log_kit::REPLICA, rowhouse_raft::log_store::TailBudget::new(4_000))
-                .await
-                .map_err(|error| TestCaseError::fail(error.to_string()))?;
+            store =
+                LogStore::open(engine, log_kit::REPLICA, rowhouse_raft::log_store::TailBudget::new(4_000))
+                    .await
+                    .map_err(|error| TestCaseError::fail(error.to_string()))?;
             model = model.recover(&see(&mut store).await, drained)?;
             if let Some(durable) = model.durable {
                 store.handle().set_durable_applied(durable);

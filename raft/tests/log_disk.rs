@@ -129,7 +129,8 @@ fn copy(from: &Path, to: &Path) {
 
 fn write_ahead_log(dir: &Path) -> PathBuf {
     let files = fs::read_dir(dir).expect("lists").map(|file| file.expect("lists").path());
-    let mut logs: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|it| it == "log")).collect();
+    let mut logs: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|it| it == "log")).collect();
     logs.sort();
     logs.pop().expect("a write-ahead log")
 }

@@ -60,7 +60,10 @@ fn a_read_stops_at_a_mebibyte_and_is_never_empty() {
         let large = store.limited_get_log_entries(9, 10).await.expect("reads");
         assert_eq!(large, [entry(1, 9, 3 << 20)]);
         let all = store.try_get_log_entries(0..100).await.expect("reads");
-        assert_eq!(all.iter().map(|entry| entry.log_id.index).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+        assert_eq!(
+            all.iter().map(|entry| entry.log_id.index).collect::<Vec<_>>(),
+            (0..10).collect::<Vec<_>>()
+        );
     });
 }
 
@@ -180,6 +183,25 @@ fn purges_are_recorded_up_to_what_the_state_machine_would_keep() {
             let reopened = open::<Simulation>(engine.clone()).await;
             assert_eq!(reopened.handle().last_purged(), Some(log_id(1, recorded)), "durable at {durable}");
         }
+    });
+}
+
+#[test]
+fn a_handle_that_outlives_its_store_takes_no_purge_back() {
+    simulate(async {
+        let engine = lossy();
+        let mut old = open::<Simulation>(engine.clone()).await;
+        fill(&mut old, 1, 0..20).await;
+        old.purge(log_id(1, 9)).await.expect("purges");
+        let left_over = old.handle();
+        drop(old);
+        let mut store = open::<Simulation>(engine.clone()).await;
+        store.handle().set_durable_applied(log_id(1, 19));
+        store.purge(log_id(1, 15)).await.expect("purges");
+        left_over.set_durable_applied(log_id(1, 19));
+        store.handle().synced_all().await.expect("syncs");
+        let seen = see(&mut open::<Simulation>(engine).await).await;
+        assert_eq!((seen.purged, seen.entries.len()), (Some(log_id(1, 15)), 4));
     });
 }
 

@@ -52,7 +52,8 @@ fn memberships_round_trip_joint_learner_and_empty() {
         assert_eq!(back, membership);
         for log_id in [None, Some(log_id(4, 5, 6))] {
             let stored = StoredMembership::new(log_id, membership.clone());
-            let back = stored_membership_from_wire(&stored_membership_to_wire(&stored)).expect("what we wrote");
+            let back =
+                stored_membership_from_wire(&stored_membership_to_wire(&stored)).expect("what we wrote");
             assert_eq!(back, stored);
         }
     }

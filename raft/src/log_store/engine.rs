@@ -73,7 +73,8 @@ pub trait LogEngine: Send + Sync + 'static {
     /// Records `from <= index < to`, a prefix of them if they pass `bytes_max`, never empty if one exists.
     /// Sees only what the writer has written: callers keep newer entries in memory. Records that a
     /// purge released may still show.
-    fn read(&self, replica: ReplicaId, from: u64, to: u64, bytes_max: usize) -> Result<Vec<LogRecord>, Error>;
+    fn read(&self, replica: ReplicaId, from: u64, to: u64, bytes_max: usize)
+    -> Result<Vec<LogRecord>, Error>;
 
     /// Index of the last record written.
     fn last_index(&self, replica: ReplicaId) -> Result<Option<u64>, Error>;

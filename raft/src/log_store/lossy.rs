@@ -73,7 +73,8 @@ impl Image {
     fn apply(&mut self, op: LogOp, reclaim: bool) {
         match op {
             LogOp::Append { replica, records } => {
-                self.entries.extend(records.into_iter().map(|record| ((replica, record.index), record.bytes)));
+                self.entries
+                    .extend(records.into_iter().map(|record| ((replica, record.index), record.bytes)));
             }
             LogOp::Truncate { replica, last } => {
                 let first = last.map_or(0, |last| last.saturating_add(1));
@@ -200,7 +201,11 @@ impl Syncer {
             return Vec::new();
         }
         let nothing = || -> OnDurable { Box::new(drop) };
-        disk.waiting.iter_mut().take(taken).map(|it| std::mem::replace(&mut it.on_durable, nothing())).collect()
+        disk.waiting
+            .iter_mut()
+            .take(taken)
+            .map(|it| std::mem::replace(&mut it.on_durable, nothing()))
+            .collect()
     }
 
     fn finish(&self, taken: usize, reclaim: bool) -> Finished {
@@ -213,7 +218,9 @@ impl Syncer {
         let ops = submissions.iter().map(|submission| submission.ops.len()).sum();
         self.metrics.dequeued(bytes);
         if disk.failing {
-            return Finished::Failed(submissions.into_iter().map(|submission| submission.on_durable).collect());
+            return Finished::Failed(
+                submissions.into_iter().map(|submission| submission.on_durable).collect(),
+            );
         }
         self.metrics.written(taken, ops, bytes, true);
         let mut acks = Vec::with_capacity(taken);
@@ -253,7 +260,13 @@ impl<R: Runtime> LogEngine for LossyLog<R> {
         }
     }
 
-    fn read(&self, replica: ReplicaId, from: u64, to: u64, bytes_max: usize) -> Result<Vec<LogRecord>, Error> {
+    fn read(
+        &self,
+        replica: ReplicaId,
+        from: u64,
+        to: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, Error> {
         let mut records: Vec<LogRecord> = Vec::new();
         if from >= to {
             return Ok(records);
@@ -271,7 +284,12 @@ impl<R: Runtime> LogEngine for LossyLog<R> {
 
     fn last_index(&self, replica: ReplicaId) -> Result<Option<u64>, Error> {
         let disk = self.disk();
-        Ok(disk.image.entries.range((replica, 0)..=(replica, u64::MAX)).next_back().map(|((_, index), _)| *index))
+        Ok(disk
+            .image
+            .entries
+            .range((replica, 0)..=(replica, u64::MAX))
+            .next_back()
+            .map(|((_, index), _)| *index))
     }
 
     fn meta(&self, replica: ReplicaId, kind: MetaKind) -> Result<Option<Bytes>, Error> {

@@ -6,6 +6,7 @@
 //! crate asks of a running log.
 
 mod budget;
+mod durability;
 mod engine;
 mod handle;
 mod keys;

@@ -120,7 +120,8 @@ impl FileDrop {
             return true;
         }
         let volume = self.volumes.entry(replica).or_default();
-        let due = upto.saturating_sub(volume.dropped_to).saturating_mul(volume.entry_bytes()) >= DROP_FILES_BYTES;
+        let due =
+            upto.saturating_sub(volume.dropped_to).saturating_mul(volume.entry_bytes()) >= DROP_FILES_BYTES;
         if due {
             volume.dropped_to = upto;
         }

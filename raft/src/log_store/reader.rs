@@ -47,9 +47,8 @@ impl<R: Runtime> LogReader<R> {
             let found = self.log.find(from, to, READ_BYTES_MAX);
             let Some((first, end)) = found.engine else { return Ok(found.tail) };
             let (engine, replica) = (self.engine.clone(), self.log.replica());
-            let records =
-                R::blocking(move || engine.read(replica, first, end, READ_BYTES_MAX)).await?;
-            if self.log.state().epoch != found.epoch {
+            let records = R::blocking(move || engine.read(replica, first, end, READ_BYTES_MAX)).await?;
+            if self.log.state().durability.epoch() != found.epoch {
                 continue;
             }
             return self.decode(records, first);
@@ -58,22 +57,21 @@ impl<R: Runtime> LogReader<R> {
     }
 
     fn decode(&self, records: Vec<LogRecord>, first: u64) -> Result<Vec<Entry>, Error> {
-        let mut expected = records.first().map_or(first, |record| record.index);
+        let begin = records.first().map_or(first, |record| record.index);
         // Entries may have been purged since the read began, but only from the front.
         let purged = self.log.purged();
-        if records.is_empty() || expected > first && purged.is_none_or(|purged| purged.index + 1 < expected) {
+        if records.is_empty() || begin > first && purged.is_none_or(|purged| purged.index + 1 < begin) {
             let detail = format!("replica {}: entry {first} is missing", self.log.replica());
             return Err(Error::corrupt("the Raft log", detail));
         }
         let mut entries = Vec::with_capacity(records.len());
-        for record in records {
+        for (expected, record) in (begin..).zip(records) {
             let entry = codec::decode_entry(record.bytes)?;
             if record.index != expected || entry.log_id.index != expected {
                 let detail = format!("replica {}: no entry {expected}", self.log.replica());
                 return Err(Error::corrupt("the Raft log", detail));
             }
             entries.push(entry);
-            expected += 1;
         }
         Ok(entries)
     }

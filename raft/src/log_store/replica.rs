@@ -46,7 +46,9 @@ impl ReplicaRecord {
     pub async fn write(self, engine: &dyn LogEngine, replica: ReplicaId) -> Result<(), Error> {
         match Self::read(engine, replica)? {
             Some(current) if current == self => return Ok(()),
-            Some(current) if current.phase == ReplicaPhase::Tombstone => return Err(Error::Tombstone(replica)),
+            Some(current) if current.phase == ReplicaPhase::Tombstone => {
+                return Err(Error::Tombstone(replica));
+            }
             _ => {}
         }
         let value = Some(self.encode());
@@ -71,16 +73,13 @@ impl ReplicaRecord {
 
     pub(super) fn decode(value: &[u8]) -> Result<Self, Error> {
         const WHAT: &str = "a replica record";
-        let Ok([version, group_high, group_low, phase, checksum @ ..]) = <[u8; RECORD_BYTES]>::try_from(value)
+        let Ok([version, group_high, group_low, phase, checksum @ ..]) =
+            <[u8; RECORD_BYTES]>::try_from(value)
         else {
             return Err(Error::corrupt(WHAT, format_args!("{} bytes long", value.len())));
         };
         if version != RECORD_VERSION {
-            return Err(Error::Version {
-                what: WHAT,
-                found: version.into(),
-                known: RECORD_VERSION.into(),
-            });
+            return Err(Error::Version { what: WHAT, found: version.into(), known: RECORD_VERSION.into() });
         }
         if crc32c::crc32c(&value[..4]) != u32::from_be_bytes(checksum) {
             return Err(Error::corrupt(WHAT, "its checksum does not match"));

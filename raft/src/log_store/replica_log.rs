@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::budget::TailBudget;
+use super::durability::{Durability, Mark};
 use super::engine::{LogEngine, LogOp, LogRecord, MetaKind};
 use super::replica::{ReplicaPhase, ReplicaRecord};
 use super::tail::Tail;
@@ -26,16 +27,6 @@ pub(super) enum Evictable {
     Committed,
     Durable,
 }
-
-/// What `synced` waits for.
-enum Target {
-    /// Everything below this index.
-    Below(u64),
-    /// This submission.
-    Submission(u64),
-}
-
-type Waiter = (Target, oneshot::Sender<Result<(), Error>>);
 
 pub(super) struct ReplicaLog {
     replica: ReplicaId,
@@ -59,18 +50,11 @@ pub(super) struct State {
     /// A purge passed the end of the log: entries may follow only once it is recorded up to here.
     gap_below: u64,
     durable_applied: Option<LogId>,
-    /// Counts truncations: a sync of what was submitted before one says nothing of the entries after.
-    pub(super) epoch: u64,
-    /// Every entry below this index is durable.
-    durable_below: u64,
-    /// Synced submissions so far, and how many of them are done: the engine answers in order.
-    submitted: u64,
-    completed: u64,
-    waiters: Vec<Waiter>,
-    failed: Option<String>,
+    pub(super) durability: Durability,
+    closed: bool,
 }
 
-/// What a read finds: entries of the tail, and before them a range that only the engine has.
+/// What a read finds: a range that only the engine has, or entries of the tail.
 pub(super) struct Found {
     pub(super) epoch: u64,
     pub(super) engine: Option<(u64, u64)>,
@@ -103,7 +87,8 @@ impl ReplicaLog {
         replica: ReplicaId,
         budget: Arc<TailBudget>,
     ) -> Result<Arc<Self>, Error> {
-        if ReplicaRecord::read(engine, replica)?.is_some_and(|record| record.phase == ReplicaPhase::Tombstone) {
+        if ReplicaRecord::read(engine, replica)?.is_some_and(|record| record.phase == ReplicaPhase::Tombstone)
+        {
             return Err(Error::Tombstone(replica));
         }
         let log_id = |kind| -> Result<Option<LogId>, Error> {
@@ -136,9 +121,8 @@ impl ReplicaLog {
             Some(first) => first.index,
             None => next(purged),
         };
-        let (recorded, durable_below) = (purged, next(last));
-        let state =
-            State { vote, committed, begin, last, purged, recorded, durable_below, ..State::default() };
+        let (recorded, durability) = (purged, Durability::opened(next(last)));
+        let state = State { vote, committed, begin, last, purged, recorded, durability, ..State::default() };
         let log = Arc::new(Self { replica, budget: budget.clone(), state: Mutex::new(state) });
         budget.register(&log);
         Ok(log)
@@ -156,32 +140,26 @@ impl ReplicaLog {
         ops: Vec<LogOp>,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
-        state.submitted += 1;
-        let (submission, epoch, below, log) = (state.submitted, state.epoch, state.next(), self.clone());
+        let end = state.next();
+        let (mark, log) = (state.durability.submit(end), self.clone());
         let on_durable = move |result: Result<(), Error>| {
-            log.complete(submission, epoch, below, &result);
+            log.complete(mark, &result);
             done(result);
         };
         engine.submit(ops, true, Box::new(on_durable));
     }
 
-    fn complete(&self, submission: u64, epoch: u64, below: u64, result: &Result<(), Error>) {
-        let mut state = self.state();
-        match result {
-            Ok(()) => {
-                state.completed = submission;
-                if epoch == state.epoch {
-                    state.durable_below = state.durable_below.max(below);
-                }
-            }
-            Err(error) => state.failed = Some(error.to_string()),
-        }
-        let woken = state.take_ready();
-        let failed = state.failed.clone();
-        drop(state);
-        for (_, waiter) in woken {
+    fn complete(&self, mark: Mark, result: &Result<(), Error>) {
+        let (woken, outcome) = {
+            let mut state = self.state();
+            (
+                state.durability.complete(mark, result),
+                state.durability.check().err().map(|error| error.to_string()),
+            )
+        };
+        for waiter in woken {
             // A waiter that gave up is no concern.
-            drop(waiter.send(failed.as_ref().map_or(Ok(()), |detail| Err(dead(detail)))));
+            drop(waiter.send(outcome.clone().map_or(Ok(()), |detail| Err(failed(detail)))));
         }
     }
 
@@ -211,10 +189,8 @@ impl ReplicaLog {
     }
 
     fn check_append(&self, state: &State, entries: &[(Entry, Bytes)]) -> Result<(), Error> {
-        if let Some(detail) = &state.failed {
-            return Err(dead(detail));
-        }
-        let mut expected = match (state.last, entries.first()) {
+        state.durability.check()?;
+        let begin = match (state.last, entries.first()) {
             (None, Some((first, _))) => first.log_id.index,
             (last, _) => next(last),
         };
@@ -223,12 +199,11 @@ impl ReplicaLog {
             let detail = format!("replica {} appends behind a snapshot that is not durable", self.replica);
             return Err(Error::corrupt(WHAT, detail));
         }
-        for (entry, _) in entries {
+        for (expected, (entry, _)) in (begin..).zip(entries) {
             if entry.log_id.index != expected {
                 let detail = format!("append of {} where {expected} comes next", entry.log_id);
                 return Err(Error::corrupt(WHAT, detail));
             }
-            expected += 1;
         }
         Ok(())
     }
@@ -244,11 +219,9 @@ impl ReplicaLog {
         state.tail.cut_from(next(keep));
         self.budget.resize(before, state.tail.bytes());
         state.last = keep;
-        state.epoch += 1;
-        state.durable_below = state.durable_below.min(next(keep));
+        state.durability.truncate(next(keep));
         let truncate = LogOp::Truncate { replica: self.replica, last: keep.map(|id| id.index) };
         self.submit(&mut state, engine, vec![truncate], drop);
-        state.settle_waiters();
     }
 
     pub(super) fn save_vote(
@@ -291,7 +264,7 @@ impl ReplicaLog {
                 state.gap_below = next(Some(upto));
             }
             state.last = Some(upto);
-            state.durable_below = state.durable_below.max(next(Some(upto)));
+            state.durability.begin_at(next(Some(upto)));
         }
         self.release(&mut state, engine);
     }
@@ -304,7 +277,15 @@ impl ReplicaLog {
         }
     }
 
+    /// Releases nothing from now on: what this log knows of its purges may be out of date.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+    }
+
     fn release(self: &Arc<Self>, state: &mut State, engine: &dyn LogEngine) {
+        if state.closed {
+            return;
+        }
         let (Some(purged), Some(durable)) = (state.purged, state.durable_applied) else { return };
         let upto = if purged.index <= durable.index { purged } else { durable };
         if next(Some(upto)) <= next(state.recorded) {
@@ -333,8 +314,9 @@ impl ReplicaLog {
         self.budget.resize(before, state.tail.bytes());
         (state.last, state.purged, state.recorded) = (Some(log_id), Some(log_id), Some(log_id));
         (state.durable_applied, state.committed) = (Some(log_id), None);
-        state.epoch += 1;
-        (state.begin, state.durable_below) = (next(Some(log_id)), next(Some(log_id)));
+        state.begin = next(Some(log_id));
+        state.durability.truncate(0);
+        state.durability.begin_at(next(Some(log_id)));
         let meta = |kind, value| LogOp::Meta { replica: self.replica, kind, value };
         let ops = vec![
             LogOp::Truncate { replica: self.replica, last: None },
@@ -344,25 +326,17 @@ impl ReplicaLog {
         ];
         let (done, reset) = oneshot::channel();
         self.submit(&mut state, engine, ops, move |result| drop(done.send(result)));
-        state.settle_waiters();
         Ok(reset)
     }
 
     /// `None` if the log is durable up to `index` already.
-    pub(super) fn wait_synced(&self, index: u64) -> Result<Option<oneshot::Receiver<Result<(), Error>>>, Error> {
+    pub(super) fn wait_synced(
+        &self,
+        index: u64,
+    ) -> Result<Option<oneshot::Receiver<Result<(), Error>>>, Error> {
         let mut state = self.state();
-        if let Some(detail) = &state.failed {
-            return Err(dead(detail));
-        }
-        // Behind the end of the log: everything submitted up to now.
-        let target =
-            if index < state.next() { Target::Below(index + 1) } else { Target::Submission(state.submitted) };
-        if state.is_reached(&target) {
-            return Ok(None);
-        }
-        let (waiter, woken) = oneshot::channel();
-        state.waiters.push((target, waiter));
-        Ok(Some(woken))
+        let end = state.next();
+        state.durability.wait(index, end)
     }
 
     /// Entries `from <= index < to`; the tail's share is cut at `bytes_max`.
@@ -371,15 +345,16 @@ impl ReplicaLog {
         let (from, to) = (from.max(state.begin), to.min(state.next()));
         let first = state.tail_first();
         let engine = (from < to && from < first).then(|| (from, to.min(first)));
-        let tail = if from < to { state.tail.range(from, to, bytes_max) } else { Vec::new() };
-        Found { epoch: state.epoch, engine, tail }
+        let in_tail = from < to && engine.is_none();
+        let tail = if in_tail { state.tail.range(from, to, bytes_max) } else { Vec::new() };
+        Found { epoch: state.durability.epoch(), engine, tail }
     }
 
     pub(super) fn evict(&self, evictable: Evictable, bytes_max: usize) {
         let mut state = self.state();
         let below = match evictable {
-            Evictable::Committed => state.durable_below.min(next(state.committed)),
-            Evictable::Durable => state.durable_below,
+            Evictable::Committed => state.durability.below().min(next(state.committed)),
+            Evictable::Durable => state.durability.below(),
         };
         let before = state.tail.bytes();
         state.tail.evict(below, bytes_max);
@@ -399,34 +374,6 @@ impl ReplicaLog {
     }
 }
 
-impl State {
-    fn is_reached(&self, target: &Target) -> bool {
-        match target {
-            Target::Below(index) => *index <= self.durable_below,
-            Target::Submission(submission) => *submission <= self.completed,
-        }
-    }
-
-    fn take_ready(&mut self) -> Vec<Waiter> {
-        let failed = self.failed.is_some();
-        let waiters = std::mem::take(&mut self.waiters);
-        let (ready, waiting) =
-            waiters.into_iter().partition(|(target, _)| failed || self.is_reached(target));
-        self.waiters = waiting;
-        ready
-    }
-
-    /// The log got shorter: whoever waits for an entry that is gone waits for the truncation instead.
-    fn settle_waiters(&mut self) {
-        let (end, submission) = (self.next(), self.submitted);
-        for (target, _) in &mut self.waiters {
-            if matches!(target, Target::Below(index) if *index > end) {
-                *target = Target::Submission(submission);
-            }
-        }
-    }
-}
-
 impl Drop for ReplicaLog {
     fn drop(&mut self) {
         let held = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).tail.bytes();
@@ -434,15 +381,18 @@ impl Drop for ReplicaLog {
     }
 }
 
-fn dead(detail: &str) -> Error {
-    Error::io(WHAT, std::io::Error::other(detail.to_owned()))
+fn failed(detail: String) -> Error {
+    Error::io(WHAT, std::io::Error::other(detail))
 }
 
 /// The id of an entry that must be there.
 fn stored_log_id(engine: &dyn LogEngine, replica: ReplicaId, index: u64) -> Result<LogId, Error> {
     let found = engine.read(replica, index, index.saturating_add(1), 0)?;
     let Some(record) = found.into_iter().next() else {
-        return Err(Error::corrupt(WHAT, format_args!("replica {replica} has no entry {index} where one must be")));
+        return Err(Error::corrupt(
+            WHAT,
+            format_args!("replica {replica} has no entry {index} where one must be"),
+        ));
     };
     Ok(codec::decode_entry(record.bytes)?.log_id)
 }

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use rocksdb::{DB, ReadOptions, WriteOptions};
 
 use super::engine::{LogEngine, LogOp, LogRecord, MetaKind, OnDurable};
+use super::keys;
 use super::metrics::LogMetrics;
 use super::options::{LogOptions, failed, rocks};
 use super::purge::Floors;
 use super::queue::{Queue, Submission};
 use super::replica::{ReplicaPhase, ReplicaRecord, TOMBSTONE_FLOOR};
 use super::writer::Writer;
-use super::keys;
 use crate::ReplicaId;
 use crate::codec;
 use crate::error::Error;
@@ -83,7 +83,13 @@ impl LogEngine for RocksLog {
         self.queue.push(submission);
     }
 
-    fn read(&self, replica: ReplicaId, from: u64, to: u64, bytes_max: usize) -> Result<Vec<LogRecord>, Error> {
+    fn read(
+        &self,
+        replica: ReplicaId,
+        from: u64,
+        to: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<LogRecord>, Error> {
         let mut records = Vec::new();
         if from >= to {
             return Ok(records);
@@ -99,7 +105,8 @@ impl LogEngine for RocksLog {
             if bytes > bytes_max && !records.is_empty() {
                 break;
             }
-            let (_, index) = keys::parse_entry(key).ok_or_else(|| Error::corrupt(WHAT, "a key of no entry"))?;
+            let (_, index) =
+                keys::parse_entry(key).ok_or_else(|| Error::corrupt(WHAT, "a key of no entry"))?;
             records.push(LogRecord { index, bytes: Bytes::copy_from_slice(value) });
             cursor.next();
         }
@@ -126,7 +133,9 @@ impl LogEngine for RocksLog {
     fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), Error> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db.put_opt(keys::node(key), value, &options).map_err(|error| failed("writing a node record", error))
+        self.db
+            .put_opt(keys::node(key), value, &options)
+            .map_err(|error| failed("writing a node record", error))
     }
 
     fn metrics(&self) -> &LogMetrics {
@@ -154,7 +163,8 @@ fn metas(db: &DB, wanted: MetaKind) -> Result<Vec<(ReplicaId, Bytes)>, Error> {
     cursor.seek_to_first();
     let mut found = Vec::new();
     while let Some((key, value)) = cursor.item() {
-        let (replica, kind) = keys::parse_meta(key).ok_or_else(|| Error::corrupt(WHAT, "a key of no meta"))?;
+        let (replica, kind) =
+            keys::parse_meta(key).ok_or_else(|| Error::corrupt(WHAT, "a key of no meta"))?;
         if kind == wanted as u8 {
             found.push((replica, Bytes::copy_from_slice(value)));
         }

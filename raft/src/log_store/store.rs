@@ -62,6 +62,13 @@ impl<R: Runtime> LogStore<R> {
     }
 }
 
+impl<R> Drop for LogStore<R> {
+    /// The next store of this replica may be open before the last handle of this one is gone.
+    fn drop(&mut self) {
+        self.log.close();
+    }
+}
+
 /// What became of a submission; a dropped callback means the engine is gone.
 pub(super) async fn answered(answer: oneshot::Receiver<Result<(), Error>>) -> Result<(), Error> {
     answer.await.unwrap_or(Err(Error::Stopped))
@@ -97,8 +104,11 @@ impl<R: Runtime> RaftLogStorage<RaftTypes<R>> for LogStore<R> {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries: Vec<(Entry, Bytes)> =
-            entries.into_iter().map(|entry| (entry.clone(), codec::encode_entry(&entry))).collect();
+        let encode = |entry: Entry| {
+            let record = codec::encode_entry(&entry);
+            (entry, record)
+        };
+        let entries: Vec<(Entry, Bytes)> = entries.into_iter().map(encode).collect();
         let bytes = entries.iter().map(|(_, record)| record.len()).sum();
         let room = self.budget.admit(bytes).await;
         let flushed = move |result: Result<(), Error>| {

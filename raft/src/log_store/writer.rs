@@ -45,7 +45,8 @@ struct Write {
 
 impl Write {
     fn new(submissions: Vec<Submission>) -> Self {
-        let mut write = Self { ops: vec![], bytes: 0, submissions: submissions.len(), sync: false, acks: vec![] };
+        let mut write =
+            Self { ops: vec![], bytes: 0, submissions: submissions.len(), sync: false, acks: vec![] };
         for submission in submissions {
             write.ops.extend(submission.ops);
             write.bytes += submission.bytes;
@@ -142,7 +143,12 @@ impl Writer {
 
     /// Deletes what lies above `keep`. Never starts below the floor: range tombstones that all begin
     /// at zero make compactions quadratic.
-    fn truncate(&mut self, replica: ReplicaId, keep: Option<u64>, batch: &mut WriteBatch) -> Result<(), Error> {
+    fn truncate(
+        &mut self,
+        replica: ReplicaId,
+        keep: Option<u64>,
+        batch: &mut WriteBatch,
+    ) -> Result<(), Error> {
         let tail = match self.tails.get(&replica) {
             Some(tail) => *tail,
             None => last_index(&self.db, replica)?,

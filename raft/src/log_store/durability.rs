@@ -1,0 +1,132 @@
+//! How far one replica's log is durable, and who waits for that. Pure bookkeeping under the lock of
+//! `replica_log`; waiters are woken by the caller, without it.
+
+use tokio::sync::oneshot;
+
+use crate::error::Error;
+
+/// Woken once: durable, or failed.
+pub(super) type Waiter = oneshot::Sender<Result<(), Error>>;
+
+/// What a waiter waits for.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// Every entry below this index.
+    Below(u64),
+    /// This submission.
+    Submission(u64),
+}
+
+/// Where the log stood when something was submitted.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    submission: u64,
+    epoch: u64,
+    end: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Durability {
+    /// Counts truncations: a sync of what was submitted before one says nothing of the entries after.
+    epoch: u64,
+    /// Every entry below this index is durable.
+    below: u64,
+    /// Synced submissions so far, and how many of them are done: the engine answers in order.
+    submitted: u64,
+    completed: u64,
+    waiters: Vec<(Target, Waiter)>,
+    failed: Option<String>,
+}
+
+impl Durability {
+    /// A log that ends before `end`, as the engine had it.
+    pub(super) fn opened(end: u64) -> Self {
+        Self { below: end, ..Self::default() }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(super) fn below(&self) -> u64 {
+        self.below
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match &self.failed {
+            None => Ok(()),
+            Some(detail) => Err(dead(detail)),
+        }
+    }
+
+    /// Counts a submission made now, with the log ending before `end`.
+    pub(super) fn submit(&mut self, end: u64) -> Mark {
+        self.submitted += 1;
+        Mark { submission: self.submitted, epoch: self.epoch, end }
+    }
+
+    /// The engine answered; returns whom to wake.
+    pub(super) fn complete(&mut self, mark: Mark, result: &Result<(), Error>) -> Vec<Waiter> {
+        match result {
+            Ok(()) => {
+                self.completed = mark.submission;
+                if mark.epoch == self.epoch {
+                    self.below = self.below.max(mark.end);
+                }
+            }
+            Err(error) => self.failed = Some(error.to_string()),
+        }
+        let failed = self.failed.is_some();
+        let waiters = std::mem::take(&mut self.waiters);
+        let (ready, waiting): (Vec<_>, _) =
+            waiters.into_iter().partition(|(target, _)| failed || self.is_reached(*target));
+        self.waiters = waiting;
+        ready.into_iter().map(|(_, waiter)| waiter).collect()
+    }
+
+    /// The log ends before `end` now; call it before the truncation is submitted.
+    pub(super) fn truncate(&mut self, end: u64) {
+        self.epoch += 1;
+        self.below = self.below.min(end);
+        // Whoever waits for an entry that is gone waits for the truncation instead.
+        let truncation = self.submitted + 1;
+        for (target, _) in &mut self.waiters {
+            if matches!(target, Target::Below(index) if *index > end) {
+                *target = Target::Submission(truncation);
+            }
+        }
+    }
+
+    /// There are no entries below `end` that could still be lost.
+    pub(super) fn begin_at(&mut self, end: u64) {
+        self.below = self.below.max(end);
+    }
+
+    /// `None` if entry `index` is durable already, else what wakes up when it is. Of an index at or
+    /// behind `end`: everything submitted up to now.
+    pub(super) fn wait(
+        &mut self,
+        index: u64,
+        end: u64,
+    ) -> Result<Option<oneshot::Receiver<Result<(), Error>>>, Error> {
+        self.check()?;
+        let target = if index < end { Target::Below(index + 1) } else { Target::Submission(self.submitted) };
+        if self.is_reached(target) {
+            return Ok(None);
+        }
+        let (waiter, woken) = oneshot::channel();
+        self.waiters.push((target, waiter));
+        Ok(Some(woken))
+    }
+
+    fn is_reached(&self, target: Target) -> bool {
+        match target {
+            Target::Below(index) => index <= self.below,
+            Target::Submission(submission) => submission <= self.completed,
+        }
+    }
+}
+
+fn dead(detail: &str) -> Error {
+    Error::io("the Raft log", std::io::Error::other(detail.to_owned()))
+}
