@@ -1,6 +1,7 @@
 //! The layers around the routes, one per file; `app::router` says in which order and why.
 
 mod cache_policy;
+mod known_keys;
 mod tenant;
 mod trace;
 

@@ -11,11 +11,10 @@ use pubky_common::crypto::PublicKey;
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::{ErrorCode, Refusal};
 
+use super::known_keys::{self, KEY_CHARS};
 use crate::respond::Rejection;
 
 const STORAGE: &str = "/storage";
-/// z-base-32 characters of a 32-byte key.
-const KEY_CHARS: usize = 52;
 const PUBKY_HOST: &str = "pubky-host";
 
 /// What a request is about, in its extensions.
@@ -61,7 +60,7 @@ fn from_path(rest: &str) -> Result<Target, Refusal> {
     if owner.len() != KEY_CHARS {
         return Err(ErrorCode::InvalidStorageOwner.into());
     }
-    let user = PublicKey::try_from_z32(owner).map_err(|_| ErrorCode::InvalidStorageOwner)?;
+    let user = known_keys::parse_key(owner).ok_or(ErrorCode::InvalidStorageOwner)?;
     let decoded = percent_decode_str(path).decode_utf8().map_err(|_| ErrorCode::StoragePathNotUtf8)?;
     let path = StoragePath::normalize(&format!("/{decoded}")).map_err(|error| {
         Refusal::new(ErrorCode::InvalidStoragePath, format!("Invalid storage path: {error}"))
@@ -89,7 +88,7 @@ fn parse_key(text: &str) -> Option<PublicKey> {
     if text.len() < KEY_CHARS || PublicKey::is_pubky_prefixed(text) {
         return None;
     }
-    PublicKey::try_from_z32(text).ok()
+    known_keys::parse_key(text)
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
 use rowhouse_proto::wire::shard::*;
 use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::cluster::{Group, Map};
@@ -106,7 +107,10 @@ impl FakeNode {
         let server = tonic::transport::Server::builder()
             .add_service(ShardServer::new(Service(Arc::clone(&state))))
             .add_service(MetaServer::new(Service(Arc::clone(&state))))
-            .serve_with_incoming_shutdown(TcpListenerStream::new(socket), stop.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(socket).with_nodelay(Some(true)),
+                stop.clone().cancelled_owned(),
+            );
         let stopped = stop.clone();
         TaskTracker::new().spawn(async move {
             tokio::select! {
