@@ -2,31 +2,20 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use pubky::{ClientId, Keypair, Pubky, PubkyHttpClient, PubkySession, PublicKey, StatusCode};
+use pubky::{ClientId, Keypair, Pubky, PubkySession, PublicKey, StatusCode};
 use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions};
+
+#[path = "sdk/client.rs"]
+mod client;
+
+use client::{homeserver, sdk};
 
 /// What `Pubky::testnet()` expects on this machine: DHT, pkarr relay (and ours: HTTP, TLS, admin, HTTP relay).
 const TESTNET_DHT: u16 = 6881;
 const TESTNET_PORTS: [u16; 5] = [15411, 15412, 6286, 6287, 6288];
 
-/// An SDK that knows this cluster's DHT and relay, and nothing else.
-fn sdk(cluster: &Cluster) -> Pubky {
-    let file = cluster.file().expect("the cluster tells its ports");
-    let relay = format!("http://127.0.0.1:{}", file.ports.pkarr_relay);
-    let mut builder = PubkyHttpClient::builder();
-    builder.pkarr(|pkarr| {
-        pkarr.bootstrap(&file.dht_bootstrap).dht_report_policy(pubky::pkarr::dht::ReportPolicy::testnet());
-        pkarr.relays(&[relay.as_str()]).expect("a URL")
-    });
-    Pubky::with_client(builder.build().expect("an SDK client"))
-}
-
 fn client_id() -> ClientId {
     ClientId::new("conformance.test").expect("well formed")
-}
-
-fn homeserver(cluster: &Cluster) -> PublicKey {
-    PublicKey::try_from_z32(&cluster.homeserver().expect("a key").z32()).expect("a key")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

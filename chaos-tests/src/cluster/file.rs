@@ -59,9 +59,9 @@ impl ClusterFile {
 }
 
 impl Component {
-    /// The first thing it listens on: gRPC of a node, plain HTTP of a gateway.
+    /// The first TCP address it listens on: gRPC of a node, plain HTTP of a gateway, the testnet's relay.
     pub fn first_address(&self) -> Result<SocketAddr, Error> {
-        let text = self.addresses.first().map(|address| address.address.as_str()).unwrap_or_default();
-        text.parse().map_err(|_| Error::Cluster(format!("{} has no address", self.name)))
+        let first = self.addresses.iter().find_map(|address| address.address.parse().ok());
+        first.ok_or_else(|| Error::Cluster(format!("{} has no address", self.name)))
     }
 }

@@ -41,7 +41,7 @@ impl IntoFindings for (Vec<String>, Vec<String>) {
 /// An ordinary write and read still work.
 async fn serves(world: &World, findings: &mut Findings, when: &str) {
     let session = world.session("alice.cookie");
-    let target = world.fill("/storage/{alice}/pub/days/ordinary");
+    let target = world.fill(&format!("/storage/{{alice}}/pub/days/{}", when.replace(' ', "-")));
     let put = world.send("PUT", &target, &[(session.header, &session.value)], when.as_bytes()).await;
     findings.status(&format!("a write {when}"), &put, 201);
     let get = world.send("GET", &target, &[], b"").await;

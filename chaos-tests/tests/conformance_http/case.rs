@@ -12,7 +12,7 @@ pub struct Case {
     pub status: u16,
     /// The whole body; None: anything.
     pub text: Option<&'static str>,
-    /// Header name and what its value must be: `=exact`, `~contains`, `?` (present), `!` (absent).
+    /// Header name and what its value must be: `=exact`, `~contains`, `-without`, `?` (present), `!` (absent).
     pub answer: &'static [(&'static str, &'static str)],
 }
 

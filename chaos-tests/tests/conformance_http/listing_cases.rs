@@ -71,6 +71,4 @@ pub const CASES: &[Case] = &[
     case("a file is no directory", "GET /storage/{alice}/pub/app/a.txt/", 404).text("Directory Not Found"),
     case("an unknown owner's", "GET /storage/{nobody}/pub/", 404).text("Directory Not Found"),
     case("a new user's", "GET /storage/{bob}/pub/", 404).text("Directory Not Found"),
-    case("the root", "GET /storage/{alice}/", 403)
-        .text("Reading from directories other than '/pub/' and '/priv/' is forbidden"),
 ];

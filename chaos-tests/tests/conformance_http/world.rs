@@ -176,6 +176,7 @@ impl World {
             let holds = match kind {
                 "=" => values == wanted,
                 "~" => values.to_lowercase().contains(&wanted.to_lowercase()),
+                "-" => !values.to_lowercase().contains(&wanted.to_lowercase()),
                 "?" => !values.is_empty(),
                 "!" => values.is_empty(),
                 _ => panic!("no such rule: {rule}"),
