@@ -20,7 +20,8 @@ const RETRY_AFTER_DEFAULT_S: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     refusal: Refusal,
-    retry_after_s: u64,
+    /// What may end by itself says when to come back.
+    retry_after_s: Option<u64>,
 }
 
 impl Rejection {
@@ -28,7 +29,8 @@ impl Rejection {
     pub fn of_failure(code: ErrorCode, failure: Failure) -> Self {
         let detail =
             if code.is_transient() || code == ErrorCode::Internal { String::new() } else { failure.detail };
-        let retry_after_s = u64::from(failure.retry_after_ms).div_ceil(1000).max(RETRY_AFTER_DEFAULT_S);
+        let told = u64::from(failure.retry_after_ms).div_ceil(1000);
+        let retry_after_s = (told > 0 || code.is_transient()).then_some(told.max(RETRY_AFTER_DEFAULT_S));
         Self { refusal: Refusal { code, detail }, retry_after_s }
     }
 
@@ -39,7 +41,8 @@ impl Rejection {
 
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, retry_after_s: RETRY_AFTER_DEFAULT_S }
+        let retry_after_s = refusal.code.is_transient().then_some(RETRY_AFTER_DEFAULT_S);
+        Self { refusal, retry_after_s }
     }
 }
 
@@ -62,8 +65,8 @@ impl IntoResponse for Rejection {
         if code != ErrorCode::InvalidBoolean {
             response.headers_mut().insert(CONTENT_TYPE, TEXT_UTF8);
         }
-        if code.is_transient() {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(self.retry_after_s));
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -141,8 +144,11 @@ mod tests {
         };
         let busy = Rejection::of_failure(ErrorCode::Overloaded, failure(1_500));
         assert_eq!(busy.refusal.text(), ErrorCode::Overloaded.text());
-        assert_eq!(busy.retry_after_s, 2);
+        assert_eq!(busy.retry_after_s, Some(2));
+        let full = Rejection::of_failure(ErrorCode::DiskFull, failure(5_000));
+        assert_eq!(full.retry_after_s, Some(5), "not transient by itself, but the shard says when");
         let token = Rejection::of_failure(ErrorCode::InvalidAuthToken, failure(0));
         assert_eq!(token.refusal.text(), "node 3 has lost its disk");
+        assert_eq!(token.retry_after_s, None);
     }
 }
