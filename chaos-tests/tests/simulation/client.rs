@@ -11,7 +11,7 @@ use rowhouse_proto::wire::command::{self, Command, Credential, Outcome};
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::{GroupId, ProposeError, ReadError};
 
-use crate::cluster::{NODES, SimCluster, uuid};
+use crate::cluster::{NODES, SimCluster, node_of};
 
 /// Attempts of one operation before its outcome counts as unknown; each waits a little.
 const ATTEMPTS_MAX: u32 = 12;
@@ -95,10 +95,6 @@ fn stamp(
         body: Some(body),
     };
     Bytes::from(command.encode_to_vec())
-}
-
-fn node_of(node: Option<[u8; 16]>) -> Option<usize> {
-    (0..NODES).find(|index| Some(uuid(*index)) == node)
 }
 
 fn random_id() -> u128 {

@@ -45,6 +45,11 @@ pub fn uuid(node: usize) -> [u8; 16] {
     [node as u8 + 1; 16]
 }
 
+/// The index of a node in a leader hint.
+pub fn node_of(node: Option<[u8; 16]>) -> Option<usize> {
+    (0..NODES).find(|index| Some(uuid(*index)) == node)
+}
+
 impl SimCluster {
     pub fn new(machines: Machines) -> Self {
         let timing = RaftTiming::default();

@@ -1,4 +1,4 @@
-//! Deterministic simulation: three nodes with two shards each on one thread and virtual time, under
+//! Deterministic simulation: three nodes with two shards and the meta group on one thread and virtual time, under
 //! crashes, lost unsynced writes, partitions and clock steps, with clients and an oracle.
 //!
 //! The code under test is the real one: groups, log store, state store, framing, the Pubky state
@@ -7,6 +7,7 @@
 
 mod client;
 mod cluster;
+mod meta_client;
 mod nemesis;
 mod probe;
 mod run;
@@ -43,6 +44,7 @@ fn clients_see_a_linearizable_homeserver_under_faults() {
         total.add(&simulate(*seed));
     }
     println!("{total:?}");
+    assert!(total.registered >= seeds.len() as u32, "the meta group must have been used: {total:?}");
     assert!(total.puts > 10 * seeds.len() as u32, "the runs must have written: {total:?}");
     if seeds.len() >= SEEDS_DEFAULT as usize {
         let faults = total.faults;

@@ -9,12 +9,14 @@ use openraft_rt_sim::{SimInstant, SimRuntime};
 use rowhouse_chaos_tests::history::{Action, History, Key, Operation, Outcome};
 use rowhouse_chaos_tests::oracle::{Event, EventLog, ReplicaHashes, Verdict, check_events, check_register};
 use rowhouse_node::apply::ShardMachine;
+use rowhouse_node::meta::{self, MetaMachine};
 use rowhouse_proto::ErrorCode;
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::{Group, GroupId, Machine};
 
 use crate::client::{Answer, SimUser, execute, read};
 use crate::cluster::{Machines, NODES, SimCluster};
+use crate::meta_client::MetaClient;
 use crate::nemesis::{self, Faults};
 use crate::probe;
 
@@ -39,6 +41,8 @@ pub struct Report {
     pub puts: u32,
     pub gets: u32,
     pub unknown: u32,
+    /// Nodes accepted by the meta group.
+    pub registered: u32,
     /// Virtual time.
     pub elapsed_us: u64,
     pub state_hashes: Vec<[u8; 32]>,
@@ -52,6 +56,7 @@ impl Report {
         self.puts += other.puts;
         self.gets += other.gets;
         self.unknown += other.unknown;
+        self.registered += other.registered;
         self.elapsed_us += other.elapsed_us;
     }
 }
@@ -88,6 +93,7 @@ fn machines() -> Machines {
     GROUPS
         .into_iter()
         .map(|group| (group, Arc::new(ShardMachine::new(u32::from(group))) as Arc<dyn Machine>))
+        .chain([(meta::GROUP, Arc::new(MetaMachine) as Arc<dyn Machine>)])
         .collect()
 }
 
@@ -111,17 +117,54 @@ async fn simulate(options: SimOptions) -> Report {
             Simulation::spawn(use_homeserver(cluster.clone(), record.clone(), group, client))
         })
         .collect();
+    let meta_client = Simulation::spawn(use_meta(cluster.clone(), record.clone(), seed));
     let faults = nemesis::run(&cluster, fault_rounds).await;
     with(&record, |record| record.stop = true);
     for client in clients {
         client.await.unwrap_or_else(|error| panic!("seed {seed}: client: {error}"));
     }
+    let mut meta_client = meta_client.await.unwrap_or_else(|error| panic!("seed {seed}: meta: {error}"));
     recover(&cluster, &record, seed).await;
     let mut report = check(&cluster, &record, seed);
+    report.registered = recover_meta(&cluster, &mut meta_client, seed).await;
     report.faults = faults;
     report.elapsed_us = now_us();
     cluster.shutdown().await;
     report
+}
+
+async fn use_meta(cluster: SimCluster, record: Shared, seed: u64) -> MetaClient {
+    let mut client = MetaClient::default();
+    while !with(&record, |record| record.stop) {
+        if client.registered() == 0 {
+            client.propose(&cluster, MetaClient::bootstrap()).await;
+        }
+        client.turn(&cluster, seed).await;
+    }
+    client
+}
+
+/// The healed meta group serves a map that holds whatever was accepted, the same on every node.
+async fn recover_meta(cluster: &SimCluster, client: &mut MetaClient, seed: u64) -> u32 {
+    let deadline = now_us() + RECOVERY.as_micros() as u64;
+    let map = loop {
+        if let Some(map) = client.read(cluster).await {
+            break map;
+        }
+        assert!(now_us() < deadline, "seed {seed}: the meta group does not serve after healing");
+        Simulation::sleep(Duration::from_millis(50)).await;
+    };
+    client.check(&map, seed);
+    while !agree(cluster, meta::GROUP) {
+        assert!(now_us() < deadline, "seed {seed}: the meta group does not converge");
+        Simulation::sleep(Duration::from_millis(50)).await;
+    }
+    let hashes: Vec<_> = (0..NODES)
+        .filter_map(|node| cluster.group(node, meta::GROUP))
+        .map(|group| group.status().state_hash)
+        .collect();
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]), "seed {seed}: meta replicas differ");
+    client.registered() as u32
 }
 
 fn user_of(group: GroupId) -> SimUser {
