@@ -15,6 +15,9 @@ pub enum ScanOrder {
     Descending,
 }
 
+/// Sees a key and its value, and says whether to go on.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// A key and its value.
 pub type StateRecord = (Bytes, Bytes);
 
@@ -23,13 +26,7 @@ pub trait StateRead: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
     /// Visits `from <= key < to` in order until the visitor breaks.
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        order: ScanOrder,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error>;
+    fn scan(&self, from: &[u8], to: &[u8], order: ScanOrder, visit: Visit<'_>) -> Result<(), Error>;
 }
 
 /// A key range as it was when opened, read page by page in key order while the store moves on.

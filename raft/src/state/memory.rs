@@ -4,13 +4,13 @@
 //! first part of what was written since, as RocksDB does when it flushed on its own account.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords};
+use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 use crate::error::Error;
 
 type Records = BTreeMap<Bytes, Bytes>;
@@ -102,13 +102,7 @@ impl StateRead for MemoryState {
         Ok(self.image().now.get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        order: ScanOrder,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    fn scan(&self, from: &[u8], to: &[u8], order: ScanOrder, visit: Visit<'_>) -> Result<(), Error> {
         self.now().scan(from, to, order, visit)
     }
 }
@@ -181,13 +175,7 @@ impl StateRead for Snapshot {
         Ok(self.0.get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        order: ScanOrder,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    fn scan(&self, from: &[u8], to: &[u8], order: ScanOrder, visit: Visit<'_>) -> Result<(), Error> {
         if from >= to {
             return Ok(());
         }

@@ -23,7 +23,7 @@ mod tests;
 mod txn;
 
 pub use applied::Applied;
-pub use engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords};
+pub use engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 pub use group_state::GroupState;
 pub use handle::StateHandle;
 pub use memory::MemoryState;

@@ -16,7 +16,7 @@ use rocksdb::{
     IngestExternalFileOptions, ReadOptions, Snapshot, SstFileWriter, WriteBatch, WriteOptions,
 };
 
-use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords};
+use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 use super::rocks_options::StateOptions;
 use crate::error::Error;
 
@@ -104,13 +104,7 @@ impl StateRead for RocksState {
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        order: ScanOrder,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    fn scan(&self, from: &[u8], to: &[u8], order: ScanOrder, visit: Visit<'_>) -> Result<(), Error> {
         if from >= to {
             return Ok(());
         }
@@ -212,13 +206,7 @@ impl StateRead for RocksView<'_> {
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        order: ScanOrder,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    fn scan(&self, from: &[u8], to: &[u8], order: ScanOrder, visit: Visit<'_>) -> Result<(), Error> {
         if from >= to {
             return Ok(());
         }
@@ -318,11 +306,7 @@ fn bounded(from: &[u8], to: &[u8]) -> ReadOptions {
     options
 }
 
-fn walk(
-    mut records: DBRawIterator<'_>,
-    order: ScanOrder,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-) -> Result<(), Error> {
+fn walk(mut records: DBRawIterator<'_>, order: ScanOrder, visit: Visit<'_>) -> Result<(), Error> {
     match order {
         ScanOrder::Ascending => records.seek_to_first(),
         ScanOrder::Descending => records.seek_to_last(),

@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::engine::{ScanOrder, StateRead};
+use super::engine::{ScanOrder, StateRead, Visit};
 use crate::error::Error;
 
 /// A read view of one group's state; keys are without the group's prefix.
@@ -25,13 +25,7 @@ impl<'a> View<'a> {
     }
 
     /// Visits `from <= key < to` until the visitor breaks.
-    pub fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        order: ScanOrder,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    pub fn scan(&self, from: &[u8], to: &[u8], order: ScanOrder, visit: Visit<'_>) -> Result<(), Error> {
         let cut = self.prefix.len();
         self.store.scan(&self.full(from), &self.full(to), order, &mut |key, value| visit(&key[cut..], value))
     }
@@ -83,12 +77,7 @@ impl<'a> Txn<'a> {
     }
 
     /// Visits `from <= key < to`, pending writes included, in ascending order until the visitor breaks.
-    pub fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    pub fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), Error> {
         if from >= to {
             return Ok(());
         }

@@ -94,7 +94,7 @@ async fn each_state() -> Vec<Expected> {
 }
 
 pub fn observe(handle: &StateHandle) -> Expected {
-    let records = handle.read(|view| KvMachine::records(view)).expect("records");
+    let records = handle.read(KvMachine::records).expect("records");
     Expected { applied: handle.applied(), records }
 }
 
