@@ -12,8 +12,6 @@ mod host;
 pub mod log_store;
 mod machine;
 pub mod runtime;
-#[cfg(feature = "sim")]
-pub mod sim;
 pub mod state;
 pub mod transport;
 mod types;

@@ -14,7 +14,6 @@ mod network;
 mod pending;
 mod port;
 mod queue;
-#[cfg(feature = "sim")]
 mod sim_wire;
 mod tonic;
 mod wire;
@@ -27,7 +26,6 @@ pub use guard::VoteGuard;
 pub use hub::Transport;
 pub use network::{GroupNetwork, GroupNetworkFactory};
 pub use queue::{FrameReceiver, FrameSender, HEARTBEAT_PACE, MESSAGE_BYTES_MAX, frame_queue};
-#[cfg(feature = "sim")]
 pub use sim_wire::{SimNet, SimWeather, SimWire};
 pub use tonic::{
     Directory, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TonicWire, TransportServer, TransportService,
