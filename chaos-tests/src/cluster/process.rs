@@ -79,7 +79,7 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("rowhouse-test-").tempdir()?;
         let data_dir = folder.path().to_path_buf();
         let parent = spawn(&data_dir, &options)?;
-        let cluster = Self { folder: Some(folder), data_dir, parent, options };
+        let mut cluster = Self { folder: Some(folder), data_dir, parent, options };
         match cluster.wait_ready().await {
             Ok(()) => Ok(cluster),
             Err(error) => Err(Error::Cluster(format!("{error}\n{}", cluster.logs()))),
@@ -147,12 +147,17 @@ impl Cluster {
         self.wait_ready().await
     }
 
-    async fn wait_ready(&self) -> Result<(), Error> {
-        let parent = self.parent.id();
+    async fn wait_ready(&mut self) -> Result<(), Error> {
+        let file = self.data_dir.join("cluster.json");
+        let parent = &mut self.parent;
+        let mut ended = None;
         wait_until(READY_TIMEOUT, "the cluster to serve", async || {
-            self.file().is_ok_and(|file| file.ready && file.supervisor_pid == parent)
+            ended = parent.try_wait().ok().flatten();
+            let file = ClusterFile::read(&file);
+            ended.is_some() || file.is_ok_and(|file| file.ready && file.supervisor_pid == parent.id())
         })
-        .await
+        .await?;
+        ended.map_or(Ok(()), |status| Err(Error::Cluster(format!("rowhouse dev ended: {status}"))))
     }
 
     /// The ends of all components' logs, for a person.
