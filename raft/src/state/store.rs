@@ -150,9 +150,11 @@ impl StateStore {
             })?;
             slots.insert(found.group, (found, Applied::decode(record)?));
         }
-        for (group, number) in current {
-            let empty = || (Generation { group, number }, Applied::default());
-            slots.entry(group).or_insert_with(empty);
+        // Groups that are empty but had generations: their numbers are not used again.
+        for group in next.keys() {
+            let number = current.get(group).copied().unwrap_or(0);
+            let empty = || (Generation { group: *group, number }, Applied::default());
+            slots.entry(*group).or_insert_with(empty);
         }
         let slots = slots.into_iter().map(|(group, (generation, applied))| {
             let next = next.get(&group).copied().unwrap_or(1);

@@ -147,6 +147,9 @@ fn generations_that_no_flip_made_current_go_at_the_next_start_and_are_not_reused
         assert_eq!(engine.get(&orphan).expect("get"), None);
         assert_eq!(store.slot(GROUP).fresh_generation().number, 6);
         assert_eq!(observe(&Group::over(engine).await.state.handle()), *expected(9));
+        let empty = Arc::new(MemoryState::new());
+        empty.ingest(&PathBuf::new(), &mut [Ok((orphan, Bytes::new()))].into_iter()).expect("ingest");
+        assert_eq!(reopen(&empty).slot(GROUP).fresh_generation().number, 6, "also of an empty group");
     });
 }
 
