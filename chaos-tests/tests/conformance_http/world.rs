@@ -96,7 +96,7 @@ impl World {
             ("/pub/app/dir-file", b"-"),
             ("/pub/app/image", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
             ("/pub/app/unknown", b"\x01\x02"),
-            ("/pub/app/sp ace.txt".as_ref(), b"space"),
+            ("/pub/app/sp ace.txt", b"space"),
             ("/pub/a_b/x", b"x"),
             ("/pub/axb/y", b"y"),
             ("/priv/app/secret.txt", b"secret"),
