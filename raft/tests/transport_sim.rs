@@ -1,5 +1,4 @@
 //! Real groups over the simulated wire: faults, recovery, and the same run from the same seed.
-#![cfg(feature = "sim")]
 
 mod transport_cluster;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rowhouse_raft::log_store::{LossyLog, LossyOptions, TailBudget};
@@ -34,6 +35,8 @@ pub struct SimCluster {
     net: SimNet<Simulation>,
     machines: Arc<Machines>,
     timing: RaftTiming,
+    /// Clients read and do not write.
+    quiet: Arc<AtomicBool>,
 }
 
 /// Unique over groups: the log of a node holds all of them.
@@ -68,6 +71,7 @@ impl SimCluster {
             net: SimNet::new(SimWeather::default()),
             machines: Arc::new(machines),
             timing,
+            quiet: Arc::default(),
         }
     }
 
@@ -81,6 +85,19 @@ impl SimCluster {
 
     pub fn group(&self, node: usize, group: GroupId) -> Option<Arc<Group<Simulation>>> {
         self.node(node).host.as_ref()?.group(group)
+    }
+
+    pub fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// Does the node lead any group?
+    pub fn leads(&self, node: usize) -> bool {
+        self.groups().into_iter().filter_map(|group| self.group(node, group)).any(|group| group.is_leader())
     }
 
     /// Is this still the node's group, with no crash in between?

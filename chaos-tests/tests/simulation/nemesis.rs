@@ -30,6 +30,10 @@ const CLOCK_STEP_US_MAX: u64 = 15 * 60 * 1_000_000;
 /// Longer than an election, so that every fault bites.
 const FAULT_MS: std::ops::Range<u64> = 200..2_500;
 const CALM_MS: std::ops::Range<u64> = 50..1_500;
+/// A follower without a leader waits a lease and an election timeout, 1.0 to 1.2 s, before it campaigns.
+const CAMPAIGN_MS: std::ops::Range<u64> = 1_100..2_200;
+/// Long enough for the last writes to reach every replica.
+const QUIET_MS: std::ops::Range<u64> = 200..300;
 /// Some restarts come back within the lease they may have granted.
 const DOWN_MS: std::ops::Range<u64> = 5..1_500;
 
@@ -106,18 +110,21 @@ async fn isolate(cluster: &SimCluster, node: usize, one_way: bool) {
     wait(FAULT_MS).await;
 }
 
-/// A follower restarts within the lease it granted while the other one is cut off from the leader: the
-/// two could elect a second leader while the first still serves reads from its lease.
+/// A follower restarts within the lease it granted while the other one is cut off from the leader and
+/// campaigns: the two could elect a second leader while the first still serves reads from its lease.
+/// Nobody writes before, so that the one cut off has missed nothing and may be elected.
 async fn crash_behind_partition(cluster: &SimCluster) {
-    let restarted = any_node();
-    let cut_off = (restarted + 1) % NODES;
-    let third = (restarted + 2) % NODES;
-    cluster.net().partition(uuid(cut_off), uuid(third), false);
-    wait(1..600).await;
+    let Some(leader) = (0..NODES).find(|node| cluster.leads(*node)) else { return };
+    let (cut_off, restarted) = ((leader + 1) % NODES, (leader + 2) % NODES);
+    cluster.set_quiet(true);
+    wait(QUIET_MS).await;
+    cluster.net().partition(uuid(cut_off), uuid(leader), false);
+    wait(CAMPAIGN_MS).await;
     cluster.crash(restarted).await;
-    wait(1..40).await;
-    cluster.net().partition(uuid(restarted), uuid(third), false);
+    cluster.net().partition(uuid(restarted), uuid(leader), false);
+    wait(1..10).await;
     cluster.restart(restarted).await;
+    cluster.set_quiet(false);
     wait(FAULT_MS).await;
 }
 

@@ -178,7 +178,7 @@ async fn use_homeserver(cluster: SimCluster, record: Shared, group: GroupId, cli
     while !with(&record, |record| record.stop) {
         let key = Key { user: usize::from(group), path: path(Simulation::random_u64() % PATHS) };
         let called_ns = now_us() * 1000;
-        let (action, outcome) = if Simulation::random_u64().is_multiple_of(2) {
+        let (action, outcome) = if Simulation::random_u64().is_multiple_of(2) && !cluster.is_quiet() {
             next_value += 1;
             (Action::Put(next_value), put(&cluster, group, &user, &key.path, next_value).await)
         } else {
