@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn traceparent_round_trips_through_bytes() {
-        let parsed = TraceContext::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let parsed =
+            TraceContext::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let context = parsed.expect("the specification's own example");
         assert_eq!(context.flags, 1);
         assert_eq!(TraceContext::from_bytes(&context.to_bytes()), Some(context));

@@ -1,5 +1,11 @@
 //! Generated protobuf and gRPC code.
-#![allow(clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::disallowed_types, clippy::disallowed_methods)]
+#![allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::disallowed_types,
+    clippy::disallowed_methods
+)]
 
 pub mod raft {
     pub mod v1 {

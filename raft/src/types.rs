@@ -109,7 +109,8 @@ impl<R: AsyncRuntime> RaftTypeConfig for RaftTypes<R> {
     type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, ReplicaId>;
     type Vote = openraft::impls::Vote<Self::LeaderId>;
     type Payload = openraft::EntryPayload<Envelope, ReplicaId, Replica>;
-    type Entry = openraft::impls::Entry<<Self::LeaderId as openraft::vote::RaftLeaderId>::Committed, Self::Payload>;
+    type Entry =
+        openraft::impls::Entry<<Self::LeaderId as openraft::vote::RaftLeaderId>::Committed, Self::Payload>;
     type AsyncRuntime = R;
     type Responder<T>
         = openraft::impls::OneshotResponder<Self, T>

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
 use openraft::impls::OneshotResponder;
-use openraft::Raft;
 
 use super::admission::Admission;
 use super::read_barrier::ReadBarrier;

@@ -75,14 +75,16 @@ impl ReadBarrier {
     fn lease_holds<R: Runtime>(&self, raft: &Raft<RaftTypes<R>, GroupState<R>>, state: &StateHandle) -> bool {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
-        let leads = metrics.state.is_leader() && metrics.vote.is_committed() && metrics.current_leader == Some(metrics.id);
+        let leads = metrics.state.is_leader()
+            && metrics.vote.is_committed()
+            && metrics.current_leader == Some(metrics.id);
         let term = metrics.vote.leader_id().term;
         if !leads || metrics.current_term != term || term <= self.transferring.load(Ordering::SeqCst) {
             return false;
         }
-        let fresh = metrics
-            .last_quorum_acked
-            .is_some_and(|acked| acked.into_inner() + self.max_quorum_ack_age > <R::Instant as Instant>::now());
+        let fresh = metrics.last_quorum_acked.is_some_and(|acked| {
+            acked.into_inner() + self.max_quorum_ack_age > <R::Instant as Instant>::now()
+        });
         if !fresh {
             return false;
         }

@@ -53,7 +53,11 @@ pub struct GroupStatus {
 }
 
 impl GroupStatus {
-    pub(super) fn new<R: Runtime>(group: GroupId, metrics: &RaftMetrics<RaftTypes<R>>, applied: &Applied) -> Self {
+    pub(super) fn new<R: Runtime>(
+        group: GroupId,
+        metrics: &RaftMetrics<RaftTypes<R>>,
+        applied: &Applied,
+    ) -> Self {
         let membership = metrics.membership_config.membership();
         let last_log = metrics.last_log_index.unwrap_or(0);
         let matched: Vec<(ReplicaId, u64)> = metrics

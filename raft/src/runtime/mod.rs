@@ -14,7 +14,9 @@ pub use simulation::Simulation;
 /// What the engine needs beyond openraft's `AsyncRuntime`.
 pub trait Runtime: openraft::AsyncRuntime + Send + Sync + Sized {
     /// Runs storage work that may block: on a pool in production, inline in simulation.
-    fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> + Send;
+    fn blocking<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + Send;
 
     /// Physical time in µs since the Unix epoch: the wall clock read once, then driven by the
     /// monotonic clock, so that a stepped wall clock moves nothing (consensus.md §6).

@@ -24,7 +24,8 @@ impl Runtime for Production {
     fn wall_us() -> u64 {
         static START: OnceLock<(u64, Instant)> = OnceLock::new();
         let (wall, instant) = START.get_or_init(|| {
-            let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+            let wall =
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
             (wall, Instant::now())
         });
         wall + instant.elapsed().as_micros() as u64

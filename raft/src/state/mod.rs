@@ -16,7 +16,6 @@ mod snapshot_frame;
 mod snapshot_install;
 mod snapshot_spool;
 mod store;
-#[cfg(any(test, feature = "sim"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! What runs: the components of the cluster, their folders, addresses and command lines.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct Component {
     /// What it listens on, for people and scripts: (what, address).
     pub addresses: Vec<(&'static str, String)>,
     pub command: Vec<String>,
+    /// A UDP port that others would take while this does not run: DHT clients try it first.
+    pub guarded: Option<SocketAddrV4>,
 }
 
 impl Component {
@@ -76,7 +79,8 @@ fn testnet(root: &Path, ports: &Ports) -> Component {
         ("pkarr relay", format!("127.0.0.1:{}", ports.pkarr_relay)),
         ("HTTP relay", format!("127.0.0.1:{}", ports.http_relay)),
     ];
-    Component { name: "testnet".into(), kind: Kind::Testnet, data_dir, addresses, command }
+    let guarded = Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, ports.dht));
+    Component { name: "testnet".into(), kind: Kind::Testnet, data_dir, addresses, command, guarded }
 }
 
 fn node(root: &Path, ports: &Ports, index: usize) -> Component {
@@ -94,7 +98,7 @@ fn node(root: &Path, ports: &Ports, index: usize) -> Component {
     ];
     pairs.extend(all.into_iter().filter(|other| *other != address).map(|other| ("--seed", other)));
     let command = flags(&["node"], &pairs);
-    Component { name, kind: Kind::Node, data_dir, addresses: vec![("gRPC", address)], command }
+    Component { name, kind: Kind::Node, data_dir, addresses: vec![("gRPC", address)], command, guarded: None }
 }
 
 fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Component {
@@ -118,7 +122,7 @@ fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Componen
         addresses.push(("admin", admin));
     }
     let command = flags(&["gateway", "--development"], &pairs);
-    Component { name, kind: Kind::Gateway, data_dir, addresses, command }
+    Component { name, kind: Kind::Gateway, data_dir, addresses, command, guarded: None }
 }
 
 fn flags(head: &[&str], pairs: &[(&str, String)]) -> Vec<String> {

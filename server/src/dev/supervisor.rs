@@ -4,6 +4,7 @@
 //! failure; once the cluster has served, it is started again for ever, more slowly each time.
 
 use std::io::Write;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -186,10 +187,13 @@ impl Keeper {
             }
             let delay = restart_delay(self.restart_delay, failures);
             say(&format!("{} {why}; starting it again in {} ms", self.component.name, delay.as_millis()));
+            // Held until just before the next start.
+            let guard = self.component.guarded.and_then(|address| UdpSocket::bind(address).ok());
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(delay) => restarts += 1,
             }
+            drop(guard);
         }
     }
 
