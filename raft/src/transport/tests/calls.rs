@@ -1,3 +1,5 @@
+//! Calls on the control lane: votes, heartbeats, transfers, over the simulated wire.
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Append streams on the log lane over the simulated wire.
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
