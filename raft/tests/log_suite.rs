@@ -29,8 +29,7 @@ impl<R: Runtime> RaftSnapshotBuilder<RaftTypes<R>> for Machine {
     type SnapshotData = ();
 
     async fn build_snapshot(&mut self) -> Result<MemorySnapshot<R>, io::Error> {
-        let meta =
-            Meta { last_log_id: self.applied, last_membership: self.membership.clone(), ..Meta::default() };
+        let meta = Meta { last_log_id: self.applied, last_membership: self.membership.clone() };
         *self.snapshot.lock().expect("no test panics with it") = Some(meta.clone());
         Ok(Snapshot { meta, snapshot: () })
     }

@@ -69,6 +69,11 @@ pub fn read(session: Option<&SessionView>, tenant: &UserKey, path: &StoragePath)
 mod tests {
     use super::*;
 
+    /// User, capabilities, path, decision.
+    type WriteCase = (u8, &'static [&'static str], &'static str, Result<(), ErrorCode>);
+    /// User and capabilities of the session, if any; path, decision.
+    type ReadCase = (Option<(u8, &'static [&'static str])>, &'static str, Result<(), ErrorCode>);
+
     fn key(seed: u8) -> UserKey {
         [seed; 32]
     }
@@ -85,7 +90,7 @@ mod tests {
     #[test]
     fn writes_are_decided_by_root_then_tenant_then_capability() {
         use ErrorCode::*;
-        let table: &[(u8, &[&str], &str, Result<(), ErrorCode>)] = &[
+        let table: &[WriteCase] = &[
             (1, &["/:rw"], "/pub/a", Ok(())),
             (1, &["/:rw"], "/priv/a", Ok(())),
             (1, &["/:w"], "/pub/a", Ok(())),
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn reads_are_open_below_pub_and_guarded_below_priv() {
         use ErrorCode::*;
-        let table: &[(Option<(u8, &[&str])>, &str, Result<(), ErrorCode>)] = &[
+        let table: &[ReadCase] = &[
             (None, "/pub/a", Ok(())),
             (None, "/pub/", Ok(())),
             (Some((2, &[])), "/pub/a", Ok(())),

@@ -79,7 +79,7 @@ impl<R: Runtime> Member<R> {
     }
 
     pub fn records(&self) -> Vec<(Bytes, Bytes)> {
-        self.group.read(|view| KvMachine::records(view)).expect("readable")
+        self.group.read(KvMachine::records).expect("readable")
     }
 }
 
