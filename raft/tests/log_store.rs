@@ -225,6 +225,21 @@ fn nothing_follows_a_snapshot_that_is_not_durable() {
 }
 
 #[test]
+fn a_purge_of_the_whole_log_does_not_make_it_durable() {
+    simulate(async {
+        let engine = lossy();
+        let mut store = open::<Simulation>(engine.clone()).await;
+        let flushed = append(&mut store, vec![entry(1, 0, 10)]).await;
+        store.purge(log_id(1, 0)).await.expect("purges");
+        store.handle().synced(0).await.expect("syncs");
+        drop(flushed);
+        drop(store);
+        let seen = see(&mut open::<Simulation>(engine.crash(0)).await).await;
+        assert_eq!(seen.last, Some(log_id(1, 0)), "synced(0) returned before the entry was durable");
+    });
+}
+
+#[test]
 fn an_append_that_does_not_follow_is_refused() {
     simulate(async {
         let mut store = open::<Simulation>(lossy()).await;

@@ -97,11 +97,6 @@ impl Durability {
         }
     }
 
-    /// There are no entries below `end` that could still be lost.
-    pub(super) fn begin_at(&mut self, end: u64) {
-        self.below = self.below.max(end);
-    }
-
     /// `None` if entry `index` is durable already, else what wakes up when it is. Of an index at or
     /// behind `end`: everything submitted up to now.
     pub(super) fn wait(

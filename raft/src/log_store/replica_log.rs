@@ -264,7 +264,6 @@ impl ReplicaLog {
                 state.gap_below = next(Some(upto));
             }
             state.last = Some(upto);
-            state.durability.begin_at(next(Some(upto)));
         }
         self.release(&mut state, engine);
     }
@@ -316,7 +315,6 @@ impl ReplicaLog {
         (state.durable_applied, state.committed) = (Some(log_id), None);
         state.begin = next(Some(log_id));
         state.durability.truncate(0);
-        state.durability.begin_at(next(Some(log_id)));
         let meta = |kind, value| LogOp::Meta { replica: self.replica, kind, value };
         let ops = vec![
             LogOp::Truncate { replica: self.replica, last: None },
