@@ -16,6 +16,10 @@ mod testnet;
 
 use std::process::ExitCode;
 
+/// For RocksDB too (docs/decisions/004-jemalloc.md).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(cli) => cli::run(cli),

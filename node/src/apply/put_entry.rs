@@ -63,7 +63,8 @@ pub(super) fn check(
         quota::check(&account, &after)?;
     }
     authorize::check_allowed_write_path(&account, &path)?;
-    if collides(read, &user, &path)? {
+    // A file that is there collides with nothing, or it would not be there.
+    if previous.is_none() && collides(read, &user, &path)? {
         return Err(ErrorCode::PathCollision.into());
     }
     quota::check(&account, &after)?;

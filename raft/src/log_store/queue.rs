@@ -8,6 +8,8 @@ use super::engine::{LogOp, OnDurable};
 
 /// Bytes of one write: large enough to be worth an fsync, small enough to keep its latency.
 const WRITE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Submissions that wait for no sync and gather until then: a few for each group of a node.
+const UNSYNCED_MAX: usize = 1_024;
 /// Steps of one write, for the same reason.
 const WRITE_OPS_MAX: usize = 4_096;
 
@@ -39,10 +41,23 @@ struct Waiting {
     closed: bool,
 }
 
+impl Waiting {
+    fn idle(&self) -> bool {
+        let urgent = self.submissions.iter().any(|submission| submission.sync);
+        !urgent && !self.closed && self.submissions.len() < UNSYNCED_MAX
+    }
+}
+
 impl Queue {
+    /// A submission that nobody waits for does not wake the writer: it goes with the next that does.
     pub(super) fn push(&self, submission: Submission) {
-        self.waiting().submissions.push_back(submission);
-        self.filled.notify_one();
+        let mut waiting = self.waiting();
+        let urgent = submission.sync || waiting.submissions.len() >= UNSYNCED_MAX;
+        waiting.submissions.push_back(submission);
+        drop(waiting);
+        if urgent {
+            self.filled.notify_one();
+        }
     }
 
     /// No more submissions will come.
@@ -55,11 +70,11 @@ impl Queue {
     /// is closed and empty.
     pub(super) fn take(&self) -> Option<Vec<Submission>> {
         let mut waiting = self.waiting();
-        while waiting.submissions.is_empty() {
-            if waiting.closed {
-                return None;
-            }
+        while waiting.idle() {
             waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.submissions.is_empty() {
+            return None;
         }
         let (mut bytes, mut ops, mut taken) = (0, 0, 0);
         for submission in &waiting.submissions {

@@ -1,13 +1,98 @@
 //! tokio: real threads, real time.
 #![expect(clippy::disallowed_methods, reason = "this is the adapter the rest of the crate goes through")]
 
+use std::future::Future;
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use openraft_rt::{AsyncRuntime, OptionalSend};
+use openraft_rt_tokio::{TokioInstant, TokioRuntime};
 
 use super::Runtime;
 
-/// The production runtime.
-pub type Production = openraft_rt_tokio::TokioRuntime;
+/// Wake-ups meant for a moment at least this far away come at a multiple of it. The groups of a node tick
+/// every 30 ms each, at random phases; on a common grid one wake-up serves many of them, and their
+/// heartbeats leave in one batch. Far below the election timeouts.
+const TIMER_GRID: Duration = Duration::from_millis(15);
+
+/// The production runtime: tokio, with `sleep_until` on a grid.
+#[derive(Debug)]
+pub struct Production(TokioRuntime);
+
+impl AsyncRuntime for Production {
+    type JoinError = <TokioRuntime as AsyncRuntime>::JoinError;
+    type JoinHandle<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::JoinHandle<T>;
+    type Sleep = <TokioRuntime as AsyncRuntime>::Sleep;
+    type Instant = TokioInstant;
+    type TimeoutError = <TokioRuntime as AsyncRuntime>::TimeoutError;
+    type Timeout<R, T: Future<Output = R> + OptionalSend> = <TokioRuntime as AsyncRuntime>::Timeout<R, T>;
+    type ThreadLocalRng = <TokioRuntime as AsyncRuntime>::ThreadLocalRng;
+    type Mpsc = <TokioRuntime as AsyncRuntime>::Mpsc;
+    type Watch = <TokioRuntime as AsyncRuntime>::Watch;
+    type Oneshot = <TokioRuntime as AsyncRuntime>::Oneshot;
+    type Mutex<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::Mutex<T>;
+
+    fn spawn<T>(future: T) -> Self::JoinHandle<T::Output>
+    where
+        T: Future + OptionalSend + 'static,
+        T::Output: OptionalSend + 'static,
+    {
+        TokioRuntime::spawn(future)
+    }
+
+    fn sleep(duration: Duration) -> Self::Sleep {
+        TokioRuntime::sleep(duration)
+    }
+
+    fn sleep_until(deadline: Self::Instant) -> Self::Sleep {
+        TokioRuntime::sleep_until(on_grid(deadline))
+    }
+
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Self::Timeout<R, F> {
+        TokioRuntime::timeout(duration, future)
+    }
+
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: Self::Instant,
+        future: F,
+    ) -> Self::Timeout<R, F> {
+        TokioRuntime::timeout_at(deadline, future)
+    }
+
+    fn is_panic(join_error: &Self::JoinError) -> bool {
+        TokioRuntime::is_panic(join_error)
+    }
+
+    fn thread_rng() -> Self::ThreadLocalRng {
+        TokioRuntime::thread_rng()
+    }
+
+    fn new(threads: usize) -> Self {
+        Self(TokioRuntime::new(threads))
+    }
+
+    fn block_on<F, T>(&mut self, future: F) -> T
+    where
+        F: Future<Output = T>,
+    {
+        self.0.block_on(future)
+    }
+}
+
+/// The first line of the grid at or after `deadline`; a near deadline as it is.
+fn on_grid(deadline: TokioInstant) -> TokioInstant {
+    static ORIGIN: OnceLock<TokioInstant> = OnceLock::new();
+    let now = <TokioInstant as openraft_rt::Instant>::now();
+    if deadline < now + TIMER_GRID {
+        return deadline;
+    }
+    let origin = *ORIGIN.get_or_init(|| now);
+    let past_line = (deadline - origin).as_micros() % TIMER_GRID.as_micros();
+    match past_line {
+        0 => deadline,
+        past => deadline + (TIMER_GRID - Duration::from_micros(past as u64)),
+    }
+}
 
 impl Runtime for Production {
     async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -42,4 +127,23 @@ pub fn start_thread(
     work: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft_rt::Instant as _;
+
+    use super::*;
+
+    #[test]
+    fn far_deadlines_meet_on_the_grid_and_near_ones_stay() {
+        let now = TokioInstant::now();
+        let near = now + TIMER_GRID / 2;
+        assert_eq!(on_grid(near), near);
+        let line = on_grid(now + Duration::from_millis(100));
+        let (early, late) = (line + TIMER_GRID / 10, line + TIMER_GRID - TIMER_GRID / 10);
+        assert!(on_grid(early) >= late, "it wakes no earlier than asked");
+        let apart = on_grid(late).max(on_grid(early)) - on_grid(late).min(on_grid(early));
+        assert!(apart <= Duration::from_micros(2), "both wake together, not {apart:?} apart");
+    }
 }

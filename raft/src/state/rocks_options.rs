@@ -26,6 +26,8 @@ const MEMTABLES: usize = 4;
 const PREFIX_BYTES: usize = 7;
 /// One lookup in a hundred reads a block in vain.
 const BLOOM_BITS: f64 = 10.0;
+/// Share of a memtable that filters its keys: most lookups of a write are for keys that are not there.
+const MEMTABLE_BLOOM_RATIO: f64 = 0.02;
 /// Values from here on live in blob files, so that compaction does not rewrite them.
 const BLOB_BYTES_MIN: u64 = 16 << 10;
 const BLOB_FILE_BYTES: u64 = 256 << 20;
@@ -73,6 +75,8 @@ impl StateOptions {
         options.set_level_compaction_dynamic_level_bytes(true);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_prefix_extractor(SliceTransform::create_fixed_prefix(PREFIX_BYTES));
+        options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
+        options.set_memtable_whole_key_filtering(true);
         options.set_enable_blob_files(true);
         options.set_min_blob_size(BLOB_BYTES_MIN);
         options.set_blob_file_size(BLOB_FILE_BYTES);

@@ -206,16 +206,25 @@ async fn serve_stream<R: Runtime>(
 ) {
     let mut answers = seat.port.append_stream(ReceiverStream::new(requests).boxed());
     head.seq = 0;
+    let mut told = None;
     loop {
         head.seq += 1;
+        let mut news = true;
         let body = match R::select2(seat.open.acquire(), answers.next()).await {
             Select2::First(_) => rejected(NOT_HERE, true),
             Select2::Second(None) => return,
             Select2::Second(Some(Err(ended))) => rejected(ended.to_string(), true),
-            Select2::Second(Some(Ok(result))) => Body::AppendReply(append_reply_to_wire::<R>(&result)),
+            Select2::Second(Some(Ok(result))) => {
+                let matched = result.as_ref().ok().copied();
+                news = matched.is_none() || matched != told;
+                told = matched;
+                Body::AppendReply(append_reply_to_wire::<R>(&result))
+            }
         };
         let last = matches!(body, Body::Rejected(_));
-        if replies.send(answer(&head, body)).await.is_err() || last {
+        let frame = answer(&head, body);
+        let sent = if news { replies.send(frame).await } else { replies.send_lingering(frame).await };
+        if sent.is_err() || last {
             return;
         }
     }

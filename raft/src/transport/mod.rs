@@ -25,7 +25,7 @@ pub use append::{STREAM_IDLE, WINDOW_BYTES, WINDOW_FRAMES};
 pub use guard::VoteGuard;
 pub use hub::Transport;
 pub use network::{GroupNetwork, GroupNetworkFactory};
-pub use queue::{FrameReceiver, FrameSender, HEARTBEAT_PACE, MESSAGE_BYTES_MAX, frame_queue};
+pub use queue::{COMMIT_LINGER, FrameReceiver, FrameSender, HEARTBEAT_PACE, MESSAGE_BYTES_MAX, frame_queue};
 pub use sim_wire::{SimNet, SimWeather, SimWire};
 pub use tonic::{
     Directory, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TonicWire, TransportServer, TransportService,

@@ -38,12 +38,27 @@ pub const BATCH_BYTES: usize = 1024 * 1024;
 /// the rest of it, which bounds a link to 500 heartbeat batches a second however many groups there are,
 /// at a price of 2 ms to a probe in the worst case.
 pub const HEARTBEAT_PACE: Duration = Duration::from_millis(2);
+/// Longest wait of an append, or its reply, that only carries a commit index: followers apply a little
+/// later, and most such frames leave with the next entries instead of waking the peer twice for each write.
+pub const COMMIT_LINGER: Duration = Duration::from_millis(10);
 /// Tag and length of a frame inside its batch.
 const FRAME_OVERHEAD_BYTES: usize = 8;
 
 struct Queued {
     frame: Frame,
     bytes: usize,
+    haste: Haste,
+}
+
+/// How long a frame may wait for company; a batch is as hasty as its hastiest frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Haste {
+    /// It brings nothing but a commit index: `COMMIT_LINGER`.
+    #[default]
+    Lingers,
+    /// A heartbeat: `HEARTBEAT_PACE` after the last batch of them.
+    Paced,
+    Urgent,
 }
 
 /// Queues frames for one link.
@@ -67,7 +82,8 @@ pub fn frame_queue() -> (FrameSender, FrameReceiver) {
 
 impl FrameSender {
     pub fn try_send(&self, frame: Frame) -> Result<(), LinkError> {
-        let queued = measure(frame)?;
+        let haste = haste(&frame);
+        let queued = measure(frame, haste)?;
         let bytes = queued.bytes;
         if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES_MAX {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -84,7 +100,16 @@ impl FrameSender {
 
     /// Waits for room by frames. Replies are small, so their bytes are counted but refuse nothing.
     pub async fn send(&self, frame: Frame) -> Result<(), LinkError> {
-        let queued = measure(frame)?;
+        let haste = haste(&frame);
+        self.push(measure(frame, haste)?).await
+    }
+
+    /// `send` for a reply that tells the peer nothing it waits for.
+    pub async fn send_lingering(&self, frame: Frame) -> Result<(), LinkError> {
+        self.push(measure(frame, Haste::Lingers)?).await
+    }
+
+    async fn push(&self, queued: Queued) -> Result<(), LinkError> {
         let permit = self.queue.reserve().await.map_err(|_| closed())?;
         self.bytes.fetch_add(queued.bytes, Ordering::Relaxed);
         permit.send(queued);
@@ -96,12 +121,12 @@ fn closed() -> LinkError {
     LinkError::Down("the link broke".to_owned())
 }
 
-fn measure(frame: Frame) -> Result<Queued, LinkError> {
+fn measure(frame: Frame, haste: Haste) -> Result<Queued, LinkError> {
     let bytes = frame.encoded_len() + FRAME_OVERHEAD_BYTES;
     if bytes > FRAME_BYTES_MAX {
         return Err(LinkError::TooLarge { bytes, max: FRAME_BYTES_MAX });
     }
-    Ok(Queued { frame, bytes })
+    Ok(Queued { frame, bytes, haste })
 }
 
 impl FrameReceiver {
@@ -122,7 +147,7 @@ impl FrameReceiver {
     }
 }
 
-/// Turns a queue into batches: takes what is there, and paces batches of heartbeats.
+/// Turns a queue into batches: takes what is there, and lets frames that may wait gather.
 pub struct Batcher<R: Runtime> {
     queue: FrameReceiver,
     /// Taken from the queue, but too large for the batch it would have closed.
@@ -147,12 +172,15 @@ impl<R: Runtime> Batcher<R> {
             }
         }
         self.drain(&mut batch);
-        if batch.waits()
+        if batch.haste == Haste::Lingers {
+            self.gather(&mut batch, R::Instant::now() + COMMIT_LINGER).await;
+        }
+        if batch.haste == Haste::Paced
             && let Some(paced) = self.paced
         {
-            self.pace(&mut batch, paced + HEARTBEAT_PACE).await;
+            self.gather(&mut batch, paced + HEARTBEAT_PACE).await;
         }
-        if batch.waits() {
+        if batch.haste == Haste::Paced {
             self.paced = Some(R::Instant::now());
         }
         Some(batch.frames)
@@ -173,9 +201,10 @@ impl<R: Runtime> Batcher<R> {
         }
     }
 
-    /// Collects until `until`, or until something that does not wait comes.
-    async fn pace(&mut self, batch: &mut Batch, until: R::Instant) {
-        while batch.waits() && !batch.closed() && self.carried.is_none() {
+    /// Collects until `until`, or until something hastier comes.
+    async fn gather(&mut self, batch: &mut Batch, until: R::Instant) {
+        let haste = batch.haste;
+        while batch.haste == haste && !batch.closed() && self.carried.is_none() {
             if R::Instant::now() >= until {
                 return;
             }
@@ -195,18 +224,14 @@ impl<R: Runtime> Batcher<R> {
 struct Batch {
     frames: Vec<Frame>,
     bytes: usize,
-    urgent: bool,
+    haste: Haste,
 }
 
 impl Batch {
     fn push(&mut self, queued: Queued) {
         self.bytes += queued.bytes;
-        self.urgent |= !is_heartbeat(&queued.frame);
+        self.haste = self.haste.max(queued.haste);
         self.frames.push(queued.frame);
-    }
-
-    fn waits(&self) -> bool {
-        !self.urgent
     }
 
     fn closed(&self) -> bool {
@@ -214,15 +239,16 @@ impl Batch {
     }
 }
 
-/// An append without entries outside a stream, or the reply to one: frames of the log lane belong to a
-/// stream and carry a `seq` above 0.
-fn is_heartbeat(frame: &Frame) -> bool {
-    frame.seq == 0
-        && match &frame.body {
-            Some(Body::Append(append)) => append.entries.is_empty(),
-            Some(Body::AppendReply(_)) => true,
-            _ => false,
-        }
+/// Frames of the log lane belong to a stream and carry a `seq` above 0.
+fn haste(frame: &Frame) -> Haste {
+    match &frame.body {
+        Some(Body::Append(append)) if append.entries.is_empty() => match frame.seq {
+            0 => Haste::Paced,
+            _ => Haste::Lingers,
+        },
+        Some(Body::AppendReply(_)) if frame.seq == 0 => Haste::Paced,
+        _ => Haste::Urgent,
+    }
 }
 
 #[cfg(test)]

@@ -159,3 +159,39 @@ fn a_frame_no_message_can_carry_is_refused() {
     let refused = sender.try_send(append(1, FRAME_BYTES_MAX));
     assert!(matches!(refused, Err(LinkError::TooLarge { .. })), "{refused:?}");
 }
+
+#[test]
+fn a_commit_index_waits_for_the_next_entries_and_no_longer_than_its_linger() {
+    sim(async {
+        let (sender, receiver) = frame_queue();
+        let mut batcher = Batcher::<Simulation>::new(receiver);
+        let commit_only = |stream| frame(stream, 7, Body::Append(AppendRequest::default()));
+        let start = now();
+        sender.try_send(commit_only(1)).expect("room");
+        assert_eq!(ids(batcher.next().await), [1]);
+        assert_eq!(now() - start, COMMIT_LINGER);
+
+        let start = now();
+        sender.try_send(commit_only(2)).expect("room");
+        sender.try_send(append(3, 100)).expect("room");
+        assert_eq!(ids(batcher.next().await), [2, 3]);
+        assert_eq!(now(), start);
+    });
+}
+
+#[test]
+fn a_reply_in_a_stream_leaves_at_once_unless_it_tells_nothing() {
+    sim(async {
+        let (sender, receiver) = frame_queue();
+        let mut batcher = Batcher::<Simulation>::new(receiver);
+        let reply = |seq| frame(1, seq, Body::AppendReply(AppendReply::default()));
+        let start = now();
+        sender.send_lingering(reply(1)).await.expect("room");
+        sender.send(reply(2)).await.expect("room");
+        assert_eq!(ids(batcher.next().await), [1, 1]);
+        assert_eq!(now(), start);
+        sender.send_lingering(reply(3)).await.expect("room");
+        assert_eq!(ids(batcher.next().await), [1]);
+        assert_eq!(now() - start, COMMIT_LINGER);
+    });
+}
