@@ -2,6 +2,8 @@
 //! in order, and only a window of them is on its way.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -29,6 +31,13 @@ pub const WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// A stream with requests on their way and no answer for this long is broken. The short heartbeat
 /// interval does not bound it: an answer comes after an fsync of a full batch.
 pub const STREAM_IDLE: Duration = Duration::from_secs(2);
+/// No new request is made while the oldest on its way is older than this.
+///
+/// openraft stamps a request when it is made, and credits an answer with the latest stamp of the same last
+/// log id: a request that only carries a commit index, made after the entries it follows and perhaps never
+/// received. So the leader's lease may reach this far beyond what a follower granted; it must stay well
+/// below the margin of the read lease, `RaftTiming::lease` - `RaftTiming::read_lease`.
+pub const STAMP_AGE_MAX: Duration = Duration::from_millis(100);
 
 type Answer<R> = Result<StreamAppendResult<RaftTypes<R>>, RPCError<RaftTypes<R>>>;
 
@@ -63,14 +72,19 @@ struct Session<'s, R: Runtime, S> {
     ticket: Ticket,
     /// `None` once it has ended.
     input: Option<S>,
-    /// Sizes of the requests not yet answered, oldest first.
-    in_flight: VecDeque<usize>,
+    /// The requests not yet answered, oldest first.
+    in_flight: VecDeque<InFlight<R>>,
     bytes: usize,
     sent: u64,
     /// When the stream last had nothing to wait for, or an answer.
     progress: R::Instant,
     /// The peer holds a stream for this.
     open: bool,
+}
+
+struct InFlight<R: Runtime> {
+    bytes: usize,
+    sent_at: R::Instant,
 }
 
 enum Event<R: Runtime> {
@@ -105,12 +119,18 @@ where
     async fn event(&mut self) -> Event<R> {
         let deadline = (!self.in_flight.is_empty()).then(|| self.progress + STREAM_IDLE);
         let room = self.in_flight.len() < WINDOW_FRAMES && self.bytes < WINDOW_BYTES;
+        let stale = self.in_flight.front().map(|oldest| oldest.sent_at + STAMP_AGE_MAX);
         let replies = &mut self.ticket.replies;
         let input = self.input.as_mut().filter(|_| room);
         let ready = async move {
             let Some(input) = input else { return Event::Answer(replies.recv().await) };
+            let request = poll_fn(|cx| match stale {
+                // Only an answer changes this, and it wakes the other half.
+                Some(stale) if R::Instant::now() >= stale => Poll::Pending,
+                _ => input.poll_next_unpin(cx),
+            });
             // Answers first: they free the window, and a broken link ends a stream that has nothing to say.
-            match R::select2(replies.recv(), input.next()).await {
+            match R::select2(replies.recv(), request).await {
                 Select2::First(answer) => Event::Answer(answer),
                 Select2::Second(request) => Event::Request(request),
             }
@@ -126,13 +146,14 @@ where
         let frame = self.network.frame(self.ticket.id, self.sent + 1, body);
         let bytes = frame.encoded_len();
         self.network.out.wire.send(self.network.peer, Lane::Log, frame)?;
+        let sent_at = R::Instant::now();
         if self.in_flight.is_empty() {
-            self.progress = R::Instant::now();
+            self.progress = sent_at;
         }
         self.open = true;
         self.sent += 1;
         self.bytes += bytes;
-        self.in_flight.push_back(bytes);
+        self.in_flight.push_back(InFlight { bytes, sent_at });
         Ok(())
     }
 
@@ -147,7 +168,7 @@ where
             Some(body) => return Err(unexpected(body)),
             None => return Err(unreachable("an empty reply")),
         };
-        self.bytes -= self.in_flight.pop_front().unwrap_or_default();
+        self.bytes -= self.in_flight.pop_front().map_or(0, |answered| answered.bytes);
         self.progress = R::Instant::now();
         append_reply_from_wire::<R>(reply).map_err(unreachable)
     }

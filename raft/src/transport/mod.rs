@@ -21,7 +21,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use append::{STREAM_IDLE, WINDOW_BYTES, WINDOW_FRAMES};
+pub use append::{STAMP_AGE_MAX, STREAM_IDLE, WINDOW_BYTES, WINDOW_FRAMES};
 pub use guard::VoteGuard;
 pub use hub::Transport;
 pub use network::{GroupNetwork, GroupNetworkFactory};

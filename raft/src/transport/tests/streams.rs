@@ -11,7 +11,8 @@ use openraft::{AsyncRuntime, Instant};
 
 use super::replica::*;
 use crate::runtime::Simulation;
-use crate::transport::{STREAM_IDLE, WINDOW_FRAMES};
+use crate::config::RaftTiming;
+use crate::transport::{STAMP_AGE_MAX, STREAM_IDLE, WINDOW_FRAMES};
 
 fn now() -> <Simulation as AsyncRuntime>::Instant {
     Instant::now()
@@ -53,6 +54,30 @@ fn a_conflict_ends_the_stream() {
         let again: Vec<_> = again.collect().await;
         assert_eq!(*again[0].as_ref().expect("a link"), Ok(Some(log_id(6))));
     });
+}
+
+#[test]
+fn nothing_is_stamped_while_an_old_request_waits_for_its_answer() {
+    sim(4, async {
+        let pair = Pair::new(Scripted { silent: true, ..Scripted::default() });
+        let mut network = pair.log(FOLLOWER).await;
+        let made = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counter = made.clone();
+        let requests = futures::stream::iter([0, 1, 2]).then(move |index| {
+            let counter = counter.clone();
+            async move {
+                Simulation::sleep(STAMP_AGE_MAX * 2 / 3).await;
+                counter.fetch_add(1, Ordering::Relaxed);
+                append(index)
+            }
+        });
+        let mut answers = network.stream_append(Box::pin(requests), option()).await.expect("a stream");
+        let waited = Simulation::timeout(STAMP_AGE_MAX * 10, answers.next()).await;
+        assert!(waited.is_err(), "the follower is silent");
+        assert_eq!(made.load(Ordering::Relaxed), 2, "the third came when the first was too old");
+    });
+    let margin = RaftTiming::default().lease() - RaftTiming::default().read_lease();
+    assert!(STAMP_AGE_MAX * 2 < margin, "{margin:?} must hold a late stamp, with room for clocks");
 }
 
 #[test]
