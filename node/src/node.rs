@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::wire::meta::NodeInfo;
+use rowhouse_raft::Host;
 use rowhouse_raft::transport::TonicWire;
-use rowhouse_raft::{GroupRole, Host};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -16,26 +16,28 @@ use tracing::{error, info, warn};
 
 use crate::actor::Statuses;
 use crate::config::NodeConfig;
-use crate::identity::hex;
+use crate::drain::Drain;
+use crate::health::unready;
+use crate::identity::{NodeUuid, hex};
 use crate::parts::Parts;
 use crate::peers::ClusterView;
 use crate::service::serve;
 use crate::{Error, Runtime};
 
 const LOCK_FILE: &str = "lock";
-/// How long a stopping node waits for others to take over what it led.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
-/// How often it looks whether they have.
-const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// How long a stopping node waits for others to take over what it led. Kubernetes kills after 30 s.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A running node. Dropping it stops it like a crash does.
 pub struct Node {
     me: NodeInfo,
+    node_uuid: NodeUuid,
     address: SocketAddr,
     host: Arc<Host<Runtime>>,
     wire: Arc<TonicWire>,
     view: ClusterView,
     statuses: Statuses,
+    drain: Arc<Drain>,
     /// Ends the actors; the listener goes on until `closed`.
     stop: CancellationToken,
     closed: CancellationToken,
@@ -71,11 +73,13 @@ impl Node {
         info!(node = hex(&parts.me.node_uuid), %address, name = parts.me.name, "node started");
         Ok(Self {
             me: parts.me,
+            node_uuid: parts.identity.node_uuid(),
             address,
             host: parts.host,
             wire: parts.wire,
             view: parts.view,
             statuses,
+            drain: parts.drain,
             stop,
             closed,
             actors,
@@ -101,6 +105,13 @@ impl Node {
         &self.statuses
     }
 
+    /// For a readiness probe: why this node should not be counted on; empty if it should.
+    pub fn readiness(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+        let (me, view) = (self.node_uuid, self.view.clone());
+        let (host, drain) = (Arc::clone(&self.host), Arc::clone(&self.drain));
+        move || unready(&me, &view, &host, &drain)
+    }
+
     pub fn host(&self) -> &Arc<Host<Runtime>> {
         &self.host
     }
@@ -121,7 +132,10 @@ impl Node {
 
     /// Hands over what it leads, stops, and makes everything durable.
     pub async fn shutdown(mut self) -> Result<(), Error> {
-        self.drain().await;
+        self.drain.set(true);
+        if tokio::time::timeout(DRAIN_DEADLINE, self.drain.done()).await.is_err() {
+            warn!(led = self.drain.led(), "still leading some groups; the others will elect");
+        }
         self.stop.cancel();
         while let Some(ended) = self.actors.join_next().await {
             report(ended);
@@ -134,33 +148,6 @@ impl Node {
         self.host.shutdown().await?;
         info!("node stopped");
         Ok(())
-    }
-
-    /// Transfers leadership of every group to a voter that has caught up, and waits a little for it.
-    async fn drain(&self) {
-        for group in self.host.groups() {
-            let status = group.status();
-            let heir = status
-                .matched
-                .iter()
-                .find(|(replica, matched)| *replica != status.replica && *matched >= status.last_log);
-            if let (GroupRole::Leader, Some((heir, _))) = (status.role, heir)
-                && let Err(error) = group.transfer_leader(*heir).await
-            {
-                warn!(group = status.group, %error, "leadership not handed over");
-            }
-        }
-        let leads = |groups: &Arc<Host<Runtime>>| {
-            groups.groups().iter().any(|group| group.is_leader() && group.status().matched.len() > 1)
-        };
-        let drained = async {
-            while leads(&self.host) {
-                tokio::time::sleep(DRAIN_LOOK).await;
-            }
-        };
-        if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
-            warn!("still leading some groups; the others will elect");
-        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::apply::ShardMachine;
 use crate::clock::{Clock, TimeSource};
 use crate::config::NodeConfig;
 use crate::coordinator::{Author, Coordinator, NetworkPublisher, OpenPublisher, PublishRecord};
+use crate::drain::Drain;
 use crate::identity::{ClusterId, Identity, NodeUuid};
 use crate::init::InitServer;
 use crate::peers::{Addresses, ClusterView, MapWatch, Monitor, Peers, Pool};
@@ -36,6 +37,7 @@ pub struct Parts {
     pub addresses: Arc<Addresses>,
     pub clock: Arc<Clock>,
     pub space: Arc<Space>,
+    pub drain: Arc<Drain>,
     pub host: Arc<Host<Runtime>>,
     pub wire: Arc<TonicWire>,
     pub pool: Arc<Pool>,
@@ -105,6 +107,7 @@ impl Parts {
         });
         let space = Space::new(&config.data_dir, config.free_space_min_bytes)?;
         let (pool, peers, view) = (Arc::<Pool>::default(), Arc::<Peers>::default(), ClusterView::default());
+        let drain = Drain::new(Arc::clone(&host), Arc::clone(&peers));
         let init = InitServer::new(
             Arc::clone(&identity),
             Arc::clone(&engine),
@@ -119,6 +122,7 @@ impl Parts {
             view: view.clone(),
             peers: Arc::clone(&peers),
             clock: Arc::clone(&clock),
+            drain: Arc::clone(&drain),
             seeds: config.seeds.clone(),
         };
         Ok(Self {
@@ -129,6 +133,7 @@ impl Parts {
             addresses,
             clock,
             space,
+            drain,
             host,
             wire,
             pool,
@@ -156,6 +161,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             view: self.view.clone(),
             space: Arc::clone(&self.space),
+            drain: Arc::clone(&self.drain),
             published: Arc::clone(&self.published),
             problems: Arc::clone(&self.problems),
         };
@@ -183,6 +189,8 @@ impl Parts {
         supervisor.add(TaskKind::Flush, move |stop| {
             Box::pin(flush::run(Arc::clone(&host), Arc::clone(&engine), every, stop))
         });
+        let drain = Arc::clone(&self.drain);
+        supervisor.add(TaskKind::Drain, move |stop| Box::pin(Arc::clone(&drain).run(stop)));
         let map_watch = Arc::new(self.map_watch());
         supervisor.add(TaskKind::MapWatch, move |stop| Box::pin(Arc::clone(&map_watch).run(stop)));
         let shards = Arc::new(self.shards());

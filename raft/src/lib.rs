@@ -18,7 +18,7 @@ mod types;
 
 pub use config::RaftTiming;
 pub use error::{Error, ProposeError, ReadError};
-pub use group::{Group, GroupRole, GroupStatus};
+pub use group::{Group, GroupRole, GroupStatus, Heir};
 pub use host::{GroupSpec, Host, HostOptions};
 pub use machine::{EntryContext, Machine};
 pub use types::{Envelope, GroupId, RaftTypes, Replica, ReplicaId, Reply};

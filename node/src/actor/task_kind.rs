@@ -21,6 +21,8 @@ pub enum TaskKind {
     Space,
     /// Extends the clock's reservation.
     Clock,
+    /// Hands leaderships over while the node drains.
+    Drain,
 }
 
 impl TaskKind {
@@ -32,7 +34,7 @@ impl TaskKind {
                 max: Duration::from_secs(5),
                 reset_after: Duration::from_secs(60),
             },
-            Self::MapWatch | Self::ShardSupervisor | Self::Peers => Restart::Exponential {
+            Self::MapWatch | Self::ShardSupervisor | Self::Peers | Self::Drain => Restart::Exponential {
                 base: Duration::from_millis(200),
                 max: Duration::from_secs(5),
                 reset_after: Duration::from_secs(60),
@@ -55,6 +57,7 @@ impl TaskKind {
             Self::Flush => "flush",
             Self::Space => "space",
             Self::Clock => "clock",
+            Self::Drain => "drain",
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Transfer {
 
 /// `statuses` are those of the nodes that answered just now.
 pub fn next_transfer(statuses: &[NodeStatusReply]) -> Option<Transfer> {
+    // One that drains gives its own away, and must be given nothing.
+    let statuses: Vec<&NodeStatusReply> = statuses.iter().filter(|status| !status.draining).collect();
     let led: Vec<Vec<&GroupStatus>> = statuses
         .iter()
         .map(|status| status.groups.iter().filter(|group| group.role == "leader").collect())
@@ -104,5 +106,7 @@ mod tests {
         assert_eq!(next_transfer(&uneven), None);
         uneven[1].low_space = false;
         assert_eq!(next_transfer(&uneven).map(|transfer| transfer.to_replica), Some(1));
+        uneven[1].draining = true;
+        assert_eq!(next_transfer(&uneven), None);
     }
 }

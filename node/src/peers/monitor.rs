@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
@@ -16,9 +16,12 @@ use super::pool::{Pool, call};
 use super::{Addresses, ClusterView};
 use crate::Error;
 use crate::clock::Clock;
+use crate::drain::Drain;
 use crate::identity::{Identity, NodeUuid, hex};
 
 const ROUND: Duration = Duration::from_secs(1);
+/// A node silent for longer is not counted on: three rounds.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 /// What the last pings told; read without a lock.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ pub struct Peers(ArcSwap<BTreeMap<NodeUuid, Report>>);
 #[derive(Clone, Copy, Debug)]
 struct Report {
     low_space: bool,
+    draining: bool,
+    at: Instant,
 }
 
 impl Peers {
@@ -36,13 +41,31 @@ impl Peers {
         self.0.load().get(node).is_some_and(|report| report.low_space)
     }
 
-    fn record(&self, answers: Vec<(NodeUuid, bool)>) {
+    /// Whether the node was heard lately and does not give its leaderships away.
+    pub fn may_lead(&self, node: &NodeUuid) -> bool {
+        let peers = self.0.load();
+        peers.get(node).is_some_and(|report| !report.draining && report.at.elapsed() < HEARD_WITHIN)
+    }
+
+    /// The node said so itself, without being asked.
+    pub fn heard_draining(&self, node: NodeUuid, draining: bool) {
+        let known = self.0.load().get(&node).copied();
+        if known.is_some_and(|known| known.draining == draining) {
+            return;
+        }
+        let low_space = known.is_some_and(|known| known.low_space);
+        self.record(vec![(node, Report { low_space, draining, at: Instant::now() })]);
+    }
+
+    fn record(&self, answers: Vec<(NodeUuid, Report)>) {
         if answers.is_empty() {
             return;
         }
-        let mut peers = BTreeMap::clone(&self.0.load());
-        peers.extend(answers.into_iter().map(|(node, low_space)| (node, Report { low_space })));
-        self.0.store(Arc::new(peers));
+        self.0.rcu(|peers| {
+            let mut peers = BTreeMap::clone(peers);
+            peers.extend(answers.iter().copied());
+            peers
+        });
     }
 }
 
@@ -53,6 +76,7 @@ pub struct Monitor {
     pub view: ClusterView,
     pub peers: Arc<Peers>,
     pub clock: Arc<Clock>,
+    pub drain: Arc<Drain>,
     pub seeds: Vec<String>,
 }
 
@@ -61,9 +85,12 @@ impl Monitor {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
         let mut tick = tokio::time::interval(ROUND);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut draining = self.drain.watch();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                // The others must hear of it before they choose whom to hand over to.
+                changed = draining.changed() => changed.map_err(|_| Error::Stopped)?,
                 _ = tick.tick() => {}
             }
             self.round().await?;
@@ -93,7 +120,8 @@ impl Monitor {
             self.check_cluster(address, &reply)?;
             self.clock.merge(reply.hlc);
             if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
-                heard.push((node, reply.low_space));
+                let PingReply { low_space, draining, .. } = reply;
+                heard.push((node, Report { low_space, draining, at: Instant::now() }));
             }
         }
         self.peers.record(heard);
@@ -107,6 +135,7 @@ impl Monitor {
             cluster_id: self.identity.cluster_id().map(|id| id.to_vec().into()).unwrap_or_default(),
             node_uuid: self.identity.node_uuid().to_vec().into(),
             hlc: self.clock.latest(),
+            draining: self.drain.is_on(),
         };
         call(address, client.ping(request)).await
     }

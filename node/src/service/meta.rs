@@ -10,8 +10,8 @@ use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::command::{self, MetaNode, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{
-    AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest,
-    GatewayInfo, NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply,
+    AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest, DrainReply,
+    DrainRequest, GatewayInfo, NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply,
     PrepareInitRequest, RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest,
     WatchMapRequest,
 };
@@ -23,7 +23,7 @@ use tracing::info;
 
 use super::StatusReport;
 use crate::coordinator::propose;
-use crate::identity::Identity;
+use crate::identity::{Identity, NodeUuid};
 use crate::init::InitServer;
 use crate::{Error, Group, meta};
 
@@ -243,13 +243,25 @@ impl Meta for MetaService {
         let ours = self.identity.cluster_id();
         if ours.is_some_and(|ours| request.cluster_id == ours[..]) {
             self.status.clock.merge(request.hlc);
+            if let Ok(node) = NodeUuid::try_from(&request.node_uuid[..]) {
+                self.status.drain.heard(node, request.draining);
+            }
         }
         Ok(Response::new(PingReply {
             cluster_id: ours.map(|id| id.to_vec().into()).unwrap_or_default(),
             node_uuid: self.status.me.node_uuid.clone(),
             hlc: self.status.clock.latest(),
             low_space: self.status.space.is_low(),
+            draining: self.status.drain.is_on(),
         }))
+    }
+
+    async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainReply>, Status> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        self.check_cluster(&request.cluster_id)?;
+        self.status.drain.set(request.on);
+        Ok(Response::new(DrainReply { led: self.status.drain.led() as u32 }))
     }
 
     async fn transfer_leader(

@@ -10,6 +10,7 @@ use rowhouse_raft::state::{Applied, ScanOrder, View};
 
 use crate::clock::Clock;
 use crate::coordinator::PublishRecord;
+use crate::drain::Drain;
 use crate::identity::Identity;
 use crate::meta::packet_timestamp_us;
 use crate::peers::ClusterView;
@@ -30,6 +31,7 @@ pub struct StatusReport {
     pub clock: Arc<Clock>,
     pub view: ClusterView,
     pub space: Arc<Space>,
+    pub drain: Arc<Drain>,
     pub published: Arc<PublishRecord>,
     pub problems: Problems,
 }
@@ -40,6 +42,7 @@ impl StatusReport {
         let now_us = self.clock.physical_us();
         let packet_age_s = packet_timestamp_us(&self.view.map().packet)
             .map_or(u64::MAX, |signed_us| now_us.saturating_sub(signed_us) / 1_000_000);
+        let (handed_over, failovers) = self.drain.counts();
         Ok(NodeStatusReply {
             version: WIRE_VERSION,
             node_uuid: self.me.node_uuid.clone(),
@@ -51,6 +54,9 @@ impl StatusReport {
             packet_published_s: self.published.age_s(now_us),
             low_space: self.space.is_low(),
             pid: u64::from(std::process::id()),
+            draining: self.drain.is_on(),
+            handed_over,
+            failovers,
         })
     }
 

@@ -8,5 +8,6 @@ mod replica;
 mod start;
 mod supervisor;
 
+pub use plan::desired;
 pub use start::start_group;
 pub use supervisor::{Problems, ShardSupervisor};

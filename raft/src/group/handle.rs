@@ -56,6 +56,10 @@ impl<R: Runtime> Group<R> {
         &self.raft
     }
 
+    pub(super) fn timing(&self) -> &RaftTiming {
+        &self.timing
+    }
+
     /// Makes `members` the group's first voters. Repeating it with the same set is harmless.
     pub async fn initialize(&self, members: BTreeMap<ReplicaId, Replica>) -> Result<(), Error> {
         match self.raft.initialize(members).await {

@@ -4,8 +4,10 @@
 
 mod admission;
 mod handle;
+mod heirs;
 mod read_barrier;
 mod status;
 
 pub use handle::Group;
+pub use heirs::Heir;
 pub use status::{GroupRole, GroupStatus};

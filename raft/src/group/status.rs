@@ -38,6 +38,7 @@ pub struct GroupStatus {
     /// Replica and node that lead, if known.
     pub leader: Option<(ReplicaId, [u8; 16])>,
     pub last_log: u64,
+    /// As far as this replica was told, whether it has those entries or not.
     pub committed: u64,
     pub applied: u64,
     pub purged: u64,
@@ -82,7 +83,7 @@ impl GroupStatus {
                 .current_leader
                 .and_then(|leader| membership.get_node(&leader).map(|replica| (leader, replica.node_uuid))),
             last_log,
-            committed: metrics.local_committed.index().unwrap_or(0),
+            committed: metrics.cluster_committed.index().unwrap_or(0),
             applied: metrics.last_applied.index().unwrap_or(0),
             purged: metrics.purged.index().unwrap_or(0),
             state_hash: applied.state_hash,

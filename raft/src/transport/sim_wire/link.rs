@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::net::{LinkKey, SimNet};
 use crate::runtime::Runtime;
-use crate::transport::queue::{FrameReceiver, frame_queue};
+use crate::transport::queue::{Batcher, FrameReceiver, frame_queue};
 use crate::transport::{LinkError, NodeUuid};
 
 /// How often an idle link looks whether it is cut: a keepalive.
@@ -72,15 +72,20 @@ async fn convey<R: Runtime>(
     net: &SimNet<R>,
     from: NodeUuid,
     to: NodeUuid,
-    mut frames: FrameReceiver,
+    frames: FrameReceiver,
     mut deliver: impl FnMut(Frame) + Send,
 ) {
+    // A stream, because a batch being gathered must survive a deadline.
+    let batches = futures::stream::unfold(Batcher::<R>::new(frames), |mut batcher| async move {
+        batcher.next().await.map(|batch| (batch, batcher))
+    });
+    let mut batches = std::pin::pin!(batches);
     let mut under_way: VecDeque<(R::Instant, Frame)> = VecDeque::new();
     loop {
         let first = under_way.front().map(|(due, _)| *due);
         let next = match first {
-            None => match frames.recv().await {
-                Some(frame) => Some(frame),
+            None => match batches.next().await {
+                Some(batch) => Some(batch),
                 None => return,
             },
             Some(due) if under_way.len() >= UNDER_WAY_MAX => {
@@ -88,8 +93,8 @@ async fn convey<R: Runtime>(
                 None
             }
             // A queue whose senders are gone still empties.
-            Some(due) => match R::timeout_at(due, frames.recv()).await {
-                Ok(Some(frame)) => Some(frame),
+            Some(due) => match R::timeout_at(due, batches.next()).await {
+                Ok(Some(batch)) => Some(batch),
                 Ok(None) => {
                     R::sleep_until(due).await;
                     None
@@ -97,10 +102,10 @@ async fn convey<R: Runtime>(
                 Err(_) => None,
             },
         };
-        if let Some(frame) = next {
+        if let Some(batch) = next {
             let soonest = R::Instant::now() + net.delay();
             let due = under_way.back().map_or(soonest, |(last, _)| soonest.max(*last));
-            under_way.push_back((due, frame));
+            under_way.extend(batch.into_iter().map(|frame| (due, frame)));
             continue;
         }
         let Some((_, frame)) = under_way.pop_front() else { continue };

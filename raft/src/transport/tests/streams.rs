@@ -10,8 +10,8 @@ use openraft::raft::StreamAppendError;
 use openraft::{AsyncRuntime, Instant};
 
 use super::replica::*;
-use crate::runtime::Simulation;
 use crate::config::RaftTiming;
+use crate::runtime::Simulation;
 use crate::transport::{STAMP_AGE_MAX, STREAM_IDLE, WINDOW_FRAMES};
 
 fn now() -> <Simulation as AsyncRuntime>::Instant {
