@@ -109,7 +109,9 @@ pub struct Limits {
     pub retry_timeout: Duration,
     /// A request that arrives before the first map waits this long for it.
     pub map_timeout: Duration,
-    /// Requests in flight may end during shutdown.
+    /// A stopping gateway answers what is asked on open connections for this long, each time as the last.
+    pub idle_linger: Duration,
+    /// Then requests in flight have this long to end.
     pub shutdown_timeout: Duration,
 }
 
@@ -126,6 +128,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             retry_timeout: Duration::from_secs(30),
             map_timeout: Duration::from_secs(5),
+            idle_linger: Duration::from_secs(3),
             shutdown_timeout: Duration::from_secs(5),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pubky_common::crypto::Keypair;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
@@ -15,7 +14,7 @@ use crate::announce::announce;
 use crate::app::{self, App};
 use crate::cluster::{Cluster, Node, watch};
 use crate::config::{GatewayConfig, Limits};
-use crate::listen::{Http, Life, Listener, Tls, bind};
+use crate::listen::{Door, Http, Life, Listener, Tls, bind};
 
 /// A running gateway. Dropping it stops it without waiting; `shutdown` waits.
 pub struct Gateway {
@@ -23,7 +22,8 @@ pub struct Gateway {
     tls_address: SocketAddr,
     admin_address: Option<SocketAddr>,
     life: Life,
-    shutdown_timeout: Duration,
+    limits: Arc<Limits>,
+    cluster: Arc<Cluster>,
 }
 
 impl Gateway {
@@ -48,7 +48,8 @@ impl Gateway {
             tls_address,
             admin_address: admin.as_ref().map(|(_, address)| *address),
             life: Life::default(),
-            shutdown_timeout: limits.shutdown_timeout,
+            limits: Arc::clone(&limits),
+            cluster: Arc::clone(&cluster),
         };
         gateway.life.tasks.spawn(logged(watch(
             Arc::clone(&cluster),
@@ -85,18 +86,39 @@ impl Gateway {
         self.admin_address
     }
 
-    /// Stops accepting, lets requests in flight end, then drops what is left.
+    /// For a readiness probe: why this gateway should not be counted on; empty if it should.
+    pub fn readiness(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+        let (stop, cluster) = (self.life.stop.clone(), Arc::clone(&self.cluster));
+        move || {
+            let mut reasons = Vec::new();
+            if stop.is_cancelled() {
+                reasons.push("stopping".to_owned());
+            }
+            if cluster.map_now().is_none() {
+                reasons.push("no node has sent the cluster's map yet".to_owned());
+            }
+            reasons
+        }
+    }
+
+    /// Closes its ports, gives every open connection one more answer, lets requests in flight end, then
+    /// drops what is left.
     pub async fn shutdown(self) {
         self.life.stop.cancel();
         self.life.tasks.close();
-        if tokio::time::timeout(self.shutdown_timeout, self.life.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(self.limits.idle_linger, self.life.tasks.wait()).await.is_ok() {
+            return;
+        }
+        self.life.idle.cancel();
+        if tokio::time::timeout(self.limits.shutdown_timeout, self.life.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.life.tasks.len(), "requests did not end in time");
         }
     }
 
     fn listen(&self, socket: TcpListener, http: Http, tls: Option<Tls>, connections: &Arc<Semaphore>) {
         let (connections, life) = (Arc::clone(connections), self.life.clone());
-        self.life.tasks.spawn(Listener { socket, http, tls, connections, life }.run());
+        let door = Door { http, tls, connections, life };
+        self.life.tasks.spawn(Listener { socket, door }.run());
     }
 
     /// Its connections are counted apart, so that operators get in when clients fill the gateway.

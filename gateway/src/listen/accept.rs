@@ -20,6 +20,11 @@ const BACKLOG: i32 = 4096;
 
 pub struct Listener {
     pub socket: TcpListener,
+    pub door: Door,
+}
+
+/// Lets connections in.
+pub struct Door {
     pub http: Http,
     /// `None`: plain HTTP.
     pub tls: Option<Tls>,
@@ -28,12 +33,14 @@ pub struct Listener {
     pub life: Life,
 }
 
-/// How long accept loops and connections run.
+/// How long accept loops and connections run: three signals, one after the other.
 #[derive(Clone, Default)]
 pub struct Life {
     pub tasks: TaskTracker,
-    /// Accept no more, end after the request in flight.
+    /// Accept no more; the next answer on each connection is its last.
     pub stop: CancellationToken,
+    /// End connections on which nothing is asked.
+    pub idle: CancellationToken,
     /// End now.
     pub end: CancellationToken,
 }
@@ -56,13 +63,14 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 impl Listener {
     /// Accepts until `stop`; connections run on among the tasks.
     pub async fn run(self) {
+        let Self { socket, door } = self;
         loop {
             let accepted = tokio::select! {
-                () = self.life.stop.cancelled() => return,
-                accepted = self.socket.accept() => accepted,
+                () = door.life.stop.cancelled() => return close(socket, &door),
+                accepted = socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer),
+                Ok((stream, peer)) => door.admit(stream, peer),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections");
@@ -71,7 +79,23 @@ impl Listener {
             }
         }
     }
+}
 
+/// Takes what the kernel has accepted for us, then closes the port: later clients are refused at once and
+/// turn to another gateway, instead of waiting in a queue that nobody serves.
+fn close(socket: TcpListener, door: &Door) {
+    let Ok(socket) = socket.into_std() else { return };
+    for _ in 0..BACKLOG {
+        let Ok((stream, peer)) = socket.accept() else { return };
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            door.admit(stream, peer);
+        }
+    }
+}
+
+impl Door {
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
             tracing::debug!(%peer, "too many connections");
@@ -81,12 +105,11 @@ impl Listener {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let (http, tls, stop) = (self.http.clone(), self.tls.clone(), self.life.stop.clone());
-        let end = self.life.end.clone();
+        let (http, tls, life) = (self.http.clone(), self.tls.clone(), self.life.clone());
         self.life.tasks.spawn(async move {
             tokio::select! {
-                () = end.cancelled() => {}
-                () = serve(stream, peer, http, tls, stop) => {}
+                () = life.end.cancelled() => {}
+                () = serve(stream, peer, http, tls, &life) => {}
             }
             drop(permit);
         });

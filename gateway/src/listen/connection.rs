@@ -10,6 +10,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::accept::Life;
 use super::patience::{Patience, Phase};
 use crate::config::Limits;
 use crate::routes::ClientAddr;
@@ -63,38 +66,34 @@ impl Tls {
     }
 }
 
-pub async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    http: Http,
-    tls: Option<Tls>,
-    stop: CancellationToken,
-) {
-    let Some(tls) = tls else { return speak(stream, peer, http, stop).await };
-    let handshake = tokio::time::timeout(tls.handshake_timeout, tls.acceptor.accept(stream));
-    let stream = tokio::select! {
-        () = stop.cancelled() => return,
-        shaken = handshake => match shaken {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
-            Err(_elapsed) => return tracing::debug!(%peer, "TLS handshake took too long"),
-        },
-    };
-    speak(stream, peer, http, stop).await;
+pub async fn serve(stream: TcpStream, peer: SocketAddr, http: Http, tls: Option<Tls>, life: &Life) {
+    let Some(tls) = tls else { return speak(stream, peer, http, life).await };
+    match tokio::time::timeout(tls.handshake_timeout, tls.acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => speak(stream, peer, http, life).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
+        Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
+    }
 }
 
-async fn speak<S>(stream: S, peer: SocketAddr, http: Http, stop: CancellationToken)
+/// A client may be sending its next request at the moment the gateway stops. So an open connection goes on
+/// until it has been told by `Connection: close` (RFC 9112 §9.6), or has rested until `Life::idle`.
+async fn speak<S>(stream: S, peer: SocketAddr, http: Http, life: &Life)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let phase = Phase::default();
-    let service = ConnectionService { router: http.router.clone(), peer, phase: phase.clone() };
+    let service = ConnectionService {
+        router: http.router.clone(),
+        peer,
+        phase: phase.clone(),
+        stop: life.stop.clone(),
+    };
     let stream = Patience::new(stream, phase, http.limits.head_timeout, http.limits.write_timeout);
     let connection = http.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = stop.cancelled() => {
+        () = life.idle.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -110,6 +109,7 @@ struct ConnectionService {
     router: Router,
     peer: SocketAddr,
     phase: Phase,
+    stop: CancellationToken,
 }
 
 impl Service<http::Request<Incoming>> for ConnectionService {
@@ -125,11 +125,14 @@ impl Service<http::Request<Incoming>> for ConnectionService {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientAddr(self.peer.ip()));
         let busy = self.phase.busy();
-        let answer = self.router.call(request);
+        let (answer, stop) = (self.router.call(request), self.stop.clone());
         Box::pin(async move {
-            let response = answer.await;
+            let mut response = answer.await?;
             drop(busy);
-            response
+            if stop.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
         })
     }
 }

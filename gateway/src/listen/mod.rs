@@ -4,5 +4,5 @@ mod accept;
 mod connection;
 mod patience;
 
-pub use accept::{Life, Listener, bind};
+pub use accept::{Door, Life, Listener, bind};
 pub use connection::{Http, Tls};

@@ -215,6 +215,10 @@ impl Meta for Service {
         Err(Status::unimplemented("scripted"))
     }
 
+    async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
     async fn transfer_leader(
         &self,
         _: Request<TransferLeaderRequest>,

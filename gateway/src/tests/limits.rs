@@ -160,7 +160,7 @@ async fn a_refused_upload_is_answered_though_its_body_keeps_coming() {
 
 #[tokio::test]
 async fn shutdown_ends_listeners_and_connections() {
-    let fixture = Fixture::start(Script::default()).await;
+    let fixture = Fixture::with(Script::default(), |config| config.limits.idle_linger = SOON).await;
     let address = fixture.gateway.http_address();
     let mut idle = open(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let mut byte = [0];
@@ -168,4 +168,34 @@ async fn shutdown_ends_listeners_and_connections() {
     fixture.gateway.shutdown().await;
     until_closed(&mut idle).await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stopping_gateway_answers_open_connections_once_more_and_refuses_new_ones() {
+    let fixture = Fixture::with(Script::default(), |config| {
+        config.limits.idle_linger = Duration::from_secs(3_600);
+    })
+    .await;
+    let address = fixture.gateway.http_address();
+    let ready = fixture.gateway.readiness();
+    assert_eq!(ready(), Vec::<String>::new());
+    let mut kept = open(address, "").await;
+    let mut served = open(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut byte = [0];
+    served.read_exact(&mut byte).await.expect("served");
+    let stopping = tokio::spawn(fixture.gateway.shutdown());
+    for tries in 0.. {
+        if TcpStream::connect(address).await.is_err() {
+            break;
+        }
+        assert!(tries < 1_000, "the port stays open");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(ready(), ["stopping"]);
+    for stream in [&mut kept, &mut served] {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("open");
+        let answer = until_closed(stream).await;
+        assert!(answer.contains("connection: close") && answer.ends_with("Pubky Homeserver"), "{answer}");
+    }
+    stopping.await.expect("ends when no connection is left");
 }
