@@ -23,6 +23,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 
 SEEDS ?= 500
 KILLS ?= 20
+ROUNDS ?= 1
 ARGS ?=
 URL ?= http://127.0.0.1:6286
 FILTER ?=
@@ -80,6 +81,13 @@ sim: deps ## Deterministic simulation (SEEDS=500)
 survival: deps ## Kill processes of a fresh cluster under load and judge what clients saw (KILLS=20)
 	$(BUILD)
 	$(CHAOS) survival --kills $(KILLS) $(ARGS)
+
+.PHONY: rolling
+rolling: deps ## Restart every process in turn under load of SDK clients; no request may fail (ROUNDS=1)
+	$(BUILD)
+	for round in $$(seq $(ROUNDS)); do \
+		ROWHOUSE_ROLLING_P99=1 cargo test $(SELECTION) --test rolling -- --nocapture; \
+	done
 
 .PHONY: conformance
 conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluster

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::ctl::{ClusterCommand, CtlCommand};
+use crate::ctl::{ClusterCommand, CtlCommand, NodeCommand};
 use crate::dev::DevArgs;
 use crate::error::{EXIT_USAGE, Error};
 use crate::gateway::GatewayArgs;
@@ -116,6 +116,8 @@ async fn command(command: Command) -> Result<(), Error> {
         Command::Testnet(args) => testnet::run(args).await,
         Command::Cluster(ClusterCommand::Init(args)) => ctl::init(args).await.map(|said| println!("{said}")),
         Command::Ctl(CtlCommand::Status(args)) => ctl::status(args).await,
+        Command::Ctl(CtlCommand::Node(NodeCommand::Drain(args))) => ctl::drain(args).await,
+        Command::Ctl(CtlCommand::Node(NodeCommand::Undrain(args))) => ctl::undrain(args).await,
     }
 }
 

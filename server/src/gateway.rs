@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rowhouse_gateway::{Gateway, GatewayConfig};
 
 use crate::error::Error;
+use crate::probes::Probes;
 use crate::secret;
 use crate::signals::Stop;
 
@@ -38,6 +39,9 @@ pub struct GatewayArgs {
     /// HTTP port clients reach; the listener's if absent.
     #[arg(long)]
     public_http_port: Option<u16>,
+    /// Address for startup, liveness and readiness probes over HTTP; absent: none.
+    #[arg(long)]
+    probe_listen: Option<SocketAddr>,
     /// Domain name for browsers.
     #[arg(long)]
     icann_domain: Option<String>,
@@ -50,10 +54,13 @@ pub struct GatewayArgs {
 }
 
 pub async fn run(args: GatewayArgs) -> Result<(), Error> {
+    let probe_listen = args.probe_listen;
     let config = config(args)?;
     config.validate().map_err(|error| Error::Usage(error.to_string()))?;
     let mut stop = Stop::listen()?;
+    let probes = Probes::listen(probe_listen).await?;
     let gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
+    probes.started(gateway.readiness());
     stop.requested().await;
     gateway.shutdown().await;
     Ok(())

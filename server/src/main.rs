@@ -9,6 +9,7 @@ mod gateway;
 mod limits;
 mod node;
 mod parent_death;
+mod probes;
 mod secret;
 mod signals;
 mod telemetry;

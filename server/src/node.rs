@@ -7,6 +7,7 @@ use std::time::Duration;
 use rowhouse_node::{Node, NodeConfig, PkarrConfig};
 
 use crate::error::Error;
+use crate::probes::Probes;
 use crate::secret;
 use crate::signals::Stop;
 
@@ -45,20 +46,26 @@ pub struct NodeArgs {
     /// Memory for all caches and buffers of the stores, in MiB.
     #[arg(long)]
     memory_mib: Option<u64>,
+    /// Address for startup, liveness and readiness probes over HTTP; absent: none.
+    #[arg(long)]
+    probe_listen: Option<SocketAddr>,
     /// Free disk space below which new writes are refused, in MiB.
     #[arg(long)]
     free_space_min_mib: Option<u64>,
 }
 
 pub async fn run(args: NodeArgs) -> Result<(), Error> {
+    let probe_listen = args.probe_listen;
     let config = config(args)?;
     config.validate().map_err(|error| Error::Usage(error.to_string()))?;
     let failed = |error: rowhouse_node::Error| Error::Failed(error.to_string());
     let mut stop = Stop::listen()?;
+    let probes = Probes::listen(probe_listen).await?;
     let mut node = tokio::select! {
         started = Node::start(config) => started.map_err(failed)?,
         () = stop.requested() => return Ok(()),
     };
+    probes.started(node.readiness());
     tokio::select! {
         () = stop.requested() => node.shutdown().await.map_err(failed),
         // Loudly: what it says is what to do about it.

@@ -44,6 +44,7 @@ pub struct Component {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Address {
+    pub what: String,
     pub address: String,
 }
 
@@ -59,6 +60,12 @@ impl ClusterFile {
 }
 
 impl Component {
+    pub fn address(&self, what: &str) -> Result<SocketAddr, Error> {
+        let named = self.addresses.iter().find(|address| address.what == what);
+        let address = named.and_then(|named| named.address.parse().ok());
+        address.ok_or_else(|| Error::Cluster(format!("{} has no address for {what}", self.name)))
+    }
+
     /// The first TCP address it listens on: gRPC of a node, plain HTTP of a gateway, the testnet's relay.
     pub fn first_address(&self) -> Result<SocketAddr, Error> {
         let first = self.addresses.iter().find_map(|address| address.address.parse().ok());

@@ -15,6 +15,7 @@ use super::file::{ClusterFile, Component, Kind};
 use super::nodes::NodeClient;
 use crate::error::Error;
 use crate::http1::Connection;
+use crate::request::request;
 
 /// Names the binary under test; otherwise it is looked for beside the test's own executable.
 const BINARY_VARIABLE: &str = "ROWHOUSE_BIN";
@@ -26,6 +27,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(240);
 const RESTART_TIMEOUT: Duration = Duration::from_secs(120);
 /// Clean end of all children, then the rest is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the cluster file calls a probe listener.
+const PROBES: &str = "probes";
 const POLL: Duration = Duration::from_millis(50);
 /// How much of a log is shown when a start fails.
 const TAIL_BYTES: usize = 4000;
@@ -119,9 +122,31 @@ impl Cluster {
 
     /// SIGKILL; answers the pid that is gone.
     pub fn kill(&self, name: &str) -> Result<u32, Error> {
+        self.signal(name, Signal::SIGKILL)
+    }
+
+    /// SIGTERM, as an orchestrator stops a process; answers the pid.
+    pub fn terminate(&self, name: &str) -> Result<u32, Error> {
+        self.signal(name, Signal::SIGTERM)
+    }
+
+    fn signal(&self, name: &str, which: Signal) -> Result<u32, Error> {
         let pid = self.component(name)?.pid.ok_or_else(|| Error::Cluster(format!("{name} does not run")))?;
-        signal(pid, Signal::SIGKILL)?;
+        signal(pid, which)?;
         Ok(pid)
+    }
+
+    /// Waits until the component runs under another pid and its readiness probe says so.
+    pub async fn wait_ready_again(&self, name: &str, old: u32) -> Result<(), Error> {
+        wait_until(RESTART_TIMEOUT, &format!("{name} to be ready again"), async || {
+            let Ok(component) = self.component(name) else { return false };
+            if component.pid.is_none_or(|pid| pid == old) {
+                return false;
+            }
+            let Ok(address) = component.address(PROBES) else { return false };
+            is_ready(address).await
+        })
+        .await
     }
 
     /// Waits until the component runs under another pid than the killed one and its listener answers.
@@ -194,6 +219,15 @@ impl Drop for Cluster {
     }
 }
 
+async fn is_ready(probes: SocketAddr) -> bool {
+    let asked = async {
+        let mut connection = Connection::open(probes, false).await.ok()?;
+        let asked = request("GET", "/readyz", "probes", &[], &[]);
+        connection.exchange(&asked, false).await.ok()
+    };
+    asked.await.is_some_and(|response| response.status == 200)
+}
+
 /// From the caller's own thread: the kernel ends the child when that thread ends.
 fn spawn(data_dir: &Path, options: &ClusterOptions) -> Result<Child, Error> {
     let log = File::options().create(true).append(true).open(data_dir.join("dev.log"))?;
@@ -204,7 +238,7 @@ fn spawn(data_dir: &Path, options: &ClusterOptions) -> Result<Child, Error> {
     command.arg(format!("--ready-timeout-s={}", READY_TIMEOUT.as_secs()));
     command.arg(format!("--die-with-parent={}", std::process::id()));
     if !options.testnet_ports {
-        for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node"] {
+        for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe"] {
             command.arg(format!("--{port}-port=0"));
         }
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
-use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest, WatchMapRequest};
+use rowhouse_proto::wire::meta::{
+    ClusterMap, DrainRequest, NodeStatusReply, NodeStatusRequest, WatchMapRequest,
+};
 use rowhouse_proto::{RPC_MESSAGE_BYTES_MAX, WIRE_VERSION};
 use tonic::transport::{Channel, Endpoint};
 
@@ -51,6 +53,13 @@ impl NodeClient {
         let request = NodeStatusRequest { version: WIRE_VERSION, ..NodeStatusRequest::default() };
         let reply = self.meta.node_status(request).await;
         reply.map(tonic::Response::into_inner).map_err(|status| self.refused(&status))
+    }
+
+    /// Starts or ends draining; how many groups are left to hand over.
+    pub async fn drain(&mut self, cluster_id: &[u8], on: bool) -> Result<u32, Error> {
+        let cluster_id = cluster_id.to_vec().into();
+        let reply = self.meta.drain(DrainRequest { version: WIRE_VERSION, cluster_id, on }).await;
+        reply.map(|reply| reply.into_inner().led).map_err(|status| self.refused(&status))
     }
 
     fn refused(&self, status: &tonic::Status) -> Error {

@@ -2,6 +2,7 @@
 
 mod client;
 mod cluster_init;
+mod drain;
 mod status;
 mod table;
 
@@ -9,6 +10,7 @@ use clap::Subcommand;
 
 pub use client::NodeClient;
 pub use cluster_init::{InitArgs, SignupMode, init};
+pub use drain::{DrainArgs, UndrainArgs, drain, undrain};
 pub use status::{StatusArgs, status};
 pub use table::Table;
 
@@ -22,4 +24,15 @@ pub enum ClusterCommand {
 pub enum CtlCommand {
     /// Show nodes, shards, leaders, lag and the age of the PKARR record.
     Status(StatusArgs),
+    /// Act on one node.
+    #[command(subcommand)]
+    Node(NodeCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum NodeCommand {
+    /// Have a node hand over what it leads, before it is stopped or looked into.
+    Drain(DrainArgs),
+    /// End that.
+    Undrain(UndrainArgs),
 }

@@ -54,6 +54,10 @@ struct Node {
     replicas: usize,
     leads: usize,
     low_space: bool,
+    draining: bool,
+    /// Leaderships given away since its process started, and those that took an election instead.
+    handed_over: u64,
+    failovers: u64,
     problem: Option<String>,
 }
 
@@ -154,6 +158,9 @@ fn node(info: &NodeInfo, answer: &Answer) -> Node {
         replicas: groups.len(),
         leads: groups.iter().filter(|group| group.role == "leader").count(),
         low_space: reply.is_some_and(|reply| reply.low_space),
+        draining: reply.is_some_and(|reply| reply.draining),
+        handed_over: reply.map_or(0, |reply| reply.handed_over),
+        failovers: reply.map_or(0, |reply| reply.failovers),
         problem,
     }
 }
@@ -204,6 +211,7 @@ fn text(report: &Report) -> String {
     for node in &report.nodes {
         let state = match &node.problem {
             Some(problem) => problem.clone(),
+            None if node.draining => "draining".into(),
             None if node.low_space => "low on space".into(),
             None => "up".into(),
         };

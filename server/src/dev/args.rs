@@ -39,6 +39,9 @@ pub struct DevArgs {
     /// Port of the first storage node; the others follow it.
     #[arg(long, default_value_t = 6301)]
     pub node_port: u16,
+    /// Port of the first node's probes; the other nodes' and the gateways' follow it.
+    #[arg(long, default_value_t = 6311)]
+    pub probe_port: u16,
     /// Number of shards, when the cluster is made.
     #[arg(long, default_value_t = 16)]
     pub shards: u32,

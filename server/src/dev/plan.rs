@@ -10,6 +10,8 @@ use super::ports::Ports;
 
 /// The name browsers use; the reference testnet's too.
 const ICANN_DOMAIN: &str = "localhost";
+/// What the table and the cluster file call a probe listener.
+const PROBES: &str = "probes";
 /// Development only: it listens on loopback.
 const ADMIN_PASSWORD: &str = "admin";
 /// A cluster on a person's machine must not refuse to work because the disk is rather full.
@@ -97,8 +99,11 @@ fn node(root: &Path, ports: &Ports, index: usize) -> Component {
         ("--free-space-min-mib", FREE_SPACE_MIN_MIB.to_string()),
     ];
     pairs.extend(all.into_iter().filter(|other| *other != address).map(|other| ("--seed", other)));
+    let probes = format!("127.0.0.1:{}", ports.probes[index]);
+    pairs.push(("--probe-listen", probes.clone()));
     let command = flags(&["node"], &pairs);
-    Component { name, kind: Kind::Node, data_dir, addresses: vec![("gRPC", address)], command, guarded: None }
+    let addresses = vec![("gRPC", address), (PROBES, probes)];
+    Component { name, kind: Kind::Node, data_dir, addresses, command, guarded: None }
 }
 
 fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Component {
@@ -121,6 +126,9 @@ fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Componen
         pairs.push(("--admin-password", ADMIN_PASSWORD.to_owned()));
         addresses.push(("admin", admin));
     }
+    let probes = format!("127.0.0.1:{}", ports.probes[ports.nodes.len() + index]);
+    pairs.push(("--probe-listen", probes.clone()));
+    addresses.push((PROBES, probes));
     let command = flags(&["gateway", "--development"], &pairs);
     Component { name, kind: Kind::Gateway, data_dir, addresses, command, guarded: None }
 }

@@ -31,6 +31,9 @@ pub struct Ports {
     pub pkarr_relay: u16,
     pub http_relay: u16,
     pub nodes: Vec<u16>,
+    /// Of the nodes, then of the gateways.
+    #[serde(default)]
+    pub probes: Vec<u16>,
 }
 
 impl Ports {
@@ -56,14 +59,21 @@ impl Ports {
             ),
             http_relay: chooser.tcp("--http-relay-port", args.http_relay_port, old(|p| p.http_relay), &local),
             nodes: Vec::new(),
+            probes: Vec::new(),
         };
         for index in 0..NODES {
             let asked = if args.node_port == 0 { 0 } else { args.node_port.saturating_add(index as u16) };
             let old = remembered.as_ref().and_then(|ports| ports.nodes.get(index)).copied();
             nodes.push(chooser.tcp("--node-port", asked, old, &local));
         }
+        let mut probes = Vec::with_capacity(NODES + gateways.len());
+        for index in 0..NODES + gateways.len() {
+            let asked = if args.probe_port == 0 { 0 } else { args.probe_port.saturating_add(index as u16) };
+            let old = remembered.as_ref().and_then(|ports| ports.probes.get(index)).copied();
+            probes.push(chooser.tcp("--probe-port", asked, old, &local));
+        }
         chooser.finish()?;
-        let settled = Self { nodes, ..settled };
+        let settled = Self { nodes, probes, ..settled };
         files::write_json(remember, &settled)?;
         Ok(settled)
     }
@@ -170,7 +180,7 @@ mod tests {
     }
 
     fn any() -> DevArgs {
-        let zero = ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node"];
+        let zero = ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe"];
         let flags = zero.iter().map(|name| format!("--{name}-port=0"));
         Wrapped::parse_from(std::iter::once("dev".to_owned()).chain(flags)).args
     }

@@ -27,7 +27,7 @@ const STEADY_AFTER: Duration = Duration::from_secs(10);
 /// Longest pause between starts of a component that keeps failing.
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
 /// Time to stop in order: longer than the components' own bounds for what they have in flight.
-const STOP_GRACE: Duration = Duration::from_secs(12);
+const STOP_GRACE: Duration = Duration::from_secs(20);
 /// Each task reports at most one failure.
 const FAILURES_MAX: usize = 64;
 
