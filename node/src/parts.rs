@@ -218,7 +218,7 @@ impl Parts {
             view: self.view.clone(),
             engine: Arc::clone(&self.engine),
             host: Arc::clone(&self.host),
-            machine: Arc::new(|group| Arc::new(ShardMachine::new(u32::from(group)))),
+            machine: Arc::new(ShardMachine),
             problems: Arc::clone(&self.problems),
         }
     }

@@ -87,7 +87,7 @@ impl<R: Runtime> Host<R> {
         self.claim(group, replica).await?;
         let options = &self.options;
         let log = LogStore::<R>::open(options.log.clone(), replica, options.tail.clone()).await?;
-        let guard = VoteGuard::after_restart(&log, &options.timing).await?;
+        let guard = VoteGuard::after_restart(&log, &options.timing);
         let state = GroupState::open(options.state.clone(), group, machine, log.handle()).await?;
         let handle = state.handle();
         let network = options.transport.network(group, replica);

@@ -92,7 +92,7 @@ fn path(number: u64) -> String {
 fn machines() -> Machines {
     GROUPS
         .into_iter()
-        .map(|group| (group, Arc::new(ShardMachine::new(u32::from(group))) as Arc<dyn Machine>))
+        .map(|group| (group, Arc::new(ShardMachine) as Arc<dyn Machine>))
         .chain([(meta::GROUP, Arc::new(MetaMachine) as Arc<dyn Machine>)])
         .collect()
 }

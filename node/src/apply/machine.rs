@@ -14,41 +14,32 @@ use super::{
     put_entry, revoke_grant,
 };
 
-/// One shard's machine. It holds no state of its own: everything is in the group's.
+/// The machine of every shard. It holds no state of its own: everything is in the group's.
 #[derive(Clone, Copy, Debug)]
-pub struct ShardMachine {
-    shard: u32,
-}
+pub struct ShardMachine;
 
-impl ShardMachine {
-    /// `shard` is the number in this shard's event ids.
-    pub fn new(shard: u32) -> Self {
-        Self { shard }
-    }
-
-    fn execute(&self, command: &Command, body: &Body, txn: &mut Txn<'_>) -> Result<Outcome, Error> {
-        let mut turn = Turn::open(txn, self.shard, command)?;
-        if let Body::Close(close) = body {
-            close::apply(&mut turn, close);
-            turn.store_shard();
-            return Ok(outcome::done());
-        }
-        if let Some(answer) = dedup::answered(&*turn.txn, &turn.shard, command)? {
-            return Ok(answer);
-        }
-        turn.sweep()?;
-        let outcome = match dedup::room(&turn.shard).and_then(|()| apply(&mut turn, body)) {
-            Ok(outcome) => outcome,
-            Err(Stop::Refused(refusal)) => outcome::refused(refusal),
-            Err(Stop::Failed(error)) => return Err(error),
-        };
-        // Nothing was applied, and the same request may succeed once the table has room.
-        if outcome.code != ErrorCode::GuardTableFull.number() {
-            dedup::remember(&mut turn, &command.request_id, command.issued_at_us, &outcome);
-        }
+fn execute(command: &Command, body: &Body, txn: &mut Txn<'_>) -> Result<Outcome, Error> {
+    let mut turn = Turn::open(txn, command)?;
+    if let Body::Close(close) = body {
+        close::apply(&mut turn, close);
         turn.store_shard();
-        Ok(outcome)
+        return Ok(outcome::done());
     }
+    if let Some(answer) = dedup::answered(&*turn.txn, &turn.shard, command)? {
+        return Ok(answer);
+    }
+    turn.sweep()?;
+    let outcome = match dedup::room(&turn.shard).and_then(|()| apply(&mut turn, body)) {
+        Ok(outcome) => outcome,
+        Err(Stop::Refused(refusal)) => outcome::refused(refusal),
+        Err(Stop::Failed(error)) => return Err(error),
+    };
+    // Nothing was applied, and the same request may succeed once the table has room.
+    if outcome.code != ErrorCode::GuardTableFull.number() {
+        dedup::remember(&mut turn, &command.request_id, command.issued_at_us, &outcome);
+    }
+    turn.store_shard();
+    Ok(outcome)
 }
 
 fn apply(turn: &mut Turn<'_, '_>, body: &Body) -> Result<Outcome, Stop> {
@@ -68,7 +59,7 @@ impl Machine for ShardMachine {
     fn apply(&self, _context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         let outcome = match Command::decode(command.clone()) {
             Ok(command) if command.version == COMMAND_VERSION => match &command.body {
-                Some(body) => self.execute(&command, body, txn)?,
+                Some(body) => execute(&command, body, txn)?,
                 None => outcome::refused_code(ErrorCode::WrongVersion),
             },
             _ => outcome::refused_code(ErrorCode::WrongVersion),

@@ -1,7 +1,7 @@
 //! One command's turn at the shard: its transaction, and the shard's record with the two clocks.
 
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::domain::event::{EVENT_TIME_MAX, event_id, event_time};
+use rowhouse_proto::domain::event::{EVENT_TIME_MAX, event_time};
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{AgedTable, Event, Shard, Usage};
 use rowhouse_raft::Error;
@@ -16,7 +16,6 @@ use rowhouse_proto::domain::user::UserKey;
 pub(super) struct Turn<'a, 't> {
     pub(super) txn: &'a mut Txn<'t>,
     pub(super) shard: Shard,
-    number: u32,
     /// The command's HLC as event time.
     hlc_t: u64,
 }
@@ -27,10 +26,10 @@ pub(super) struct EventSlot(u64);
 
 impl<'a, 't> Turn<'a, 't> {
     /// Moves `shard_now`; writes nothing yet.
-    pub(super) fn open(txn: &'a mut Txn<'t>, number: u32, command: &Command) -> Result<Self, Error> {
+    pub(super) fn open(txn: &'a mut Txn<'t>, command: &Command) -> Result<Self, Error> {
         let mut shard = records::shard(&*txn)?;
         shard.now_ms = shard.now_ms.max(command.now_ms);
-        Ok(Self { txn, shard, number, hlc_t: event_time(command.hlc_us) })
+        Ok(Self { txn, shard, hlc_t: event_time(command.hlc_us) })
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -48,14 +47,12 @@ impl<'a, 't> Turn<'a, 't> {
         if t > EVENT_TIME_MAX { Err(ErrorCode::Internal) } else { Ok(EventSlot(t)) }
     }
 
-    /// Writes the event and returns its id.
-    pub(super) fn emit(&mut self, slot: EventSlot, user: &UserKey, event: &Event) -> u64 {
+    pub(super) fn emit(&mut self, slot: EventSlot, user: &UserKey, event: &Event) {
         let EventSlot(t) = slot;
         self.shard.last_t_us = t;
         self.shard.last_event_t_us = t;
         self.txn.put(tables::event(t), records::encode(event));
         self.txn.put(tables::event_of_user(user, t), bytes::Bytes::new());
-        event_id(t, self.number)
     }
 
     /// Nothing at or below `t` will follow (I2).

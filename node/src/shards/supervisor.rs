@@ -31,15 +31,13 @@ const TICK: Duration = Duration::from_secs(1);
 /// Why replicas do not serve, for the status page; lock-free.
 pub type Problems = Arc<ArcSwap<BTreeMap<GroupId, String>>>;
 
-/// Makes the state machine of a shard.
-pub type MachineOf = dyn Fn(GroupId) -> Arc<dyn Machine> + Send + Sync;
-
 pub struct ShardSupervisor {
     pub identity: Arc<Identity>,
     pub view: ClusterView,
     pub engine: Arc<dyn LogEngine>,
     pub host: Arc<Host<Runtime>>,
-    pub machine: Arc<MachineOf>,
+    /// Of every shard.
+    pub machine: Arc<dyn Machine>,
     pub problems: Problems,
 }
 
@@ -131,7 +129,7 @@ impl ShardSupervisor {
 
     async fn start(&self, group: GroupId, desired: Desired) -> Result<(), rowhouse_raft::Error> {
         let machine: Arc<dyn Machine> =
-            if group == meta::GROUP { Arc::new(MetaMachine) } else { (self.machine)(group) };
+            if group == meta::GROUP { Arc::new(MetaMachine) } else { Arc::clone(&self.machine) };
         let spec = GroupSpec { group, replica: desired.replica, machine };
         let running = start_group(Arc::clone(&self.host), spec).await?;
         if let Some(members) = desired.initialize {

@@ -52,16 +52,10 @@ impl StateRead for Rows {
 
 pub type Writes = BTreeMap<Bytes, Option<Bytes>>;
 
+#[derive(Default)]
 pub struct Replica {
     pub rows: Rows,
-    machine: ShardMachine,
     index: u64,
-}
-
-impl Default for Replica {
-    fn default() -> Self {
-        Self { rows: Rows::default(), machine: ShardMachine::new(SHARD), index: 0 }
-    }
 }
 
 impl Replica {
@@ -72,7 +66,7 @@ impl Replica {
         for command in commands {
             self.index += 1;
             let context = EntryContext { group: SHARD as u16, term: 1, index: self.index };
-            let reply = self.machine.apply(context, command, &mut txn).expect("memory can be read");
+            let reply = ShardMachine.apply(context, command, &mut txn).expect("memory can be read");
             assert!(reply.len() <= 256, "outcomes are small");
             outcomes.push(Outcome::decode(reply).expect("an outcome"));
         }

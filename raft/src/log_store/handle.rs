@@ -8,7 +8,7 @@ use super::reader::LogReader;
 use super::replica_log::ReplicaLog;
 use super::store::answered;
 use crate::ReplicaId;
-use crate::codec::{LogId, Vote};
+use crate::codec::LogId;
 use crate::error::Error;
 use crate::runtime::Runtime;
 
@@ -80,18 +80,5 @@ impl<R: Runtime> LogHandle<R> {
     /// Of the last entry, or of the last purged one.
     pub fn last_log_id(&self) -> Option<LogId> {
         self.log.state().last
-    }
-
-    pub fn last_index(&self) -> Option<u64> {
-        self.last_log_id().map(|last| last.index)
-    }
-
-    /// The committed id as saved last; after a restart, what may be applied at once.
-    pub fn committed(&self) -> Option<LogId> {
-        self.log.state().committed
-    }
-
-    pub fn vote(&self) -> Option<Vote> {
-        self.log.state().vote
     }
 }

@@ -57,8 +57,8 @@ impl<R: Runtime> LogStore<R> {
     }
 
     /// The vote as saved last.
-    pub fn stored_vote(&self) -> Result<Option<Vote>, Error> {
-        Ok(self.log.state().vote)
+    pub fn stored_vote(&self) -> Option<Vote> {
+        self.log.state().vote
     }
 }
 

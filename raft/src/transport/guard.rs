@@ -11,7 +11,6 @@ use openraft::raft::VoteRequest;
 use crate::RaftTypes;
 use crate::codec::Vote;
 use crate::config::RaftTiming;
-use crate::error::Error;
 use crate::log_store::LogStore;
 use crate::runtime::Runtime;
 
@@ -21,11 +20,6 @@ pub struct VoteGuard<R: Runtime> {
 }
 
 impl<R: Runtime> VoteGuard<R> {
-    /// Refuses nothing.
-    pub fn none() -> Self {
-        Self { until: None }
-    }
-
     /// The guard of a replica started now with this stored vote. One that was never committed was
     /// given to a candidate; no leader has a lease from it.
     pub fn new(stored: Option<Vote>, lease: Duration) -> Self {
@@ -34,8 +28,8 @@ impl<R: Runtime> VoteGuard<R> {
     }
 
     /// `new` with what the log holds.
-    pub async fn after_restart(log: &LogStore<R>, timing: &RaftTiming) -> Result<Self, Error> {
-        Ok(Self::new(log.stored_vote()?, timing.lease()))
+    pub fn after_restart(log: &LogStore<R>, timing: &RaftTiming) -> Self {
+        Self::new(log.stored_vote(), timing.lease())
     }
 
     /// How much longer the replica neither votes nor stands.

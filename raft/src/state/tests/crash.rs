@@ -297,7 +297,7 @@ impl Replica {
         assert!(purged <= applied, "purged up to {purged:?}, applied {applied:?}");
         assert!(log.last_log_id() >= applied, "the log ends before {applied:?}");
         let mut held = Vec::new();
-        let end = log.last_index().map_or(0, |last| last + 1);
+        let end = log.last_log_id().map_or(0, |last| last.index + 1);
         for index in purged.map_or(0, |purged| purged.index + 1)..end {
             held.push(log.log_id_at(index).await.expect("read the log").expect("no hole"));
         }

@@ -170,7 +170,7 @@ pub(super) struct Pair {
 
 impl Pair {
     pub fn new(follower: Scripted) -> Self {
-        Self::guarded(follower, VoteGuard::none())
+        Self::guarded(follower, VoteGuard::new(None, Duration::ZERO))
     }
 
     pub fn guarded(follower: Scripted, guard: VoteGuard<Simulation>) -> Self {
