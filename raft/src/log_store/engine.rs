@@ -64,7 +64,10 @@ pub trait LogEngine: Send + Sync + 'static {
     ///
     /// `on_durable` is called in submission order once they are synced, never from within this call
     /// (the caller may hold a lock that `on_durable` takes). It is dropped uncalled only when the
-    /// engine is gone. With `sync` false the writer may answer before a sync (committed ids).
+    /// engine is gone.
+    ///
+    /// A submission with `sync` false (committed ids) wakes nobody: it is written with the next synced
+    /// one, or when many have gathered, and its `on_durable` may come that late. Nothing may wait for it.
     ///
     /// What queues up is bounded by the callers: `TailBudget` admits appended bytes, and a replica has
     /// at most a vote, a truncation, a purge and a committed id beside them.

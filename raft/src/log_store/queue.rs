@@ -8,10 +8,10 @@ use super::engine::{LogOp, OnDurable};
 
 /// Bytes of one write: large enough to be worth an fsync, small enough to keep its latency.
 const WRITE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Submissions that wait for no sync and gather until then: a few for each group of a node.
-const UNSYNCED_MAX: usize = 1_024;
 /// Steps of one write, for the same reason.
 const WRITE_OPS_MAX: usize = 4_096;
+/// Submissions that wait for no sync and gather until then: a few for each group of a node.
+const UNSYNCED_MAX: usize = 1_024;
 
 pub(super) struct Submission {
     pub(super) ops: Vec<LogOp>,
