@@ -115,6 +115,19 @@ fn a_write_that_fails_ends_the_log() {
     assert!(fatal[0].contains("no space left") && fatal[0].contains("Check the disk"), "{}", fatal[0]);
 }
 
+#[test]
+fn a_writer_that_panics_ends_the_node() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let mut options = LogOptions::new(MEMORY);
+    options.before_write = Some(Arc::new(|| panic!("a bug in the writer")));
+    let (told, fatal) = sync_channel(1);
+    options.on_fatal = Arc::new(move |message| told.send(message.to_owned()).expect("it is told once"));
+    let engine = RocksLog::open(dir.path(), &options).expect("opens");
+    engine.submit(vec![append_op(REPLICA, 0)], true, Box::new(drop));
+    let message = fatal.recv_timeout(PATIENCE).expect("the node is ended, not left waiting");
+    assert!(message.contains("panicked") && message.contains("Start the node again"), "{message}");
+}
+
 /// The files as a crash of the machine's power or program would leave them, not as `Drop` does.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("creates");

@@ -11,7 +11,7 @@ use rocksdb::{DB, WriteBatch, WriteOptions};
 use super::engine::{LogOp, OnDurable};
 use super::keys;
 use super::metrics::LogMetrics;
-use super::options::{LogOptions, failed};
+use super::options::{LogOptions, OnFatal, failed};
 use super::purge::{FileDrop, Floors};
 use super::queue::{Queue, Submission};
 use super::rocks::last_index;
@@ -32,6 +32,21 @@ pub(super) struct Writer {
     tails: BTreeMap<ReplicaId, Option<u64>>,
     files: FileDrop,
     dead: Option<String>,
+}
+
+/// Ends the node should the writer panic: its thread would be gone, and every group would wait for ever.
+struct Alarm(OnFatal);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)(
+                "FATAL: the writer of the Raft log panicked, so nothing on this node can be made durable any \
+                 more: the process ends. Start the node again; what it had acknowledged is on disk. If it \
+                 panics again, report it with the lines above.",
+            );
+        }
+    }
 }
 
 /// One write: the steps of several submissions.
@@ -77,6 +92,7 @@ impl Writer {
 
     /// Until the queue is closed and empty.
     pub(super) fn run(mut self) {
+        let _alarm = Alarm(self.options.on_fatal.clone());
         while let Some(submissions) = self.queue.take() {
             let mut write = Write::new(submissions);
             if self.options.planted.acks_before_sync() {
