@@ -15,6 +15,7 @@ mod snapshot_data;
 mod snapshot_frame;
 mod snapshot_install;
 mod snapshot_spool;
+mod staged_file;
 mod store;
 pub mod testing;
 #[cfg(test)]

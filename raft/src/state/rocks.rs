@@ -4,7 +4,7 @@
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ use rocksdb::{
 
 use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 use super::rocks_options::StateOptions;
+use super::staged_file::StagedFile;
 use crate::error::Error;
 
 /// The family of records that must survive a crash by themselves.
@@ -75,14 +76,14 @@ impl RocksState {
         &self,
         staging: &Path,
         records: &mut dyn Iterator<Item = Result<StateRecord, Error>>,
-    ) -> Result<Option<PathBuf>, Error> {
+    ) -> Result<Option<StagedFile>, Error> {
         let Some(first) = records.next() else { return Ok(None) };
         let mut record = first?;
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
-        let path = staging.join(format!("{number}.{STAGED_EXTENSION}"));
+        let file = StagedFile::new(staging.join(format!("{number}.{STAGED_EXTENSION}")));
         let options = self.options.staged();
         let mut writer = SstFileWriter::create(&options);
-        writer.open(&path).map_err(failed("stage state"))?;
+        writer.open(file.path()).map_err(failed("stage state"))?;
         loop {
             writer.put(&record.0, &record.1).map_err(failed("stage state"))?;
             if writer.file_size() >= STAGED_FILE_BYTES {
@@ -94,7 +95,7 @@ impl RocksState {
             }
         }
         writer.finish().map_err(failed("stage state"))?;
-        Ok(Some(path))
+        Ok(Some(file))
     }
 }
 
@@ -193,7 +194,8 @@ impl StateEngine for RocksState {
         }
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
-        self.db.ingest_external_file_opts(&options, files).map_err(failed("ingest state"))
+        let paths = files.iter().map(StagedFile::path).collect();
+        self.db.ingest_external_file_opts(&options, paths).map_err(failed("ingest state"))
     }
 }
 

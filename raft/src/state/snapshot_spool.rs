@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use super::staged_file::StagedFile;
 use crate::error::Error;
 
 /// Bytes of frames kept in memory; small groups never touch the staging directory.
@@ -22,7 +23,7 @@ pub(super) struct SpoolWriter {
     staging: PathBuf,
     frames: Vec<Bytes>,
     bytes: usize,
-    file: Option<(BufWriter<File>, SpoolFile)>,
+    file: Option<(BufWriter<File>, StagedFile)>,
 }
 
 impl SpoolWriter {
@@ -48,7 +49,7 @@ impl SpoolWriter {
         let number = NEXT_SPOOL.fetch_add(1, Ordering::Relaxed);
         let path = self.staging.join(format!("{number}.{SPOOL_EXTENSION}"));
         let mut file = BufWriter::new(File::create(&path).map_err(failed)?);
-        let guard = SpoolFile(path);
+        let guard = StagedFile::new(path);
         for frame in self.frames.drain(..) {
             write_frame(&mut file, &frame)?;
         }
@@ -61,7 +62,7 @@ impl SpoolWriter {
             return Ok(Spool::Memory(self.frames.into_iter()));
         };
         file.flush().map_err(|source| Error::io("write a snapshot file", source))?;
-        let file = File::open(&guard.0).map_err(|source| Error::io("read a snapshot file", source))?;
+        let file = File::open(guard.path()).map_err(|source| Error::io("read a snapshot file", source))?;
         Ok(Spool::File { file: BufReader::new(file), left: self.bytes, _guard: guard })
     }
 }
@@ -80,7 +81,7 @@ pub(super) enum Spool {
         file: BufReader<File>,
         /// Bytes of frames not yet read.
         left: usize,
-        _guard: SpoolFile,
+        _guard: StagedFile,
     },
 }
 
@@ -101,17 +102,6 @@ impl Spool {
                 file.read_exact(&mut frame).map_err(failed)?;
                 Ok(Some(frame.into()))
             }
-        }
-    }
-}
-
-/// Removes its file when dropped.
-pub(super) struct SpoolFile(PathBuf);
-
-impl Drop for SpoolFile {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "snapshot file stays until the next start");
         }
     }
 }

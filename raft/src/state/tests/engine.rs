@@ -229,3 +229,20 @@ fn rocks_refuses_another_format() {
     let refused = RocksState::open(dir.path(), OPTIONS).err();
     assert!(matches!(refused, Some(Error::Version { found: 2, known: 1, .. })), "{refused:?}");
 }
+
+#[test]
+fn an_ingestion_that_fails_leaves_no_file_and_no_record() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let staging = dir.path().join("staging");
+    let state = RocksState::open(&dir.path().join("db"), OPTIONS).expect("open");
+    let record = |key: &'static str| Ok((Bytes::from_static(key.as_bytes()), Bytes::new()));
+    let torn = [record("aaaaaaaa"), record("bbbbbbbb"), Err(Error::corrupt("a test", "torn"))];
+    let unsorted = [record("bbbbbbbb"), record("aaaaaaaa"), record("cccccccc")];
+    for records in [torn, unsorted] {
+        assert!(state.ingest(&staging, &mut records.into_iter()).is_err());
+        assert_eq!(std::fs::read_dir(&staging).expect("read directory").count(), 0, "a file is left");
+        assert_eq!(scan(&state, b"", &[255; 9], ScanOrder::Ascending), Vec::new());
+    }
+    state.ingest(&staging, &mut [record("aaaaaaaa")].into_iter()).expect("the next one is not in its way");
+    assert_eq!(std::fs::read_dir(&staging).expect("read directory").count(), 0);
+}
