@@ -70,7 +70,7 @@ impl Directory for NodeDirectory {
 /// eighths for the state's memtables and cache, an eighth for the log's tail.
 fn open_stores(data_dir: &Path, memory_bytes: usize) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
     let engine = RocksLog::open(&data_dir.join("log"), &LogOptions::new(memory_bytes / 4))?;
-    let state = RocksState::open(&data_dir.join("state"), StateOptions { memory_bytes })?;
+    let state = RocksState::open(&data_dir.join("state"), StateOptions::new(memory_bytes))?;
     let store = StateStore::open(Arc::new(state), data_dir.join("staging"))?;
     Ok((Arc::new(engine), store))
 }

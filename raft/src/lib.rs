@@ -7,6 +7,7 @@
 pub mod codec;
 mod config;
 mod error;
+mod fatal;
 mod group;
 mod host;
 pub mod log_store;
@@ -18,6 +19,7 @@ mod types;
 
 pub use config::RaftTiming;
 pub use error::{Error, ProposeError, ReadError};
+pub use fatal::OnFatal;
 pub use group::{Group, GroupRole, GroupStatus, Heir};
 pub use host::{GroupSpec, Host, HostOptions};
 pub use machine::{EntryContext, Machine};

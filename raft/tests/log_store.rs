@@ -295,8 +295,7 @@ fn a_failed_sync_fails_everything_after_it() {
     simulate(async {
         let told = Arc::new(AtomicBool::new(false));
         let tell = told.clone();
-        let on_fatal: rowhouse_raft::log_store::OnFatal =
-            Arc::new(move |_: &str| tell.store(true, Ordering::SeqCst));
+        let on_fatal: rowhouse_raft::OnFatal = Arc::new(move |_: &str| tell.store(true, Ordering::SeqCst));
         let engine = LossyLog::<Simulation>::new(LossyOptions { on_fatal, ..LossyOptions::default() });
         let mut store = open::<Simulation>(engine.clone()).await;
         fill(&mut store, 1, 0..5).await;

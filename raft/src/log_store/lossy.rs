@@ -13,11 +13,11 @@ use bytes::Bytes;
 
 use super::engine::{LogEngine, LogOp, LogRecord, MetaKind, OnDurable};
 use super::metrics::LogMetrics;
-use super::options::OnFatal;
 use super::planted::Planted;
 use super::queue::Submission;
 use crate::ReplicaId;
 use crate::error::Error;
+use crate::fatal::OnFatal;
 use crate::runtime::Runtime;
 
 /// A slow disk's fsync; the simulation draws below it.

@@ -29,7 +29,7 @@ pub use engine::{LogEngine, LogOp, LogRecord, MetaKind, OnDurable};
 pub use handle::LogHandle;
 pub use lossy::{LossyLog, LossyOptions};
 pub use metrics::LogMetrics;
-pub use options::{BeforeWrite, LogOptions, OnFatal};
+pub use options::{BeforeWrite, LogOptions};
 pub use planted::Planted;
 pub use reader::LogReader;
 pub use replica::{ReplicaPhase, ReplicaRecord};

@@ -7,6 +7,7 @@ use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLe
 use super::planted::Planted;
 use super::purge::{Floors, PurgeFilterFactory};
 use crate::error::Error;
+use crate::fatal::{self, OnFatal};
 
 const MIB: usize = 1024 * 1024;
 /// One being filled, the others on their way to disk.
@@ -29,8 +30,6 @@ const INFO_LOG_FILES: usize = 2;
 
 /// Runs in the writer before each write. Tests block the disk or fail it with this.
 pub type BeforeWrite = Arc<dyn Fn() -> std::io::Result<()> + Send + Sync>;
-/// What ends the process when the log cannot be written.
-pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
 #[derive(Clone)]
 pub struct LogOptions {
@@ -38,6 +37,7 @@ pub struct LogOptions {
     pub memory_bytes: usize,
     /// The node's shared block cache; a small one of its own without.
     pub block_cache: Option<Cache>,
+    /// Told once that the log cannot be written.
     pub on_fatal: OnFatal,
     pub before_write: Option<BeforeWrite>,
     pub planted: Planted,
@@ -48,20 +48,11 @@ impl LogOptions {
         Self {
             memory_bytes,
             block_cache: None,
-            on_fatal: Arc::new(abort),
+            on_fatal: fatal::abort(),
             before_write: None,
             planted: Planted::from_env(),
         }
     }
-}
-
-/// A log that failed to sync must not be synced again: the kernel may have dropped the pages and would
-/// report success. Only a new process, reading what is really there, may go on.
-fn abort(message: &str) {
-    tracing::error!("{message}");
-    // The subscriber may lose its last lines in an abort; standard error does not.
-    eprintln!("{message}");
-    std::process::abort()
 }
 
 pub(super) fn rocks(options: &LogOptions, floors: Arc<Floors>) -> Options {

@@ -11,12 +11,13 @@ use rocksdb::{DB, WriteBatch, WriteOptions};
 use super::engine::{LogOp, OnDurable};
 use super::keys;
 use super::metrics::LogMetrics;
-use super::options::{LogOptions, OnFatal, failed};
+use super::options::{LogOptions, failed};
 use super::purge::{FileDrop, Floors};
 use super::queue::{Queue, Submission};
 use super::rocks::last_index;
 use crate::ReplicaId;
 use crate::error::Error;
+use crate::fatal::OnFatal;
 
 /// From this many entries a truncation is one range tombstone; below, single ones are cheaper to read
 /// past.

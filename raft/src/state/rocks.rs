@@ -6,7 +6,7 @@ use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -37,6 +37,7 @@ pub struct RocksState {
     db: DB,
     options: StateOptions,
     staged: AtomicU64,
+    dead: AtomicBool,
 }
 
 impl RocksState {
@@ -47,7 +48,7 @@ impl RocksState {
             ColumnFamilyDescriptor::new(META_FAMILY, rocksdb::Options::default()),
         ];
         let db = DB::open_cf_descriptors(&options.database(), dir, families).map_err(failed("open state"))?;
-        let state = Self { db, options, staged: AtomicU64::new(0) };
+        let state = Self { db, options, staged: AtomicU64::new(0), dead: AtomicBool::new(false) };
         state.check_format()?;
         Ok(state)
     }
@@ -69,6 +70,24 @@ impl RocksState {
 
     fn meta_family(&self) -> Result<&ColumnFamily, Error> {
         self.db.cf_handle(META_FAMILY).ok_or_else(|| Error::corrupt("state store", "no meta family"))
+    }
+
+    /// What a write came to. A database that could not write never will: RocksDB goes on refusing, and
+    /// what reached the disk is unknown. So the node ends (consensus.md R10).
+    fn written(&self, what: &'static str, result: Result<(), rocksdb::Error>) -> Result<(), Error> {
+        let error = match result {
+            Ok(()) => return Ok(()),
+            Err(error) => failed(what)(error),
+        };
+        if !self.dead.swap(true, Ordering::Relaxed) {
+            (self.options.on_fatal)(&format!(
+                "FATAL: {error}. The state database of this node cannot be written: the process ends. Check \
+                 the disk (space, SMART, kernel log) and start the node again: what was not flushed comes \
+                 back from the Raft log. If it then refuses its state, remove the node and add it with an \
+                 empty disk."
+            ));
+        }
+        Err(error)
     }
 
     /// Writes one file of at most `STAGED_FILE_BYTES`; `None` when there are no more records.
@@ -130,11 +149,11 @@ impl StateEngine for RocksState {
                 None => writes.delete(key),
             }
         }
-        self.db.write_opt(writes, &without_log()).map_err(failed("write state"))
+        self.written("write state", self.db.write_opt(writes, &without_log()))
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.db.flush().map_err(failed("flush state"))
+        self.written("flush state", self.db.flush())
     }
 
     fn write_synced(&self, batch: StateBatch) -> Result<(), Error> {
@@ -148,7 +167,7 @@ impl StateEngine for RocksState {
         }
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
-        self.db.write_opt(writes, &synced).map_err(failed("write state meta"))
+        self.written("write state meta", self.db.write_opt(writes, &synced))
     }
 
     fn meta(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
@@ -173,10 +192,10 @@ impl StateEngine for RocksState {
 
     fn drop_range(&self, from: &[u8], to: &[u8]) -> Result<(), Error> {
         // Whole files at once, then one tombstone for what shares its files with others.
-        self.db.delete_file_in_range(from, to).map_err(failed("drop state range"))?;
+        self.written("drop state range", self.db.delete_file_in_range(from, to))?;
         let mut writes = WriteBatch::default();
         writes.delete_range(from, to);
-        self.db.write_opt(writes, &without_log()).map_err(failed("drop state range"))
+        self.written("drop state range", self.db.write_opt(writes, &without_log()))
     }
 
     fn ingest(
@@ -195,7 +214,7 @@ impl StateEngine for RocksState {
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
         let paths = files.iter().map(StagedFile::path).collect();
-        self.db.ingest_external_file_opts(&options, paths).map_err(failed("ingest state"))
+        self.written("ingest state", self.db.ingest_external_file_opts(&options, paths))
     }
 }
 

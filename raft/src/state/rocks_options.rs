@@ -2,18 +2,15 @@
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Options, SliceTransform, WriteBufferManager};
 
+use crate::fatal::{self, OnFatal};
+
 /// What a node grants its state database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct StateOptions {
     /// The storage memory budget of the *whole* node; the state store takes its shares of it.
     pub memory_bytes: usize,
-}
-
-impl Default for StateOptions {
-    fn default() -> Self {
-        // The budget of a development node: three of them fit beside a build.
-        Self { memory_bytes: 128 << 20 }
-    }
+    /// Told once that the database cannot be written.
+    pub on_fatal: OnFatal,
 }
 
 /// Largest memtable: beyond it a flush takes longer than it saves.
@@ -44,15 +41,19 @@ const BYTES_PER_SYNC: u64 = 1 << 20;
 const INFO_LOGS_KEPT: usize = 2;
 
 impl StateOptions {
-    fn memtable_budget(self) -> usize {
+    pub fn new(memory_bytes: usize) -> Self {
+        Self { memory_bytes, on_fatal: fatal::abort() }
+    }
+
+    fn memtable_budget(&self) -> usize {
         (self.memory_bytes / 4).max(MEMTABLES * MEMTABLE_BYTES_MIN)
     }
 
-    fn cache_bytes(self) -> usize {
+    fn cache_bytes(&self) -> usize {
         self.memory_bytes / 8 * 3
     }
 
-    pub(super) fn database(self) -> Options {
+    pub(super) fn database(&self) -> Options {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
@@ -67,7 +68,7 @@ impl StateOptions {
         options
     }
 
-    pub(super) fn data(self) -> Options {
+    pub(super) fn data(&self) -> Options {
         let mut options = Options::default();
         let memtable = (self.memtable_budget() / MEMTABLES).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
         options.set_write_buffer_size(memtable);
@@ -88,7 +89,7 @@ impl StateOptions {
     }
 
     /// Files made for ingestion: as `data`, but RocksDB cannot put blobs or bounds on them.
-    pub(super) fn staged(self) -> Options {
+    pub(super) fn staged(&self) -> Options {
         let mut options = Options::default();
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_prefix_extractor(SliceTransform::create_fixed_prefix(PREFIX_BYTES));
@@ -99,7 +100,7 @@ impl StateOptions {
         options
     }
 
-    fn table(self) -> BlockBasedOptions {
+    fn table(&self) -> BlockBasedOptions {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&Cache::new_lru_cache(self.cache_bytes()));
         table.set_cache_index_and_filter_blocks(true);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::Error;
 use crate::state::{
@@ -14,7 +14,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 /// Smallest budget: many small memtables and files.
-const OPTIONS: StateOptions = StateOptions { memory_bytes: 1 << 20 };
+fn options() -> StateOptions {
+    StateOptions::new(1 << 20)
+}
 
 type Model = BTreeMap<Bytes, Bytes>;
 
@@ -159,7 +161,7 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let staging = dir.path().join("staging");
-        let rocks = RocksState::open(&dir.path().join("db"), OPTIONS).expect("open");
+        let rocks = RocksState::open(&dir.path().join("db"), options()).expect("open");
         compare(Arc::new(rocks), &staging, before.clone(), after.clone(), range.clone(), page);
         compare(Arc::new(MemoryState::new()), &staging, before, after, range, page);
     }
@@ -203,14 +205,14 @@ fn copy_dir(from: &Path, to: &Path) {
 fn rocks_keeps_flushed_data_and_meta_over_a_kill_and_loses_the_rest() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (live, image) = (dir.path().join("live"), dir.path().join("image"));
-    let state = RocksState::open(&live, OPTIONS).expect("open");
+    let state = RocksState::open(&live, options()).expect("open");
     state.write(batch("aaaaaaaa", "1")).expect("write");
     state.flush().expect("flush");
     state.write(batch("aaaaaaaa", "2")).expect("write");
     state.write_synced(batch("m", "1")).expect("write");
     state.write(batch("bbbbbbbb", "2")).expect("write");
     copy_dir(&live, &image);
-    let state = RocksState::open(&image, OPTIONS).expect("open the image");
+    let state = RocksState::open(&image, options()).expect("open the image");
     assert_eq!(state.get(b"aaaaaaaa").expect("get"), Some(Bytes::from_static(b"1")));
     assert_eq!(state.get(b"bbbbbbbb").expect("get"), None);
     assert_eq!(state.meta(b"m").expect("meta"), Some(Bytes::from_static(b"1")));
@@ -220,13 +222,13 @@ fn rocks_keeps_flushed_data_and_meta_over_a_kill_and_loses_the_rest() {
 #[test]
 fn rocks_refuses_another_format() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let state = RocksState::open(dir.path(), OPTIONS).expect("open");
+    let state = RocksState::open(dir.path(), options()).expect("open");
     let newer = Bytes::copy_from_slice(&2u32.to_be_bytes());
     state
         .write_synced(StateBatch { writes: vec![(Bytes::from_static(b"format"), Some(newer))] })
         .expect("write");
     drop(state);
-    let refused = RocksState::open(dir.path(), OPTIONS).err();
+    let refused = RocksState::open(dir.path(), options()).err();
     assert!(matches!(refused, Some(Error::Version { found: 2, known: 1, .. })), "{refused:?}");
 }
 
@@ -234,7 +236,7 @@ fn rocks_refuses_another_format() {
 fn an_ingestion_that_fails_leaves_no_file_and_no_record() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let staging = dir.path().join("staging");
-    let state = RocksState::open(&dir.path().join("db"), OPTIONS).expect("open");
+    let state = RocksState::open(&dir.path().join("db"), options()).expect("open");
     let record = |key: &'static str| Ok((Bytes::from_static(key.as_bytes()), Bytes::new()));
     let torn = [record("aaaaaaaa"), record("bbbbbbbb"), Err(Error::corrupt("a test", "torn"))];
     let unsorted = [record("bbbbbbbb"), record("aaaaaaaa"), record("cccccccc")];
@@ -245,4 +247,24 @@ fn an_ingestion_that_fails_leaves_no_file_and_no_record() {
     }
     state.ingest(&staging, &mut [record("aaaaaaaa")].into_iter()).expect("the next one is not in its way");
     assert_eq!(std::fs::read_dir(&staging).expect("read directory").count(), 0);
+}
+
+#[test]
+fn a_database_that_cannot_flush_ends_the_node_and_says_what_to_do() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = dir.path().join("db");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = told.clone();
+    let mut options = options();
+    options.on_fatal = Arc::new(move |message| {
+        hears.lock().expect("no panic holds it").push(message.to_owned());
+    });
+    let state = RocksState::open(&db, options).expect("open");
+    state.write(batch("aaaaaaaa", "1")).expect("write");
+    std::fs::remove_dir_all(&db).expect("remove directory");
+    assert!(state.flush().is_err());
+    assert!(state.write(batch("bbbbbbbb", "2")).is_err(), "what it holds is unknown");
+    let told = told.lock().expect("no panic holds it");
+    assert_eq!(told.len(), 1, "told once: {told:?}");
+    assert!(told[0].contains("flush state") && told[0].contains("Check the disk"), "{}", told[0]);
 }

@@ -17,7 +17,7 @@ use crate::state::{
 };
 use crate::{Envelope, Error, GroupId};
 
-const OPTIONS: StateOptions = StateOptions { memory_bytes: 8 << 20 };
+const MEMORY_BYTES: usize = 8 << 20;
 
 fn frames(data: SnapshotData) -> Vec<Bytes> {
     let mut chunks = data.into_chunks();
@@ -194,7 +194,8 @@ fn bulky(index: u64) -> Entry {
 }
 
 async fn rocks_group(dir: &Path) -> (Arc<StateStore>, GroupState<Production>) {
-    let engine: Arc<dyn StateEngine> = Arc::new(RocksState::open(&dir.join("db"), OPTIONS).expect("open"));
+    let engine: Arc<dyn StateEngine> =
+        Arc::new(RocksState::open(&dir.join("db"), StateOptions::new(MEMORY_BYTES)).expect("open"));
     let store = StateStore::open(engine, dir.join("staging")).expect("open the store");
     let state = kit::open::<Production>(&store, kit::empty_log().await).await;
     (store, state)

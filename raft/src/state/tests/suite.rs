@@ -60,7 +60,7 @@ fn memory(_: &Path) -> Arc<dyn StateEngine> {
 }
 
 fn rocks(dir: &Path) -> Arc<dyn StateEngine> {
-    let options = StateOptions { memory_bytes: MEMORY_BYTES };
+    let options = StateOptions::new(MEMORY_BYTES);
     Arc::new(RocksState::open(&dir.join("state"), options).expect("open the state database"))
 }
 
