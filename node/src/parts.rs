@@ -66,11 +66,13 @@ impl Directory for NodeDirectory {
     }
 }
 
-/// The two stores, and the memory they share (consensus.md R9): a quarter for the log's memtables, five
-/// eighths for the state's memtables and cache, an eighth for the log's tail.
+/// The two stores, and the memory they share (consensus.md R9): a quarter for the memtables of each, three
+/// eighths for the one block cache, an eighth for the log's tail.
 fn open_stores(data_dir: &Path, memory_bytes: usize) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
-    let engine = RocksLog::open(&data_dir.join("log"), &LogOptions::new(memory_bytes / 4))?;
-    let state = RocksState::open(&data_dir.join("state"), StateOptions::new(memory_bytes))?;
+    let (mut of_log, of_state) = (LogOptions::new(memory_bytes / 4), StateOptions::new(memory_bytes));
+    of_log.block_cache = of_state.block_cache.clone();
+    let engine = RocksLog::open(&data_dir.join("log"), &of_log)?;
+    let state = RocksState::open(&data_dir.join("state"), of_state)?;
     let store = StateStore::open(Arc::new(state), data_dir.join("staging"))?;
     Ok((Arc::new(engine), store))
 }

@@ -35,8 +35,8 @@ pub type BeforeWrite = Arc<dyn Fn() -> std::io::Result<()> + Send + Sync>;
 pub struct LogOptions {
     /// Memory for memtables: a quarter of the node's budget (consensus.md R9).
     pub memory_bytes: usize,
-    /// The node's shared block cache; a small one of its own without.
-    pub block_cache: Option<Cache>,
+    /// A small one of its own, unless the node shares one.
+    pub block_cache: Cache,
     /// Told once that the log cannot be written.
     pub on_fatal: OnFatal,
     pub before_write: Option<BeforeWrite>,
@@ -47,7 +47,7 @@ impl LogOptions {
     pub fn new(memory_bytes: usize) -> Self {
         Self {
             memory_bytes,
-            block_cache: None,
+            block_cache: Cache::new_lru_cache(BLOCK_CACHE_BYTES),
             on_fatal: fatal::abort(),
             before_write: None,
             planted: Planted::from_env(),
@@ -78,9 +78,8 @@ pub(super) fn rocks(options: &LogOptions, floors: Arc<Floors>) -> Options {
     rocks.set_manual_wal_flush(false);
     rocks.set_enable_pipelined_write(false);
 
-    let cache = options.block_cache.clone().unwrap_or_else(|| Cache::new_lru_cache(BLOCK_CACHE_BYTES));
     let mut table = BlockBasedOptions::default();
-    table.set_block_cache(&cache);
+    table.set_block_cache(&options.block_cache);
     table.set_cache_index_and_filter_blocks(true);
     rocks.set_block_based_table_factory(&table);
 

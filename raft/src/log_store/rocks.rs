@@ -97,6 +97,8 @@ impl LogEngine for RocksLog {
         let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(keys::entry(replica, from));
         options.set_iterate_upper_bound(keys::entry(replica, to));
+        // Only a follower far behind reads here, everything once: it must not empty the node's cache.
+        options.fill_cache(false);
         let mut cursor = self.db.raw_iterator_opt(options);
         cursor.seek_to_first();
         let mut bytes = 0;

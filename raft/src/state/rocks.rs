@@ -45,7 +45,7 @@ impl RocksState {
     pub fn open(dir: &Path, options: StateOptions) -> Result<Self, Error> {
         let families = [
             ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.data()),
-            ColumnFamilyDescriptor::new(META_FAMILY, rocksdb::Options::default()),
+            ColumnFamilyDescriptor::new(META_FAMILY, options.meta()),
         ];
         let db = DB::open_cf_descriptors(&options.database(), dir, families).map_err(failed("open state"))?;
         let state = Self { db, options, staged: AtomicU64::new(0), dead: AtomicBool::new(false) };

@@ -9,6 +9,9 @@ use crate::fatal::{self, OnFatal};
 pub struct StateOptions {
     /// The storage memory budget of the *whole* node; the state store takes its shares of it.
     pub memory_bytes: usize,
+    /// The node's one block cache, for the log to share. Not strict, which the rocksdb crate does not
+    /// offer: blocks in use may exceed it.
+    pub block_cache: Cache,
     /// Told once that the database cannot be written.
     pub on_fatal: OnFatal,
 }
@@ -42,15 +45,12 @@ const INFO_LOGS_KEPT: usize = 2;
 
 impl StateOptions {
     pub fn new(memory_bytes: usize) -> Self {
-        Self { memory_bytes, on_fatal: fatal::abort() }
+        let block_cache = Cache::new_lru_cache(memory_bytes / 8 * 3);
+        Self { memory_bytes, block_cache, on_fatal: fatal::abort() }
     }
 
     fn memtable_budget(&self) -> usize {
         (self.memory_bytes / 4).max(MEMTABLES * MEMTABLE_BYTES_MIN)
-    }
-
-    fn cache_bytes(&self) -> usize {
-        self.memory_bytes / 8 * 3
     }
 
     pub(super) fn database(&self) -> Options {
@@ -88,6 +88,14 @@ impl StateOptions {
         options
     }
 
+    pub(super) fn meta(&self) -> Options {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.block_cache);
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&table);
+        options
+    }
+
     /// Files made for ingestion: as `data`, but RocksDB cannot put blobs or bounds on them.
     pub(super) fn staged(&self) -> Options {
         let mut options = Options::default();
@@ -102,7 +110,7 @@ impl StateOptions {
 
     fn table(&self) -> BlockBasedOptions {
         let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&Cache::new_lru_cache(self.cache_bytes()));
+        table.set_block_cache(&self.block_cache);
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         table.set_bloom_filter(BLOOM_BITS, false);

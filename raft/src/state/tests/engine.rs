@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::Error;
+use crate::log_store::{LogEngine, LogOptions, RocksLog};
 use crate::state::{
     MemoryState, RocksState, ScanOrder, StateBatch, StateEngine, StateOptions, StateRead, StateRecords,
 };
@@ -267,4 +268,28 @@ fn a_database_that_cannot_flush_ends_the_node_and_says_what_to_do() {
     let told = told.lock().expect("no panic holds it");
     assert_eq!(told.len(), 1, "told once: {told:?}");
     assert!(told[0].contains("flush state") && told[0].contains("Check the disk"), "{}", told[0]);
+}
+
+#[test]
+fn both_databases_of_a_node_cache_their_blocks_in_one_place() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let of_state = options();
+    let cache = of_state.block_cache.clone();
+    let mut of_log = LogOptions::new(1 << 20);
+    of_log.block_cache = cache.clone();
+    let used = || cache.get_usage();
+    let before = used();
+
+    let state = RocksState::open(&dir.path().join("state"), of_state).expect("open");
+    state.write(batch("aaaaaaaa", "1")).expect("write");
+    state.flush().expect("flush");
+    state.get(b"aaaaaaaa").expect("get");
+    let with_state = used();
+    assert!(with_state > before);
+
+    let log = RocksLog::open(&dir.path().join("log"), &of_log).expect("open");
+    log.put_node_record("record", Bytes::from_static(b"value")).expect("write");
+    log.compact();
+    log.node_record("record").expect("read");
+    assert!(used() > with_state);
 }
