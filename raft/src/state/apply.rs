@@ -71,6 +71,10 @@ fn apply_entry(
     txn: &mut Txn<'_>,
 ) -> Result<Reply, Error> {
     let log_id: codec::LogId = entry.log_id;
+    // A gap or a repeat would be another state than every other replica's.
+    if let Some(last) = applied.log_id.filter(|last| log_id.index != last.index + 1) {
+        return Err(Error::corrupt("the order of entries to apply", format_args!("{log_id} after {last}")));
+    }
     let reply = match &entry.payload {
         EntryPayload::Blank => Bytes::new(),
         EntryPayload::Normal(envelope) => {

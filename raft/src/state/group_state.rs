@@ -5,10 +5,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, Snapshot};
+use tokio::sync::OwnedMutexGuard;
 
 use super::apply::{ApplyBatch, apply};
 use super::handle::StateHandle;
@@ -33,6 +35,9 @@ const INLINE_BYTES_MAX: usize = 64 << 10;
 
 type Responders<R> = Vec<Option<ApplyResponder<RaftTypes<R>>>>;
 
+/// How long an earlier replica of the group may take to end: a batch, or the last part of a snapshot.
+const PREDECESSOR_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// One group's state machine. The only writer of its slot.
 pub struct GroupState<R: Runtime> {
     store: Arc<StateStore>,
@@ -40,6 +45,7 @@ pub struct GroupState<R: Runtime> {
     machine: Arc<dyn Machine>,
     log: LogHandle<R>,
     _listener: DurableListener,
+    _ownership: OwnedMutexGuard<()>,
 }
 
 impl<R: Runtime> GroupState<R> {
@@ -51,10 +57,16 @@ impl<R: Runtime> GroupState<R> {
         log: LogHandle<R>,
     ) -> Result<Self, Error> {
         let slot = store.slot(group);
+        // openraft does not wait for its state machine when it stops: that of an earlier replica may still
+        // be applying what was in its queue, and would write old batches over new ones.
+        let ownership = R::timeout(PREDECESSOR_WAIT_MAX, slot.own()).await.map_err(|_| Error::Raft {
+            group,
+            detail: "the state machine of the replica that ran here before has not ended".to_owned(),
+        })?;
         reconcile(&store, &slot, &log).await?;
         let purges = log.clone();
         let listener = slot.notify_durable(Box::new(move |log_id| purges.set_durable_applied(log_id)));
-        Ok(Self { store, slot, machine, log, _listener: listener })
+        Ok(Self { store, slot, machine, log, _listener: listener, _ownership: ownership })
     }
 
     pub fn handle(&self) -> StateHandle {

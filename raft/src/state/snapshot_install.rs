@@ -63,6 +63,9 @@ fn make_current(
     fresh: Arc<Generation>,
     applied: Applied,
 ) -> Result<(), Error> {
+    if slot.applied().log_id >= applied.log_id {
+        return Err(Error::corrupt(WHAT, "the state passed it while it was written"));
+    }
     generation::flip(store.engine().as_ref(), &fresh)?;
     let old = slot.current().generation.clone();
     slot.advance(fresh, applied);

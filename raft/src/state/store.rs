@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::OwnedMutexGuard;
 
 use super::applied::{APPLIED_KEY, Applied};
 use super::engine::StateEngine;
@@ -39,9 +40,10 @@ pub(super) struct Current {
     pub applied: Arc<Applied>,
 }
 
-/// One group's place in the store. Written by its state machine only.
+/// One group's place in the store. Written by its state machine only, which owns it.
 pub(super) struct Slot {
     pub group: GroupId,
+    owner: Arc<tokio::sync::Mutex<()>>,
     current: ArcSwap<Current>,
     durable: ArcSwapOption<Applied>,
     on_durable: Mutex<Option<(u64, OnDurable)>>,
@@ -67,6 +69,7 @@ impl Slot {
         let durable = applied.log_id.is_some().then(|| Arc::new(applied.clone()));
         Self {
             group: generation.group,
+            owner: Arc::default(),
             current: ArcSwap::from_pointee(Current {
                 generation: Arc::new(generation),
                 applied: Arc::new(applied),
@@ -76,6 +79,11 @@ impl Slot {
             listeners: AtomicU64::new(0),
             next_generation: AtomicU32::new(next_generation),
         }
+    }
+
+    /// Waits until nobody else owns the slot; it is owned until the guard is dropped.
+    pub async fn own(&self) -> OwnedMutexGuard<()> {
+        self.owner.clone().lock_owned().await
     }
 
     pub fn current(&self) -> Arc<Current> {
@@ -195,7 +203,8 @@ impl StateStore {
         let empty = slot.fresh_generation();
         generation::flip(self.engine.as_ref(), &empty)?;
         let next = slot.next_generation.load(Ordering::Relaxed);
-        let fresh = Slot::new(Generation { group, number: empty.number }, Applied::default(), next);
+        let mut fresh = Slot::new(Generation { group, number: empty.number }, Applied::default(), next);
+        fresh.owner = slot.owner.clone();
         lock(&self.slots).insert(group, Arc::new(fresh));
         drop(slot);
         self.retire(old)

@@ -92,6 +92,22 @@ fn large_batches_and_repeated_requests_give_the_same_replies() {
 }
 
 #[test]
+fn entries_that_do_not_follow_what_is_applied_are_refused() {
+    simulate(1, async {
+        let mut group = Group::fresh().await;
+        group.apply(0..10).await;
+        for from in [0, 9, 11] {
+            let entries = (from..from + 3).map(|index| Ok((committed(index), None)));
+            let refused = group.state.apply(futures::stream::iter(entries.collect::<Vec<_>>())).await;
+            assert!(refused.is_err(), "from {from}");
+            assert_eq!(observe(&group.state.handle()), *expected(9));
+        }
+        group.apply(10..20).await;
+        assert_eq!(observe(&group.state.handle()), *expected(19));
+    });
+}
+
+#[test]
 fn commands_and_replies_round_trip() {
     for command in
         [KvCommand::put([1; 16], "k", "v"), KvCommand::put([1; 16], "", ""), KvCommand::delete([2; 16], "k")]

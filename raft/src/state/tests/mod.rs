@@ -3,6 +3,7 @@
 mod apply;
 mod crash;
 mod engine;
+mod gapless;
 mod kit;
 mod snapshot;
 mod store;

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::RaftSnapshotBuilder;
-use openraft::storage::RaftStateMachine;
+use openraft::storage::{IOFlushed, RaftLogStorage, RaftStateMachine};
+use openraft::type_config::TypeConfigExt;
 use proptest::prelude::*;
 
 use super::kit::{self, ENTRIES, GROUP, Group, expected, observe, simulate};
 use crate::codec::Entry;
-use crate::runtime::Production;
+use crate::log_store::{LogStore, LossyLog, LossyOptions, TailBudget};
+use crate::runtime::{Production, Simulation};
 use crate::state::testing::KvCommand;
 use crate::state::{
-    GroupState, RocksState, SnapshotData, SnapshotSink, StateEngine, StateOptions, StateStore,
+    GroupState, MemoryState, RocksState, SnapshotData, SnapshotSink, StateEngine, StateOptions, StateStore,
 };
-use crate::{Envelope, Error, GroupId};
+use crate::{Envelope, Error, GroupId, RaftTypes};
 
 const MEMORY_BYTES: usize = 8 << 20;
 
@@ -106,6 +108,32 @@ fn an_old_or_wrong_snapshot_changes_nothing() {
             Vec::<GroupId>::new(),
             "nothing was flushed, and what was ingested is gone"
         );
+    });
+}
+
+#[test]
+fn an_install_never_takes_the_state_back() {
+    simulate(1, async {
+        let mut leader = Group::fresh().await;
+        leader.apply(0..30).await;
+        let old = leader.state.get_current_snapshot().await.expect("open").expect("something is applied");
+        let disk = LossyLog::<Simulation>::new(LossyOptions::default());
+        let mut log = LogStore::<Simulation>::open(disk, kit::REPLICA, TailBudget::new(1 << 20))
+            .await
+            .expect("open the log");
+        let store = StateStore::open(Arc::new(MemoryState::new()), PathBuf::new()).expect("open the store");
+        let mut follower = kit::open(&store, log.handle()).await;
+        // The install waits until this is synced; meanwhile somebody who must not be there goes on.
+        let (done, _flushed) = RaftTypes::<Simulation>::oneshot();
+        log.append([kit::committed(0)], IOFlushed::signal(done)).await.expect("append");
+        let slot = store.slot(GROUP);
+        let overtake = async {
+            slot.advance(slot.current().generation.clone(), expected(49).applied.clone());
+        };
+        let install = follower.install_snapshot(&old.meta, old.snapshot);
+        let (installed, ()) = futures::join!(install, overtake);
+        assert!(installed.is_err());
+        assert_eq!(follower.handle().applied(), expected(49).applied);
     });
 }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures::FutureExt;
 
 use super::kit::{self, ENTRIES, GROUP, Group, expected, observe, simulate};
-use crate::GroupId;
 use crate::runtime::Simulation;
-use crate::state::{MemoryState, StateBatch, StateEngine, StateRead, StateStore};
+use crate::state::testing::KvMachine;
+use crate::state::{GroupState, MemoryState, StateBatch, StateEngine, StateRead, StateStore};
+use crate::{Error, GroupId};
 
 fn reopen(engine: &Arc<MemoryState>) -> Arc<StateStore> {
     StateStore::open(engine.clone(), PathBuf::new()).expect("open the store")
@@ -38,9 +40,38 @@ fn a_group_reopened_without_a_crash_does_not_take_unflushed_state_for_durable() 
     simulate(1, async {
         let mut group = Group::fresh().await;
         group.apply(0..10).await;
+        drop(group.state);
         let again = kit::open::<Simulation>(&group.store, kit::full_log(10).await).await;
         assert_eq!(again.handle().durable_applied(), None);
         assert_eq!(observe(&again.handle()), *expected(9));
+    });
+}
+
+#[test]
+fn a_group_opens_only_when_the_earlier_state_machine_has_ended() {
+    simulate(1, async {
+        let mut group = Group::fresh().await;
+        group.apply(0..10).await;
+        let (store, mut earlier) = (group.store, group.state);
+        let log = kit::full_log(30).await;
+        let mut opening = Box::pin(kit::open::<Simulation>(&store, log));
+        assert!(opening.as_mut().now_or_never().is_none(), "two would write one slot");
+        kit::apply(&mut earlier, 10..20).await;
+        drop(earlier);
+        let mut again = opening.await;
+        assert_eq!(observe(&again.handle()), *expected(19), "what it still applied is there");
+        kit::apply(&mut again, 20..30).await;
+        assert_eq!(observe(&again.handle()), *expected(29));
+    });
+}
+
+#[test]
+fn a_state_machine_that_never_ends_is_not_waited_for_for_ever() {
+    simulate(1, async {
+        let group = Group::fresh().await;
+        let log = kit::empty_log::<Simulation>().await;
+        let again = GroupState::open(group.store.clone(), GROUP, Arc::new(KvMachine), log).await;
+        assert!(matches!(again.err(), Some(Error::Raft { group: GROUP, .. })));
     });
 }
 

@@ -9,13 +9,14 @@ use openraft::impls::leader_id_adv::LeaderId;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
+use super::gapless::Gapless;
 use super::kit::{self, REPLICA, simulate};
 use super::snapshot::run_production;
 use crate::RaftTypes;
 use crate::codec::LogId;
 use crate::log_store::{LogEngine, LogOptions, LogStore, LossyLog, LossyOptions, RocksLog, TailBudget};
 use crate::runtime::{Production, Runtime, Simulation};
-use crate::state::{GroupState, MemoryState, RocksState, StateEngine, StateOptions, StateStore};
+use crate::state::{MemoryState, RocksState, StateEngine, StateOptions, StateStore};
 
 const MEMORY_BYTES: usize = 8 << 20;
 
@@ -26,8 +27,8 @@ struct Engines<R> {
     runtime: PhantomData<fn() -> R>,
 }
 
-impl<R: Runtime> StoreBuilder<RaftTypes<R>, LogStore<R>, GroupState<R>, TempDir> for Engines<R> {
-    async fn build(&self) -> Result<(TempDir, LogStore<R>, GroupState<R>), StorageError<RaftTypes<R>>> {
+impl<R: Runtime> StoreBuilder<RaftTypes<R>, LogStore<R>, Gapless<R>, TempDir> for Engines<R> {
+    async fn build(&self) -> Result<(TempDir, LogStore<R>, Gapless<R>), StorageError<RaftTypes<R>>> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let budget = TailBudget::new(MEMORY_BYTES);
         let log = LogStore::<R>::open((self.log)(dir.path()), REPLICA, budget).await.expect("open the log");
@@ -36,7 +37,7 @@ impl<R: Runtime> StoreBuilder<RaftTypes<R>, LogStore<R>, GroupState<R>, TempDir>
         log.handle().set_durable_applied(LogId { leader_id, index: u64::MAX - 1 });
         let engine = (self.state)(dir.path());
         let store = StateStore::open(engine, dir.path().join("staging")).expect("open the store");
-        let state = kit::open(&store, log.handle()).await;
+        let state = Gapless(kit::open(&store, log.handle()).await);
         Ok((dir, log, state))
     }
 }
