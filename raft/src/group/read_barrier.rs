@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::metrics::RaftMetrics;
 use openraft::raft::linearizable_read::LinearizerOption;
 use openraft::{Instant, Raft};
 
@@ -75,11 +76,8 @@ impl ReadBarrier {
     fn lease_holds<R: Runtime>(&self, raft: &Raft<RaftTypes<R>, GroupState<R>>, state: &StateHandle) -> bool {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
-        let leads = metrics.state.is_leader()
-            && metrics.vote.is_committed()
-            && metrics.current_leader == Some(metrics.id);
-        let term = metrics.vote.leader_id().term;
-        if !leads || metrics.current_term != term || term <= self.transferring.load(Ordering::SeqCst) {
+        let term = metrics.current_term;
+        if !leads_as_voter(&metrics) || term <= self.transferring.load(Ordering::SeqCst) {
             return false;
         }
         let fresh = metrics.last_quorum_acked.is_some_and(|acked| {
@@ -100,11 +98,71 @@ impl ReadBarrier {
     }
 }
 
+/// A leader that is no voter any more does not count: openraft makes it hand over by itself, and the
+/// chosen voter may campaign while the lease still seems to hold.
+fn leads_as_voter<R: Runtime>(metrics: &RaftMetrics<RaftTypes<R>>) -> bool {
+    let voters = metrics.membership_config.membership().get_joint_config();
+    metrics.state.is_leader()
+        && metrics.vote.is_committed()
+        && metrics.current_leader == Some(metrics.id)
+        && metrics.current_term == metrics.vote.leader_id().term
+        && voters.iter().any(|config| config.contains(&metrics.id))
+}
+
 fn read_error<R: Runtime>(error: RaftError<RaftTypes<R>, LinearizableReadError<RaftTypes<R>>>) -> ReadError {
     match error {
         RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
             ReadError::NotLeader { leader_node: leader_node(&forward) }
         }
         other => ReadError::Unavailable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use openraft::ServerState;
+
+    use super::*;
+    use crate::codec::{Membership, StoredMembership, Vote};
+    use crate::runtime::Simulation;
+    use crate::{Replica, ReplicaId};
+
+    const ME: ReplicaId = 1;
+
+    /// Of replica 1, leader in term 3.
+    fn leader(configs: &[&[ReplicaId]]) -> RaftMetrics<RaftTypes<Simulation>> {
+        let nodes: BTreeMap<ReplicaId, Replica> = (1..=3).map(|id| (id, Replica::default())).collect();
+        let configs = configs.iter().map(|config| BTreeSet::from_iter(config.iter().copied())).collect();
+        let membership = Membership::new(configs, nodes).expect("voters with nodes");
+        let mut metrics = RaftMetrics::new_initial(ME);
+        metrics.state = ServerState::Leader;
+        metrics.vote = Vote::new_committed(3, ME);
+        metrics.current_term = 3;
+        metrics.current_leader = Some(ME);
+        metrics.membership_config = Arc::new(StoredMembership::new(None, membership));
+        metrics
+    }
+
+    #[test]
+    fn a_leader_that_is_no_voter_has_no_lease() {
+        assert!(leads_as_voter(&leader(&[&[1, 2, 3]])));
+        assert!(leads_as_voter(&leader(&[&[1, 2], &[2, 3]])), "not yet removed");
+        assert!(!leads_as_voter(&leader(&[&[2, 3]])), "removed, it is a learner at most");
+    }
+
+    #[test]
+    fn only_the_leader_of_its_term_has_a_lease() {
+        let mut follower = leader(&[&[1, 2, 3]]);
+        follower.state = ServerState::Follower;
+        let mut candidate = leader(&[&[1, 2, 3]]);
+        candidate.vote = Vote::new(3, ME);
+        let mut behind = leader(&[&[1, 2, 3]]);
+        behind.current_term = 4;
+        for metrics in [follower, candidate, behind] {
+            assert!(!leads_as_voter(&metrics), "{metrics}");
+        }
     }
 }
