@@ -1,5 +1,8 @@
 //! Starts, stops and reports the many groups of one node.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
@@ -121,7 +122,11 @@ impl<R: Runtime> Group<R> {
 
     pub fn status(&self) -> GroupStatus {
         let applied = self.state.applied();
-        GroupStatus::new::<R>(self.group, &self.raft.metrics().borrow_watched(), &applied)
+        let mut metrics = self.raft.metrics();
+        drop(metrics.borrow_and_update());
+        // A core that panicked says nothing more: its end of the channel is gone.
+        let ended = matches!(metrics.changed().now_or_never(), Some(Err(_)));
+        GroupStatus::new::<R>(self.group, &metrics.borrow_watched(), &applied, ended)
     }
 
     /// Returns when role, term or leader differ from what they were at the call, or the replica ended.

@@ -53,11 +53,16 @@ pub struct GroupStatus {
     pub problem: Option<String>,
 }
 
+/// Of a core that ended without telling why.
+const PANICKED: &str = "openraft's core panicked; the log says where";
+
 impl GroupStatus {
+    /// `ended`: these are the last metrics there will be.
     pub(super) fn new<R: Runtime>(
         group: GroupId,
         metrics: &RaftMetrics<RaftTypes<R>>,
         applied: &Applied,
+        ended: bool,
     ) -> Self {
         let membership = metrics.membership_config.membership();
         let last_log = metrics.last_log_index.unwrap_or(0);
@@ -73,7 +78,8 @@ impl GroupStatus {
             .filter(|(replica, _)| voters.contains(replica))
             .map(|(_, matched)| last_log.saturating_sub(*matched))
             .max();
-        let problem = metrics.running_state.as_ref().err().map(ToString::to_string);
+        let told = metrics.running_state.as_ref().err().map(ToString::to_string);
+        let problem = told.or_else(|| ended.then(|| PANICKED.to_owned()));
         Self {
             group,
             replica: metrics.id,

@@ -1,0 +1,93 @@
+//! A host with groups of one voter each, in simulation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::AsyncRuntime;
+
+use super::{GroupSpec, Host, HostOptions};
+use crate::config::RaftTiming;
+use crate::group::{Group, GroupRole};
+use crate::log_store::{LossyLog, LossyOptions, TailBudget};
+use crate::runtime::Simulation;
+use crate::state::testing::KvMachine;
+use crate::state::{MemoryState, StateStore};
+use crate::transport::{NodeUuid, SimNet, SimWeather, Transport};
+use crate::{GroupId, Replica, ReplicaId};
+
+const ME: NodeUuid = [1; 16];
+/// Of simulated time.
+const PATIENCE: u32 = 6_000;
+const POLL: Duration = Duration::from_millis(10);
+
+fn simulate<T>(test: impl Future<Output = T>) -> T {
+    Simulation::with_seed(1).block_on(test)
+}
+
+struct Fixture {
+    host: Arc<Host<Simulation>>,
+    log: Arc<LossyLog<Simulation>>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let log = LossyLog::new(LossyOptions::default());
+        let net = SimNet::<Simulation>::new(SimWeather::default());
+        let state = StateStore::open(Arc::new(MemoryState::new()), PathBuf::new()).expect("open the store");
+        let host = Host::new(HostOptions {
+            log: log.clone(),
+            state,
+            transport: Transport::new(net.wire(ME), PathBuf::new()),
+            tail: TailBudget::new(1 << 20),
+            timing: RaftTiming::default(),
+        });
+        Self { host, log }
+    }
+
+    /// Starts a group and waits until it leads itself.
+    async fn lead(&self, group: GroupId) -> Arc<Group<Simulation>> {
+        let started = self.host.start(spec(group)).await.expect("starts");
+        let voter = BTreeMap::from([(replica(group), Replica { node_uuid: ME })]);
+        started.initialize(voter).await.expect("initializes");
+        eventually("leads", || started.is_leader()).await;
+        started
+    }
+}
+
+fn replica(group: GroupId) -> ReplicaId {
+    100 + ReplicaId::from(group)
+}
+
+fn spec(group: GroupId) -> GroupSpec {
+    GroupSpec { group, replica: replica(group), machine: Arc::new(KvMachine) }
+}
+
+async fn eventually(what: &str, done: impl Fn() -> bool) {
+    for _ in 0..PATIENCE {
+        if done() {
+            return;
+        }
+        Simulation::sleep(POLL).await;
+    }
+    panic!("never: {what}");
+}
+
+#[test]
+fn a_core_that_panicked_is_a_problem_and_starts_again() {
+    simulate(async {
+        let node = Fixture::new();
+        let group = node.lead(1).await;
+        assert_eq!(group.status().problem, None);
+        let panics = group.raft().external_request(|_| panic!("a bug in the core"));
+        panics.await.expect("the core takes the request");
+        eventually("noticed", || group.status().problem.is_some()).await;
+        let status = group.status();
+        assert_eq!(status.role, GroupRole::Broken);
+        assert!(status.problem.is_some_and(|problem| problem.contains("panicked")));
+        node.host.stop(1).await;
+        let again = node.host.start(spec(1)).await.expect("starts again");
+        eventually("leads again", || again.is_leader()).await;
+    });
+}
