@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
 use openraft::impls::OneshotResponder;
+use openraft::{LogIdOptionExt, Raft};
 
 use super::admission::Admission;
 use super::read_barrier::ReadBarrier;
@@ -153,6 +153,14 @@ impl<R: Runtime> Group<R> {
         let term = self.raft.metrics().borrow_watched().current_term;
         self.barrier.withhold_lease(term);
         self.raft.trigger().transfer_leader(to).await.map_err(|fatal| self.error(fatal))
+    }
+
+    /// Entries applied since openraft last took a snapshot's log id.
+    pub(crate) fn entries_since_snapshot(&self) -> u64 {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let applied = metrics.last_applied.index().unwrap_or(0);
+        applied.saturating_sub(metrics.snapshot.index().unwrap_or(0))
     }
 
     /// Lets openraft take a snapshot's log id as its new purge bound.

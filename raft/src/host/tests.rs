@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::AsyncRuntime;
+use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{AsyncRuntime, LogIdOptionExt};
 
-use super::{GroupSpec, Host, HostOptions};
+use super::{GroupSpec, Host, HostOptions, SNAPSHOT_AFTER_ENTRIES};
 use crate::config::RaftTiming;
 use crate::group::{Group, GroupRole};
 use crate::log_store::{LossyLog, LossyOptions, TailBudget};
 use crate::runtime::Simulation;
-use crate::state::testing::KvMachine;
+use crate::state::testing::{KvCommand, KvMachine};
 use crate::state::{MemoryState, StateStore};
 use crate::transport::{NodeUuid, SimNet, SimWeather, Transport};
 use crate::{GroupId, Replica, ReplicaId};
@@ -89,5 +91,49 @@ fn a_core_that_panicked_is_a_problem_and_starts_again() {
         node.host.stop(1).await;
         let again = node.host.start(spec(1)).await.expect("starts again");
         eventually("leads again", || again.is_leader()).await;
+    });
+}
+
+/// Applies so many entries.
+async fn write(group: &Group<Simulation>, entries: u64) {
+    for number in group.status().applied..group.status().applied + entries {
+        let command = KvCommand::put(u128::from(number).to_be_bytes(), "key", "value");
+        group.propose(command.encode(), Bytes::new()).await.expect("applied");
+    }
+}
+
+fn snapshot(group: &Group<Simulation>) -> u64 {
+    group.raft().metrics().borrow_watched().snapshot.index().unwrap_or(0)
+}
+
+#[test]
+fn an_ended_group_keeps_no_other_log_from_shrinking() {
+    simulate(async {
+        let node = Fixture::new();
+        let (first, second) = (node.lead(1).await, node.lead(2).await);
+        write(&first, SNAPSHOT_AFTER_ENTRIES + 10).await;
+        write(&second, SNAPSHOT_AFTER_ENTRIES + 10).await;
+        first.raft().shutdown().await.expect("ends");
+        node.host.flush().await.expect("the others matter");
+        eventually("a snapshot", || snapshot(&second) > SNAPSHOT_AFTER_ENTRIES).await;
+    });
+}
+
+#[test]
+fn a_snapshot_is_taken_only_for_what_the_last_one_lacks() {
+    simulate(async {
+        let node = Fixture::new();
+        let group = node.lead(1).await;
+        write(&group, SNAPSHOT_AFTER_ENTRIES + 10).await;
+        node.host.flush().await.expect("flushes");
+        eventually("a snapshot", || snapshot(&group) > 0).await;
+        let taken = snapshot(&group);
+        write(&group, 10).await;
+        node.host.flush().await.expect("flushes");
+        Simulation::sleep(Duration::from_secs(1)).await;
+        assert_eq!(snapshot(&group), taken, "for ten entries more");
+        write(&group, SNAPSHOT_AFTER_ENTRIES).await;
+        node.host.flush().await.expect("flushes");
+        eventually("the next snapshot", || snapshot(&group) > taken).await;
     });
 }
