@@ -2,14 +2,15 @@
 
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use openraft::Raft;
-use tokio::sync::Mutex;
 
+use self::turns::Turns;
 use crate::config::RaftTiming;
 use crate::error::Error;
 use crate::group::Group;
@@ -46,13 +47,12 @@ type Groups<R> = BTreeMap<GroupId, Arc<Group<R>>>;
 pub struct Host<R: Runtime> {
     options: HostOptions<R>,
     groups: ArcSwap<Groups<R>>,
-    /// One start or stop at a time; lookups do not wait for it.
-    changing: Mutex<()>,
+    turns: Turns,
 }
 
 impl<R: Runtime> Host<R> {
     pub fn new(options: HostOptions<R>) -> Arc<Self> {
-        Arc::new(Self { options, groups: ArcSwap::default(), changing: Mutex::new(()) })
+        Arc::new(Self { options, groups: ArcSwap::default(), turns: Turns::default() })
     }
 
     pub fn group(&self, group: GroupId) -> Option<Arc<Group<R>>> {
@@ -65,7 +65,7 @@ impl<R: Runtime> Host<R> {
 
     /// Starts a replica. Repeating it for a running one returns that one.
     pub async fn start(&self, spec: GroupSpec) -> Result<Arc<Group<R>>, Error> {
-        let _changing = self.changing.lock().await;
+        let _turn = self.turns.of(spec.group).await;
         if let Some(running) = self.group(spec.group) {
             return if running.replica() == spec.replica {
                 Ok(running)
@@ -126,7 +126,7 @@ impl<R: Runtime> Host<R> {
 
     /// Stops a replica; its data stays.
     pub async fn stop(&self, group: GroupId) {
-        let _changing = self.changing.lock().await;
+        let _turn = self.turns.of(group).await;
         let Some(running) = self.group(group) else { return };
         self.groups.rcu(|groups| {
             let mut groups = Groups::clone(groups);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::join_all;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{AsyncRuntime, LogIdOptionExt};
 
@@ -17,7 +19,7 @@ use crate::runtime::Simulation;
 use crate::state::testing::{KvCommand, KvMachine};
 use crate::state::{MemoryState, StateStore};
 use crate::transport::{NodeUuid, SimNet, SimWeather, Transport};
-use crate::{GroupId, Replica, ReplicaId};
+use crate::{Error, GroupId, Replica, ReplicaId};
 
 const ME: NodeUuid = [1; 16];
 /// Of simulated time.
@@ -135,5 +137,32 @@ fn a_snapshot_is_taken_only_for_what_the_last_one_lacks() {
         write(&group, SNAPSHOT_AFTER_ENTRIES).await;
         node.host.flush().await.expect("flushes");
         eventually("the next snapshot", || snapshot(&group) > taken).await;
+    });
+}
+
+#[test]
+fn starts_of_different_groups_overlap() {
+    simulate(async {
+        let node = Fixture::new();
+        let mut starts = Box::pin(join_all((1..=5).map(|group| node.host.start(spec(group)))));
+        assert!(starts.as_mut().now_or_never().is_none());
+        assert_eq!(node.log.unsynced(), 5, "one sync serves all");
+        assert!(starts.await.iter().all(Result::is_ok));
+        assert_eq!(node.host.groups().len(), 5);
+    });
+}
+
+#[test]
+fn starts_of_one_group_come_one_after_the_other() {
+    simulate(async {
+        let node = Fixture::new();
+        let other = GroupSpec { replica: replica(2), ..spec(1) };
+        let (first, again, other) =
+            futures::join!(node.host.start(spec(1)), node.host.start(spec(1)), node.host.start(other));
+        let (first, again) = (first.expect("starts"), again.expect("a repeat is harmless"));
+        assert!(Arc::ptr_eq(&first, &again));
+        assert!(matches!(other.err(), Some(Error::Raft { group: 1, .. })), "another replica runs");
+        let (_, restarted) = futures::join!(node.host.stop(1), node.host.start(spec(1)));
+        assert!(!Arc::ptr_eq(&first, &restarted.expect("starts anew")));
     });
 }
