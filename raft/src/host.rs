@@ -63,9 +63,12 @@ impl<R: Runtime> Host<R> {
         self.groups.load().values().cloned().collect()
     }
 
-    /// Starts a replica. Repeating it for a running one returns that one.
+    /// Starts a replica. Repeating it for a running one returns that one; after `shutdown` nothing starts.
     pub async fn start(&self, spec: GroupSpec) -> Result<Arc<Group<R>>, Error> {
         let _turn = self.turns.of(spec.group).await;
+        if self.turns.is_closed() {
+            return Err(Error::Stopped);
+        }
         if let Some(running) = self.group(spec.group) {
             return if running.replica() == spec.replica {
                 Ok(running)
@@ -152,10 +155,10 @@ impl<R: Runtime> Host<R> {
         Ok(())
     }
 
-    /// Stops every replica and flushes.
+    /// Stops every replica, those being started too, and flushes. No replica starts after this.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        for group in self.groups() {
-            self.stop(group.id()).await;
+        for group in self.turns.close() {
+            self.stop(group).await;
         }
         let state = self.options.state.clone();
         R::blocking(move || state.flush_all()).await

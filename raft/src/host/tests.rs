@@ -166,3 +166,18 @@ fn starts_of_one_group_come_one_after_the_other() {
         assert!(!Arc::ptr_eq(&first, &restarted.expect("starts anew")));
     });
 }
+
+#[test]
+fn nothing_runs_or_starts_after_a_shutdown() {
+    simulate(async {
+        let node = Fixture::new();
+        node.host.start(spec(1)).await.expect("starts");
+        let (under_way, stopped) = futures::join!(node.host.start(spec(2)), node.host.shutdown());
+        under_way.expect("it began before");
+        stopped.expect("stops");
+        assert_eq!(node.host.groups().len(), 0);
+        for group in 1..=3 {
+            assert!(matches!(node.host.start(spec(group)).await.err(), Some(Error::Stopped)));
+        }
+    });
+}

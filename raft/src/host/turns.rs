@@ -2,7 +2,7 @@
 //! overlap, and so do their syncs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
@@ -11,14 +11,36 @@ use crate::GroupId;
 /// One turn at a time for each group that was ever asked for.
 #[derive(Default)]
 pub(super) struct Turns {
-    groups: Mutex<BTreeMap<GroupId, Arc<AsyncMutex<()>>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    groups: BTreeMap<GroupId, Arc<AsyncMutex<()>>>,
+    closed: bool,
 }
 
 impl Turns {
     /// Waits for the group's turn, which lasts until the guard is dropped.
     pub async fn of(&self, group: GroupId) -> OwnedMutexGuard<()> {
-        let turn =
-            self.groups.lock().unwrap_or_else(PoisonError::into_inner).entry(group).or_default().clone();
+        let turn = self.state().groups.entry(group).or_default().clone();
         turn.lock_owned().await
+    }
+
+    /// Nothing is to be started from now on. Returns every group that had a turn: a start of it that did
+    /// not see this is over once the group's next turn comes.
+    pub fn close(&self) -> Vec<GroupId> {
+        let mut state = self.state();
+        state.closed = true;
+        state.groups.keys().copied().collect()
+    }
+
+    /// To be asked within a turn.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
