@@ -21,7 +21,7 @@ pub struct Desired {
 pub enum Step {
     Start {
         group: GroupId,
-        desired: Desired,
+        replica: ReplicaId,
     },
     /// The map has it elsewhere, or under another replica id.
     Stop {
@@ -67,8 +67,21 @@ pub fn plan(
     let starts = wanted
         .iter()
         .filter(|(group, _)| !running.contains_key(group))
-        .map(|(group, desired)| Step::Start { group: *group, desired: desired.clone() });
+        .map(|(group, desired)| Step::Start { group: *group, replica: desired.replica });
     stops.chain(starts).collect()
+}
+
+/// The groups to initialize, of the replicas that run here without log or vote. Not a part of their start:
+/// the process may have ended in between, and then they run as replicas that were known already.
+pub fn births<'a>(
+    wanted: &'a BTreeMap<GroupId, Desired>,
+    empty: &BTreeMap<GroupId, ReplicaId>,
+) -> Vec<(GroupId, &'a BTreeMap<ReplicaId, Replica>)> {
+    wanted
+        .iter()
+        .filter(|(group, desired)| empty.get(group) == Some(&desired.replica))
+        .filter_map(|(group, desired)| Some((*group, desired.initialize.as_ref()?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -98,9 +111,9 @@ mod tests {
         plan(map, &desired(map, &ME), &running.iter().copied().collect())
     }
 
-    fn start_of(steps: &[Step], wanted: GroupId) -> Option<&Desired> {
+    fn start_of(steps: &[Step], wanted: GroupId) -> Option<ReplicaId> {
         steps.iter().find_map(|step| match step {
-            Step::Start { group, desired } if *group == wanted => Some(desired),
+            Step::Start { group, replica } if *group == wanted => Some(*replica),
             _ => None,
         })
     }
@@ -110,7 +123,7 @@ mod tests {
         let map = map(vec![group(0, 1, &[(4, 1), (5, 2)]), group(1, 1, &[(6, 1), (7, 3)])]);
         let steps = steps(&map, &[]);
         assert_eq!(steps.len(), 1);
-        assert_eq!(start_of(&steps, 0).map(|desired| desired.replica), Some(5));
+        assert_eq!(start_of(&steps, 0), Some(5));
     }
 
     #[test]
@@ -123,10 +136,24 @@ mod tests {
         ];
         for (info, members) in cases {
             let number = GroupId::try_from(info.group).expect("16 bits");
-            let steps = steps(&map(vec![info.clone()]), &[]);
-            let initialize = &start_of(&steps, number).expect("wanted here").initialize;
-            assert_eq!(initialize.as_ref().map(BTreeMap::len), members, "{info:?}");
+            let wanted = desired(&map(vec![info.clone()]), &ME);
+            let empty = BTreeMap::from([(number, wanted[&number].replica)]);
+            let born = births(&wanted, &empty);
+            assert_eq!(born.first().map(|(_, members)| members.len()), members, "{info:?}");
         }
+    }
+
+    #[test]
+    fn a_replica_without_log_or_vote_is_initialized_whenever_it_was_started() {
+        let map = map(vec![group(0, 1, &[(5, 2)]), group(1, 1, &[(6, 2)]), group(2, 1, &[(7, 2)])]);
+        let running = [(0, 5), (1, 6), (2, 3)];
+        assert_eq!(steps(&map, &running[..2]).len(), 1, "those that run are not started again");
+        let wanted = desired(&map, &ME);
+        let born = |empty: &[(GroupId, ReplicaId)]| -> Vec<GroupId> {
+            births(&wanted, &empty.iter().copied().collect()).into_iter().map(|(group, _)| group).collect()
+        };
+        assert_eq!(born(&running), [0, 1], "another replica of a group is not the one placed");
+        assert_eq!(born(&running[1..]), [1]);
     }
 
     #[test]
@@ -142,7 +169,7 @@ mod tests {
         assert_eq!(first[..2], [Step::Stop { group: 0 }, Step::Stop { group: 1 }]);
         assert_eq!(first.len(), 2);
         let next = steps(&map, &[]);
-        assert_eq!(start_of(&next, 0).map(|desired| desired.replica), Some(9));
+        assert_eq!(start_of(&next, 0), Some(9));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::plan::{Desired, Step, desired, plan};
+use super::plan::{Desired, Step, births, desired, plan};
 use super::replica::{ReplicaLife, is_hopeless};
 use super::start::start_group;
 use crate::identity::Identity;
@@ -64,10 +64,10 @@ impl ShardSupervisor {
 
     /// The replicas that lived here before: they start at once, without waiting for a map, so that a
     /// cluster that lost power elects while its meta group does.
-    fn known_here(&self) -> Result<Vec<(GroupId, Desired)>, Error> {
+    fn known_here(&self) -> Result<Vec<(GroupId, ReplicaId)>, Error> {
         let known = ReplicaRecord::all(self.engine.as_ref())?;
         let live = known.into_iter().filter(|(_, record)| record.phase == ReplicaPhase::Live);
-        Ok(live.map(|(replica, record)| (record.group, Desired { replica, initialize: None })).collect())
+        Ok(live.map(|(replica, record)| (record.group, replica)).collect())
     }
 
     /// A replica whose core ended is taken out, to be started again after its backoff.
@@ -97,21 +97,36 @@ impl ShardSupervisor {
                     self.host.stop(group).await;
                     lives.remove(&group);
                 }
-                Step::Start { group, desired } => {
+                Step::Start { group, replica } => {
                     if lives.get(&group).is_none_or(|life| life.may_start(now)) {
-                        starts.push((group, desired));
+                        starts.push((group, replica));
                     }
                 }
             }
         }
         self.start_batched(lives, starts).await;
+        self.initialize(&wanted).await;
     }
 
-    async fn start_batched(&self, lives: &mut Lives, starts: Vec<(GroupId, Desired)>) {
+    /// Brings new groups to life; what fails is tried again in the next round.
+    async fn initialize(&self, wanted: &BTreeMap<GroupId, Desired>) {
+        let running = self.host.groups();
+        let empty = running.iter().map(|group| group.status()).filter(|it| it.term == 0 && it.last_log == 0);
+        let empty = empty.map(|status| (status.group, status.replica)).collect();
+        for batch in births(wanted, &empty).chunks(START_BATCH) {
+            let births = batch.iter().map(|(group, members)| async move {
+                let Some(running) = self.host.group(*group) else { return };
+                if let Err(error) = running.initialize(BTreeMap::clone(members)).await {
+                    warn!(group, %error, "the new group is not initialized yet");
+                }
+            });
+            join_all(births).await;
+        }
+    }
+
+    async fn start_batched(&self, lives: &mut Lives, starts: Vec<(GroupId, ReplicaId)>) {
         for batch in starts.chunks(START_BATCH) {
-            let starting: Vec<_> =
-                batch.iter().map(|(group, desired)| self.start(*group, desired.clone())).collect();
-            let outcomes = join_all(starting).await;
+            let outcomes = join_all(batch.iter().map(|(group, replica)| self.start(*group, *replica))).await;
             for ((group, _), outcome) in batch.iter().zip(outcomes) {
                 match outcome {
                     Ok(()) => lives
@@ -127,15 +142,11 @@ impl ShardSupervisor {
         }
     }
 
-    async fn start(&self, group: GroupId, desired: Desired) -> Result<(), rowhouse_raft::Error> {
+    async fn start(&self, group: GroupId, replica: ReplicaId) -> Result<(), rowhouse_raft::Error> {
         let machine: Arc<dyn Machine> =
             if group == meta::GROUP { Arc::new(MetaMachine) } else { Arc::clone(&self.machine) };
-        let spec = GroupSpec { group, replica: desired.replica, machine };
-        let running = start_group(Arc::clone(&self.host), spec).await?;
-        if let Some(members) = desired.initialize {
-            running.initialize(members).await?;
-        }
-        info!(group, replica = desired.replica, "replica started");
+        start_group(Arc::clone(&self.host), GroupSpec { group, replica, machine }).await?;
+        info!(group, replica, "replica started");
         Ok(())
     }
 

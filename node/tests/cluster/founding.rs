@@ -1,7 +1,11 @@
 //! `cluster init`: explicit, once, repeatable; and nodes that join later.
 
+use std::path::Path;
+
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::ClusterMap;
+use rowhouse_raft::ReplicaId;
+use rowhouse_raft::log_store::{LogEngine, LogOp, LogOptions, MetaKind, RocksLog};
 
 use super::harness::{Cluster, SHARDS, TestNode, config, wait_for};
 
@@ -44,6 +48,31 @@ fn a_restarted_cluster_needs_no_init() {
         cluster.leader_of(group);
     }
     assert!(!cluster.initialize().expect("harmless").created);
+}
+
+/// What a crash leaves that came after a replica was claimed and before it was initialized.
+fn forget_all_but_the_claim(data_dir: &Path, replica: ReplicaId) {
+    let log = RocksLog::open(&data_dir.join("log"), &LogOptions::new(1 << 20)).expect("the node is down");
+    let forget = |kind| LogOp::Meta { replica, kind, value: None };
+    let ops =
+        vec![LogOp::Truncate { replica, last: None }, forget(MetaKind::Vote), forget(MetaKind::Committed)];
+    log.submit(ops, true, Box::new(|written| written.expect("a healthy disk")));
+    drop(log);
+    std::fs::remove_dir_all(data_dir.join("state")).expect("it comes back from the log");
+}
+
+#[test]
+fn a_shard_whose_birth_a_crash_cut_off_comes_to_life_after_it() {
+    let mut cluster = Cluster::initialized(1);
+    cluster.leader_of(0);
+    let map = cluster.running().next().expect("runs").map();
+    let shard = map.groups.iter().find(|group| group.group == 0).expect("placed");
+    let replica = shard.replicas[0].replica_id;
+    cluster.stop(0);
+    forget_all_but_the_claim(&cluster.dir(0).path().join("data"), replica);
+    cluster.restart(0);
+    cluster.leader_of(0);
+    cluster.assert_converged();
 }
 
 #[test]
