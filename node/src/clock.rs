@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rowhouse_raft::log_store::LogEngine;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+use crate::actor::Pace;
 
 const RESERVATION: &str = "hlc_reserved_until";
 /// Lost at a crash at most; long enough that one synced write serves many thousand events.
@@ -135,13 +135,8 @@ impl Clock {
 
     /// Extends the reservation ahead of need and slews. Runs until stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = tick.tick() => {}
-            }
+        let mut pace = Pace::new(TICK, stop);
+        while pace.goes_on().await {
             let skew = self.slew();
             if skew.unsigned_abs() > AHEAD_US {
                 tracing::warn!(skew_us = skew, "the wall clock was stepped; it is followed slowly");
@@ -154,6 +149,7 @@ impl Clock {
                     .map_err(|_| Error::Stopped)??;
             }
         }
+        Ok(())
     }
 }
 

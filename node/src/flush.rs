@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use rowhouse_raft::Host;
 use rowhouse_raft::log_store::LogEngine;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::actor::Pace;
 use crate::{Error, Runtime};
 
 /// Replayed after a crash at most, however fast it was written.
@@ -24,14 +25,9 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let written = || engine.metrics().bytes.load(Ordering::Relaxed);
-    let mut tick = tokio::time::interval(TICK.min(every));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pace = Pace::new(TICK.min(every), stop);
     let (mut flushed_at, mut flushed_bytes) = (Instant::now(), written());
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            _ = tick.tick() => {}
-        }
+    while pace.goes_on().await {
         let bytes = written();
         let idle = bytes == flushed_bytes;
         if (!idle && flushed_at.elapsed() >= every) || bytes - flushed_bytes >= LOG_BYTES_MAX {
@@ -39,4 +35,5 @@ pub async fn run(
             (flushed_at, flushed_bytes) = (Instant::now(), bytes);
         }
     }
+    Ok(())
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::statvfs;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::Error;
+use crate::actor::Pace;
 
 const BALLAST: &str = "ballast";
 /// Statting is cheap; a disk takes seconds to fill what the mark leaves.
@@ -91,13 +91,8 @@ impl Space {
 
     /// Watches until stopped.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = tick.tick() => {}
-            }
+        let mut pace = Pace::new(TICK, stop);
+        while pace.goes_on().await {
             let space = Arc::clone(&self);
             let looked = tokio::task::spawn_blocking(move || {
                 space.observe(space.free_bytes()?);
@@ -105,6 +100,7 @@ impl Space {
             });
             looked.await.map_err(|_| Error::Stopped)??;
         }
+        Ok(())
     }
 }
 

@@ -53,9 +53,6 @@ pub enum ProposeError {
     /// Not appended: admission is full.
     #[error("too many proposals in flight")]
     Busy,
-    /// Not appended: too few voters have disk space (consensus.md R10).
-    #[error("no quorum of voters has free disk space")]
-    LowSpace,
     /// It may or may not come to pass.
     #[error("outcome unknown: {0}")]
     Unknown(String),

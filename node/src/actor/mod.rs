@@ -6,11 +6,13 @@
 //! token stops the tree.
 
 mod observe;
+mod pace;
 mod restart;
 mod supervisor;
 mod task_kind;
 
 pub use observe::{ActorState, Statuses};
+pub use pace::Pace;
 pub use restart::{Backoff, Restart};
 pub use supervisor::{ActorFuture, Supervisor};
 pub use task_kind::TaskKind;

@@ -81,7 +81,6 @@ impl From<ProposeError> for Refused {
         match error {
             ProposeError::NotLeader { leader_node } => Self::not_leader(leader_node),
             ProposeError::Busy => ErrorCode::Overloaded.into(),
-            ProposeError::LowSpace => ErrorCode::DiskFull.into(),
             ProposeError::Unknown(_) => ErrorCode::Unavailable.into(),
         }
     }
