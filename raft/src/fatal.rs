@@ -1,5 +1,6 @@
 //! How the process ends when one of its stores can no longer be written.
 
+use std::io::Write;
 use std::sync::Arc;
 
 /// What ends the process; tests listen instead.
@@ -10,8 +11,9 @@ pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 pub(crate) fn abort() -> OnFatal {
     Arc::new(|message| {
         tracing::error!("{message}");
-        // The subscriber may lose its last lines in an abort; standard error does not.
-        eprintln!("{message}");
+        // The subscriber may lose its last lines in an abort; standard error does not. But it may be a file
+        // on the very disk that is full, and a panic here would leave a node alive that can write nothing.
+        let _lost = writeln!(std::io::stderr(), "{message}");
         std::process::abort()
     })
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and on which runtime it is done.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -85,7 +86,8 @@ pub fn run(cli: Cli) -> ExitCode {
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rowhouse: {error}");
+            // Not eprintln, which panics when nobody can be told: the exit code still says it.
+            let _lost = writeln!(std::io::stderr(), "rowhouse: {error}");
             ExitCode::from(error.exit_code())
         }
     }

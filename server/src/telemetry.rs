@@ -72,7 +72,9 @@ impl Telemetry {
 }
 
 fn logs(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A log line that cannot be written is lost. By default the library tells of that on standard error,
+    // with a macro that panics when that cannot be written either: a log on a full disk would end us.
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => layer.json().boxed(),

@@ -2,10 +2,12 @@
 //!
 //! The parent process restarts what is killed; dropping the cluster ends everything.
 
+mod disk;
 mod file;
 mod nodes;
 mod process;
 
+pub use disk::{Disk, SmallDisk, mountable};
 pub use file::{ClusterFile, Component, Kind};
 pub use nodes::NodeClient;
 pub use process::{Cluster, ClusterOptions, binary, wait_until};

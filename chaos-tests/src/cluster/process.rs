@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use pubky_common::crypto::PublicKey;
 use tempfile::TempDir;
 
+use super::disk::{self, Disk, SmallDisk};
 use super::file::{ClusterFile, Component, Kind};
 use super::nodes::NodeClient;
 use crate::error::Error;
@@ -42,6 +43,8 @@ pub struct ClusterOptions {
     pub testnet_ports: bool,
     /// Further environment of the processes.
     pub environment: Vec<(String, String)>,
+    /// Components whose folder is a small filesystem; see `mountable`.
+    pub disks: Vec<SmallDisk>,
 }
 
 impl Default for ClusterOptions {
@@ -52,6 +55,7 @@ impl Default for ClusterOptions {
             shards: 16,
             testnet_ports: false,
             environment: Vec::new(),
+            disks: Vec::new(),
         }
     }
 }
@@ -118,6 +122,11 @@ impl Cluster {
         let components = self.file()?.components;
         let found = components.into_iter().find(|component| component.name == name);
         found.ok_or_else(|| Error::Cluster(format!("no component {name}")))
+    }
+
+    /// The small disk that `ClusterOptions` gave a component.
+    pub fn disk(&self, component: &str) -> Disk {
+        Disk::of(self.parent.id(), &self.data_dir.join(component))
     }
 
     /// SIGKILL; answers the pid that is gone.
@@ -197,7 +206,9 @@ impl Cluster {
         );
         let mut text = String::new();
         for file in files {
-            let bytes = std::fs::read(&file).unwrap_or_default();
+            // As the processes see it: a small disk is mounted for them alone.
+            let seen = PathBuf::from(format!("/proc/{}/root{}", self.parent.id(), file.display()));
+            let bytes = std::fs::read(seen).or_else(|_| std::fs::read(&file)).unwrap_or_default();
             let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
             text.push_str(&format!("---- {}\n{}\n", file.display(), String::from_utf8_lossy(tail)));
         }
@@ -207,11 +218,13 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        let kept = std::env::var_os(KEEP_VARIABLE).is_some() || std::thread::panicking();
+        let logs = kept.then(|| self.logs());
         if let Err(error) = end(&mut self.parent) {
             eprintln!("the cluster did not end: {error}");
         }
-        if std::env::var_os(KEEP_VARIABLE).is_some() || std::thread::panicking() {
-            eprintln!("{}", self.logs());
+        if let Some(logs) = logs {
+            eprintln!("{logs}");
             if let Some(folder) = self.folder.take() {
                 eprintln!("kept {}", folder.keep().display());
             }
@@ -231,7 +244,7 @@ async fn is_ready(probes: SocketAddr) -> bool {
 /// From the caller's own thread: the kernel ends the child when that thread ends.
 fn spawn(data_dir: &Path, options: &ClusterOptions) -> Result<Child, Error> {
     let log = File::options().create(true).append(true).open(data_dir.join("dev.log"))?;
-    let mut command = Command::new(binary()?);
+    let mut command = disk::command(&binary()?, data_dir, &options.disks)?;
     command.arg("dev").arg("--data-dir").arg(data_dir);
     command.arg(format!("--restart-delay-ms={}", options.restart_delay.as_millis()));
     command.arg(format!("--shards={}", options.shards));

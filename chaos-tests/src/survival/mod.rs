@@ -10,6 +10,7 @@ mod report;
 mod run;
 mod worker;
 
+pub use judge::scans;
 pub use options::SurvivalOptions;
 pub use report::SurvivalReport;
 pub use run::run;

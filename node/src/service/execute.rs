@@ -64,7 +64,7 @@ impl ShardService {
             version: COMMAND_VERSION,
             request_id: head.request_id,
             issued_at_us: head.issued_at_us,
-            hlc_us: self.clock.now().map_err(|error| Refused::internal(&error))?,
+            hlc_us: self.clock.now().map_err(|error| Refused::unable(&error))?,
             now_ms,
             body: Some(body),
         };

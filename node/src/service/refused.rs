@@ -38,6 +38,12 @@ impl Refused {
         Self { refusal: ErrorCode::NotLeader.into(), leader_node }
     }
 
+    /// Nothing was proposed, and another node may be able to: the gateway asks on.
+    pub fn unable(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "request failed on this node");
+        ErrorCode::Unavailable.into()
+    }
+
     /// Told to operators, not to clients.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
