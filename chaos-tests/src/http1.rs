@@ -3,11 +3,11 @@
 //! The load generator uses it because it costs little CPU, the conformance table because it sends
 //! what no well-behaved client would. Deliberately absent: pooling, redirects, TLS, pipelining.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::Error;
 
@@ -57,9 +57,24 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(address: SocketAddr, quickack: bool) -> Result<Self, Error> {
-        let connect = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        let stream =
-            connect.map_err(|_| Error::Timeout(CONNECT_TIMEOUT, format!("a connection to {address}")))??;
+        Self::connected(address, TcpStream::connect(address), quickack).await
+    }
+
+    /// From a chosen address of this machine: servers count what one address asks for.
+    pub async fn open_from(from: IpAddr, address: SocketAddr) -> Result<Self, Error> {
+        let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(SocketAddr::new(from, 0))?;
+        Self::connected(address, socket.connect(address), false).await
+    }
+
+    async fn connected(
+        address: SocketAddr,
+        connecting: impl Future<Output = std::io::Result<TcpStream>>,
+        quickack: bool,
+    ) -> Result<Self, Error> {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let stream = connected
+            .map_err(|_| Error::Timeout(CONNECT_TIMEOUT, format!("a connection to {address}")))??;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(READ_CHUNK_BYTES), quickack })
     }

@@ -12,6 +12,8 @@ mod bad_days;
 mod case;
 #[path = "conformance_http/grant_flow.rs"]
 mod grant_flow;
+#[path = "conformance_http/limits.rs"]
+mod limits;
 #[path = "conformance_http/listing_cases.rs"]
 mod listing_cases;
 #[path = "conformance_http/session_flow.rs"]
@@ -54,5 +56,13 @@ async fn the_client_api_is_as_the_protocol_says() {
 async fn bad_clients_get_a_clear_answer_and_harm_nobody() {
     let mut world = World::start().await;
     let failures = bad_days::run(&mut world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn who_meets_a_limit_hears_when_to_come_back() {
+    // The limits of a server that is already there are unknown.
+    let Some(world) = World::with(limits::options()).await else { return };
+    let failures = limits::run(&world).await;
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }

@@ -27,6 +27,20 @@ impl Default for PkarrConfig {
     }
 }
 
+/// What strangers may cause to be written from one address: signups, sign-ins, exchanges, logouts by proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptLimits {
+    pub per_second: u32,
+    pub burst: u32,
+}
+
+impl Default for AttemptLimits {
+    /// Far above any person or office behind one address; bulk imports are told to wait.
+    fn default() -> Self {
+        Self { per_second: 100, burst: 1_000 }
+    }
+}
+
 #[derive(Clone)]
 pub struct NodeConfig {
     pub data_dir: PathBuf,
@@ -46,6 +60,7 @@ pub struct NodeConfig {
     /// Below this much free disk space the node reports the low-space mark (consensus.md R10).
     pub free_space_min_bytes: u64,
     pub flush_interval: Duration,
+    pub attempts: AttemptLimits,
 }
 
 /// consensus.md R9: the default for development.
@@ -74,6 +89,7 @@ impl NodeConfig {
             memory_bytes: MEMORY_BYTES,
             free_space_min_bytes: FREE_SPACE_MIN_BYTES,
             flush_interval: FLUSH_INTERVAL,
+            attempts: AttemptLimits::default(),
         }
     }
 
@@ -83,6 +99,9 @@ impl NodeConfig {
         }
         if self.memory_bytes < MEMORY_BYTES_MIN {
             return Err(Error::Config(format!("memory_bytes must be at least {MEMORY_BYTES_MIN}")));
+        }
+        if self.attempts.per_second == 0 || self.attempts.burst == 0 {
+            return Err(Error::Config("attempts per second and their burst must be at least 1".to_owned()));
         }
         if self.seeds.len() > SEEDS_MAX {
             return Err(Error::Config(format!("at most {SEEDS_MAX} seeds")));

@@ -173,6 +173,7 @@ impl Parts {
             self.view.clone(),
             gate,
             self.keypair.public_key().to_z32(),
+            self.config.attempts,
         );
         let meta =
             MetaService::new(Arc::clone(&self.identity), Arc::clone(&self.init), status, closed.clone());

@@ -48,6 +48,9 @@ pub struct GatewayArgs {
     /// Keep this gateway out of the homeserver's record.
     #[arg(long)]
     no_announce: bool,
+    /// Requests that may wait for storage nodes at once; more are told to come back.
+    #[arg(long)]
+    requests_max: Option<usize>,
     /// A development cluster: the password `admin` is accepted.
     #[arg(long)]
     development: bool,
@@ -78,5 +81,6 @@ fn config(args: GatewayArgs) -> Result<GatewayConfig, Error> {
     config.public_http_port = args.public_http_port;
     config.icann_domain = args.icann_domain;
     config.announce = !args.no_announce;
+    config.limits.requests_max = args.requests_max.unwrap_or(config.limits.requests_max);
     Ok(config)
 }

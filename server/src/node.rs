@@ -52,6 +52,12 @@ pub struct NodeArgs {
     /// Free disk space below which new writes are refused, in MiB.
     #[arg(long)]
     free_space_min_mib: Option<u64>,
+    /// Signups, sign-ins and other unauthenticated attempts taken from one client address, a second.
+    #[arg(long)]
+    attempts_per_second: Option<u32>,
+    /// As many of them at once, after a while of quiet.
+    #[arg(long)]
+    attempts_burst: Option<u32>,
 }
 
 pub async fn run(args: NodeArgs) -> Result<(), Error> {
@@ -92,5 +98,7 @@ fn config(args: NodeArgs) -> Result<NodeConfig, Error> {
     if let Some(mib) = args.free_space_min_mib {
         config.free_space_min_bytes = mib.saturating_mul(MIB);
     }
+    config.attempts.per_second = args.attempts_per_second.unwrap_or(config.attempts.per_second);
+    config.attempts.burst = args.attempts_burst.unwrap_or(config.attempts.burst);
     Ok(config)
 }

@@ -8,6 +8,9 @@ mod nodes;
 mod process;
 
 pub use disk::{Disk, SmallDisk, mountable};
+/// What a process can be sent, see `Cluster::signal`.
+pub use nix::sys::signal::Signal;
+
 pub use file::{ClusterFile, Component, Kind};
 pub use nodes::NodeClient;
 pub use process::{Cluster, ClusterOptions, binary, wait_until};

@@ -43,6 +43,9 @@ pub struct ClusterOptions {
     pub testnet_ports: bool,
     /// Further environment of the processes.
     pub environment: Vec<(String, String)>,
+    /// Further flags of each node and of each gateway.
+    pub node_flags: Vec<String>,
+    pub gateway_flags: Vec<String>,
     /// Components whose folder is a small filesystem; see `mountable`.
     pub disks: Vec<SmallDisk>,
 }
@@ -55,6 +58,8 @@ impl Default for ClusterOptions {
             shards: 16,
             testnet_ports: false,
             environment: Vec::new(),
+            node_flags: Vec::new(),
+            gateway_flags: Vec::new(),
             disks: Vec::new(),
         }
     }
@@ -139,7 +144,8 @@ impl Cluster {
         self.signal(name, Signal::SIGTERM)
     }
 
-    fn signal(&self, name: &str, which: Signal) -> Result<u32, Error> {
+    /// Answers the pid that was signalled.
+    pub fn signal(&self, name: &str, which: Signal) -> Result<u32, Error> {
         let pid = self.component(name)?.pid.ok_or_else(|| Error::Cluster(format!("{name} does not run")))?;
         signal(pid, which)?;
         Ok(pid)
@@ -255,6 +261,8 @@ fn spawn(data_dir: &Path, options: &ClusterOptions) -> Result<Child, Error> {
             command.arg(format!("--{port}-port=0"));
         }
     }
+    command.args(options.node_flags.iter().map(|flag| format!("--node-flag={flag}")));
+    command.args(options.gateway_flags.iter().map(|flag| format!("--gateway-flag={flag}")));
     command.envs(options.environment.iter().cloned());
     Ok(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?)
 }

@@ -17,7 +17,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const EXISTING_SERVER: &str = "ROWHOUSE_CONFORMANCE";
 
 pub struct World {
-    _cluster: Option<Cluster>,
+    pub cluster: Option<Cluster>,
     pub address: SocketAddr,
     pub homeserver: PublicKey,
     pub alice: User,
@@ -27,28 +27,29 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
-        let (cluster, address, homeserver) = match std::env::var(EXISTING_SERVER) {
-            Ok(text) => {
-                let (url, z32) = text.split_once(',').expect("url,key");
-                let address = url.trim_start_matches("http://").parse().expect("http://ip:port");
-                (None, address, PublicKey::try_from_z32(z32).expect("a key"))
-            }
-            Err(_) => {
-                let cluster = Cluster::start(ClusterOptions::default()).await.expect("the cluster starts");
-                let address = cluster.gateways().expect("gateways")[0];
-                let homeserver = cluster.homeserver().expect("a key");
-                (Some(cluster), address, homeserver)
-            }
-        };
-        let names = BTreeMap::new();
-        let mut world = Self {
-            _cluster: cluster,
-            address,
-            homeserver,
-            alice: User::random(),
-            bob: User::random(),
-            names,
-        };
+        if let Some(world) = Self::with(ClusterOptions::default()).await {
+            return world;
+        }
+        let text = std::env::var(EXISTING_SERVER).expect("url,key");
+        let (url, z32) = text.split_once(',').expect("url,key");
+        let address = url.trim_start_matches("http://").parse().expect("http://ip:port");
+        Self::settle(None, address, PublicKey::try_from_z32(z32).expect("a key")).await
+    }
+
+    /// A cluster of its own; None when the server that is already there is to be used.
+    pub async fn with(options: ClusterOptions) -> Option<Self> {
+        if std::env::var_os(EXISTING_SERVER).is_some() {
+            return None;
+        }
+        let cluster = Cluster::start(options).await.expect("the cluster starts");
+        let address = cluster.gateways().expect("gateways")[0];
+        let homeserver = cluster.homeserver().expect("a key");
+        Some(Self::settle(Some(cluster), address, homeserver).await)
+    }
+
+    async fn settle(cluster: Option<Cluster>, address: SocketAddr, homeserver: PublicKey) -> Self {
+        let (alice, bob) = (User::random(), User::random());
+        let mut world = Self { cluster, address, homeserver, alice, bob, names: BTreeMap::new() };
         world.people().await;
         world.files().await;
         world

@@ -9,13 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rowhouse_proto::ErrorCode;
 
+use crate::AttemptLimits;
+
 /// A shard's guard tables hold 360 s of 364 attempts a second; this stays below it.
 const SHARD_PER_SECOND: u32 = 300;
 /// A shard that was quiet takes in a crowd.
 const SHARD_BURST: u32 = 1_000;
-/// Far above any person or office behind one address; bulk imports are told to wait.
-const ADDRESS_PER_SECOND: u32 = 100;
-const ADDRESS_BURST: u32 = 1_000;
 /// Addresses remembered; beyond it strangers share one bucket.
 const ADDRESSES_MAX: usize = 10_000;
 /// The bucket of requests whose address is unknown, and of the overflow.
@@ -59,16 +58,25 @@ struct Buckets {
     shards: BTreeMap<u32, Bucket>,
 }
 
-#[derive(Debug, Default)]
-pub struct Attempts(Mutex<Buckets>);
+#[derive(Debug)]
+pub struct Attempts {
+    limits: AttemptLimits,
+    buckets: Mutex<Buckets>,
+}
 
 impl Attempts {
+    /// `limits`: of one address.
+    pub fn new(limits: AttemptLimits) -> Self {
+        Self { limits, buckets: Mutex::default() }
+    }
+
     /// Takes one attempt from the address's and the shard's bucket, or refuses.
     pub fn admit(&self, client_addr: &str, shard: u32, now_us: u64) -> Result<(), ErrorCode> {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = buckets.key(client_addr, now_us);
-        let address = buckets.addresses.entry(key).or_insert_with(|| Bucket::full(ADDRESS_BURST, now_us));
-        address.refill(ADDRESS_PER_SECOND, ADDRESS_BURST, now_us);
+        let AttemptLimits { per_second, burst } = self.limits;
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = buckets.key(client_addr, self.limits, now_us);
+        let address = buckets.addresses.entry(key).or_insert_with(|| Bucket::full(burst, now_us));
+        address.refill(per_second, burst, now_us);
         // The address pays first, so that one client cannot spend the shard's share by being refused.
         if !address.take() {
             return Err(ErrorCode::TooManyAttempts);
@@ -81,13 +89,13 @@ impl Attempts {
 
 impl Buckets {
     /// The key of an address, making room for a new one by forgetting those that would be full again.
-    fn key(&mut self, client_addr: &str, now_us: u64) -> [u8; 8] {
+    fn key(&mut self, client_addr: &str, limits: AttemptLimits, now_us: u64) -> [u8; 8] {
         let Ok(address) = client_addr.parse::<IpAddr>() else { return SHARED };
         let key = network(address);
         if self.addresses.contains_key(&key) || self.addresses.len() < ADDRESSES_MAX {
             return key;
         }
-        let refilled_us = u64::from(ADDRESS_BURST / ADDRESS_PER_SECOND) * 1_000_000;
+        let refilled_us = u64::from(limits.burst) * 1_000_000 / u64::from(limits.per_second);
         self.addresses.retain(|_, bucket| now_us.saturating_sub(bucket.at_us) < refilled_us);
         if self.addresses.len() < ADDRESSES_MAX { key } else { SHARED }
     }
@@ -107,20 +115,22 @@ fn network(address: IpAddr) -> [u8; 8] {
 mod tests {
     use super::*;
 
+    const LIMITS: AttemptLimits = AttemptLimits { per_second: 10, burst: 100 };
+
     #[test]
     fn an_address_is_bounded_and_recovers() {
-        let attempts = Attempts::default();
-        let admitted = (0..2 * ADDRESS_BURST).filter(|_| attempts.admit("192.0.2.1", 0, 0).is_ok()).count();
-        assert_eq!(admitted, ADDRESS_BURST as usize);
+        let attempts = Attempts::new(LIMITS);
+        let admitted = (0..2 * LIMITS.burst).filter(|_| attempts.admit("192.0.2.1", 0, 0).is_ok()).count();
+        assert_eq!(admitted, LIMITS.burst as usize);
         assert_eq!(attempts.admit("192.0.2.1", 5, 0), Err(ErrorCode::TooManyAttempts));
         attempts.admit("192.0.2.2", 5, 0).expect("another address");
-        let second = (0..ADDRESS_BURST).filter(|_| attempts.admit("192.0.2.1", 5, 1_000_000).is_ok()).count();
-        assert_eq!(second, ADDRESS_PER_SECOND as usize);
+        let second = (0..LIMITS.burst).filter(|_| attempts.admit("192.0.2.1", 5, 1_000_000).is_ok()).count();
+        assert_eq!(second, LIMITS.per_second as usize);
     }
 
     #[test]
     fn a_shard_is_bounded_whatever_the_addresses() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::new(LIMITS);
         let admitted = (0..2 * SHARD_BURST)
             .filter(|n| attempts.admit(&format!("10.0.{}.{}", n / 256, n % 256), 3, 0).is_ok())
             .count();
@@ -130,12 +140,12 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_strangers_share() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::new(LIMITS);
         for n in 0..2 * ADDRESSES_MAX as u32 {
             let address = std::net::Ipv4Addr::from(n).to_string();
             let _ = attempts.admit(&address, n, 0);
         }
-        let held = attempts.0.lock().expect("not poisoned").addresses.len();
+        let held = attempts.buckets.lock().expect("not poisoned").addresses.len();
         assert!(held <= ADDRESSES_MAX + 1, "{held}");
         assert_eq!(network("::ffff:10.0.0.1".parse().expect("ip")), network("10.0.0.1".parse().expect("ip")));
         assert_eq!(network("2001:db8::1".parse().expect("ip")), network("2001:db8::2".parse().expect("ip")));

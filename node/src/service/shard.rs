@@ -20,7 +20,7 @@ use super::refused::Refused;
 use super::{SpaceGate, trace};
 use crate::clock::Clock;
 use crate::peers::ClusterView;
-use crate::{Group, Runtime};
+use crate::{AttemptLimits, Group, Runtime};
 
 /// A barrier's wait and a proposal's (5 s each), and a little.
 const EXECUTE_DEADLINE: Duration = Duration::from_secs(11);
@@ -44,8 +44,10 @@ impl ShardService {
         view: ClusterView,
         space: SpaceGate,
         homeserver_z32: String,
+        attempts: AttemptLimits,
     ) -> Self {
-        Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts: Arc::default() }
+        let attempts = Arc::new(Attempts::new(attempts));
+        Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts }
     }
 
     pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refused> {

@@ -45,6 +45,12 @@ pub struct DevArgs {
     /// Number of shards, when the cluster is made.
     #[arg(long, default_value_t = 16)]
     pub shards: u32,
+    /// A further flag for each node, as `rowhouse node` takes it; may be given several times.
+    #[arg(long = "node-flag", value_name = "FLAG", allow_hyphen_values = true)]
+    pub node_flags: Vec<String>,
+    /// A further flag for each gateway, as `rowhouse gateway` takes it; may be given several times.
+    #[arg(long = "gateway-flag", value_name = "FLAG", allow_hyphen_values = true)]
+    pub gateway_flags: Vec<String>,
     /// Give up if the cluster does not serve after this many seconds.
     #[arg(long, default_value_t = 120)]
     pub ready_timeout_s: u64,

@@ -55,7 +55,7 @@ pub fn testnet_ready_file(root: &Path) -> PathBuf {
 /// In the order in which they are started.
 pub fn components(root: &Path, args: &DevArgs, ports: &Ports) -> Vec<Component> {
     let mut all = vec![testnet(root, ports)];
-    all.extend((0..ports.nodes.len()).map(|index| node(root, ports, index)));
+    all.extend((0..ports.nodes.len()).map(|index| node(root, args, ports, index)));
     all.extend((0..args.gateway_ips.len()).map(|index| gateway(root, args, ports, index)));
     all
 }
@@ -85,7 +85,7 @@ fn testnet(root: &Path, ports: &Ports) -> Component {
     Component { name: "testnet".into(), kind: Kind::Testnet, data_dir, addresses, command, guarded }
 }
 
-fn node(root: &Path, ports: &Ports, index: usize) -> Component {
+fn node(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Component {
     let name = format!("node-{}", index + 1);
     let data_dir = root.join(&name);
     let all = node_addresses(ports);
@@ -101,7 +101,8 @@ fn node(root: &Path, ports: &Ports, index: usize) -> Component {
     pairs.extend(all.into_iter().filter(|other| *other != address).map(|other| ("--seed", other)));
     let probes = format!("127.0.0.1:{}", ports.probes[index]);
     pairs.push(("--probe-listen", probes.clone()));
-    let command = flags(&["node"], &pairs);
+    let mut command = flags(&["node"], &pairs);
+    command.extend(args.node_flags.iter().cloned());
     let addresses = vec![("gRPC", address), (PROBES, probes)];
     Component { name, kind: Kind::Node, data_dir, addresses, command, guarded: None }
 }
@@ -129,7 +130,8 @@ fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Componen
     let probes = format!("127.0.0.1:{}", ports.probes[ports.nodes.len() + index]);
     pairs.push(("--probe-listen", probes.clone()));
     addresses.push((PROBES, probes));
-    let command = flags(&["gateway", "--development"], &pairs);
+    let mut command = flags(&["gateway", "--development"], &pairs);
+    command.extend(args.gateway_flags.iter().cloned());
     Component { name, kind: Kind::Gateway, data_dir, addresses, command, guarded: None }
 }
 
