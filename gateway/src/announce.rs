@@ -1,5 +1,6 @@
 //! Tells the coordinator that this gateway answers, so that its address may be published. Starts after
-//! both listeners accept; repeats, because a new meta leader may have missed it.
+//! both listeners accept; repeats, because an address that falls silent is taken out; and takes the address
+//! back before the listeners close.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,32 +10,84 @@ use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::cluster::{Cluster, Map, Node};
 
-/// As often as the map watch shows signs of life.
+/// The coordinator lets go of an address after six of these.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// After a failure: leaders change within a second or two.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// While the address is taken back: there is no time to lose.
+const LEAVE_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// One answer of the meta leader, which commits to its log.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// For taking the address back. The coordinator would miss it anyway; whoever stops a gateway should not
+/// wait long for a cluster that is gone.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A redirect, its correction, and one more for an election in between.
 const HOPS_MAX: usize = 3;
 
-/// Runs until `stop`.
-pub async fn announce(
-    cluster: Arc<Cluster>,
+pub struct Announcer(TaskTracker);
+
+impl Announcer {
+    /// Announces until `leaving`, then takes the address back, within a bounded time; `end` ends it on
+    /// the spot.
+    pub fn start(
+        cluster: Arc<Cluster>,
+        listeners: [SocketAddr; 2],
+        request: AnnounceGatewayRequest,
+        leaving: CancellationToken,
+        end: CancellationToken,
+    ) -> Self {
+        let task = TaskTracker::new();
+        task.spawn(async move {
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = announce(&cluster, listeners, request, leaving) => {}
+            }
+        });
+        task.close();
+        Self(task)
+    }
+
+    /// Returns when the address was taken back, or the time for it is over.
+    pub async fn left(&self) {
+        self.0.wait().await;
+    }
+}
+
+async fn announce(
+    cluster: &Cluster,
     listeners: [SocketAddr; 2],
     request: AnnounceGatewayRequest,
-    stop: CancellationToken,
+    leaving: CancellationToken,
 ) {
-    loop {
-        let accepted = answers(listeners).await && announce_once(&cluster, &request).await;
-        let pause = if accepted { INTERVAL } else { RETRY_INTERVAL };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+    let mut announced = false;
+    let repeat = async {
+        loop {
+            let accepted = answers(listeners).await && announce_once(cluster, &request).await;
+            announced |= accepted;
+            tokio::time::sleep(if accepted { INTERVAL } else { RETRY_INTERVAL }).await;
         }
+    };
+    tokio::select! {
+        () = leaving.cancelled() => {}
+        () = repeat => {}
+    }
+    if announced {
+        take_back(cluster, AnnounceGatewayRequest { leaving: true, ..request }).await;
+    }
+}
+
+async fn take_back(cluster: &Cluster, request: AnnounceGatewayRequest) {
+    let asking = async {
+        while !announce_once(cluster, &request).await {
+            tokio::time::sleep(LEAVE_RETRY_INTERVAL).await;
+        }
+    };
+    if tokio::time::timeout(LEAVE_TIMEOUT, asking).await.is_err() {
+        tracing::warn!("this gateway's address was not taken back; it leaves when it has been silent");
     }
 }
 

@@ -7,10 +7,11 @@ use pubky_common::crypto::Keypair;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::admin::{self, Admin, PublicAddress};
-use crate::announce::announce;
+use crate::announce::Announcer;
 use crate::app::{self, App};
 use crate::cluster::{Cluster, Node, watch};
 use crate::config::{GatewayConfig, Limits};
@@ -21,6 +22,9 @@ pub struct Gateway {
     http_address: SocketAddr,
     tls_address: SocketAddr,
     admin_address: Option<SocketAddr>,
+    /// It is about to stop, but serves on until its address is taken back.
+    leaving: CancellationToken,
+    announcer: Option<Announcer>,
     life: Life,
     limits: Arc<Limits>,
     cluster: Arc<Cluster>,
@@ -43,10 +47,12 @@ impl Gateway {
         let (http, http_address) = open(config.http_listen)?;
         let (tls, tls_address) = open(config.tls_listen)?;
         let admin = config.admin_listen.map(open).transpose()?;
-        let gateway = Self {
+        let mut gateway = Self {
             http_address,
             tls_address,
             admin_address: admin.as_ref().map(|(_, address)| *address),
+            leaving: CancellationToken::new(),
+            announcer: None,
             life: Life::default(),
             limits: Arc::clone(&limits),
             cluster: Arc::clone(&cluster),
@@ -68,7 +74,8 @@ impl Gateway {
         if config.announce {
             let request = announcement(&address);
             let own = [gateway.http_address, gateway.tls_address];
-            gateway.life.tasks.spawn(announce(cluster, own, request, gateway.life.stop.clone()));
+            let (leaving, end) = (gateway.leaving.clone(), gateway.life.end.clone());
+            gateway.announcer = Some(Announcer::start(cluster, own, request, leaving, end));
         }
         tracing::info!(http = %http_address, tls = %tls_address, "gateway listens");
         Ok(gateway)
@@ -88,10 +95,10 @@ impl Gateway {
 
     /// For a readiness probe: why this gateway should not be counted on; empty if it should.
     pub fn readiness(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
-        let (stop, cluster) = (self.life.stop.clone(), Arc::clone(&self.cluster));
+        let (leaving, cluster) = (self.leaving.clone(), Arc::clone(&self.cluster));
         move || {
             let mut reasons = Vec::new();
-            if stop.is_cancelled() {
+            if leaving.is_cancelled() {
                 reasons.push("stopping".to_owned());
             }
             if cluster.map_now().is_none() {
@@ -101,9 +108,13 @@ impl Gateway {
         }
     }
 
-    /// Closes its ports, gives every open connection one more answer, lets requests in flight end, then
-    /// drops what is left.
+    /// Takes its address back while it still serves, closes its ports, gives every open connection one
+    /// more answer, lets requests in flight end, then drops what is left.
     pub async fn shutdown(self) {
+        self.leaving.cancel();
+        if let Some(announcer) = &self.announcer {
+            announcer.left().await;
+        }
         self.life.stop.cancel();
         self.life.tasks.close();
         if tokio::time::timeout(self.limits.idle_linger, self.life.tasks.wait()).await.is_ok() {
@@ -172,5 +183,6 @@ fn announcement(address: &PublicAddress) -> AnnounceGatewayRequest {
         tls_port: address.tls_port.into(),
         http_port: address.http_port.into(),
         icann_domain: address.icann_domain.clone().unwrap_or_default(),
+        leaving: false,
     }
 }

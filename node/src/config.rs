@@ -61,6 +61,8 @@ pub struct NodeConfig {
     pub free_space_min_bytes: u64,
     pub flush_interval: Duration,
     pub attempts: AttemptLimits,
+    /// A gateway nobody heard of for this long leaves the packet.
+    pub gateway_silence_max: Duration,
 }
 
 /// consensus.md R9: the default for development.
@@ -69,6 +71,8 @@ const MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 const FREE_SPACE_MIN_BYTES: u64 = 512 * 1024 * 1024;
 /// consensus.md R2.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+/// Six announcements in a row: gateways repeat theirs every 10 s.
+const GATEWAY_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Below this the stores cannot hold one memtable each.
 const MEMORY_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// Seeds are a way in, not the list of nodes.
@@ -90,6 +94,7 @@ impl NodeConfig {
             free_space_min_bytes: FREE_SPACE_MIN_BYTES,
             flush_interval: FLUSH_INTERVAL,
             attempts: AttemptLimits::default(),
+            gateway_silence_max: GATEWAY_SILENCE_MAX,
         }
     }
 

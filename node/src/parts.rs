@@ -18,7 +18,7 @@ use crate::actor::{Supervisor, TaskKind};
 use crate::apply::ShardMachine;
 use crate::clock::{Clock, TimeSource};
 use crate::config::NodeConfig;
-use crate::coordinator::{Author, Coordinator, NetworkPublisher, OpenPublisher, PublishRecord};
+use crate::coordinator::{Author, Coordinator, NetworkPublisher, OpenPublisher, Presence, PublishRecord};
 use crate::drain::Drain;
 use crate::identity::{ClusterId, Identity, NodeUuid};
 use crate::init::InitServer;
@@ -45,6 +45,7 @@ pub struct Parts {
     pub view: ClusterView,
     pub problems: Problems,
     pub published: Arc<PublishRecord>,
+    pub presence: Arc<Presence>,
     pub init: Arc<InitServer>,
     pub monitor: Arc<Monitor>,
     pub keypair: Keypair,
@@ -143,6 +144,7 @@ impl Parts {
             view,
             problems: Problems::default(),
             published: Arc::default(),
+            presence: Arc::default(),
             init: Arc::new(init),
             monitor: Arc::new(monitor),
             keypair,
@@ -175,8 +177,13 @@ impl Parts {
             self.keypair.public_key().to_z32(),
             self.config.attempts,
         );
-        let meta =
-            MetaService::new(Arc::clone(&self.identity), Arc::clone(&self.init), status, closed.clone());
+        let meta = MetaService::new(
+            Arc::clone(&self.identity),
+            Arc::clone(&self.init),
+            status,
+            Arc::clone(&self.presence),
+            closed.clone(),
+        );
         Services { shard, meta, transport: self.wire.server() }
     }
 
@@ -240,6 +247,8 @@ impl Parts {
             host: Arc::clone(&self.host),
             pool: Arc::clone(&self.pool),
             clock: Arc::clone(&self.clock),
+            presence: Arc::clone(&self.presence),
+            gateway_silence_max: self.config.gateway_silence_max,
             author: Author {
                 keypair: self.keypair.clone(),
                 clock: Arc::clone(&self.clock),

@@ -6,4 +6,4 @@ mod node;
 
 pub use client::{Client, raw};
 pub use fixture::{Fixture, SECRET, SHARDS, User};
-pub use node::{FakeNode, Script, failure, group_of, map_of, session_of};
+pub use node::{Announced, FakeNode, Script, failure, group_of, map_of, session_of};

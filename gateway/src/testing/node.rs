@@ -11,7 +11,7 @@ use rowhouse_proto::wire::meta::*;
 use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
 use rowhouse_proto::wire::shard::*;
 use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -79,11 +79,18 @@ pub struct FakeNode {
     stop: CancellationToken,
 }
 
+/// An announcement, and whether the announced listener answered at that moment.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    pub request: AnnounceGatewayRequest,
+    pub answers: bool,
+}
+
 struct State {
     script: Mutex<Script>,
     executed: Mutex<VecDeque<ExecuteRequest>>,
     queried: Mutex<VecDeque<QueryRequest>>,
-    announced: Mutex<Vec<AnnounceGatewayRequest>>,
+    announced: Mutex<Vec<Announced>>,
     map: tokio::sync::watch::Sender<ClusterMap>,
     hlc: u64,
 }
@@ -137,7 +144,7 @@ impl FakeNode {
         self.state.queried.lock().expect("log").iter().cloned().collect()
     }
 
-    pub fn announced(&self) -> Vec<AnnounceGatewayRequest> {
+    pub fn announced(&self) -> Vec<Announced> {
         self.state.announced.lock().expect("log").clone()
     }
 }
@@ -185,7 +192,10 @@ impl Meta for Service {
         &self,
         request: Request<AnnounceGatewayRequest>,
     ) -> Result<Response<AnnounceGatewayReply>, Status> {
-        self.0.announced.lock().expect("log").push(request.into_inner());
+        let request = request.into_inner();
+        let listener = (request.public_ip.as_str(), u16::try_from(request.tls_port).expect("a port"));
+        let answers = TcpStream::connect(listener).await.is_ok();
+        self.0.announced.lock().expect("log").push(Announced { request, answers });
         Ok(Response::new(AnnounceGatewayReply { accepted: true, leader_node: Default::default() }))
     }
 

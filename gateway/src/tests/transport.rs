@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use pubky_common::crypto::Keypair;
 use rowhouse_proto::TraceContext;
+use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::testing::{FakeNode, Fixture, SECRET, SHARDS, Script, User, map_of};
+use crate::testing::{Announced, FakeNode, Fixture, SECRET, SHARDS, Script, User, map_of};
 
 /// Accepts exactly the homeserver's raw public key.
 #[derive(Debug)]
@@ -155,15 +156,42 @@ async fn a_gateway_announces_what_it_bound() {
         config.public_http_port = Some(6286);
     })
     .await;
+    let announced = announced(&fixture).await;
+    assert!(announced.answers && !announced.request.leaving);
+    let request = announced.request;
+    assert_eq!(request.public_ip, "127.0.0.1");
+    assert_eq!(request.tls_port, u32::from(fixture.gateway.tls_address().port()));
+    assert_eq!(request.http_port, 6286);
+    assert_eq!(request.icann_domain, "localhost");
+}
+
+/// The latest announcement the node has heard.
+async fn announced(fixture: &Fixture) -> Announced {
     for _ in 0..3_000 {
         if let Some(announced) = fixture.node.announced().pop() {
-            assert_eq!(announced.public_ip, "127.0.0.1");
-            assert_eq!(announced.tls_port, u32::from(fixture.gateway.tls_address().port()));
-            assert_eq!(announced.http_port, 6286);
-            assert_eq!(announced.icann_domain, "localhost");
-            return;
+            return announced;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("nothing was announced");
+}
+
+#[tokio::test]
+async fn a_gateway_takes_its_address_back_before_it_closes() {
+    let fixture = Fixture::with(Script::default(), |config| config.announce = true).await;
+    let first = announced(&fixture).await;
+    let Fixture { node, gateway, .. } = fixture;
+    gateway.shutdown().await;
+    let last = node.announced().pop().expect("announced before");
+    assert!(last.request.leaving && last.answers, "told while it still serves");
+    let same = AnnounceGatewayRequest { leaving: false, ..last.request };
+    assert_eq!(same, first.request);
+}
+
+#[tokio::test]
+async fn a_gateway_that_never_announced_itself_has_nothing_to_take_back() {
+    let fixture = Fixture::start(Script::default()).await;
+    let Fixture { node, gateway, .. } = fixture;
+    gateway.shutdown().await;
+    assert!(node.announced().is_empty());
 }

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use super::author::Author;
 use super::balance::next_transfer;
 use super::placement::place;
+use super::presence::Presence;
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::meta;
@@ -39,6 +40,8 @@ pub struct Coordinator {
     pub host: Arc<Host<Runtime>>,
     pub pool: Arc<Pool>,
     pub clock: Arc<Clock>,
+    pub presence: Arc<Presence>,
+    pub gateway_silence_max: Duration,
     pub author: Author,
 }
 
@@ -98,6 +101,7 @@ impl Coordinator {
             propose(group, &self.clock, Body::PlaceShards(PlaceShards { placements })).await?;
             return Ok(false);
         }
+        self.let_go(group, &map, led_since).await?;
         if led_since.elapsed() < BALANCE_AFTER {
             return Ok(false);
         }
@@ -124,6 +128,15 @@ impl Coordinator {
             homeserver: self.identity.homeserver().to_vec().into(),
         };
         propose(group, &self.clock, Body::Bootstrap(command)).await
+    }
+
+    /// A gateway that is gone cannot withdraw itself.
+    async fn let_go(&self, group: &Group, map: &ClusterMap, led_since: Instant) -> Result<(), Error> {
+        for gateway in self.presence.silent(&map.gateways, led_since, self.gateway_silence_max) {
+            warn!(gateway = gateway.public_ip, "a gateway fell silent; its address leaves the packet");
+            propose(group, &self.clock, meta::withdraw(gateway)).await?;
+        }
+        Ok(())
     }
 
     async fn balance(&self, group: &Group, map: &ClusterMap) -> Result<bool, Error> {

@@ -13,7 +13,7 @@ use rowhouse_proto::wire::meta::ClusterMap;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
-use super::packet::sign;
+use super::packet::{addresses, sign};
 use super::publisher::Publisher;
 use crate::Error;
 use crate::clock::Clock;
@@ -26,6 +26,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const FIRST_QUIET: Duration = Duration::from_secs(1);
 /// Later changes come one at a time, and each costs every resolver a new packet.
 const QUIET: Duration = Duration::from_secs(3);
+/// An address that goes may be back soon: a gateway restarts within seconds, and clients find the others
+/// meanwhile.
+const LEAVING_QUIET: Duration = Duration::from_secs(15);
 /// A lookup that takes longer tells nothing; the timestamp rule then rests on clock and log.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(10);
 /// After a failed publish; doubles up to `RETRY_MAX`.
@@ -88,6 +91,31 @@ impl Progress {
             pending: None,
         }
     }
+
+    /// Whether other records than the committed ones have been wanted for long enough to sign them.
+    fn is_settled(&mut self, committed: &Bytes, wanted: &SignedPacket) -> bool {
+        let content = wanted.encoded_packet();
+        if committed.get(104..).is_some_and(|committed| committed == content) {
+            self.pending = None;
+            return false;
+        }
+        match &self.pending {
+            Some((pending, since)) if *pending == content => since.elapsed() >= quiet(committed, wanted),
+            _ => {
+                self.pending = Some((content, Instant::now()));
+                false
+            }
+        }
+    }
+}
+
+fn quiet(committed: &[u8], wanted: &SignedPacket) -> Duration {
+    if committed.is_empty() {
+        return FIRST_QUIET;
+    }
+    // What cannot be read is better replaced soon.
+    let known = parse(committed).map(|packet| addresses(&packet)).unwrap_or_default();
+    if addresses(wanted).is_subset(&known) { LEAVING_QUIET } else { QUIET }
 }
 
 impl Author {
@@ -109,28 +137,14 @@ impl Author {
     async fn author(&self, group: &Group, map: &ClusterMap, progress: &mut Progress) -> Result<(), Error> {
         let committed_us = packet_timestamp_us(&map.packet).unwrap_or(0);
         let Some(wanted) = sign(&self.keypair, &map.gateways, committed_us)? else { return Ok(()) };
-        let content = wanted.encoded_packet();
         let behind = progress.network_us > committed_us && !progress.overtaken && !map.packet.is_empty();
         if behind {
             warn!("the network holds a newer packet than the committed one; signing above it, once");
             progress.overtaken = true;
             return self.commit(group, map, committed_us, progress).await;
         }
-        if map.packet.get(104..).is_some_and(|committed| committed == content) {
-            progress.pending = None;
+        if !progress.is_settled(&map.packet, &wanted) {
             return Ok(());
-        }
-        let quiet = if map.packet.is_empty() { FIRST_QUIET } else { QUIET };
-        match &progress.pending {
-            Some((pending, since)) if *pending == content => {
-                if since.elapsed() < quiet {
-                    return Ok(());
-                }
-            }
-            _ => {
-                progress.pending = Some((content, Instant::now()));
-                return Ok(());
-            }
         }
         self.look_up(progress).await;
         self.commit(group, map, committed_us, progress).await

@@ -1,16 +1,18 @@
-//! What the meta group's leader does for the cluster: places shards, spreads leaders, authors the
-//! homeserver's packet.
+//! What the meta group's leader does for the cluster: places shards, spreads leaders, lets go of silent
+//! gateways, authors the homeserver's packet.
 //!
-//! It holds no state of its own: every decision is a log entry or an idempotent call that carries its
-//! term, so losing it costs nothing.
+//! It holds no state of its own but when it last heard of each gateway: every decision is a log entry or
+//! an idempotent call that carries its term, so losing it costs nothing.
 
 mod actor;
 mod author;
 mod balance;
 mod packet;
 mod placement;
+mod presence;
 mod publisher;
 
 pub use actor::{Coordinator, propose};
 pub use author::{Author, OpenPublisher, PublishRecord};
+pub use presence::Presence;
 pub use publisher::NetworkPublisher;

@@ -2,10 +2,10 @@
 //! record, one address record a gateway. Deterministic: the same gateways give the same records.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use pkarr::dns::Name;
-use pkarr::dns::rdata::{SVCB, SVCParam};
+use pkarr::dns::rdata::{RData, SVCB, SVCParam};
+use pkarr::dns::{Name, ResourceRecord};
 use pkarr::{Keypair, SignedPacket, SignedPacketBuilder, Timestamp};
 use pubky_common::constants::reserved_param_keys::HTTP_PORT;
 use rowhouse_proto::wire::meta::GatewayInfo;
@@ -44,6 +44,16 @@ pub fn sign(
     build(builder, keypair).map(Some)
 }
 
+/// Those a client finds in the packet.
+pub fn addresses(packet: &SignedPacket) -> BTreeSet<IpAddr> {
+    let address = |record: &ResourceRecord<'_>| match &record.rdata {
+        RData::A(address) => Some(Ipv4Addr::from(address.address).into()),
+        RData::AAAA(address) => Some(Ipv6Addr::from(address.address).into()),
+        _ => None,
+    };
+    packet.all_resource_records().filter_map(address).collect()
+}
+
 fn build(builder: SignedPacketBuilder, keypair: &Keypair) -> Result<SignedPacket, Error> {
     builder.sign(keypair).map_err(|error| Error::Pkarr(error.to_string()))
 }
@@ -78,7 +88,6 @@ fn icann(shared: &GatewayInfo) -> Result<SVCB<'static>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pkarr::dns::rdata::RData;
 
     fn gateway(public_ip: &str, icann_domain: &str) -> GatewayInfo {
         GatewayInfo {
@@ -140,6 +149,7 @@ mod tests {
         gateways.reverse();
         assert_eq!(one.encoded_packet(), packet(&gateways).encoded_packet());
         assert_eq!(one.all_resource_records().count(), 1 + ADDRESSES_MAX);
+        assert_eq!(addresses(&one).len(), ADDRESSES_MAX);
         assert_eq!(
             https(&packet(&[gateway("2001:db8::1", "")]))[0].get_param(6).map(SVCParam::key_code),
             Some(6)

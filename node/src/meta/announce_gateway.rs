@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use rowhouse_proto::wire::command::AnnounceGateway;
+use rowhouse_proto::wire::command::{AnnounceGateway, meta_command::Body};
 use rowhouse_proto::wire::meta::GatewayInfo;
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
@@ -47,6 +47,16 @@ pub fn apply(txn: &mut Txn<'_>, command: AnnounceGateway) -> Result<Verdict, Err
     }
     tables::put_gateway(txn, &gateway);
     Ok(Verdict::Changed)
+}
+
+/// The command for a gateway as the map is to name it.
+pub fn announce(gateway: GatewayInfo) -> Body {
+    Body::AnnounceGateway(AnnounceGateway {
+        public_ip: gateway.public_ip,
+        tls_port: gateway.tls_port,
+        http_port: gateway.http_port,
+        icann_domain: gateway.icann_domain,
+    })
 }
 
 fn alike(one: &GatewayInfo, other: &GatewayInfo) -> bool {

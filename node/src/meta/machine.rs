@@ -7,7 +7,9 @@ use rowhouse_proto::wire::command::{MetaCommand, MetaOutcome, meta_command::Body
 use rowhouse_raft::state::Txn;
 use rowhouse_raft::{EntryContext, Error, Machine};
 
-use super::{Verdict, announce_gateway, bootstrap, place_shards, register_node, set_packet, tables};
+use super::{
+    Verdict, announce_gateway, bootstrap, place_shards, register_node, set_packet, tables, withdraw_gateway,
+};
 
 /// Stateless: everything is in the group's state.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +41,7 @@ fn apply(command: MetaCommand, txn: &mut Txn<'_>) -> Result<Verdict, Error> {
         Some(Body::SetPacket(command)) => set_packet::apply(txn, command, now_ms),
         Some(Body::PlaceShards(command)) => place_shards::apply(txn, command),
         Some(Body::AnnounceGateway(command)) => announce_gateway::apply(txn, command),
+        Some(Body::WithdrawGateway(command)) => withdraw_gateway::apply(txn, command),
         None => Ok(Verdict::refused("unknown command")),
     }
 }

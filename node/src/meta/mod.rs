@@ -12,16 +12,19 @@ mod register_node;
 mod set_packet;
 mod tables;
 mod verdict;
+mod withdraw_gateway;
 
 use rowhouse_raft::GroupId;
 
 /// The meta group's number among the groups.
 pub const GROUP: GroupId = rowhouse_proto::META_GROUP as GroupId;
 
+pub use announce_gateway::announce;
 pub use machine::{MetaMachine, encode};
 pub use map::{cluster_map, map_version};
 pub use set_packet::packet_timestamp_us;
 pub use verdict::Verdict;
+pub use withdraw_gateway::withdraw;
 
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,8 @@ use prost::Message;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::place_shards::Placement;
-use rowhouse_proto::wire::command::{
-    AnnounceGateway, Bootstrap, MetaNode, MetaOutcome, PlaceShards, RegisterNode, SetPacket,
-};
-use rowhouse_proto::wire::meta::ClusterMap;
+use rowhouse_proto::wire::command::{Bootstrap, MetaNode, MetaOutcome, PlaceShards, RegisterNode, SetPacket};
+use rowhouse_proto::wire::meta::{ClusterMap, GatewayInfo};
 use rowhouse_raft::state::{ScanOrder, StateRead, Txn, View};
 use rowhouse_raft::{EntryContext, Error, Machine};
 
@@ -113,13 +111,12 @@ fn set_packet(timestamp_us: u64, content: u8) -> Body {
     Body::SetPacket(SetPacket { packet: packet(timestamp_us, content), network_us: 0 })
 }
 
+fn gateway_info(public_ip: &str, tls_port: u32) -> GatewayInfo {
+    GatewayInfo { public_ip: public_ip.into(), tls_port, http_port: 6286, icann_domain: "localhost".into() }
+}
+
 fn gateway(public_ip: &str, tls_port: u32) -> Body {
-    Body::AnnounceGateway(AnnounceGateway {
-        public_ip: public_ip.into(),
-        tls_port,
-        http_port: 6286,
-        icann_domain: "localhost".into(),
-    })
+    announce(gateway_info(public_ip, tls_port))
 }
 
 #[test]
@@ -217,6 +214,25 @@ fn gateways_share_their_ports() {
     store.accepted(gateway("127.0.0.3", 7000));
     let addresses: Vec<String> = store.map().gateways.into_iter().map(|gateway| gateway.public_ip).collect();
     assert_eq!(addresses, ["127.0.0.3"]);
+}
+
+#[test]
+fn a_withdrawn_gateway_goes_and_the_last_one_stays() {
+    let mut store = Store::default();
+    store.accepted(withdraw(gateway_info("127.0.0.1", 6287)));
+    store.accepted(bootstrap(3, 16));
+    store.accepted(gateway("127.0.0.1", 6287));
+    store.accepted(gateway("127.0.0.2", 6287));
+    let version = store.map().map_version;
+    store.accepted(withdraw(gateway_info("127.0.0.2", 7000)));
+    store.accepted(withdraw(gateway_info("127.0.0.3", 6287)));
+    assert_eq!(store.map().map_version, version, "neither is in the map");
+    store.accepted(withdraw(gateway_info("127.0.0.1", 6287)));
+    assert_eq!(store.map().gateways, [gateway_info("127.0.0.2", 6287)]);
+    let version = store.map().map_version;
+    store.accepted(withdraw(gateway_info("127.0.0.2", 6287)));
+    assert_eq!(store.map().gateways, [gateway_info("127.0.0.2", 6287)], "nobody else is there");
+    assert_eq!(store.map().map_version, version);
 }
 
 #[test]

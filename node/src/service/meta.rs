@@ -11,7 +11,7 @@ use rowhouse_proto::wire::command::{self, MetaNode, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{
     AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest, DrainReply,
-    DrainRequest, GatewayInfo, NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply,
+    DrainRequest, NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply,
     PrepareInitRequest, RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest,
     WatchMapRequest,
 };
@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::StatusReport;
-use crate::coordinator::propose;
+use crate::coordinator::{Presence, propose};
 use crate::identity::{Identity, NodeUuid};
 use crate::init::InitServer;
 use crate::{Error, Group, meta};
@@ -36,14 +36,15 @@ const CALL_DEADLINE: Duration = Duration::from_secs(6);
 pub struct MetaService {
     identity: Arc<Identity>,
     init: Arc<InitServer>,
-    status: StatusReport,
+    pub(super) status: StatusReport,
+    pub(super) presence: Arc<Presence>,
     /// The highest term a coordinator presented here: an older one is deposed.
     coordinator_term: Arc<AtomicU64>,
     stop: CancellationToken,
 }
 
 /// The reply to a proposal for the meta group: done, or who leads it.
-enum Forwarded {
+pub(super) enum Forwarded {
     Accepted,
     Refused(String),
     Leader(Vec<u8>),
@@ -54,12 +55,13 @@ impl MetaService {
         identity: Arc<Identity>,
         init: Arc<InitServer>,
         status: StatusReport,
+        presence: Arc<Presence>,
         stop: CancellationToken,
     ) -> Self {
-        Self { identity, init, status, coordinator_term: Arc::default(), stop }
+        Self { identity, init, status, presence, coordinator_term: Arc::default(), stop }
     }
 
-    async fn propose(&self, body: Body) -> Result<Forwarded, Status> {
+    pub(super) async fn propose(&self, body: Body) -> Result<Forwarded, Status> {
         let Some(group) = self.status.host.group(meta::GROUP) else {
             return Ok(Forwarded::Leader(Vec::new()));
         };
@@ -208,33 +210,7 @@ impl Meta for MetaService {
         &self,
         request: Request<AnnounceGatewayRequest>,
     ) -> Result<Response<AnnounceGatewayReply>, Status> {
-        let request = request.into_inner();
-        let announced = GatewayInfo {
-            public_ip: request.public_ip.clone(),
-            tls_port: request.tls_port,
-            http_port: request.http_port,
-            icann_domain: request.icann_domain.clone(),
-        };
-        // Gateways repeat themselves; what the log holds already needs no entry.
-        if self.status.view.map().gateways.contains(&announced) {
-            return Ok(Response::new(AnnounceGatewayReply {
-                accepted: true,
-                ..AnnounceGatewayReply::default()
-            }));
-        }
-        let body = Body::AnnounceGateway(command::AnnounceGateway {
-            public_ip: request.public_ip,
-            tls_port: request.tls_port,
-            http_port: request.http_port,
-            icann_domain: request.icann_domain,
-        });
-        let mut reply = AnnounceGatewayReply::default();
-        match self.propose(body).await? {
-            Forwarded::Accepted => reply.accepted = true,
-            Forwarded::Refused(refused) => return Err(Status::invalid_argument(refused)),
-            Forwarded::Leader(node) => reply.leader_node = node.into(),
-        }
-        Ok(Response::new(reply))
+        self.announced(request.into_inner()).await.map(Response::new)
     }
 
     async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingReply>, Status> {

@@ -4,6 +4,7 @@
 //! each one has a deadline.
 
 mod admission;
+mod announce;
 mod answer;
 mod execute;
 mod meta;

@@ -84,6 +84,7 @@ pub struct Cluster {
     pub nodes: Vec<Option<TestNode>>,
     addresses: Vec<String>,
     dirs: Vec<TempDir>,
+    change: fn(&mut NodeConfig),
     pub client: Client,
 }
 
@@ -98,23 +99,33 @@ pub fn config(dir: &TempDir, listen: &str, name: &str) -> NodeConfig {
 impl Cluster {
     /// `count` empty nodes, not initialized.
     pub fn started(count: usize) -> Self {
+        Self::started_with(count, |_| {})
+    }
+
+    fn started_with(count: usize, change: fn(&mut NodeConfig)) -> Self {
         let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().expect("a folder")).collect();
         let nodes: Vec<TestNode> = dirs
             .iter()
             .enumerate()
             .map(|(n, dir)| {
-                TestNode::try_start(config(dir, "127.0.0.1:0", &format!("n{n}")))
-                    .expect("an empty node starts")
+                let mut config = config(dir, "127.0.0.1:0", &format!("n{n}"));
+                change(&mut config);
+                TestNode::try_start(config).expect("an empty node starts")
             })
             .collect();
         let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
         let client = Client::new(addresses.clone());
-        Self { nodes: nodes.into_iter().map(Some).collect(), addresses, dirs, client }
+        Self { nodes: nodes.into_iter().map(Some).collect(), addresses, dirs, change, client }
     }
 
     /// An initialized cluster in which every shard has a leader.
     pub fn initialized(count: usize) -> Self {
-        let cluster = Self::started(count);
+        Self::initialized_with(count, |_| {})
+    }
+
+    /// With something else in each node's configuration.
+    pub fn initialized_with(count: usize, change: fn(&mut NodeConfig)) -> Self {
+        let cluster = Self::started_with(count, change);
         let report = cluster.initialize().expect("initializes");
         assert!(report.created);
         cluster
@@ -141,6 +152,7 @@ impl Cluster {
     pub fn restart(&mut self, n: usize) {
         let mut config = config(&self.dirs[n], &self.addresses[n], &format!("n{n}"));
         config.seeds = self.addresses.clone();
+        (self.change)(&mut config);
         self.nodes[n] = Some(TestNode::try_start(config).expect("starts again"));
     }
 

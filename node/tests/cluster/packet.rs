@@ -1,6 +1,9 @@
 //! The homeserver's packet: committed once gateways are announced, the same bytes for everyone, newer
 //! after each change whoever authors it.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use pkarr::{Keypair, SignedPacket};
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 
@@ -12,7 +15,13 @@ fn gateway(public_ip: &str) -> AnnounceGatewayRequest {
         tls_port: 6287,
         http_port: 6286,
         icann_domain: "localhost".into(),
+        leaving: false,
     }
+}
+
+fn gateways(cluster: &Cluster) -> BTreeSet<String> {
+    let map = cluster.running().next().expect("a node runs").map();
+    map.gateways.into_iter().map(|gateway| gateway.public_ip).collect()
 }
 
 /// The packet every running node knows, once it differs from `before`.
@@ -42,5 +51,50 @@ fn the_packet_follows_the_gateways_over_a_change_of_author() {
     assert_eq!(second.all_resource_records().count(), 4);
     assert!(second.timestamp() > first.timestamp());
     cluster.restart(author);
+    cluster.assert_converged();
+}
+
+/// Short for a test, long beside the pauses between its announcements.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_gateway_that_withdraws_leaves_the_packet_and_the_last_one_stays() {
+    let cluster = Cluster::initialized(3);
+    cluster.client.announce(&gateway("127.0.0.1"));
+    cluster.client.announce(&gateway("127.0.0.2"));
+    let both = committed(&cluster, b"");
+    let leaving = |public_ip| AnnounceGatewayRequest { leaving: true, ..gateway(public_ip) };
+    cluster.client.announce(&leaving("127.0.0.1"));
+    cluster.client.announce(&gateway("127.0.0.1"));
+    cluster.client.announce(&leaving("127.0.0.2"));
+    let one = committed(&cluster, both.as_bytes());
+    assert_eq!(one.all_resource_records().count(), 3, "two HTTPS records and one address");
+    assert_eq!(gateways(&cluster), BTreeSet::from(["127.0.0.1".to_owned()]));
+
+    cluster.client.announce(&leaving("127.0.0.1"));
+    assert_eq!(gateways(&cluster).len(), 1, "nobody else is there");
+    cluster.client.announce(&gateway("127.0.0.2"));
+    let again = committed(&cluster, one.as_bytes());
+    assert_eq!(again.all_resource_records().count(), 4);
+    cluster.assert_converged();
+}
+
+#[test]
+fn a_silent_gateway_is_let_go_by_whoever_leads_unless_all_are_silent() {
+    let mut cluster = Cluster::initialized_with(3, |config| config.gateway_silence_max = SILENCE_MAX);
+    let only = |public_ip: &str| BTreeSet::from([public_ip.to_owned()]);
+    for (kept, gone) in [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")] {
+        cluster.client.announce(&gateway(gone));
+        wait_for("the silent one to go", || {
+            cluster.client.announce(&gateway(kept));
+            (gateways(&cluster) == only(kept)).then_some(())
+        });
+        let author = cluster.meta_leader();
+        cluster.kill(author);
+        cluster.restart(author);
+    }
+    let long = Instant::now() + 3 * SILENCE_MAX;
+    wait_for("a long silence", || (Instant::now() > long).then_some(()));
+    assert_eq!(gateways(&cluster), only("127.0.0.2"));
     cluster.assert_converged();
 }

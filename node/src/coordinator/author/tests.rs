@@ -126,3 +126,42 @@ async fn nothing_is_published_before_a_gateway_answers_or_a_packet_is_committed(
     }
     assert!(network.published.lock().expect("not poisoned").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_is_soon_back_moves_nothing_and_one_that_is_gone_leaves_in_the_end() {
+    let keypair = Keypair::from_secret_key(&[3; 32]);
+    let packet = |addresses: &[&str], timestamp_us| {
+        let gateway = |address: &&str| GatewayInfo {
+            public_ip: (*address).into(),
+            tls_port: 1,
+            http_port: 2,
+            icann_domain: String::new(),
+        };
+        let gateways: Vec<GatewayInfo> = addresses.iter().map(gateway).collect();
+        sign(&keypair, &gateways, timestamp_us).expect("signable").expect("a gateway")
+    };
+    let (both, one, three) = (
+        packet(&["192.0.2.1", "192.0.2.2"], 1),
+        packet(&["192.0.2.1"], 2),
+        packet(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 3),
+    );
+    let committed = both.as_bytes().clone();
+    let mut progress = Progress::new(None);
+    for _ in 0..10 {
+        assert!(!progress.is_settled(&committed, &one), "it left");
+        tokio::time::advance(LEAVING_QUIET - LOOK_EVERY).await;
+        assert!(!progress.is_settled(&committed, &one));
+        assert!(!progress.is_settled(&committed, &both), "it is back");
+        tokio::time::advance(LOOK_EVERY).await;
+    }
+    assert!(!progress.is_settled(&committed, &one));
+    tokio::time::advance(LEAVING_QUIET).await;
+    assert!(progress.is_settled(&committed, &one));
+
+    assert!(!progress.is_settled(&committed, &three));
+    tokio::time::advance(QUIET).await;
+    assert!(progress.is_settled(&committed, &three), "a new one does not wait as long");
+    assert!(!progress.is_settled(&Bytes::new(), &one));
+    tokio::time::advance(FIRST_QUIET).await;
+    assert!(progress.is_settled(&Bytes::new(), &one));
+}

@@ -1,0 +1,37 @@
+//! A gateway left or fell silent: its address goes out of the packet.
+//!
+//! The last one stays whatever happened to it: a packet without gateways is never published, and an
+//! address that may answer again is better than none.
+
+use rowhouse_proto::wire::command::{WithdrawGateway, meta_command::Body};
+use rowhouse_proto::wire::meta::GatewayInfo;
+use rowhouse_raft::Error;
+use rowhouse_raft::state::Txn;
+
+use super::{Verdict, tables};
+
+pub fn apply(txn: &mut Txn<'_>, command: WithdrawGateway) -> Result<Verdict, Error> {
+    let gone = GatewayInfo {
+        public_ip: command.public_ip,
+        tls_port: command.tls_port,
+        http_port: command.http_port,
+        icann_domain: command.icann_domain,
+    };
+    let known = tables::gateways(&*txn)?;
+    // Announced anew with other ports it is another one, which has not left.
+    if !known.contains(&gone) || known.len() == 1 {
+        return Ok(Verdict::Unchanged);
+    }
+    tables::delete_gateway(txn, &gone.public_ip);
+    Ok(Verdict::Changed)
+}
+
+/// The command for a gateway as the map names it.
+pub fn withdraw(gateway: GatewayInfo) -> Body {
+    Body::WithdrawGateway(WithdrawGateway {
+        public_ip: gateway.public_ip,
+        tls_port: gateway.tls_port,
+        http_port: gateway.http_port,
+        icann_domain: gateway.icann_domain,
+    })
+}
