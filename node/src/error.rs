@@ -43,11 +43,6 @@ pub enum Error {
     Pkarr(String),
     #[error("invalid configuration: {0}")]
     Config(String),
-    #[error(
-        "the applied state cannot be made durable: {0}; check the disk (space, SMART, kernel log) and start \
-         the node again: it takes what is missing from its Raft log"
-    )]
-    StateNotDurable(#[source] rowhouse_raft::Error),
     #[error("shutting down")]
     Stopped,
 }
@@ -61,10 +56,7 @@ impl Error {
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
-            Self::ForeignCluster { .. }
-                | Self::ForeignHomeserver { .. }
-                | Self::DamagedRecord { .. }
-                | Self::StateNotDurable(_)
+            Self::ForeignCluster { .. } | Self::ForeignHomeserver { .. } | Self::DamagedRecord { .. }
         )
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rowhouse_raft::Host;
 use rowhouse_raft::log_store::LogEngine;
-use rowhouse_raft::{Error as RaftError, Host};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,17 +31,9 @@ pub async fn run(
         let bytes = written();
         let idle = bytes == flushed_bytes;
         if (!idle && flushed_at.elapsed() >= every) || bytes - flushed_bytes >= LOG_BYTES_MAX {
-            host.flush().await.map_err(judge)?;
+            host.flush().await?;
             (flushed_at, flushed_bytes) = (Instant::now(), bytes);
         }
     }
     Ok(())
-}
-
-/// A store that failed to write takes no more writes until it is opened again (consensus.md R10).
-fn judge(error: RaftError) -> Error {
-    match error {
-        RaftError::Io { .. } => Error::StateNotDurable(error),
-        other => other.into(),
-    }
 }
