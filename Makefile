@@ -68,6 +68,11 @@ fix: deps ## Format and apply what clippy can
 	cargo fmt --all
 	cargo clippy $(SELECTION) --all-targets --fix --allow-dirty --allow-staged
 
+.PHONY: reference
+reference: deps ## Rewrite docs/configuration.md, the page of all configuration keys
+	$(BUILD)
+	$(BIN) config-reference > docs/configuration.md
+
 .PHONY: release
 release: deps ## Optimized binaries: what benchmarks measure and what ships
 	cargo build --release $(SELECTION) --bins

@@ -74,7 +74,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 /// Six announcements in a row: gateways repeat theirs every 10 s.
 const GATEWAY_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Below this the stores cannot hold one memtable each.
-const MEMORY_BYTES_MIN: u64 = 16 * 1024 * 1024;
+pub const MEMORY_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// Seeds are a way in, not the list of nodes.
 const SEEDS_MAX: usize = 32;
 

@@ -25,7 +25,7 @@ mod shards;
 mod space;
 pub mod state;
 
-pub use config::{AttemptLimits, NodeConfig, PkarrConfig};
+pub use config::{AttemptLimits, MEMORY_BYTES_MIN, NodeConfig, PkarrConfig};
 pub use error::Error;
 pub use node::Node;
 pub use peers::ClusterView;

@@ -13,7 +13,7 @@ use crate::gateway::GatewayArgs;
 use crate::node::NodeArgs;
 use crate::telemetry::{LogFormat, Telemetry};
 use crate::testnet::TestnetArgs;
-use crate::{ctl, dev, gateway, limits, node, parent_death, testnet};
+use crate::{ctl, dev, gateway, limits, node, parent_death, settings, testnet};
 
 /// A Pubky homeserver made of many machines.
 #[derive(Parser, Debug)]
@@ -45,6 +45,8 @@ enum Command {
     /// Look at a running cluster.
     #[command(subcommand)]
     Ctl(CtlCommand),
+    /// Print every configuration key of nodes and gateways, explained.
+    ConfigReference,
 }
 
 impl Command {
@@ -56,6 +58,7 @@ impl Command {
             Self::Testnet(_) => "testnet",
             Self::Cluster(_) => "cluster",
             Self::Ctl(_) => "ctl",
+            Self::ConfigReference => "config-reference",
         }
     }
 
@@ -63,7 +66,9 @@ impl Command {
         let mut builder = match self {
             // `dev` must spawn its children from the main thread: the kernel ends a child that follows
             // its parent when the *thread* that spawned it ends.
-            Self::Dev(_) | Self::Cluster(_) | Self::Ctl(_) => tokio::runtime::Builder::new_current_thread(),
+            Self::Dev(_) | Self::Cluster(_) | Self::Ctl(_) | Self::ConfigReference => {
+                tokio::runtime::Builder::new_current_thread()
+            }
             Self::Node(_) | Self::Gateway(_) | Self::Testnet(_) => {
                 tokio::runtime::Builder::new_multi_thread()
             }
@@ -120,6 +125,7 @@ async fn command(command: Command) -> Result<(), Error> {
         Command::Ctl(CtlCommand::Status(args)) => ctl::status(args).await,
         Command::Ctl(CtlCommand::Node(NodeCommand::Drain(args))) => ctl::drain(args).await,
         Command::Ctl(CtlCommand::Node(NodeCommand::Undrain(args))) => ctl::undrain(args).await,
+        Command::ConfigReference => settings::reference(),
     }
 }
 

@@ -1,34 +1,40 @@
-//! `rowhouse gateway`: flags into a configuration, then a running gateway until a signal.
+//! `rowhouse gateway`: settings into a configuration, then a running gateway until a signal.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::time::Duration;
 
-use rowhouse_gateway::{Gateway, GatewayConfig};
+use rowhouse_gateway::{Gateway, GatewayConfig, Limits};
 
 use crate::error::Error;
 use crate::probes::Probes;
 use crate::secret;
+use crate::settings::{ConfigArgs, Flags, GatewaySettings, Hidden, LimitsSection};
 use crate::signals::Stop;
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct GatewayArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Address for plain HTTP.
     #[arg(long)]
-    http_listen: SocketAddr,
+    http_listen: Option<SocketAddr>,
     /// Address for Pubky TLS (the homeserver's raw public key).
     #[arg(long)]
-    tls_listen: SocketAddr,
+    tls_listen: Option<SocketAddr>,
     /// Address of the admin listener; absent: none.
-    #[arg(long, requires = "admin_password")]
-    admin_listen: Option<SocketAddr>,
-    /// Password of the admin listener.
-    #[arg(long, env = "ROWHOUSE_ADMIN_PASSWORD", hide_env_values = true)]
-    admin_password: Option<String>,
-    /// File with the homeserver's secret key: 64 hexadecimal digits.
     #[arg(long)]
-    homeserver_secret_file: PathBuf,
+    admin_listen: Option<SocketAddr>,
+    /// Password of the admin listener; it shows in the list of processes.
+    #[arg(long)]
+    admin_password: Option<Hidden>,
+    /// File with the password of the admin listener.
+    #[arg(long, value_name = "PATH", conflicts_with = "admin_password")]
+    admin_password_file: Option<String>,
+    /// File with the homeserver's secret key: 64 hexadecimal digits.
+    #[arg(long, value_name = "PATH")]
+    homeserver_secret_file: Option<String>,
     /// host:port of a storage node; may be given several times, the others are learned.
-    #[arg(long = "node", required = true)]
+    #[arg(long = "node")]
     nodes: Vec<String>,
     /// Address clients reach this gateway at, for the homeserver's record; the TLS listener's if absent.
     #[arg(long)]
@@ -50,18 +56,24 @@ pub struct GatewayArgs {
     no_announce: bool,
     /// Requests that may wait for storage nodes at once; more are told to come back.
     #[arg(long)]
-    requests_max: Option<usize>,
+    requests_max: Option<u64>,
     /// A development cluster: the password `admin` is accepted.
     #[arg(long)]
     development: bool,
 }
 
 pub async fn run(args: GatewayArgs) -> Result<(), Error> {
-    let probe_listen = args.probe_listen;
-    let config = config(args)?;
+    let print = args.config.print_config;
+    let loaded = args.config.clone().load::<GatewaySettings>(args.flags())?;
+    let settings = loaded.settings.clone();
+    let secrets = if print { Secrets::withheld(&settings) } else { Secrets::read(&settings)? };
+    let config = config(settings, secrets);
     config.validate().map_err(|error| Error::Usage(error.to_string()))?;
+    if print {
+        return loaded.print();
+    }
     let mut stop = Stop::listen()?;
-    let probes = Probes::listen(probe_listen).await?;
+    let probes = Probes::listen(loaded.settings.probes.listen).await?;
     let gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
     probes.started(gateway.readiness());
     stop.requested().await;
@@ -69,18 +81,82 @@ pub async fn run(args: GatewayArgs) -> Result<(), Error> {
     Ok(())
 }
 
-fn config(args: GatewayArgs) -> Result<GatewayConfig, Error> {
-    let mut config = GatewayConfig::new(secret::read(&args.homeserver_secret_file)?, args.nodes);
-    config.http_listen = args.http_listen;
-    config.tls_listen = args.tls_listen;
-    config.admin_listen = args.admin_listen;
-    config.admin_password = args.admin_password.unwrap_or_default();
-    config.development = args.development;
-    config.public_ip = args.public_ip.unwrap_or_else(|| args.tls_listen.ip());
-    config.public_tls_port = args.public_tls_port;
-    config.public_http_port = args.public_http_port;
-    config.icann_domain = args.icann_domain;
-    config.announce = !args.no_announce;
-    config.limits.requests_max = args.requests_max.unwrap_or(config.limits.requests_max);
-    Ok(config)
+impl GatewayArgs {
+    pub fn flags(self) -> Flags {
+        let text = |address: SocketAddr| address.to_string();
+        let mut flags = Flags::default();
+        flags.set("gateway.http_listen", self.http_listen.map(text));
+        flags.set("gateway.tls_listen", self.tls_listen.map(text));
+        flags.set_list("gateway.nodes", &self.nodes);
+        flags.set("gateway.public_ip", self.public_ip.map(|ip| ip.to_string()));
+        flags.set("gateway.public_tls_port", self.public_tls_port);
+        flags.set("gateway.public_http_port", self.public_http_port);
+        flags.set("gateway.icann_domain", self.icann_domain);
+        flags.set("gateway.announce", self.no_announce.then_some(false));
+        flags.set("gateway.development", self.development.then_some(true));
+        flags.set("secret.homeserver_secret_file", self.homeserver_secret_file);
+        flags.set("admin.listen", self.admin_listen.map(text));
+        flags.set("admin.password", self.admin_password.as_ref().map(Hidden::expose));
+        flags.set("admin.password_file", self.admin_password_file);
+        flags.set("limits.requests_max", self.requests_max);
+        flags.set("probes.listen", self.probe_listen.map(text));
+        flags
+    }
+}
+
+struct Secrets {
+    homeserver: [u8; 32],
+    admin_password: String,
+}
+
+impl Secrets {
+    fn read(settings: &GatewaySettings) -> Result<Self, Error> {
+        let admin_password = match (&settings.admin.password, &settings.admin.password_file) {
+            (Some(password), _) => password.expose().to_owned(),
+            (None, Some(file)) => secret::read_password(file)?,
+            (None, None) => String::new(),
+        };
+        Ok(Self { homeserver: secret::read(&settings.secret.homeserver_secret_file)?, admin_password })
+    }
+
+    /// When the configuration is only looked at, no secret file needs to be there.
+    fn withheld(settings: &GatewaySettings) -> Self {
+        let password = settings.admin.password.as_ref();
+        let admin_password = password.map_or_else(|| "withheld".into(), |password| password.expose().into());
+        Self { homeserver: [0; 32], admin_password }
+    }
+}
+
+fn config(settings: GatewaySettings, secrets: Secrets) -> GatewayConfig {
+    let GatewaySettings { gateway, secret: _, admin, limits: bounds, probes: _ } = settings;
+    let mut config = GatewayConfig::new(secrets.homeserver, gateway.nodes);
+    config.http_listen = gateway.http_listen;
+    config.tls_listen = gateway.tls_listen;
+    config.admin_listen = admin.listen;
+    config.admin_password = secrets.admin_password;
+    config.development = gateway.development;
+    config.public_ip = gateway.public_ip.unwrap_or_else(|| gateway.tls_listen.ip());
+    config.public_tls_port = gateway.public_tls_port;
+    config.public_http_port = gateway.public_http_port;
+    config.icann_domain = gateway.icann_domain;
+    config.announce = gateway.announce;
+    config.limits = limits(&bounds);
+    config
+}
+
+fn limits(bounds: &LimitsSection) -> Limits {
+    Limits {
+        connections_max: bounds.connections_max,
+        requests_max: bounds.requests_max,
+        body_bytes_max: bounds.body_bytes_max,
+        head_timeout: Duration::from_secs(bounds.head_timeout_s),
+        idle_timeout: Duration::from_secs(bounds.idle_timeout_s),
+        body_timeout: Duration::from_secs(bounds.body_timeout_s),
+        write_timeout: Duration::from_secs(bounds.write_timeout_s),
+        handshake_timeout: Duration::from_secs(bounds.handshake_timeout_s),
+        retry_timeout: Duration::from_secs(bounds.retry_timeout_s),
+        map_timeout: Duration::from_secs(bounds.map_timeout_s),
+        idle_linger: Duration::from_secs(bounds.idle_linger_s),
+        shutdown_timeout: Duration::from_secs(bounds.shutdown_timeout_s),
+    }
 }

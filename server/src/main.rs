@@ -11,6 +11,7 @@ mod node;
 mod parent_death;
 mod probes;
 mod secret;
+mod settings;
 mod signals;
 mod telemetry;
 mod testnet;

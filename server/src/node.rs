@@ -1,27 +1,31 @@
-//! `rowhouse node`: flags into a configuration, then a running storage node until a signal.
+//! `rowhouse node`: settings into a configuration, then a running storage node until a signal.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use rowhouse_node::{Node, NodeConfig, PkarrConfig};
+use rowhouse_node::{AttemptLimits, Node, NodeConfig, PkarrConfig};
 
 use crate::error::Error;
 use crate::probes::Probes;
 use crate::secret;
+use crate::settings::{ConfigArgs, Flags, NodeSettings};
 use crate::signals::Stop;
 
 /// One MiB: the unit of the memory and space flags.
 const MIB: u64 = 1024 * 1024;
+/// Stands for the key when the configuration is only looked at.
+const NO_SECRET: [u8; 32] = [0; 32];
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct NodeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Folder of this node's log and state. One node, one folder.
-    #[arg(long)]
-    data_dir: PathBuf,
+    #[arg(long, value_name = "PATH")]
+    data_dir: Option<String>,
     /// Address to listen on, for gateways and other nodes; loopback only until mTLS is there.
     #[arg(long)]
-    listen: SocketAddr,
+    listen: Option<SocketAddr>,
     /// host:port at which others reach this node; the listening address if absent.
     #[arg(long)]
     advertise: Option<String>,
@@ -29,8 +33,8 @@ pub struct NodeArgs {
     #[arg(long)]
     name: Option<String>,
     /// File with the homeserver's secret key: 64 hexadecimal digits.
-    #[arg(long)]
-    homeserver_secret_file: PathBuf,
+    #[arg(long, value_name = "PATH")]
+    homeserver_secret_file: Option<String>,
     /// host:port of another node; may be given several times.
     #[arg(long = "seed")]
     seeds: Vec<String>,
@@ -61,12 +65,18 @@ pub struct NodeArgs {
 }
 
 pub async fn run(args: NodeArgs) -> Result<(), Error> {
-    let probe_listen = args.probe_listen;
-    let config = config(args)?;
+    let print = args.config.print_config;
+    let loaded = args.config.clone().load::<NodeSettings>(args.flags())?;
+    let secret_file = &loaded.settings.secret.homeserver_secret_file;
+    let secret = if print { NO_SECRET } else { secret::read(secret_file)? };
+    let config = config(loaded.settings.clone(), secret);
     config.validate().map_err(|error| Error::Usage(error.to_string()))?;
+    if print {
+        return loaded.print();
+    }
     let failed = |error: rowhouse_node::Error| Error::Failed(error.to_string());
     let mut stop = Stop::listen()?;
-    let probes = Probes::listen(probe_listen).await?;
+    let probes = Probes::listen(loaded.settings.probes.listen).await?;
     let mut node = tokio::select! {
         started = Node::start(config) => started.map_err(failed)?,
         () = stop.requested() => return Ok(()),
@@ -79,26 +89,49 @@ pub async fn run(args: NodeArgs) -> Result<(), Error> {
     }
 }
 
-fn config(args: NodeArgs) -> Result<NodeConfig, Error> {
-    let homeserver_secret = secret::read(&args.homeserver_secret_file)?;
-    let name = args.name.unwrap_or_else(|| args.listen.to_string());
-    let mut config = NodeConfig::new(args.data_dir, args.listen, &name, homeserver_secret);
-    config.seeds = args.seeds;
-    config.pkarr =
-        PkarrConfig { bootstrap: args.dht_bootstrap, relays: args.pkarr_relays, ..PkarrConfig::default() };
-    if let Some(advertise) = args.advertise {
+impl NodeArgs {
+    pub fn flags(self) -> Flags {
+        let bytes = |mib: u64| mib.saturating_mul(MIB);
+        let mut flags = Flags::default();
+        flags.set("node.data_dir", self.data_dir);
+        flags.set("node.listen", self.listen.map(|address| address.to_string()));
+        flags.set("node.advertise", self.advertise);
+        flags.set("node.name", self.name);
+        flags.set_list("node.seeds", &self.seeds);
+        flags.set("secret.homeserver_secret_file", self.homeserver_secret_file);
+        flags.set_list("pkarr.dht_bootstrap", &self.dht_bootstrap);
+        flags.set_list("pkarr.relays", &self.pkarr_relays);
+        flags.set("pkarr.republish_interval_s", self.republish_interval_s);
+        flags.set("storage.memory_bytes", self.memory_mib.map(bytes));
+        flags.set("storage.free_space_min_bytes", self.free_space_min_mib.map(bytes));
+        flags.set("limits.attempts_per_second", self.attempts_per_second);
+        flags.set("limits.attempts_burst", self.attempts_burst);
+        flags.set("probes.listen", self.probe_listen.map(|address| address.to_string()));
+        flags
+    }
+}
+
+fn config(settings: NodeSettings, secret: [u8; 32]) -> NodeConfig {
+    let NodeSettings { node, secret: _, pkarr, storage, raft, limits, probes: _ } = settings;
+    let name = node.name.unwrap_or_else(|| node.listen.to_string());
+    let mut config = NodeConfig::new(node.data_dir, node.listen, &name, secret);
+    config.seeds = node.seeds;
+    if let Some(advertise) = node.advertise {
         config.advertise = advertise;
     }
-    if let Some(seconds) = args.republish_interval_s {
-        config.pkarr.republish_interval = Duration::from_secs(seconds);
-    }
-    if let Some(mib) = args.memory_mib {
-        config.memory_bytes = mib.saturating_mul(MIB);
-    }
-    if let Some(mib) = args.free_space_min_mib {
-        config.free_space_min_bytes = mib.saturating_mul(MIB);
-    }
-    config.attempts.per_second = args.attempts_per_second.unwrap_or(config.attempts.per_second);
-    config.attempts.burst = args.attempts_burst.unwrap_or(config.attempts.burst);
-    Ok(config)
+    config.pkarr = PkarrConfig {
+        bootstrap: pkarr.dht_bootstrap,
+        relays: pkarr.relays,
+        republish_interval: Duration::from_secs(pkarr.republish_interval_s),
+    };
+    config.timing.heartbeat_ms = raft.heartbeat_ms;
+    config.timing.election_min_ms = raft.election_min_ms;
+    config.timing.election_max_ms = raft.election_max_ms;
+    config.timing.propose_deadline_ms = raft.propose_deadline_ms;
+    config.memory_bytes = storage.memory_bytes;
+    config.free_space_min_bytes = storage.free_space_min_bytes;
+    config.flush_interval = Duration::from_secs(storage.flush_interval_s);
+    config.attempts = AttemptLimits { per_second: limits.attempts_per_second, burst: limits.attempts_burst };
+    config.gateway_silence_max = Duration::from_secs(pkarr.gateway_silence_max_s);
+    config
 }

@@ -1,4 +1,5 @@
-//! The homeserver's secret key file: 64 hexadecimal digits, readable by its owner alone.
+//! Files that hold a secret, readable by their owner alone: the homeserver's key, as 64 hexadecimal digits, and
+//! passwords.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,16 +11,36 @@ use crate::files;
 const FOREIGN_ACCESS: u32 = 0o077;
 
 pub fn read(path: &Path) -> Result<[u8; 32], Error> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    let mode = std::fs::metadata(path).map_err(Error::io(path))?.permissions().mode();
-    if mode & FOREIGN_ACCESS != 0 {
-        let text = format!("{} is open to other users: chmod 600 it", path.display());
-        return Err(Error::Usage(text));
-    }
+    let text = read_text(path)?;
     let mut secret = [0; 32];
     hex::decode_to_slice(text.trim(), &mut secret)
         .map_err(|_| Error::Usage(format!("{} must hold 64 hexadecimal digits", path.display())))?;
     Ok(secret)
+}
+
+/// The file's one line.
+pub fn read_password(path: &Path) -> Result<String, Error> {
+    let text = read_text(path)?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(Error::Usage(format!("{} is empty: write the password into it", path.display()))),
+        line if line.contains('\n') => {
+            Err(Error::Usage(format!("{} must hold one line, the password", path.display())))
+        }
+        line => Ok(line.to_owned()),
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    let unreadable = |error| {
+        let path = path.display();
+        Error::Usage(format!("cannot read the secret file {path} ({error}): create it or name another"))
+    };
+    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+    if mode & FOREIGN_ACCESS != 0 {
+        let text = format!("{} is open to other users: chmod 600 it", path.display());
+        return Err(Error::Usage(text));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
 }
 
 pub fn create(path: &Path, secret: &[u8; 32]) -> Result<(), Error> {
@@ -37,6 +58,19 @@ mod tests {
         let path = dir.path().join("secret");
         create(&path, &[7; 32]).unwrap();
         assert_eq!(read(&path).unwrap(), [7; 32]);
+    }
+
+    #[test]
+    fn a_password_is_the_one_line_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        for (text, password) in [("correct horse\n", Some("correct horse")), ("a\nb", None), ("\n", None)] {
+            files::write(&path, text.as_bytes()).unwrap();
+            assert_eq!(read_password(&path).ok().as_deref(), password, "{text:?}");
+        }
+        let absent = read_password(&dir.path().join("absent")).unwrap_err();
+        assert_eq!(absent.exit_code(), EXIT_USAGE);
+        assert!(absent.to_string().contains("absent"), "{absent}");
     }
 
     #[test]
