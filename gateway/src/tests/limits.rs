@@ -21,6 +21,14 @@ async fn until_closed(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+async fn until(mut holds: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(tokio::time::Instant::now() < deadline, "it never came about");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 async fn open(address: SocketAddr, message: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("listening");
     stream.write_all(message.as_bytes()).await.expect("open");
@@ -178,7 +186,7 @@ async fn a_stopping_gateway_answers_open_connections_once_more_and_refuses_new_o
     .await;
     let address = fixture.gateway.http_address();
     let ready = fixture.gateway.readiness();
-    assert_eq!(ready(), Vec::<String>::new());
+    until(|| ready().is_empty()).await;
     let mut kept = open(address, "").await;
     let mut served = open(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let mut byte = [0];
