@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::testing::{Fixture, Script, User, raw};
 
@@ -191,7 +192,8 @@ async fn a_stopping_gateway_answers_open_connections_once_more_and_refuses_new_o
     let mut served = open(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let mut byte = [0];
     served.read_exact(&mut byte).await.expect("served");
-    let stopping = tokio::spawn(fixture.gateway.shutdown());
+    let mut stopping = JoinSet::new();
+    stopping.spawn(fixture.gateway.shutdown());
     for tries in 0.. {
         if TcpStream::connect(address).await.is_err() {
             break;
@@ -205,5 +207,5 @@ async fn a_stopping_gateway_answers_open_connections_once_more_and_refuses_new_o
         let answer = until_closed(stream).await;
         assert!(answer.contains("connection: close") && answer.ends_with("Pubky Homeserver"), "{answer}");
     }
-    stopping.await.expect("ends when no connection is left");
+    stopping.join_next().await.expect("it runs").expect("it ends when no connection is left");
 }
