@@ -22,6 +22,8 @@ const AHEAD_US: u64 = 10_000_000;
 const EXTEND_BELOW_US: u64 = AHEAD_US / 2;
 /// 500 ppm: the fastest a clock may be slewed and still measure durations well.
 const SLEW_US_PER_SECOND: i64 = 500;
+/// How far physical time may be above that of most nodes: more is a clock that runs away.
+const ABOVE_OTHERS_MAX_US: i64 = 500_000;
 /// How often the reservation and the slew are looked after.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -49,6 +51,8 @@ pub struct Clock {
     time: TimeSource,
     /// Added to the steady clock.
     slew_us: AtomicI64,
+    /// What is added to the steady clock is never more, whatever our own reading.
+    offset_max_us: AtomicI64,
     last: AtomicU64,
     /// Every value handed out lies below it; durable.
     reserved: AtomicU64,
@@ -69,6 +73,7 @@ impl Clock {
             engine,
             time,
             slew_us: AtomicI64::new(0),
+            offset_max_us: AtomicI64::new(i64::MAX),
             last: AtomicU64::new(start),
             reserved: AtomicU64::new(reserved),
             extending: Mutex::new(()),
@@ -77,8 +82,38 @@ impl Clock {
         Ok(clock)
     }
 
+    /// Physical time that others would agree to.
     pub fn physical_us(&self) -> u64 {
+        let slew = self.slew_us.load(Ordering::Relaxed);
+        let offset = slew.min(self.offset_max_us.load(Ordering::Relaxed));
+        (self.time.steady_us)().saturating_add_signed(offset)
+    }
+
+    /// Physical time as this node alone knows it: what it tells others.
+    pub fn reading_us(&self) -> u64 {
         (self.time.steady_us)().saturating_add_signed(self.slew_us.load(Ordering::Relaxed))
+    }
+
+    /// How far a reading that has just arrived is above the steady clock; 0 is none.
+    pub fn offset_of(&self, reading_us: u64) -> Option<i64> {
+        (reading_us != 0)
+            .then(|| reading_us.cast_signed().saturating_sub((self.time.steady_us)().cast_signed()))
+    }
+
+    /// Holds physical time at the median of all readings, our own among them, and a little above
+    /// (consensus.md §6 (d)). Of an even number it is the upper one: of two nobody knows which is wrong.
+    pub fn judge(&self, mut offsets_us: Vec<i64>) {
+        let own = self.slew_us.load(Ordering::Relaxed);
+        offsets_us.push(own);
+        offsets_us.sort_unstable();
+        let max = offsets_us[offsets_us.len() / 2].saturating_add(ABOVE_OTHERS_MAX_US);
+        let before = self.offset_max_us.swap(max, Ordering::Relaxed);
+        if own > max && own <= before {
+            tracing::error!(
+                above_us = own - max,
+                "this node's clock is ahead of most others; it is held back"
+            );
+        }
     }
 
     pub fn physical_ms(&self) -> u64 {
@@ -128,7 +163,7 @@ impl Clock {
 
     /// One second's worth of slewing towards the wall clock; returns the skew that is left.
     fn slew(&self) -> i64 {
-        let skew = (self.time.wall_us)().cast_signed() - self.physical_us().cast_signed();
+        let skew = (self.time.wall_us)().cast_signed() - self.reading_us().cast_signed();
         self.slew_us.fetch_add(skew.clamp(-SLEW_US_PER_SECOND, SLEW_US_PER_SECOND), Ordering::Relaxed);
         skew
     }

@@ -13,7 +13,6 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::identity::NodeUuid;
 use crate::peers::Peers;
 use crate::{Error, Group, Runtime};
 
@@ -59,11 +58,6 @@ impl Drain {
     fn to_give(&self) -> Vec<Arc<Group>> {
         let takes = |group: &Group| group.other_voters().iter().any(|node| self.peers.may_lead(node));
         self.host.groups().into_iter().filter(|group| group.is_leader() && takes(group)).collect()
-    }
-
-    /// Another node says whether it drains.
-    pub fn heard(&self, node: NodeUuid, draining: bool) {
-        self.peers.heard_draining(node, draining);
     }
 
     /// For whoever tells the others of it.

@@ -126,6 +126,7 @@ impl Parts {
             peers: Arc::clone(&peers),
             clock: Arc::clone(&clock),
             drain: Arc::clone(&drain),
+            space: Arc::clone(&space),
             seeds: config.seeds.clone(),
         };
         Ok(Self {
@@ -182,6 +183,7 @@ impl Parts {
             Arc::clone(&self.init),
             status,
             Arc::clone(&self.presence),
+            Arc::clone(&self.peers),
             closed.clone(),
         );
         Services { shard, meta, transport: self.wire.server() }

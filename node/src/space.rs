@@ -7,11 +7,11 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::statvfs;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -27,19 +27,24 @@ const LEAVE_PERCENT: u64 = 110;
 pub struct Space {
     dir: PathBuf,
     min_bytes: u64,
-    low: AtomicBool,
+    low: watch::Sender<bool>,
 }
 
 impl Space {
     pub fn new(dir: &Path, min_bytes: u64) -> Result<Arc<Self>, Error> {
-        let space = Self { dir: dir.to_owned(), min_bytes, low: AtomicBool::new(false) };
+        let space = Self { dir: dir.to_owned(), min_bytes, low: watch::Sender::new(false) };
         space.observe(space.free_bytes()?);
         Ok(Arc::new(space))
     }
 
     /// Whether this node's disk is below the mark.
     pub fn is_low(&self) -> bool {
-        self.low.load(Ordering::Relaxed)
+        *self.low.borrow()
+    }
+
+    /// For whoever tells the others of it.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.low.subscribe()
     }
 
     fn free_bytes(&self) -> Result<u64, Error> {
@@ -54,10 +59,13 @@ impl Space {
         let ballast = std::fs::metadata(self.dir.join(BALLAST)).map_or(0, |metadata| metadata.len());
         let mark = if was_low { self.min_bytes / 100 * LEAVE_PERCENT } else { self.min_bytes };
         let low = free + ballast < mark + self.ballast_bytes();
-        self.low.store(low, Ordering::Relaxed);
-        if low && !was_low {
+        if low == was_low {
+            return;
+        }
+        self.low.send_replace(low);
+        if low {
             error!(free, "disk space is low: new writes are refused until there is more");
-        } else if was_low && !low {
+        } else {
             info!(free, "disk space is back");
         }
     }
@@ -113,7 +121,7 @@ mod tests {
     #[test]
     fn the_mark_is_set_below_and_left_well_above() {
         let dir = tempfile::tempdir().expect("a folder");
-        let space = Space { dir: dir.path().to_owned(), min_bytes: 4 * MIB, low: AtomicBool::new(false) };
+        let space = Space { dir: dir.path().to_owned(), min_bytes: 4 * MIB, low: watch::Sender::new(false) };
         space.observe(100 * MIB);
         assert!(!space.is_low());
         space.hold_or_release().expect("room for a ballast");

@@ -85,3 +85,28 @@ fn a_stepped_wall_clock_is_followed_slowly() {
     clock.slew();
     assert_eq!(clock.physical_us(), START - 500);
 }
+
+#[test]
+fn a_clock_that_runs_away_is_held_near_the_median() {
+    let clock = open(&Arc::default());
+    let hour = 3_600_000_000;
+    clock.judge(vec![clock.offset_of(START - hour).expect("a reading"), -hour.cast_signed() + 5]);
+    assert_eq!(clock.physical_us(), START - hour + 5 + 500_000, "two of three are an hour behind");
+    assert_eq!(clock.reading_us(), START, "others hear what this clock says");
+    assert!(clock.now().expect("reserved") > START, "what was handed out is passed all the same");
+    clock.judge(vec![0, -hour.cast_signed()]);
+    assert_eq!(clock.physical_us(), START, "one of three is an hour behind");
+    STEADY.set(START + 7);
+    clock.judge(vec![hour.cast_signed(), hour.cast_signed()]);
+    assert_eq!(clock.physical_us(), START + 7, "others that are ahead move nothing");
+}
+
+#[test]
+fn a_reading_without_a_majority_against_it_is_never_held() {
+    let clock = open(&Arc::default());
+    clock.judge(vec![]);
+    assert_eq!(clock.physical_us(), START);
+    clock.judge(vec![-3_600_000_000]);
+    assert_eq!(clock.physical_us(), START, "one against one");
+    assert_eq!(clock.offset_of(0), None);
+}

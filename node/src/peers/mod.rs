@@ -4,10 +4,12 @@ mod addresses;
 mod map_watch;
 mod monitor;
 mod pool;
+mod reports;
 mod view;
 
 pub use addresses::Addresses;
 pub use map_watch::MapWatch;
-pub use monitor::{Monitor, Peers};
+pub use monitor::Monitor;
 pub use pool::{Pool, call};
+pub use reports::{Peers, Report};
 pub use view::ClusterView;

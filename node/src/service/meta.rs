@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use rowhouse_proto::WIRE_VERSION;
@@ -25,6 +25,7 @@ use super::StatusReport;
 use crate::coordinator::{Presence, propose};
 use crate::identity::{Identity, NodeUuid};
 use crate::init::InitServer;
+use crate::peers::{Peers, Report};
 use crate::{Error, Group, meta};
 
 /// A watcher hears at least this often that its node lives.
@@ -38,6 +39,7 @@ pub struct MetaService {
     init: Arc<InitServer>,
     pub(super) status: StatusReport,
     pub(super) presence: Arc<Presence>,
+    peers: Arc<Peers>,
     /// The highest term a coordinator presented here: an older one is deposed.
     coordinator_term: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -56,9 +58,10 @@ impl MetaService {
         init: Arc<InitServer>,
         status: StatusReport,
         presence: Arc<Presence>,
+        peers: Arc<Peers>,
         stop: CancellationToken,
     ) -> Self {
-        Self { identity, init, status, presence, coordinator_term: Arc::default(), stop }
+        Self { identity, init, status, presence, peers, coordinator_term: Arc::default(), stop }
     }
 
     pub(super) async fn propose(&self, body: Body) -> Result<Forwarded, Status> {
@@ -220,7 +223,9 @@ impl Meta for MetaService {
         if ours.is_some_and(|ours| request.cluster_id == ours[..]) {
             self.status.clock.merge(request.hlc);
             if let Ok(node) = NodeUuid::try_from(&request.node_uuid[..]) {
-                self.status.drain.heard(node, request.draining);
+                let PingRequest { low_space, draining, physical_us, .. } = request;
+                let offset_us = self.status.clock.offset_of(physical_us);
+                self.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
             }
         }
         Ok(Response::new(PingReply {
@@ -229,6 +234,7 @@ impl Meta for MetaService {
             hlc: self.status.clock.latest(),
             low_space: self.status.space.is_low(),
             draining: self.status.drain.is_on(),
+            physical_us: self.status.clock.reading_us(),
         }))
     }
 

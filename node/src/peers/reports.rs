@@ -1,0 +1,75 @@
+//! What every other node said of itself when last heard, by its own ping or in answer to ours; read
+//! without a lock.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::identity::NodeUuid;
+
+/// A node silent for longer is not counted on: three rounds of pings.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Default)]
+pub struct Peers(ArcSwap<BTreeMap<NodeUuid, Report>>);
+
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    pub low_space: bool,
+    pub draining: bool,
+    /// Its physical time above our steady clock, in µs; none if it did not tell.
+    pub offset_us: Option<i64>,
+    pub at: Instant,
+}
+
+impl Peers {
+    /// Whether the node, when last heard, was below its low-space mark.
+    pub fn is_low(&self, node: &NodeUuid) -> bool {
+        self.0.load().get(node).is_some_and(|report| report.low_space)
+    }
+
+    /// Whether the node was heard lately and does not give its leaderships away.
+    pub fn may_lead(&self, node: &NodeUuid) -> bool {
+        let peers = self.0.load();
+        peers.get(node).is_some_and(|report| !report.draining && report.at.elapsed() < HEARD_WITHIN)
+    }
+
+    /// Readings of physical time, those of silent nodes too: two steady clocks drift apart by no more
+    /// than their slew.
+    pub fn offsets_us(&self) -> Vec<i64> {
+        self.0.load().values().filter_map(|report| report.offset_us).collect()
+    }
+
+    pub fn heard(&self, node: NodeUuid, report: Report) {
+        self.0.rcu(|peers| {
+            let mut peers = BTreeMap::clone(peers);
+            peers.insert(node, report);
+            peers
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(low_space: bool, draining: bool, offset_us: Option<i64>) -> Report {
+        Report { low_space, draining, offset_us, at: Instant::now() }
+    }
+
+    #[test]
+    fn the_last_word_of_a_node_counts_and_a_silent_one_leads_nothing() {
+        let (peers, node) = (Peers::default(), [1; 16]);
+        assert!(!peers.may_lead(&node) && !peers.is_low(&node), "never heard");
+        peers.heard(node, report(true, false, Some(3)));
+        assert!(peers.may_lead(&node) && peers.is_low(&node));
+        peers.heard(node, report(false, true, None));
+        assert!(!peers.may_lead(&node) && !peers.is_low(&node));
+        assert!(peers.offsets_us().is_empty());
+        let long_ago = Instant::now().checked_sub(HEARD_WITHIN).expect("a machine up for seconds");
+        peers.heard(node, Report { at: long_ago, ..report(false, false, Some(7)) });
+        assert!(!peers.may_lead(&node));
+        assert_eq!(peers.offsets_us(), [7]);
+    }
+}
