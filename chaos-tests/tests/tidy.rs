@@ -26,8 +26,8 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
-fn the_domain_knows_no_transport_and_no_storage() {
-    assert_none("proto::domain imports what it must not", &layers::forbidden_imports(&sources::all()));
+fn the_wire_contracts_know_no_transport_and_no_storage() {
+    assert_none("proto imports what it must not", &layers::forbidden_imports(&sources::all()));
 }
 
 #[test]

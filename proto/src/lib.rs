@@ -4,6 +4,7 @@
 
 pub mod domain;
 mod error;
+pub mod tls;
 mod trace;
 pub mod wire;
 
