@@ -1,7 +1,10 @@
 //! What a gateway is told at start. Owned by whoever composes the process; never reloaded.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rowhouse_proto::tls::{Certificates, Role};
 
 use crate::Error;
 
@@ -18,9 +21,9 @@ pub struct GatewayConfig {
     pub admin_password: String,
     /// A development cluster: the default admin password is accepted.
     pub development: bool,
-    /// Allows listeners on addresses that other machines can reach. Off until nodes and gateways
-    /// authenticate each other.
-    pub beyond_loopback: bool,
+    /// Mutual TLS with the nodes; `None`: plaintext, and no listener that other machines can reach. Whoever
+    /// composes the process refreshes them.
+    pub certificates: Option<Arc<Certificates>>,
     pub homeserver_secret: [u8; 32],
     /// `host:port` of some nodes; the others are learned from the map.
     pub nodes: Vec<String>,
@@ -44,7 +47,7 @@ impl GatewayConfig {
             admin_listen: None,
             admin_password: String::new(),
             development: false,
-            beyond_loopback: false,
+            certificates: None,
             homeserver_secret,
             nodes,
             public_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -57,15 +60,22 @@ impl GatewayConfig {
     }
 
     pub fn validate(&self) -> Result<(), Error> {
-        if self.nodes.is_empty() {
-            return Err(Error::Config("at least one node address is needed".into()));
-        }
-        if !self.beyond_loopback {
+        if let Some(certificates) = &self.certificates {
+            validate_subject(certificates)?;
+        } else {
             let listeners = [Some(self.http_listen), Some(self.tls_listen), self.admin_listen];
             if let Some(address) = listeners.into_iter().flatten().find(|address| !address.ip().is_loopback())
             {
                 return Err(Error::BeyondLoopback(address));
             }
+        }
+        self.validate_values()
+    }
+
+    /// All that can be judged without the files the configuration names.
+    pub fn validate_values(&self) -> Result<(), Error> {
+        if self.nodes.is_empty() {
+            return Err(Error::Config("at least one node address is needed".into()));
         }
         if self.admin_listen.is_some() {
             self.validate_admin_password()?;
@@ -81,6 +91,17 @@ impl GatewayConfig {
             return Err(Error::Config("the default admin password is for development clusters only".into()));
         }
         Ok(())
+    }
+}
+
+fn validate_subject(certificates: &Certificates) -> Result<(), Error> {
+    let subject = certificates.subject();
+    match subject.role() {
+        Role::Gateway => Ok(()),
+        Role::Node | Role::Ctl => {
+            let cert = certificates.files().cert.display();
+            Err(Error::Config(format!("this is a gateway, but the certificate in {cert} is of {subject}")))
+        }
     }
 }
 
@@ -137,6 +158,7 @@ impl Default for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Issuer;
 
     fn config() -> GatewayConfig {
         GatewayConfig::new([0; 32], vec!["127.0.0.1:1".into()])
@@ -147,8 +169,13 @@ mod tests {
         let mut config = config();
         assert!(config.validate().is_ok());
         config.tls_listen = "0.0.0.0:0".parse().expect("address");
-        assert!(matches!(config.validate(), Err(Error::BeyondLoopback(_))));
-        config.beyond_loopback = true;
+        let error = config.validate().expect_err("nobody is authenticated");
+        assert!(matches!(error, Error::BeyondLoopback(_)), "{error}");
+        assert!(error.to_string().contains("rowhouse ctl certs create"), "{error}");
+        let issuer = Issuer::new();
+        config.certificates = Some(issuer.certificates(Role::Node, "n1"));
+        assert!(matches!(config.validate(), Err(Error::Config(_))), "the certificate of a node");
+        config.certificates = Some(issuer.certificates(Role::Gateway, "g1"));
         assert!(config.validate().is_ok());
     }
 

@@ -7,8 +7,9 @@ pub enum Error {
     #[error("invalid configuration: {0}")]
     Config(String),
     #[error(
-        "refusing to listen on {0}: other machines could reach it, and traffic to nodes is not authenticated \
-         yet; listen on a loopback address"
+        "refusing to listen on {0}: other machines could reach it, and without certificates (mTLS) nodes and \
+         gateways do not authenticate each other; make some with `rowhouse ctl certs create`, then pass \
+         --tls-cert, --tls-key and --tls-ca, or listen on a loopback address"
     )]
     BeyondLoopback(SocketAddr),
     #[error("cannot listen on {address}")]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pubky_common::crypto::Keypair;
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -33,12 +34,13 @@ pub struct Gateway {
 impl Gateway {
     pub async fn start(config: GatewayConfig) -> Result<Self, Error> {
         config.validate()?;
+        let dialer = Dialer::new(config.certificates.clone());
         for address in &config.nodes {
-            Node::new(&[], address)?;
+            Node::seed(address, &dialer)?;
         }
         let keypair = Keypair::from_secret(&config.homeserver_secret);
         let limits = Arc::new(config.limits.clone());
-        let cluster = Arc::new(Cluster::new(&limits));
+        let cluster = Arc::new(Cluster::new(&limits, dialer));
         let app = Arc::new(App {
             cluster: Arc::clone(&cluster),
             homeserver: keypair.public_key(),

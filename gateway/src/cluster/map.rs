@@ -9,6 +9,7 @@ use bytes::Bytes;
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::{SHARD_COUNT_MAX, Slot};
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo};
 
 use super::Node;
@@ -29,7 +30,7 @@ pub struct Map {
 impl Map {
     /// `None` while the cluster is not initialized, or for a map that cannot be routed by. Connections
     /// and leader hints of `previous` are kept where nothing changed.
-    pub fn build(wire: &ClusterMap, previous: Option<&Self>) -> Option<Self> {
+    pub fn build(wire: &ClusterMap, previous: Option<&Self>, dialer: &Dialer) -> Option<Self> {
         if wire.cluster_id.is_empty()
             || !wire.shard_count.is_power_of_two()
             || wire.shard_count > SHARD_COUNT_MAX
@@ -38,12 +39,11 @@ impl Map {
         }
         let mut nodes = BTreeMap::new();
         for info in &wire.nodes {
-            let known = previous
-                .and_then(|map| map.nodes.get(info.node_uuid.as_ref()))
-                .filter(|node| node.address() == info.address);
+            let known =
+                previous.and_then(|map| map.nodes.get(info.node_uuid.as_ref())).filter(|node| node.is(info));
             let node = match known {
                 Some(node) => Arc::clone(node),
-                None => Arc::new(Node::new(&info.node_uuid, &info.address).ok()?),
+                None => Arc::new(Node::known(info, dialer).ok()?),
             };
             nodes.insert(info.node_uuid.to_vec(), node);
         }
@@ -149,6 +149,10 @@ mod tests {
     use super::*;
     use rowhouse_proto::wire::meta::{NodeInfo, ReplicaInfo, Settings};
 
+    fn build(wire: &ClusterMap, previous: Option<&Map>) -> Option<Map> {
+        Map::build(wire, previous, &Dialer::plaintext())
+    }
+
     fn wire(version: u64, addresses: &[&str]) -> ClusterMap {
         let uuid = |index: usize| vec![index as u8 + 1; 16];
         let replicas: Vec<ReplicaInfo> = (0..addresses.len())
@@ -177,9 +181,9 @@ mod tests {
 
     #[tokio::test]
     async fn unchanged_nodes_keep_their_connections_and_leaders() {
-        let first = Map::build(&wire(1, &["127.0.0.1:1", "127.0.0.1:2"]), None).expect("complete");
+        let first = build(&wire(1, &["127.0.0.1:1", "127.0.0.1:2"]), None).expect("complete");
         first.group(0).expect("shard").set_leader(1);
-        let second = Map::build(&wire(2, &["127.0.0.1:3", "127.0.0.1:2"]), Some(&first)).expect("complete");
+        let second = build(&wire(2, &["127.0.0.1:3", "127.0.0.1:2"]), Some(&first)).expect("complete");
         let (before, after) = (first.group(0).expect("shard"), second.group(0).expect("shard"));
         assert!(Arc::ptr_eq(&before.replicas()[1], &after.replicas()[1]));
         assert!(!Arc::ptr_eq(&before.replicas()[0], &after.replicas()[0]), "its address changed");
@@ -196,12 +200,12 @@ mod tests {
     async fn maps_that_cannot_be_routed_by_are_no_maps() {
         let mut uninitialized = wire(1, &["127.0.0.1:1"]);
         uninitialized.cluster_id = Default::default();
-        assert!(Map::build(&uninitialized, None).is_none());
+        assert!(build(&uninitialized, None).is_none());
         for shard_count in [0, 3, 8192] {
-            assert!(Map::build(&ClusterMap { shard_count, ..wire(1, &["127.0.0.1:1"]) }, None).is_none());
+            assert!(build(&ClusterMap { shard_count, ..wire(1, &["127.0.0.1:1"]) }, None).is_none());
         }
         let mut incomplete = wire(1, &["127.0.0.1:1"]);
         incomplete.groups.retain(|group| group.group != 1);
-        assert!(Map::build(&incomplete, None).is_none());
+        assert!(build(&incomplete, None).is_none());
     }
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::tls::Dialer;
+use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use tonic::transport::{Channel, Endpoint};
@@ -30,12 +32,24 @@ pub struct Node {
     /// 16 bytes; empty for a seed whose identity is not known yet.
     uuid: Vec<u8>,
     address: String,
+    /// What its certificate must call it; `None` for a seed.
+    name: Option<String>,
     connections: Vec<Channel>,
     next: AtomicUsize,
 }
 
 impl Node {
-    pub fn new(uuid: &[u8], address: &str) -> Result<Self, Error> {
+    /// A node of the map.
+    pub fn known(info: &NodeInfo, dialer: &Dialer) -> Result<Self, Error> {
+        Self::new(&info.node_uuid, &info.address, Some(info.name.clone()), dialer)
+    }
+
+    /// Whatever node answers at this address.
+    pub fn seed(address: &str, dialer: &Dialer) -> Result<Self, Error> {
+        Self::new(&[], address, None, dialer)
+    }
+
+    fn new(uuid: &[u8], address: &str, name: Option<String>, dialer: &Dialer) -> Result<Self, Error> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|source| Error::NodeAddress { address: address.to_owned(), source })?
             .connect_timeout(CONNECT_TIMEOUT)
@@ -46,8 +60,19 @@ impl Node {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .buffer_size(BUFFERED_CALLS);
-        let connections = (0..CONNECTIONS).map(|_| endpoint.connect_lazy()).collect();
-        Ok(Self { uuid: uuid.to_vec(), address: address.to_owned(), connections, next: AtomicUsize::new(0) })
+        let connect = |_| dialer.connect_lazy(&endpoint, name.as_deref());
+        Ok(Self {
+            uuid: uuid.to_vec(),
+            address: address.to_owned(),
+            connections: (0..CONNECTIONS).map(connect).collect(),
+            name,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// Whether this is still how the map describes it.
+    pub fn is(&self, info: &NodeInfo) -> bool {
+        self.address == info.address && self.name.as_deref() == Some(&info.name)
     }
 
     pub fn uuid(&self) -> &[u8] {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::ClusterMap;
 use rowhouse_proto::wire::shard::{
     ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply, execute_request,
@@ -33,6 +34,7 @@ pub struct Cluster {
     admission: Admission,
     retry_timeout: Duration,
     map_timeout: Duration,
+    dialer: Dialer,
 }
 
 /// What belongs to one client request from its arrival, over all its RPCs and retries.
@@ -43,7 +45,7 @@ pub struct Call {
 }
 
 impl Cluster {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, dialer: Dialer) -> Self {
         Self {
             map: ArcSwapOption::empty(),
             installed: watch::Sender::new(0),
@@ -51,7 +53,12 @@ impl Cluster {
             admission: Admission::new(limits.requests_max, limits.body_bytes_max),
             retry_timeout: limits.retry_timeout,
             map_timeout: limits.map_timeout,
+            dialer,
         }
+    }
+
+    pub fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     pub fn admission(&self) -> &Admission {
@@ -91,7 +98,7 @@ impl Cluster {
                 return true;
             }
         }
-        let Some(map) = Map::build(wire, current.as_deref()) else { return false };
+        let Some(map) = Map::build(wire, current.as_deref(), &self.dialer) else { return false };
         self.clock.observe(wire.hlc);
         let version = map.version;
         self.map.store(Some(Arc::new(map)));

@@ -22,8 +22,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Runs until `stop`.
 pub async fn watch(cluster: Arc<Cluster>, seeds: Vec<String>, stop: CancellationToken) -> Result<(), Error> {
-    let seeds: Vec<Arc<Node>> =
-        seeds.iter().map(|address| Node::new(&[], address).map(Arc::new)).collect::<Result<_, _>>()?;
+    let seed = |address: &String| Node::seed(address, cluster.dialer()).map(Arc::new);
+    let seeds: Vec<Arc<Node>> = seeds.iter().map(seed).collect::<Result<_, _>>()?;
     let mut turn: usize = rand::random_range(0..seeds.len().max(1));
     loop {
         let learned: Vec<Arc<Node>> =

@@ -22,7 +22,10 @@ impl Fixture {
     }
 
     pub async fn with(script: Script, change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        let node = FakeNode::start(script).await;
+        Self::over(FakeNode::start(script).await, change).await
+    }
+
+    pub async fn over(node: FakeNode, change: impl FnOnce(&mut GatewayConfig)) -> Self {
         node.publish(map_of(1, SHARDS, &[node.address], "open"));
         let mut config = GatewayConfig::new(SECRET, vec![node.address.to_string()]);
         config.announce = false;

@@ -2,8 +2,10 @@
 
 mod client;
 mod fixture;
+mod issuer;
 mod node;
 
 pub use client::{Client, raw};
 pub use fixture::{Fixture, SECRET, SHARDS, User};
+pub use issuer::Issuer;
 pub use node::{Announced, FakeNode, Script, failure, group_of, map_of, session_of};

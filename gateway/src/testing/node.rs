@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use futures::Stream;
+use futures::{Stream, StreamExt};
+use rowhouse_proto::tls::{Certificates, Connection, Dialer};
 use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
 use rowhouse_proto::wire::meta::*;
 use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
 use rowhouse_proto::wire::shard::*;
 use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_stream::wrappers::WatchStream;
+use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::cluster::{Group, Map};
@@ -97,10 +97,12 @@ struct State {
 
 impl FakeNode {
     pub async fn start(script: Script) -> Self {
-        Self::start_at(script, TcpListener::bind("127.0.0.1:0").await.expect("loopback")).await
+        Self::start_with(script, None).await
     }
 
-    pub async fn start_at(script: Script, socket: TcpListener) -> Self {
+    /// Speaks mutual TLS if it has certificates.
+    pub async fn start_with(script: Script, certificates: Option<Arc<Certificates>>) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = socket.local_addr().expect("bound");
         let state = Arc::new(State {
             script: Mutex::new(script),
@@ -111,13 +113,22 @@ impl FakeNode {
             hlc: 1_700_000_000_000_000,
         });
         let stop = CancellationToken::new();
+        let accepted = TcpListenerStream::new(socket).filter_map(move |accepted| {
+            let certificates = certificates.clone();
+            async move {
+                let stream = accepted.ok()?;
+                stream.set_nodelay(true).ok()?;
+                match certificates {
+                    None => Some(Connection::Plain(stream)),
+                    Some(certificates) => Connection::secured(stream, &certificates).await.ok(),
+                }
+            }
+        });
+        let accepted = accepted.map(Ok::<_, std::io::Error>).boxed();
         let server = tonic::transport::Server::builder()
             .add_service(ShardServer::new(Service(Arc::clone(&state))))
             .add_service(MetaServer::new(Service(Arc::clone(&state))))
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(socket).with_nodelay(Some(true)),
-                stop.clone().cancelled_owned(),
-            );
+            .serve_with_incoming_shutdown(accepted, stop.clone().cancelled_owned());
         let stopped = stop.clone();
         TaskTracker::new().spawn(async move {
             tokio::select! {
@@ -284,6 +295,6 @@ pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], sign
 /// A group of replicas that nobody will connect to; needs a runtime.
 pub fn group_of(count: usize) -> Group {
     let addresses: Vec<SocketAddr> = (0..count).map(|_| SocketAddr::from(([127, 0, 0, 1], 1))).collect();
-    let map = Map::build(&map_of(1, 1, &addresses, "open"), None).expect("complete");
+    let map = Map::build(&map_of(1, 1, &addresses, "open"), None, &Dialer::plaintext()).expect("complete");
     map.into_first_shard()
 }

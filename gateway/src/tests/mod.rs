@@ -4,6 +4,7 @@ mod account;
 mod admin;
 mod fuzz;
 mod limits;
+mod mtls;
 mod read;
 mod retries;
 mod transport;

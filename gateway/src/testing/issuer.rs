@@ -1,0 +1,34 @@
+//! Certificates for a test, in files that last as long as the process needs them.
+
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rowhouse_proto::tls::{Authority, CertificateFiles, Certificates, Role};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn valid() -> Range<SystemTime> {
+    SystemTime::now() - HOUR..SystemTime::now() + HOUR
+}
+
+/// The CA of one cluster.
+pub struct Issuer(Authority);
+
+impl Issuer {
+    pub fn new() -> Self {
+        Self(Authority::create("main", valid()).expect("a CA"))
+    }
+
+    pub fn certificates(&self, role: Role, name: &str) -> Arc<Certificates> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = CertificateFiles::in_folder(folder.path(), name);
+        let issued = self.0.issue(role, name, valid()).expect("issued");
+        std::fs::write(&files.cert, issued.certificate_pem).expect("written");
+        std::fs::write(&files.key, issued.key_pem).expect("written");
+        std::fs::set_permissions(&files.key, PermissionsExt::from_mode(0o600)).expect("private");
+        std::fs::write(&files.ca, self.0.certificate_pem()).expect("written");
+        Arc::new(Certificates::open(files).expect("good certificates"))
+    }
+}
