@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rowhouse_proto::tls::{Certificates, Role};
 use rowhouse_raft::RaftTiming;
 
 use crate::Error;
@@ -48,7 +50,7 @@ pub struct NodeConfig {
     pub listen: SocketAddr,
     /// host:port others reach this node at; a port 0 becomes the bound one.
     pub advertise: String,
-    /// For people.
+    /// For people; with certificates, the name in this node's own.
     pub name: String,
     pub homeserver_secret: [u8; 32],
     /// Other nodes, host:port: where the map is asked for before there is one.
@@ -63,6 +65,8 @@ pub struct NodeConfig {
     pub attempts: AttemptLimits,
     /// A gateway nobody heard of for this long leaves the packet.
     pub gateway_silence_max: Duration,
+    /// Mutual TLS with everybody; `None`: plaintext on loopback. Whoever composes the process refreshes them.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 /// consensus.md R9: the default for development.
@@ -95,13 +99,21 @@ impl NodeConfig {
             flush_interval: FLUSH_INTERVAL,
             attempts: AttemptLimits::default(),
             gateway_silence_max: GATEWAY_SILENCE_MAX,
+            certificates: None,
         }
     }
 
     pub fn validate(&self) -> Result<(), Error> {
-        if !self.listen.ip().is_loopback() {
-            return Err(Error::NotLoopback(self.listen));
+        match &self.certificates {
+            None if !self.listen.ip().is_loopback() => return Err(Error::NotLoopback(self.listen)),
+            None => {}
+            Some(certificates) => self.validate_subject(certificates)?,
         }
+        self.validate_values()
+    }
+
+    /// All that can be judged without the files the configuration names.
+    pub fn validate_values(&self) -> Result<(), Error> {
         if self.memory_bytes < MEMORY_BYTES_MIN {
             return Err(Error::Config(format!("memory_bytes must be at least {MEMORY_BYTES_MIN}")));
         }
@@ -114,7 +126,24 @@ impl NodeConfig {
         if !self.advertise.contains(':') {
             return Err(Error::Config("advertise must be host:port".to_owned()));
         }
+        let unspecified = |address: SocketAddr| address.ip().is_unspecified();
+        if self.advertise.parse().is_ok_and(unspecified) {
+            let what =
+                "advertise must be an address at which others reach this node: pass --advertise host:port";
+            return Err(Error::Config(what.to_owned()));
+        }
         Ok(())
+    }
+
+    /// Others know this node by its name, and believe it by its certificate.
+    fn validate_subject(&self, certificates: &Certificates) -> Result<(), Error> {
+        let subject = certificates.subject();
+        if subject.role() == Role::Node && subject.name() == self.name {
+            return Ok(());
+        }
+        let cert = certificates.files().cert.display();
+        let name = &self.name;
+        Err(Error::Config(format!("this is node {name}, but the certificate in {cert} is of {subject}")))
     }
 }
 

@@ -16,7 +16,9 @@ pub enum Error {
     #[error("the data folder {0} is in use by another process")]
     DataFolderInUse(String),
     #[error(
-        "refusing to listen on {0}: nodes authenticate nobody yet (no mTLS), so they listen on loopback only"
+        "refusing to listen on {0}: other machines could reach it, and without certificates (mTLS) nobody is \
+         authenticated; make some with `rowhouse ctl certs create`, then pass --tls-cert, --tls-key and \
+         --tls-ca, or listen on a loopback address"
     )]
     NotLoopback(SocketAddr),
     #[error(

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pkarr::Keypair;
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_raft::log_store::{LogEngine, LogOptions, RocksLog, TailBudget};
 use rowhouse_raft::runtime::Runtime as _;
 use rowhouse_raft::state::{RocksState, StateOptions, StateStore};
-use rowhouse_raft::transport::{Directory, TonicWire, Transport};
+use rowhouse_raft::transport::{Directory, Peer, TonicWire, Transport};
 use rowhouse_raft::{Host, HostOptions};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -62,7 +63,7 @@ impl Directory for NodeDirectory {
         self.identity.cluster_id()
     }
 
-    fn address(&self, node: NodeUuid) -> Option<String> {
+    fn peer(&self, node: NodeUuid) -> Option<Peer> {
         self.addresses.of(node)
     }
 }
@@ -98,8 +99,9 @@ impl Parts {
             name: config.name.clone(),
         };
         let addresses = Arc::<Addresses>::default();
+        let dialer = Dialer::new(config.certificates.clone());
         let directory = NodeDirectory { identity: Arc::clone(&identity), addresses: Arc::clone(&addresses) };
-        let wire = Arc::new(TonicWire::new(identity.node_uuid(), Arc::new(directory)));
+        let wire = Arc::new(TonicWire::new(identity.node_uuid(), Arc::new(directory), dialer.clone()));
         let transport = Transport::new(wire.clone(), state.staging().to_owned());
         let host = Host::new(HostOptions {
             log: Arc::clone(&engine),
@@ -109,7 +111,8 @@ impl Parts {
             timing: config.timing,
         });
         let space = Space::new(&config.data_dir, config.free_space_min_bytes)?;
-        let (pool, peers, view) = (Arc::<Pool>::default(), Arc::<Peers>::default(), ClusterView::default());
+        let (peers, view) = (Arc::<Peers>::default(), ClusterView::default());
+        let pool = Arc::new(Pool::new(dialer));
         let drain = Drain::new(Arc::clone(&host), Arc::clone(&peers));
         let init = InitServer::new(
             Arc::clone(&identity),
@@ -169,6 +172,7 @@ impl Parts {
             drain: Arc::clone(&self.drain),
             published: Arc::clone(&self.published),
             problems: Arc::clone(&self.problems),
+            certificates: self.config.certificates.clone(),
         };
         let shard = ShardService::new(
             Arc::clone(&self.host),
@@ -186,7 +190,8 @@ impl Parts {
             Arc::clone(&self.peers),
             closed.clone(),
         );
-        Services { shard, meta, transport: self.wire.server() }
+        let certificates = self.config.certificates.clone();
+        Services { shard, meta, transport: self.wire.server(), certificates }
     }
 
     pub fn supervise(&self, stop: CancellationToken) -> Supervisor {

@@ -2,11 +2,13 @@
 
 mod cluster {
     mod balance;
+    mod certificates;
     mod client;
     mod founding;
     mod harness;
     mod identity;
     mod losses;
+    mod mtls;
     mod packet;
     mod refusals;
 }

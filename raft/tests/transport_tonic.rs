@@ -1,6 +1,7 @@
 //! Real groups over real connections on loopback.
 
 mod transport_cluster;
+mod transport_tonic_mtls;
 mod transport_tonic_net;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::ctl::{ClusterCommand, CtlCommand, NodeCommand};
+use crate::ctl::{CertsCommand, ClusterCommand, CtlCommand, NodeCommand};
 use crate::dev::DevArgs;
 use crate::error::{EXIT_USAGE, Error};
 use crate::gateway::GatewayArgs;
@@ -125,6 +125,9 @@ async fn command(command: Command) -> Result<(), Error> {
         Command::Ctl(CtlCommand::Status(args)) => ctl::status(args).await,
         Command::Ctl(CtlCommand::Node(NodeCommand::Drain(args))) => ctl::drain(args).await,
         Command::Ctl(CtlCommand::Node(NodeCommand::Undrain(args))) => ctl::undrain(args).await,
+        Command::Ctl(CtlCommand::Certs(CertsCommand::Create(args))) => {
+            ctl::create_certs(&args).map(|said| println!("{said}"))
+        }
         Command::ConfigReference => settings::reference(),
     }
 }

@@ -4,18 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rowhouse_gateway::{Gateway, GatewayConfig, Limits};
+use rowhouse_proto::tls::Role;
 
+use crate::certificates::{self, keep_fresh};
 use crate::error::Error;
 use crate::probes::Probes;
 use crate::secret;
-use crate::settings::{ConfigArgs, Flags, GatewaySettings, Hidden, LimitsSection};
+use crate::settings::{ConfigArgs, Flags, GatewaySettings, Hidden, LimitsSection, TlsFlags};
 use crate::signals::Stop;
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct GatewayArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Address for plain HTTP.
+    /// Address for plain HTTP. No listener is beyond loopback without certificates (--tls-cert).
     #[arg(long)]
     http_listen: Option<SocketAddr>,
     /// Address for Pubky TLS (the homeserver's raw public key).
@@ -60,23 +62,34 @@ pub struct GatewayArgs {
     /// A development cluster: the password `admin` is accepted.
     #[arg(long)]
     development: bool,
+    /// Towards the nodes; clients are shown the homeserver's own key.
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 pub async fn run(args: GatewayArgs) -> Result<(), Error> {
     let print = args.config.print_config;
     let loaded = args.config.clone().load::<GatewaySettings>(args.flags())?;
     let settings = loaded.settings.clone();
-    let secrets = if print { Secrets::withheld(&settings) } else { Secrets::read(&settings)? };
-    let config = config(settings, secrets);
-    config.validate().map_err(|error| Error::Usage(error.to_string()))?;
+    let usage = |error: rowhouse_gateway::Error| Error::Usage(error.to_string());
     if print {
+        let secrets = Secrets::withheld(&settings);
+        config(settings, secrets).validate_values().map_err(usage)?;
         return loaded.print();
     }
+    let secrets = Secrets::read(&settings)?;
+    let certificates = certificates::open(&settings.tls, Role::Gateway)?;
+    let mut config = config(settings, secrets);
+    config.certificates = certificates.clone();
+    config.validate().map_err(usage)?;
     let mut stop = Stop::listen()?;
     let probes = Probes::listen(loaded.settings.probes.listen).await?;
     let gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
     probes.started(gateway.readiness());
-    stop.requested().await;
+    tokio::select! {
+        () = stop.requested() => {}
+        never = keep_fresh(certificates) => match never {},
+    }
     gateway.shutdown().await;
     Ok(())
 }
@@ -100,6 +113,7 @@ impl GatewayArgs {
         flags.set("admin.password_file", self.admin_password_file);
         flags.set("limits.requests_max", self.requests_max);
         flags.set("probes.listen", self.probe_listen.map(text));
+        self.tls.set(&mut flags);
         flags
     }
 }
@@ -128,7 +142,7 @@ impl Secrets {
 }
 
 fn config(settings: GatewaySettings, secrets: Secrets) -> GatewayConfig {
-    let GatewaySettings { gateway, secret: _, admin, limits: bounds, probes: _ } = settings;
+    let GatewaySettings { gateway, secret: _, tls: _, admin, limits: bounds, probes: _ } = settings;
     let mut config = GatewayConfig::new(secrets.homeserver, gateway.nodes);
     config.http_listen = gateway.http_listen;
     config.tls_listen = gateway.tls_listen;

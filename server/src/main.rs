@@ -1,5 +1,6 @@
 //! `rowhouse`: the one binary. Composition, configuration and telemetry; the work is done by the crates.
 
+mod certificates;
 mod cli;
 mod ctl;
 mod dev;

@@ -1,14 +1,17 @@
 //! `rowhouse node`: settings into a configuration, then a running storage node until a signal.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_node::{AttemptLimits, Node, NodeConfig, PkarrConfig};
+use rowhouse_proto::tls::{Certificates, Role};
 
+use crate::certificates::{self, keep_fresh};
 use crate::error::Error;
 use crate::probes::Probes;
 use crate::secret;
-use crate::settings::{ConfigArgs, Flags, NodeSettings};
+use crate::settings::{ConfigArgs, Flags, NodeSettings, TlsFlags};
 use crate::signals::Stop;
 
 /// One MiB: the unit of the memory and space flags.
@@ -23,13 +26,13 @@ pub struct NodeArgs {
     /// Folder of this node's log and state. One node, one folder.
     #[arg(long, value_name = "PATH")]
     data_dir: Option<String>,
-    /// Address to listen on, for gateways and other nodes; loopback only until mTLS is there.
+    /// Address to listen on, for gateways and other nodes; beyond loopback only with certificates.
     #[arg(long)]
     listen: Option<SocketAddr>,
     /// host:port at which others reach this node; the listening address if absent.
     #[arg(long)]
     advertise: Option<String>,
-    /// Name shown to people; the listening address if absent.
+    /// Name shown to people, and in this node's certificate; that one, or the listening address, if absent.
     #[arg(long)]
     name: Option<String>,
     /// File with the homeserver's secret key: 64 hexadecimal digits.
@@ -62,18 +65,23 @@ pub struct NodeArgs {
     /// As many of them at once, after a while of quiet.
     #[arg(long)]
     attempts_burst: Option<u32>,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 pub async fn run(args: NodeArgs) -> Result<(), Error> {
     let print = args.config.print_config;
     let loaded = args.config.clone().load::<NodeSettings>(args.flags())?;
-    let secret_file = &loaded.settings.secret.homeserver_secret_file;
-    let secret = if print { NO_SECRET } else { secret::read(secret_file)? };
-    let config = config(loaded.settings.clone(), secret);
-    config.validate().map_err(|error| Error::Usage(error.to_string()))?;
+    let settings = loaded.settings.clone();
+    let usage = |error: rowhouse_node::Error| Error::Usage(error.to_string());
     if print {
+        config(settings, NO_SECRET, None).validate_values().map_err(usage)?;
         return loaded.print();
     }
+    let secret = secret::read(&settings.secret.homeserver_secret_file)?;
+    let certificates = certificates::open(&settings.tls, Role::Node)?;
+    let config = config(settings, secret, certificates.clone());
+    config.validate().map_err(usage)?;
     let failed = |error: rowhouse_node::Error| Error::Failed(error.to_string());
     let mut stop = Stop::listen()?;
     let probes = Probes::listen(loaded.settings.probes.listen).await?;
@@ -86,6 +94,7 @@ pub async fn run(args: NodeArgs) -> Result<(), Error> {
         () = stop.requested() => node.shutdown().await.map_err(failed),
         // Loudly: what it says is what to do about it.
         error = node.ended() => Err(failed(error)),
+        never = keep_fresh(certificates) => match never {},
     }
 }
 
@@ -107,14 +116,17 @@ impl NodeArgs {
         flags.set("limits.attempts_per_second", self.attempts_per_second);
         flags.set("limits.attempts_burst", self.attempts_burst);
         flags.set("probes.listen", self.probe_listen.map(|address| address.to_string()));
+        self.tls.set(&mut flags);
         flags
     }
 }
 
-fn config(settings: NodeSettings, secret: [u8; 32]) -> NodeConfig {
-    let NodeSettings { node, secret: _, pkarr, storage, raft, limits, probes: _ } = settings;
-    let name = node.name.unwrap_or_else(|| node.listen.to_string());
+fn config(settings: NodeSettings, secret: [u8; 32], certificates: Option<Arc<Certificates>>) -> NodeConfig {
+    let NodeSettings { node, secret: _, tls: _, pkarr, storage, raft, limits, probes: _ } = settings;
+    let certified = certificates.as_ref().map(|certificates| certificates.subject().name().to_owned());
+    let name = node.name.or(certified).unwrap_or_else(|| node.listen.to_string());
     let mut config = NodeConfig::new(node.data_dir, node.listen, &name, secret);
+    config.certificates = certificates;
     config.seeds = node.seeds;
     if let Some(advertise) = node.advertise {
         config.advertise = advertise;

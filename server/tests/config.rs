@@ -93,6 +93,34 @@ fn an_invalid_configuration_ends_with_64_and_says_what_to_do() {
 }
 
 #[test]
+fn beyond_loopback_the_certificates_are_read_first() {
+    let folder = Folder::with(NODE);
+    let listen = [("ROWHOUSE_NODE__LISTEN", "0.0.0.0:1"), ("ROWHOUSE_NODE__ADVERTISE", "node.example:1")];
+    let files =
+        [("ROWHOUSE_TLS__CERT", "c.pem"), ("ROWHOUSE_TLS__KEY", "c.key"), ("ROWHOUSE_TLS__CA", "ca.pem")];
+    let node = ["node", "--config=rowhouse.toml"];
+    assert_refused(
+        &folder.run(&node, &listen),
+        &["`node.listen` is 0.0.0.0:1", "rowhouse ctl certs create", "--tls-cert, --tls-key, --tls-ca"],
+    );
+    let both = [listen.as_slice(), files.as_slice()].concat();
+    let printed = folder.run(&[node.as_slice(), &["--print-config"]].concat(), &both);
+    let said = text(&printed.stdout);
+    assert!(printed.status.success(), "no file needs to be there: {}", text(&printed.stderr));
+    assert!(said.lines().any(|line| line == "key = \"c.key\"  # ROWHOUSE_TLS__KEY"), "{said}");
+    secret_file(&folder.0.path().join("none"));
+    assert_refused(&folder.run(&node, &both), &["c.key"]);
+    assert_refused(&folder.run(&[node.as_slice(), &["--tls-cert=c"]].concat(), &[]), &["[tls] lacks"]);
+    assert!(!folder.data().exists(), "nothing was started");
+}
+
+fn secret_file(path: &Path) {
+    std::fs::write(path, "00".repeat(32)).expect("a file");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path, private).expect("permissions");
+}
+
+#[test]
 fn the_reference_page_is_that_of_this_program() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
     let committed = std::fs::read_to_string(page).unwrap_or_default();

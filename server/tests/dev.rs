@@ -30,8 +30,8 @@ struct Dev {
 }
 
 impl Dev {
-    fn start(folder: &Path) -> Self {
-        let process = dev(folder).stdout(Stdio::null()).spawn().expect("the binary runs");
+    fn start(folder: &Path, flags: &[&str]) -> Self {
+        let process = dev(folder).args(flags).stdout(Stdio::null()).spawn().expect("the binary runs");
         let mut started = Self { process, folder: folder.to_owned() };
         let parent = started.process.id();
         until("the cluster serves", || {
@@ -88,15 +88,19 @@ fn is_gone(pid: u64) -> bool {
     stat.is_empty() || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
-fn status(address: &str) -> Output {
+fn status(address: &str, shown: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
-    command.args(["ctl", "status", "--output=json", "--node", address]).output().expect("the binary runs")
+    command
+        .args(["ctl", "status", "--output=json", "--node", address])
+        .args(shown)
+        .output()
+        .expect("the binary runs")
 }
 
 #[test]
 fn the_cluster_heals_ends_in_order_and_leaves_nothing_when_its_parent_is_killed() {
     let dir = tempfile::tempdir().expect("a folder");
-    let mut first = Dev::start(dir.path());
+    let mut first = Dev::start(dir.path(), &[]);
 
     let second = dev(dir.path()).output().expect("the binary runs");
     assert_eq!(second.status.code(), Some(EXIT_USAGE), "one cluster a folder");
@@ -111,7 +115,7 @@ fn the_cluster_heals_ends_in_order_and_leaves_nothing_when_its_parent_is_killed(
     let address =
         first.component("node-1")["addresses"][0]["address"].as_str().expect("an address").to_owned();
     until("every group has a leader again", || {
-        let report: Value = serde_json::from_slice(&status(&address).stdout).unwrap_or_default();
+        let report: Value = serde_json::from_slice(&status(&address, &[]).stdout).unwrap_or_default();
         let groups = report["groups"].as_array().cloned().unwrap_or_default();
         groups.len() == 5 && groups.iter().all(|group| group["leader"].is_string())
     });
@@ -123,7 +127,16 @@ fn the_cluster_heals_ends_in_order_and_leaves_nothing_when_its_parent_is_killed(
     assert!(pids.iter().all(|pid| is_gone(*pid)), "a clean end leaves no process");
     assert!(first.file().is_none(), "and no file that says it runs");
 
-    let mut again = Dev::start(dir.path());
+    let mut again = Dev::start(dir.path(), &["--mtls"]);
+    assert!(!status(&address, &[]).status.success(), "plaintext is not spoken any more");
+    let certs = PathBuf::from(again.file().expect("cluster.json")["certs"].as_str().expect("a folder"));
+    let file = |name: &str| certs.join(name).display().to_string();
+    let (cert, key, ca) = (file("operator.pem"), file("operator.key"), file("ca.pem"));
+    let shown = status(&address, &["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca]);
+    let report: Value = serde_json::from_slice(&shown.stdout).expect("a report");
+    let expiries = report["nodes"].as_array().expect("nodes").iter();
+    let expiries: Vec<u64> = expiries.filter_map(|node| node["certificate_expires_s"].as_u64()).collect();
+    assert_eq!(expiries.len(), 3, "{report}");
     let pids = again.pids();
     let ports = again.file().expect("cluster.json")["ports"].clone();
     again.process.kill().expect("SIGKILL");

@@ -21,6 +21,8 @@ pub struct ClusterFile {
     pub homeserver: String,
     pub ready: bool,
     pub ports: Ports,
+    /// With mutual TLS.
+    pub certs: Option<PathBuf>,
     pub dht_bootstrap: Vec<String>,
     pub components: Vec<Component>,
 }

@@ -22,6 +22,8 @@ use crate::request::request;
 const BINARY_VARIABLE: &str = "ROWHOUSE_BIN";
 /// Set to keep the folder (logs and data) of each cluster.
 const KEEP_VARIABLE: &str = "ROWHOUSE_KEEP";
+/// Set to 1, nodes and gateways use mutual TLS.
+const MTLS_VARIABLE: &str = "ROWHOUSE_MTLS";
 /// Seven processes, a DHT and 17 elections on a busy two-core machine.
 const READY_TIMEOUT: Duration = Duration::from_secs(240);
 /// A restart replays a log and elects.
@@ -41,6 +43,7 @@ pub struct ClusterOptions {
     pub shards: u32,
     /// The ports of the Pubky testnet instead of free ones.
     pub testnet_ports: bool,
+    pub mtls: bool,
     /// Further environment of the processes.
     pub environment: Vec<(String, String)>,
     /// Further flags of each node and of each gateway.
@@ -57,6 +60,7 @@ impl Default for ClusterOptions {
             restart_delay: Duration::from_millis(300),
             shards: 16,
             testnet_ports: false,
+            mtls: std::env::var_os(MTLS_VARIABLE).is_some_and(|value| value == "1"),
             environment: Vec::new(),
             node_flags: Vec::new(),
             gateway_flags: Vec::new(),
@@ -117,9 +121,9 @@ impl Cluster {
     }
 
     pub fn nodes(&self) -> Result<Vec<NodeClient>, Error> {
-        self.file()?
-            .of_kind(Kind::Node)
-            .map(|node| NodeClient::new(&node.name, node.first_address()?))
+        let file = self.file()?;
+        file.of_kind(Kind::Node)
+            .map(|node| NodeClient::new(&node.name, node.first_address()?, file.certs.as_deref()))
             .collect()
     }
 
@@ -256,6 +260,9 @@ fn spawn(data_dir: &Path, options: &ClusterOptions) -> Result<Child, Error> {
     command.arg(format!("--shards={}", options.shards));
     command.arg(format!("--ready-timeout-s={}", READY_TIMEOUT.as_secs()));
     command.arg(format!("--die-with-parent={}", std::process::id()));
+    if options.mtls {
+        command.arg("--mtls");
+    }
     if !options.testnet_ports {
         for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe"] {
             command.arg(format!("--{port}-port=0"));

@@ -52,7 +52,7 @@ impl MetaClient {
             address: format!("node-{}:1", self.next),
             name: String::new(),
         };
-        let register = Body::RegisterNode(RegisterNode { node: Some(node) });
+        let register = Body::RegisterNode(RegisterNode { node: Some(node), name_proven: false });
         if self.propose(cluster, register).await.is_some_and(|outcome| outcome.accepted) {
             self.registered.push(uuid);
         }

@@ -143,7 +143,7 @@ impl Coordinator {
         let statuses = self.statuses(map).await;
         let Some(transfer) = next_transfer(&statuses) else { return Ok(false) };
         info!(group = transfer.group, to = transfer.to_replica, "evening out leaders");
-        let mut client = self.pool.meta(&transfer.at)?;
+        let mut client = self.pool.meta(&transfer.at, Some(&transfer.name))?;
         let request = TransferLeaderRequest {
             version: WIRE_VERSION,
             cluster_id: map.cluster_id.clone(),
@@ -158,7 +158,7 @@ impl Coordinator {
     /// Those of the nodes that answer.
     async fn statuses(&self, map: &ClusterMap) -> Vec<NodeStatusReply> {
         let asked = map.nodes.iter().map(|node| async {
-            let mut client = self.pool.meta(&node.address).ok()?;
+            let mut client = self.pool.meta(&node.address, Some(&node.name)).ok()?;
             let request = NodeStatusRequest { version: WIRE_VERSION, ..NodeStatusRequest::default() };
             call(&node.address, client.node_status(request)).await.ok()
         });

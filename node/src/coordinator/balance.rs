@@ -11,6 +11,7 @@ pub struct Transfer {
     pub group: u32,
     /// Address of the node that leads it.
     pub at: String,
+    pub name: String,
     pub to_replica: u64,
 }
 
@@ -40,7 +41,12 @@ pub fn next_transfer(statuses: &[NodeStatusReply]) -> Option<Transfer> {
     });
     let (count, group, to_replica) = candidates.min_by_key(|(count, group, _)| (*count, group.group))?;
     let evens_out = groups.len() >= count + 2;
-    evens_out.then(|| Transfer { group: group.group, at: statuses[busiest].address.clone(), to_replica })
+    evens_out.then(|| Transfer {
+        group: group.group,
+        at: statuses[busiest].address.clone(),
+        name: statuses[busiest].name.clone(),
+        to_replica,
+    })
 }
 
 #[cfg(test)]
@@ -51,7 +57,8 @@ mod tests {
     fn statuses(leaders: &[usize]) -> Vec<NodeStatusReply> {
         (0..3)
             .map(|node| NodeStatusReply {
-                address: format!("node{node}"),
+                address: format!("node{node}:1"),
+                name: format!("node{node}"),
                 groups: leaders
                     .iter()
                     .enumerate()
@@ -79,7 +86,10 @@ mod tests {
     #[test]
     fn the_busiest_node_hands_a_group_to_the_idlest() {
         let transfer = next_transfer(&statuses(&[0, 0, 0, 0, 1, 1])).expect("uneven");
-        assert_eq!(transfer, Transfer { group: 0, at: "node0".into(), to_replica: 2 });
+        assert_eq!(
+            transfer,
+            Transfer { group: 0, at: "node0:1".into(), name: "node0".into(), to_replica: 2 }
+        );
     }
 
     #[test]

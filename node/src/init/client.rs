@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::{
     ClusterMap, CommitInitRequest, NodeInfo, NodeStatusRequest, PrepareInitReply, PrepareInitRequest,
     Settings, WatchMapRequest,
@@ -31,6 +32,7 @@ pub struct InitOptions {
     pub signup_mode: String,
     /// For everything, including the wait until every shard has a leader.
     pub deadline: Duration,
+    pub dialer: Dialer,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub struct InitReport {
 /// Brings the cluster to life and returns when every shard has a leader.
 pub async fn initialize_cluster(options: InitOptions) -> Result<InitReport, Error> {
     let deadline = Instant::now() + options.deadline;
-    let pool = Pool::default();
+    let pool = Pool::new(options.dialer.clone());
     let found = prepare(&pool, &options, deadline).await?;
     let created = found.iter().any(|reply| reply.cluster_id.is_empty());
     let request = decide(&found, &options)?;
@@ -63,7 +65,7 @@ async fn prepare(
 ) -> Result<Vec<PrepareInitReply>, Error> {
     loop {
         let asked = options.nodes.iter().map(|address| async move {
-            let mut client = pool.meta(address)?;
+            let mut client = pool.meta(address, None)?;
             call(address, client.prepare_init(PrepareInitRequest {})).await
         });
         match try_join_all(asked).await {
@@ -142,7 +144,7 @@ async fn tell(
     deadline: Instant,
 ) -> Result<(), Error> {
     loop {
-        let mut client = pool.meta(address)?;
+        let mut client = pool.meta(address, None)?;
         match call(address, client.commit_init(request.clone())).await {
             Ok(reply) if reply.refused.is_empty() => return Ok(()),
             Ok(reply) => return Err(Error::Init(format!("{address}: {}", reply.refused))),
@@ -171,7 +173,7 @@ async fn wait_for_leaders(pool: &Pool, options: &InitOptions, deadline: Instant)
 
 async fn current_map(pool: &Pool, options: &InitOptions) -> Option<ClusterMap> {
     for address in &options.nodes {
-        let Ok(mut client) = pool.meta(address) else { continue };
+        let Ok(mut client) = pool.meta(address, None) else { continue };
         let request = WatchMapRequest { version: WIRE_VERSION };
         let Ok(mut stream) = call(address, client.watch_map(request)).await else { continue };
         if let Ok(Some(Ok(map))) = tokio::time::timeout(LOOK_EVERY * 10, stream.next()).await {
@@ -189,7 +191,7 @@ fn placed(map: &ClusterMap) -> bool {
 /// Empty, or the groups nobody leads.
 async fn leaderless(pool: &Pool, options: &InitOptions, map: &ClusterMap) -> String {
     let asked = options.nodes.iter().map(|address| async move {
-        let mut client = pool.meta(address).ok()?;
+        let mut client = pool.meta(address, None).ok()?;
         call(address, client.node_status(NodeStatusRequest { version: WIRE_VERSION, scan: false })).await.ok()
     });
     let statuses = join_all(asked).await;
@@ -229,6 +231,7 @@ mod tests {
             shards: 16,
             signup_mode: "open".into(),
             deadline: Duration::from_secs(1),
+            dialer: Dialer::plaintext(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! A node joins, or returns under another address.
+//! A node joins, or returns under another address. One that proves its name keeps it for life: others believe
+//! its certificate by it.
 
 use rowhouse_proto::wire::command::RegisterNode;
 use rowhouse_proto::wire::meta::NodeInfo;
@@ -31,6 +32,9 @@ pub fn apply(txn: &mut Txn<'_>, command: RegisterNode) -> Result<Verdict, Error>
     let info = NodeInfo { node_uuid: node.node_uuid, address: node.address, name: node.name };
     match tables::node(&*txn, &info.node_uuid)? {
         Some(known) if known == info => return Ok(Verdict::Unchanged),
+        Some(known) if command.name_proven && known.name != info.name => {
+            return Ok(Verdict::refused(format!("this node is {}, not {}", known.name, info.name)));
+        }
         Some(_) => {}
         None if tables::nodes(&*txn)?.len() >= NODES_MAX => return Ok(Verdict::refused("too many nodes")),
         None => {}

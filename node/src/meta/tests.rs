@@ -186,11 +186,7 @@ fn a_packet_of_another_key_is_refused() {
 fn nodes_move_by_changing_their_address() {
     let mut store = Store::default();
     store.accepted(bootstrap(3, 16));
-    let node = |n, address: &str| {
-        Body::RegisterNode(RegisterNode {
-            node: Some(MetaNode { node_uuid: uuid(n), address: address.into(), name: "n".into() }),
-        })
-    };
+    let node = |n, address: &str| register(n, address, "n", false);
     store.accepted(node(2, "127.0.0.1:99"));
     store.accepted(node(4, "127.0.0.1:4"));
     let version = store.map().map_version;
@@ -200,6 +196,23 @@ fn nodes_move_by_changing_their_address() {
     let map = store.map();
     assert_eq!(map.nodes.len(), 4);
     assert_eq!(map.nodes[1].address, "127.0.0.1:99");
+}
+
+fn register(n: u8, address: &str, name: &str, name_proven: bool) -> Body {
+    let node = MetaNode { node_uuid: uuid(n), address: address.into(), name: name.into() };
+    Body::RegisterNode(RegisterNode { node: Some(node), name_proven })
+}
+
+#[test]
+fn a_proven_name_is_kept_for_life() {
+    let mut store = Store::default();
+    store.accepted(bootstrap(3, 16));
+    store.accepted(register(2, "127.0.0.1:99", "n2", true));
+    store.refused(register(2, "127.0.0.1:99", "other", true));
+    store.accepted(register(4, "127.0.0.1:4", "n4", true));
+    let map = store.map();
+    assert_eq!((map.nodes[1].name.as_str(), map.nodes[1].address.as_str()), ("n2", "127.0.0.1:99"));
+    assert_eq!(map.nodes[3].name, "n4");
 }
 
 #[test]

@@ -78,22 +78,23 @@ impl MapWatch {
     /// Follows the first of the known nodes that answers, until the stream ends.
     async fn follow_remote(&self) {
         let me = self.identity.node_uuid();
-        let known =
-            self.addresses.all().into_iter().filter(|(node, _)| *node != me).map(|(_, address)| address);
-        let targets: Vec<String> = known.chain(self.seeds.iter().cloned()).collect();
-        for address in targets {
+        let known = self.addresses.all().into_iter().filter(|(node, _)| *node != me);
+        let known = known.map(|(_, peer)| (peer.address, Some(peer.name)));
+        let seeds = self.seeds.iter().map(|seed| (seed.clone(), None));
+        let targets: Vec<(String, Option<String>)> = known.chain(seeds).collect();
+        for (address, name) in targets {
             if self.host.group(crate::meta::GROUP).is_some() {
                 return;
             }
-            if let Err(error) = self.follow(&address).await {
+            if let Err(error) = self.follow(&address, name.as_deref()).await {
                 tracing::debug!(peer = address, %error, "no map from there");
             }
         }
         tokio::time::sleep(REMOTE_RETRY).await;
     }
 
-    async fn follow(&self, address: &str) -> Result<(), Error> {
-        let mut client = self.pool.meta(address)?;
+    async fn follow(&self, address: &str, name: Option<&str>) -> Result<(), Error> {
+        let mut client = self.pool.meta(address, name)?;
         let mut stream = call(address, client.watch_map(WatchMapRequest { version: WIRE_VERSION })).await?;
         loop {
             let next = tokio::time::timeout(STREAM_SILENCE_MAX, stream.next()).await;
@@ -151,8 +152,9 @@ impl MapWatch {
         let request =
             RegisterNodeRequest { node: Some(self.me.clone()), cluster_id: cluster_id.to_vec().into() };
         for node in &map.nodes {
-            let address = if node.node_uuid == self.me.node_uuid { &self.me.address } else { &node.address };
-            let Ok(mut client) = self.pool.meta(address) else { continue };
+            let node = if node.node_uuid == self.me.node_uuid { &self.me } else { node };
+            let address = &node.address;
+            let Ok(mut client) = self.pool.meta(address, Some(&node.name)) else { continue };
             match call(address, client.register_node(request.clone())).await {
                 Ok(reply) if reply.accepted => return,
                 Ok(reply) if !reply.refused.is_empty() => {

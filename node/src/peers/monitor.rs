@@ -53,20 +53,21 @@ impl Monitor {
     /// One ping to each known node, and to the seeds while no map tells of nodes.
     pub async fn round(&self) -> Result<(), Error> {
         let me = self.identity.node_uuid();
-        let mut targets: Vec<String> = self
+        let mut targets: Vec<(String, Option<String>)> = self
             .addresses
             .all()
             .into_iter()
             .filter(|(node, _)| *node != me)
-            .map(|(_, address)| address)
+            .map(|(_, peer)| (peer.address, Some(peer.name)))
             .collect();
         if self.view.map().map_version == 0 {
-            targets.extend(self.seeds.iter().cloned());
+            targets.extend(self.seeds.iter().map(|seed| (seed.clone(), None)));
         }
         targets.sort_unstable();
         targets.dedup();
-        let answers = join_all(targets.iter().map(|address| self.ping(address))).await;
-        for (address, answer) in targets.iter().zip(answers) {
+        let pings = targets.iter().map(|(address, name)| self.ping(address, name.as_deref()));
+        let answers = join_all(pings).await;
+        for ((address, _), answer) in targets.iter().zip(answers) {
             // An absent peer is no error: the next round asks again.
             let Ok(reply) = answer else { continue };
             self.check_cluster(address, &reply)?;
@@ -81,8 +82,8 @@ impl Monitor {
         Ok(())
     }
 
-    async fn ping(&self, address: &str) -> Result<PingReply, Error> {
-        let mut client = self.pool.meta(address)?;
+    async fn ping(&self, address: &str, name: Option<&str>) -> Result<PingReply, Error> {
+        let mut client = self.pool.meta(address, name)?;
         let request = PingRequest {
             version: WIRE_VERSION,
             cluster_id: self.identity.cluster_id().map(|id| id.to_vec().into()).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Channels to other nodes' services, one an address, shared by everyone here who calls them.
+//! Channels to other nodes' services, one a node and address, shared by everyone here who calls them.
 //!
 //! Raft's own lanes are the transport's; these carry control calls only.
 
@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use tonic::transport::{Channel, Endpoint};
 
@@ -18,21 +19,33 @@ const CALL_DEADLINE: Duration = Duration::from_secs(2);
 /// As many as nodes may register; beyond it the pool starts afresh.
 const CHANNELS_MAX: usize = 1024;
 
-#[derive(Debug, Default)]
-pub struct Pool(Mutex<BTreeMap<String, Channel>>);
+#[derive(Debug)]
+pub struct Pool {
+    dialer: Dialer,
+    channels: Mutex<BTreeMap<Target, Channel>>,
+}
+
+/// An address, and which node is meant if that is known.
+type Target = (String, Option<String>);
 
 impl Pool {
-    /// The meta service at host:port; connects when first used, and again after a break.
-    pub fn meta(&self, address: &str) -> Result<MetaClient<Channel>, Error> {
-        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(channel) = channels.get(address) {
+    pub fn new(dialer: Dialer) -> Self {
+        Self { dialer, channels: Mutex::default() }
+    }
+
+    /// The meta service at host:port, of the named node or of any; connects when first used, and again
+    /// after a break.
+    pub fn meta(&self, address: &str, node: Option<&str>) -> Result<MetaClient<Channel>, Error> {
+        let target = (address.to_owned(), node.map(ToOwned::to_owned));
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(&target) {
             return Ok(MetaClient::new(channel.clone()));
         }
-        let channel = endpoint(address)?.connect_lazy();
+        let channel = self.dialer.connect_lazy(&endpoint(address)?, node);
         if channels.len() >= CHANNELS_MAX {
             channels.clear();
         }
-        channels.insert(address.to_owned(), channel.clone());
+        channels.insert(target, channel.clone());
         Ok(MetaClient::new(channel))
     }
 }

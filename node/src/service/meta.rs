@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::tls::{Caller, Subject};
 use rowhouse_proto::wire::command::{self, MetaNode, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{
     AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest, DrainReply,
-    DrainRequest, NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply,
+    DrainRequest, NodeInfo, NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply,
     PrepareInitRequest, RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest,
     WatchMapRequest,
 };
@@ -114,6 +115,19 @@ fn unavailable(error: impl std::fmt::Display) -> Status {
     Status::unavailable(error.to_string())
 }
 
+/// A node registers itself alone; why it does not. Plaintext callers prove nothing.
+fn registers_another(caller: Option<&Subject>, node: Option<&NodeInfo>) -> Option<String> {
+    let (caller, node) = (caller?, node?);
+    (caller.name() != node.name).then(|| format!("{caller} cannot register node {}", node.name))
+}
+
+/// Whether the caller is the node it names, by the name the map has for it. Plaintext callers are believed.
+fn speaks_for(caller: Option<&Subject>, node: &[u8], map: &ClusterMap) -> bool {
+    caller.is_none_or(|caller| {
+        map.nodes.iter().any(|known| known.node_uuid == node && known.name == caller.name())
+    })
+}
+
 fn check_version(version: u32) -> Result<(), Status> {
     if version == WIRE_VERSION {
         Ok(())
@@ -192,14 +206,18 @@ impl Meta for MetaService {
         &self,
         request: Request<RegisterNodeRequest>,
     ) -> Result<Response<RegisterNodeReply>, Status> {
+        let caller = request.extensions().get::<Caller>().and_then(Caller::subject).cloned();
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
+        if let Some(refused) = registers_another(caller.as_ref(), request.node.as_ref()) {
+            return Ok(Response::new(RegisterNodeReply { refused, ..RegisterNodeReply::default() }));
+        }
         let node = request.node.map(|node| MetaNode {
             node_uuid: node.node_uuid,
             address: node.address,
             name: node.name,
         });
-        let body = Body::RegisterNode(command::RegisterNode { node });
+        let body = Body::RegisterNode(command::RegisterNode { node, name_proven: caller.is_some() });
         let mut reply = RegisterNodeReply::default();
         match self.propose(body).await? {
             Forwarded::Accepted => reply.accepted = true,
@@ -217,12 +235,15 @@ impl Meta for MetaService {
     }
 
     async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingReply>, Status> {
+        let caller = request.extensions().get::<Caller>().and_then(Caller::subject).cloned();
         let request = request.into_inner();
         check_version(request.version)?;
         let ours = self.identity.cluster_id();
         if ours.is_some_and(|ours| request.cluster_id == ours[..]) {
             self.status.clock.merge(request.hlc);
-            if let Ok(node) = NodeUuid::try_from(&request.node_uuid[..]) {
+            if let Ok(node) = NodeUuid::try_from(&request.node_uuid[..])
+                && speaks_for(caller.as_ref(), &node, &self.status.view.map())
+            {
                 let PingRequest { low_space, draining, physical_us, .. } = request;
                 let offset_us = self.status.clock.offset_of(physical_us);
                 self.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });

@@ -3,6 +3,7 @@
 //! A handler decodes, asks the domain, asks the group, encodes. It runs in the request's own task, and
 //! each one has a deadline.
 
+mod accept;
 mod admission;
 mod announce;
 mod answer;
@@ -11,6 +12,7 @@ mod meta;
 mod prepare;
 mod query;
 mod refused;
+mod roles;
 mod server;
 mod shard;
 mod space_gate;

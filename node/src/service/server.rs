@@ -1,16 +1,22 @@
 //! The node's one gRPC listener.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::tls::Certificates;
 use rowhouse_proto::wire::meta::meta_server::MetaServer;
 use rowhouse_proto::wire::shard::shard_server::ShardServer;
 use rowhouse_raft::transport::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TransportServer, TransportService};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
+use super::accept::{ACCEPTED_AHEAD, accept};
+use super::roles::RolesLayer;
 use super::{MetaService, ShardService};
 use crate::Error;
 
@@ -27,11 +33,14 @@ pub struct Services {
     pub shard: ShardService,
     pub meta: MetaService,
     pub transport: TransportServer<TransportService>,
+    /// Demanded of every caller, if there are any.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 /// Serves until stopped, then lets calls in flight end.
 pub async fn serve(listener: TcpListener, services: Services, stop: CancellationToken) -> Result<(), Error> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let (ready, accepted) = mpsc::channel(ACCEPTED_AHEAD);
+    let incoming = ReceiverStream::new(accepted).map(Ok::<_, std::io::Error>);
     let shard = ShardServer::new(services.shard)
         .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX);
@@ -45,10 +54,15 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION_MAX))
         .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
         .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+        .layer(RolesLayer::new(services.certificates.is_some()))
         .add_service(services.transport)
         .add_service(shard)
         .add_service(meta)
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
+    // Ends at once when the node stops, so that whoever dials is refused and turns to another node; or with
+    // serving, which drops the other end of the channel.
+    let accepting = stop.run_until_cancelled(accept(listener, services.certificates, ready));
+    let serving = async { tokio::join!(serving, accepting).0 };
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(DRAIN_DEADLINE).await;

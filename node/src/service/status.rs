@@ -2,8 +2,10 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::tls::Certificates;
 use rowhouse_proto::wire::meta::{GroupStatus, NodeInfo, NodeStatusReply};
 use rowhouse_raft::Host;
 use rowhouse_raft::state::{Applied, ScanOrder, View};
@@ -34,6 +36,7 @@ pub struct StatusReport {
     pub drain: Arc<Drain>,
     pub published: Arc<PublishRecord>,
     pub problems: Problems,
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 impl StatusReport {
@@ -57,6 +60,7 @@ impl StatusReport {
             draining: self.drain.is_on(),
             handed_over,
             failovers,
+            certificate_expires_s: self.certificates.as_deref().map(expires_s),
         })
     }
 
@@ -78,6 +82,11 @@ impl StatusReport {
         }
         Ok(groups)
     }
+}
+
+/// 0 once it has expired.
+fn expires_s(certificates: &Certificates) -> u64 {
+    certificates.expires_at().duration_since(SystemTime::now()).unwrap_or_default().as_secs()
 }
 
 fn status_of(group: &Group) -> GroupStatus {

@@ -9,6 +9,7 @@ use pubky_common::capabilities::Capability;
 use pubky_common::crypto::Keypair;
 use rowhouse_proto::domain::secret::SecretHash;
 use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest};
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
@@ -29,6 +30,8 @@ const CALL_DEADLINE: Duration = Duration::from_secs(15);
 pub struct Client {
     pub runtime: Runtime,
     addresses: Vec<String>,
+    gateway: Dialer,
+    pub operator: Dialer,
     hlc: Cell<u64>,
 }
 
@@ -65,8 +68,9 @@ pub fn request_id() -> Bytes {
 }
 
 impl Client {
-    pub fn new(addresses: Vec<String>) -> Self {
-        Self { runtime: runtime(), addresses, hlc: Cell::new(0) }
+    /// With the certificates of a gateway and an operator, or in plaintext.
+    pub fn new(addresses: Vec<String>, gateway: Dialer, operator: Dialer) -> Self {
+        Self { runtime: runtime(), addresses, gateway, operator, hlc: Cell::new(0) }
     }
 
     fn endpoint(address: &str) -> Endpoint {
@@ -76,13 +80,13 @@ impl Client {
             .timeout(CALL_DEADLINE)
     }
 
-    async fn connect(address: &str) -> Option<Channel> {
-        Self::endpoint(address).connect().await.ok()
+    pub async fn connect(address: &str, dialer: &Dialer) -> Option<Channel> {
+        dialer.connect(&Self::endpoint(address), None).await.ok()
     }
 
     pub fn status(&self, address: &str, request: NodeStatusRequest) -> Option<NodeStatusReply> {
         self.runtime.block_on(async {
-            let mut client = MetaClient::new(Self::connect(address).await?);
+            let mut client = MetaClient::new(Self::connect(address, &self.operator).await?);
             client.node_status(request).await.ok().map(tonic::Response::into_inner)
         })
     }
@@ -92,7 +96,7 @@ impl Client {
         wait_for("the announcement to be accepted", || {
             self.addresses.iter().find_map(|address| {
                 self.runtime.block_on(async {
-                    let mut client = MetaClient::new(Self::connect(address).await?);
+                    let mut client = MetaClient::new(Self::connect(address, &self.gateway).await?);
                     let reply = client.announce_gateway(request.clone()).await.ok()?.into_inner();
                     reply.accepted.then_some(())
                 })
@@ -110,12 +114,12 @@ impl Client {
     }
 
     async fn execute_at(&self, address: &str, request: ExecuteRequest) -> Option<ExecuteReply> {
-        let mut client = ShardClient::new(Self::connect(address).await?);
+        let mut client = ShardClient::new(Self::connect(address, &self.gateway).await?);
         client.execute(request).await.ok().map(tonic::Response::into_inner)
     }
 
     async fn query_at(&self, address: &str, request: QueryRequest) -> Option<QueryReply> {
-        let mut client = ShardClient::new(Self::connect(address).await?);
+        let mut client = ShardClient::new(Self::connect(address, &self.gateway).await?);
         client.query(request).await.ok().map(tonic::Response::into_inner)
     }
 

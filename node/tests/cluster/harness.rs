@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use rowhouse_node::init::{InitOptions, InitReport, initialize_cluster};
 use rowhouse_node::{Error, Node, NodeConfig};
 use rowhouse_proto::META_GROUP;
+use rowhouse_proto::tls::{Dialer, Role};
 use rowhouse_proto::wire::meta::{ClusterMap, GroupStatus, NodeStatusReply, NodeStatusRequest};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+use super::certificates::Issuer;
 use super::client::Client;
 
 /// Far above any failover; nothing here measures time.
@@ -86,6 +88,7 @@ pub struct Cluster {
     dirs: Vec<TempDir>,
     change: fn(&mut NodeConfig),
     pub client: Client,
+    issuer: Option<Issuer>,
 }
 
 pub fn config(dir: &TempDir, listen: &str, name: &str) -> NodeConfig {
@@ -96,26 +99,41 @@ pub fn config(dir: &TempDir, listen: &str, name: &str) -> NodeConfig {
     config
 }
 
+fn node_config(dir: &TempDir, listen: &str, n: usize, issuer: Option<&Issuer>) -> NodeConfig {
+    let name = format!("n{n}");
+    let mut config = config(dir, listen, &name);
+    config.certificates = issuer.map(|issuer| issuer.certificates(Role::Node, &name));
+    config
+}
+
 impl Cluster {
     /// `count` empty nodes, not initialized.
     pub fn started(count: usize) -> Self {
-        Self::started_with(count, |_| {})
+        Self::started_with(count, None, |_| {})
     }
 
-    fn started_with(count: usize, change: fn(&mut NodeConfig)) -> Self {
+    /// The same with mutual TLS: nodes n0, n1 and so on, gateway g0, operator admin.
+    pub fn secured(count: usize) -> Self {
+        Self::started_with(count, Some(Issuer::new()), |_| {})
+    }
+
+    fn started_with(count: usize, issuer: Option<Issuer>, change: fn(&mut NodeConfig)) -> Self {
         let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().expect("a folder")).collect();
         let nodes: Vec<TestNode> = dirs
             .iter()
             .enumerate()
             .map(|(n, dir)| {
-                let mut config = config(dir, "127.0.0.1:0", &format!("n{n}"));
+                let mut config = node_config(dir, "127.0.0.1:0", n, issuer.as_ref());
                 change(&mut config);
                 TestNode::try_start(config).expect("an empty node starts")
             })
             .collect();
         let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
-        let client = Client::new(addresses.clone());
-        Self { nodes: nodes.into_iter().map(Some).collect(), addresses, dirs, change, client }
+        let dialer =
+            |role, name| Dialer::new(issuer.as_ref().map(|issuer: &Issuer| issuer.certificates(role, name)));
+        let (gateway, operator) = (dialer(Role::Gateway, "g0"), dialer(Role::Ctl, "admin"));
+        let client = Client::new(addresses.clone(), gateway, operator);
+        Self { nodes: nodes.into_iter().map(Some).collect(), addresses, dirs, change, client, issuer }
     }
 
     /// An initialized cluster in which every shard has a leader.
@@ -125,7 +143,7 @@ impl Cluster {
 
     /// With something else in each node's configuration.
     pub fn initialized_with(count: usize, change: fn(&mut NodeConfig)) -> Self {
-        let cluster = Self::started_with(count, change);
+        let cluster = Self::started_with(count, None, change);
         let report = cluster.initialize().expect("initializes");
         assert!(report.created);
         cluster
@@ -137,6 +155,7 @@ impl Cluster {
             shards: SHARDS,
             signup_mode: "open".into(),
             deadline: GENEROUS,
+            dialer: self.client.operator.clone(),
         }))
     }
 
@@ -150,10 +169,15 @@ impl Cluster {
 
     /// Starts a node again on its folder and address.
     pub fn restart(&mut self, n: usize) {
-        let mut config = config(&self.dirs[n], &self.addresses[n], &format!("n{n}"));
+        let mut config = node_config(&self.dirs[n], &self.addresses[n], n, self.issuer.as_ref());
         config.seeds = self.addresses.clone();
         (self.change)(&mut config);
         self.nodes[n] = Some(TestNode::try_start(config).expect("starts again"));
+    }
+
+    /// Of a cluster with mutual TLS.
+    pub fn issuer(&self) -> &Issuer {
+        self.issuer.as_ref().expect("secured")
     }
 
     pub fn dir(&self, n: usize) -> &TempDir {

@@ -28,6 +28,6 @@ pub use network::{GroupNetwork, GroupNetworkFactory};
 pub use queue::{COMMIT_LINGER, FrameReceiver, FrameSender, HEARTBEAT_PACE, MESSAGE_BYTES_MAX, frame_queue};
 pub use sim_wire::{SimNet, SimWeather, SimWire};
 pub use tonic::{
-    Directory, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TonicWire, TransportServer, TransportService,
+    Directory, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, Peer, TonicWire, TransportServer, TransportService,
 };
 pub use wire::{Inbound, Inbox, Lane, LinkError, NodeUuid, Wire};

@@ -1,5 +1,6 @@
 //! Loopback servers behind proxies that can be cut.
 
+mod certificates;
 mod net;
 mod proxy;
 

@@ -1,7 +1,10 @@
 //! A connection to one node, with a deadline on everything.
 
+use std::error::Error as _;
+use std::io::ErrorKind;
 use std::time::Duration;
 
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{
     ClusterMap, DrainRequest, NodeStatusReply, NodeStatusRequest, WatchMapRequest,
@@ -16,25 +19,34 @@ const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// A status is read from memory.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
+/// Nodes drop who shows them no certificate of their cluster, and cannot tell whom, nor why.
+const SHOW_ONE: &str = "if its cluster demands certificates (mTLS), show one of the role ctl: --tls-cert, --tls-key \
+     and --tls-ca, or ROWHOUSE_TLS__CERT, ROWHOUSE_TLS__KEY and ROWHOUSE_TLS__CA";
+const SHOW_ANOTHER: &str = "--tls-ca must be the CA of its cluster, --tls-cert one of its certificates, and the node must have one too";
+
 pub struct NodeClient {
     address: String,
+    /// What to look at when the node breaks the connection.
+    advice: &'static str,
     meta: MetaClient<Channel>,
 }
 
 impl NodeClient {
-    /// `address` is host:port.
-    pub async fn connect(address: &str) -> Result<Self, Error> {
-        let failed = |error: tonic::transport::Error| Error::Node {
-            address: address.to_owned(),
-            text: format!("no connection: {}", deepest(&error)),
+    /// `address` is host:port; `node` is who should be there, if that is known.
+    pub async fn connect(address: &str, dialer: &Dialer, node: Option<&str>) -> Result<Self, Error> {
+        let advice = advice(dialer);
+        let failed = |error: tonic::transport::Error| {
+            let cause = deepest(&error);
+            let advice = if is_absent(cause) { String::new() } else { format!("; {advice}") };
+            Error::Node { address: address.to_owned(), text: format!("no connection: {cause}{advice}") }
         };
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|error| Error::Usage(format!("{address} is no host:port: {error}")))?
             .connect_timeout(CONNECT_MAX)
             .timeout(REQUEST_MAX);
-        let channel = endpoint.connect().await.map_err(failed)?;
+        let channel = dialer.connect(&endpoint, node).await.map_err(failed)?;
         let meta = MetaClient::new(channel).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX);
-        Ok(Self { address: address.to_owned(), meta })
+        Ok(Self { address: address.to_owned(), advice, meta })
     }
 
     /// The map as this node knows it.
@@ -63,18 +75,41 @@ impl NodeClient {
     }
 
     fn refused(&self, status: &tonic::Status) -> Error {
-        Error::Node {
-            address: self.address.clone(),
-            text: format!("{:?}: {}", status.code(), status.message()),
-        }
+        let text = match status.source() {
+            // What the node said has no source; a connection that broke has.
+            Some(error) => format!("the connection broke: {}; {}", deepest(error), self.advice),
+            None => format!("{:?}: {}", status.code(), status.message()),
+        };
+        Error::Node { address: self.address.clone(), text }
     }
 }
 
+/// For failures in which the other end may not have liked, or not have understood, what it was shown.
+fn advice(dialer: &Dialer) -> &'static str {
+    if dialer.certificates().is_some() { SHOW_ANOTHER } else { SHOW_ONE }
+}
+
+/// Nobody listens there: certificates are not the matter.
+fn is_absent(cause: &Cause) -> bool {
+    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind.is_some_and(|kind| {
+        matches!(
+            kind,
+            ErrorKind::ConnectionRefused
+                | ErrorKind::TimedOut
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+        )
+    })
+}
+
+type Cause = dyn std::error::Error + 'static;
+
 /// The innermost cause: the outer ones only say that there is one.
-fn deepest(error: &dyn std::error::Error) -> String {
+fn deepest(error: &Cause) -> &Cause {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    cause
 }

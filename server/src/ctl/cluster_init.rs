@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rowhouse_node::init::{InitOptions, initialize_cluster};
+use rowhouse_proto::tls::Dialer;
 use uuid::Uuid;
 
+use super::client::NodeClient;
+use crate::certificates::TlsArgs;
 use crate::error::Error;
 
 /// Event ids spend 12 bits on the shard.
@@ -27,6 +30,8 @@ pub struct InitArgs {
     /// Give up when the cluster does not live after this many seconds; doing it again is harmless.
     #[arg(long, default_value_t = 60)]
     pub timeout_s: u64,
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,16 +53,32 @@ impl SignupMode {
 /// Answers a line for people.
 pub async fn init(args: InitArgs) -> Result<String, Error> {
     check(&args)?;
+    let dialer = args.tls.dialer()?;
     let options = InitOptions {
         nodes: args.nodes.clone(),
         shards: args.shards,
         signup_mode: args.signup_mode.name().to_owned(),
         deadline: Duration::from_secs(args.timeout_s),
+        dialer: dialer.clone(),
     };
-    let done = initialize_cluster(options).await.map_err(|error| Error::Failed(error.to_string()))?;
+    let done = match initialize_cluster(options).await {
+        Ok(done) => done,
+        Err(error) => return Err(explained(&args.nodes, &dialer, &error).await),
+    };
     let id = Uuid::from_bytes(done.cluster_id);
     let what = if done.created { "made" } else { "is there already" };
     Ok(format!("cluster {id} {what}: {} nodes, {} shards", args.nodes.len(), done.shards))
+}
+
+/// A node that answers nothing at all says more when it is asked by itself.
+async fn explained(nodes: &[String], dialer: &Dialer, error: &rowhouse_node::Error) -> Error {
+    for address in nodes {
+        let asked = async { NodeClient::connect(address, dialer, None).await?.status().await };
+        if let Err(why) = asked.await {
+            return Error::Failed(format!("{error}; {why}"));
+        }
+    }
+    Error::Failed(error.to_string())
 }
 
 fn check(args: &InitArgs) -> Result<(), Error> {
@@ -80,7 +101,7 @@ mod tests {
 
     fn args(nodes: &[&str], shards: u32) -> InitArgs {
         let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
-        InitArgs { nodes, shards, signup_mode: SignupMode::Open, timeout_s: 1 }
+        InitArgs { nodes, shards, signup_mode: SignupMode::Open, timeout_s: 1, tls: TlsArgs::default() }
     }
 
     #[test]

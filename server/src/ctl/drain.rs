@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::{ClusterMap, NodeInfo};
 use tokio::time::sleep;
 
 use super::client::NodeClient;
+use crate::certificates::TlsArgs;
 use crate::error::Error;
 
 /// How often the node is asked what it still leads.
@@ -21,6 +23,8 @@ pub struct DrainArgs {
     /// Give up waiting after this many seconds; the node goes on draining.
     #[arg(long, default_value_t = 60)]
     pub timeout_s: u64,
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -30,12 +34,15 @@ pub struct UndrainArgs {
     /// Address of any node, host:port.
     #[arg(long)]
     pub node: String,
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// Returns when nothing is left that another node could lead.
 pub async fn drain(args: DrainArgs) -> Result<(), Error> {
-    let (map, target) = find(&args.node, &args.target).await?;
-    let mut client = NodeClient::connect(&target.address).await?;
+    let dialer = args.tls.dialer()?;
+    let (map, target) = find(&args.node, &args.target, &dialer).await?;
+    let mut client = NodeClient::connect(&target.address, &dialer, Some(&target.name)).await?;
     let until = Instant::now() + Duration::from_secs(args.timeout_s);
     let mut told = None;
     loop {
@@ -63,14 +70,16 @@ pub async fn drain(args: DrainArgs) -> Result<(), Error> {
 }
 
 pub async fn undrain(args: UndrainArgs) -> Result<(), Error> {
-    let (map, target) = find(&args.node, &args.target).await?;
-    NodeClient::connect(&target.address).await?.drain(&map.cluster_id, false).await?;
+    let dialer = args.tls.dialer()?;
+    let (map, target) = find(&args.node, &args.target, &dialer).await?;
+    let mut client = NodeClient::connect(&target.address, &dialer, Some(&target.name)).await?;
+    client.drain(&map.cluster_id, false).await?;
     println!("{} leads again what is given to it", target.name);
     Ok(())
 }
 
-async fn find(seed: &str, target: &str) -> Result<(ClusterMap, NodeInfo), Error> {
-    let map = NodeClient::connect(seed).await?.map().await?;
+async fn find(seed: &str, target: &str, dialer: &Dialer) -> Result<(ClusterMap, NodeInfo), Error> {
+    let map = NodeClient::connect(seed, dialer, None).await?.map().await?;
     let found = map.nodes.iter().find(|node| node.name == target || node.address == target).cloned();
     match found {
         Some(node) => Ok((map, node)),

@@ -1,5 +1,6 @@
 //! What an operator asks of a running cluster, over the same RPCs gateways use.
 
+mod certs;
 mod client;
 mod cluster_init;
 mod drain;
@@ -8,6 +9,7 @@ mod table;
 
 use clap::Subcommand;
 
+pub use certs::{CertsCommand, CreateArgs, create as create_certs};
 pub use client::NodeClient;
 pub use cluster_init::{InitArgs, SignupMode, init};
 pub use drain::{DrainArgs, UndrainArgs, drain, undrain};
@@ -27,6 +29,9 @@ pub enum CtlCommand {
     /// Act on one node.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Certificates with which nodes, gateways and operators know each other.
+    #[command(subcommand)]
+    Certs(CertsCommand),
 }
 
 #[derive(Subcommand, Debug)]

@@ -1,12 +1,14 @@
 //! `rowhouse ctl status`: asks one node for the map, then every node of the map for its own view.
 
 use rowhouse_proto::META_GROUP;
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, NodeInfo, NodeStatusReply};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::client::NodeClient;
 use super::table::Table;
+use crate::certificates::{TlsArgs, WARN_BEFORE};
 use crate::error::Error;
 
 #[derive(clap::Args, Clone, Debug)]
@@ -16,6 +18,8 @@ pub struct StatusArgs {
     pub node: String,
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -58,6 +62,8 @@ struct Node {
     /// Leaderships given away since its process started, and those that took an election instead.
     handed_over: u64,
     failovers: u64,
+    /// Until its certificate expires; absent without mutual TLS.
+    certificate_expires_s: Option<u64>,
     problem: Option<String>,
 }
 
@@ -85,12 +91,13 @@ struct Replica {
 type Answer = Result<NodeStatusReply, Error>;
 
 pub async fn status(args: StatusArgs) -> Result<(), Error> {
-    let map = NodeClient::connect(&args.node).await?.map().await?;
+    let dialer = args.tls.dialer()?;
+    let map = NodeClient::connect(&args.node, &dialer, None).await?.map().await?;
     if map.cluster_id.is_empty() {
         let text = "belongs to no cluster yet: run `rowhouse cluster init`".to_owned();
         return Err(Error::Node { address: args.node, text });
     }
-    let answers = ask_all(&map.nodes).await;
+    let answers = ask_all(&map.nodes, &dialer).await;
     let report = report(&map, &answers);
     match args.output {
         Output::Table => print!("{}", text(&report)),
@@ -104,12 +111,13 @@ pub async fn status(args: StatusArgs) -> Result<(), Error> {
 }
 
 /// All nodes at once: a dead one costs its own deadline, not everybody's.
-async fn ask_all(nodes: &[NodeInfo]) -> Vec<Answer> {
+async fn ask_all(nodes: &[NodeInfo], dialer: &Dialer) -> Vec<Answer> {
     let mut asked = JoinSet::new();
     for (index, node) in nodes.iter().enumerate() {
-        let address = node.address.clone();
+        let (node, dialer) = (node.clone(), dialer.clone());
         asked.spawn(async move {
-            let answer = async { NodeClient::connect(&address).await?.status().await };
+            let answer =
+                async { NodeClient::connect(&node.address, &dialer, Some(&node.name)).await?.status().await };
             (index, answer.await)
         });
     }
@@ -161,6 +169,7 @@ fn node(info: &NodeInfo, answer: &Answer) -> Node {
         draining: reply.is_some_and(|reply| reply.draining),
         handed_over: reply.map_or(0, |reply| reply.handed_over),
         failovers: reply.map_or(0, |reply| reply.failovers),
+        certificate_expires_s: reply.and_then(|reply| reply.certificate_expires_s),
         problem,
     }
 }
@@ -213,6 +222,7 @@ fn text(report: &Report) -> String {
             Some(problem) => problem.clone(),
             None if node.draining => "draining".into(),
             None if node.low_space => "low on space".into(),
+            None if expires_soon(node) => "certificate about to expire".into(),
             None => "up".into(),
         };
         let pid = node.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
@@ -235,6 +245,10 @@ fn text(report: &Report) -> String {
         ago(report.pkarr.age_s),
         ago(report.pkarr.published_s),
     )
+}
+
+fn expires_soon(node: &Node) -> bool {
+    node.certificate_expires_s.is_some_and(|seconds| seconds < WARN_BEFORE.as_secs())
 }
 
 fn describe(replica: &Replica) -> String {

@@ -12,6 +12,9 @@ pub struct DevArgs {
     /// Start empty, in a temporary folder that is removed at the end.
     #[arg(long, conflicts_with = "data_dir")]
     pub ephemeral: bool,
+    /// Mutual TLS between nodes and gateways, with certificates made in the data folder.
+    #[arg(long)]
+    pub mtls: bool,
     /// Pause before a component that ended is started again.
     #[arg(long, default_value_t = 1000)]
     pub restart_delay_ms: u64,

@@ -21,6 +21,8 @@ pub struct ClusterFile {
     pub ready: bool,
     pub ports: Ports,
     pub gateway_ips: Vec<String>,
+    /// With mutual TLS: folder of ca.pem and each component's NAME.pem and NAME.key; `operator` is for `ctl`.
+    pub certs: Option<PathBuf>,
     /// host:port to bootstrap a DHT client from.
     pub dht_bootstrap: Vec<String>,
     pub components: Vec<Entry>,
@@ -52,6 +54,7 @@ impl ClusterFile {
             homeserver,
             data_dir,
             ready: false,
+            certs: None,
             dht_bootstrap: vec![format!("127.0.0.1:{}", ports.dht)],
             ports,
             gateway_ips,

@@ -4,6 +4,7 @@
 //! starts again what is killed, and takes everything down with it. It holds no data.
 
 mod args;
+mod certs;
 mod child;
 mod cluster_file;
 mod plan;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::args::DevArgs;
+use super::certs;
 use super::ports::Ports;
 
 /// The name browsers use; the reference testnet's too.
@@ -101,6 +102,7 @@ fn node(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Component {
     pairs.extend(all.into_iter().filter(|other| *other != address).map(|other| ("--seed", other)));
     let probes = format!("127.0.0.1:{}", ports.probes[index]);
     pairs.push(("--probe-listen", probes.clone()));
+    pairs.extend(tls_flags(root, args, &name));
     let mut command = flags(&["node"], &pairs);
     command.extend(args.node_flags.iter().cloned());
     let addresses = vec![("gRPC", address), (PROBES, probes)];
@@ -130,9 +132,14 @@ fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Componen
     let probes = format!("127.0.0.1:{}", ports.probes[ports.nodes.len() + index]);
     pairs.push(("--probe-listen", probes.clone()));
     addresses.push((PROBES, probes));
+    pairs.extend(tls_flags(root, args, &name));
     let mut command = flags(&["gateway", "--development"], &pairs);
     command.extend(args.gateway_flags.iter().cloned());
     Component { name, kind: Kind::Gateway, data_dir, addresses, command, guarded: None }
+}
+
+fn tls_flags(root: &Path, args: &DevArgs, name: &str) -> Vec<(&'static str, String)> {
+    if args.mtls { certs::tls_args(root, name).to_flags() } else { Vec::new() }
 }
 
 fn flags(head: &[&str], pairs: &[(&str, String)]) -> Vec<String> {

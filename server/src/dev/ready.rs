@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pkarr::dns::rdata::RData;
 use pkarr::{PublicKey, SignedPacket};
+use rowhouse_proto::tls::Dialer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -27,19 +28,19 @@ pub fn testnet(ready_file: &Path, pid: Option<u32>) -> bool {
 }
 
 /// Whether the node answers, and if so whether it is part of a cluster.
-pub async fn node(address: &str) -> Option<bool> {
-    let asked = async { NodeClient::connect(address).await.ok()?.status().await.ok() };
+pub async fn node(address: &str, dialer: &Dialer) -> Option<bool> {
+    let asked = async { NodeClient::connect(address, dialer, None).await.ok()?.status().await.ok() };
     let status = tokio::time::timeout(REQUEST_MAX, asked).await.ok()??;
     Some(!status.cluster_id.is_empty())
 }
 
 /// The shards are placed, and some node reports that it leads, for each of them and the meta group.
-pub async fn all_led(addresses: &[String]) -> bool {
+pub async fn all_led(addresses: &[String], dialer: &Dialer) -> bool {
     let mut led = BTreeSet::new();
     let mut shard_count = 0;
     for address in addresses {
         let asked = async {
-            let mut node = NodeClient::connect(address).await.ok()?;
+            let mut node = NodeClient::connect(address, dialer, None).await.ok()?;
             Some((node.map().await.ok()?, node.status().await.ok()?))
         };
         let Ok(Some((map, status))) = tokio::time::timeout(REQUEST_MAX, asked).await else { return false };

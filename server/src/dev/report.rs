@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::certs;
 use super::cluster_file::{ClusterFile, Entry};
 use super::plan::Kind;
 use crate::ctl::Table;
@@ -32,6 +33,9 @@ fn next_steps(cluster: &ClusterFile) -> String {
         cluster.components.iter().find(|entry| entry.kind == Kind::Node).and_then(Entry::first_address);
     let node = node.unwrap_or_default();
     let homeserver = &cluster.homeserver;
+    let shown =
+        cluster.certs.as_ref().map(|_| certs::tls_args(&cluster.data_dir, certs::OPERATOR).to_flags());
+    let tls: String = shown.into_iter().flatten().map(|(flag, file)| format!(" {flag} {file}")).collect();
     format!(
         "Gateways serve {}. Browsers reach only the one on 127.0.0.1; the others are found through PKARR.\n\
          \n\
@@ -45,7 +49,7 @@ fn next_steps(cluster: &ClusterFile) -> String {
          \n  let session = signer.signin(ClientId::new(\"hello.app\")?).await?;\
          \n  session.storage().put(\"/pub/hello.app/hello.txt\", \"hello\").await?;\n\
          \n  kill -9 {victim}      # any pid above: no acknowledged write is lost, and it comes back\
-         \n  rowhouse ctl status --node {node}\n\
+         \n  rowhouse ctl status --node {node}{tls}\n\
          \nCtrl-C stops the cluster.",
         gateways.join(" and ")
     )

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use pkarr::{Keypair, PublicKey};
+use rowhouse_proto::tls::Dialer;
 
 use super::args::DevArgs;
 use super::cluster_file::ClusterFile;
 use super::plan::{self, Component, Kind};
 use super::ports::Ports;
 use super::supervisor::{Supervisor, say};
-use super::{ready, report};
+use super::{certs, ready, report};
+use crate::certificates::TlsArgs;
 use crate::ctl::{self, InitArgs, SignupMode};
 use crate::error::Error;
 use crate::secret;
@@ -96,6 +98,9 @@ struct Dev {
     root: PathBuf,
     ports: Ports,
     homeserver: PublicKey,
+    /// What this process shows to nodes.
+    tls: TlsArgs,
+    dialer: Dialer,
 }
 
 impl Dev {
@@ -106,13 +111,20 @@ impl Dev {
         }
         let homeserver = Keypair::from_secret_key(&secret::read(&secret_file)?).public_key();
         let ports = Ports::settle(&args, &root.join("ports.json"))?;
-        Ok(Self { args, root: root.to_owned(), ports, homeserver })
+        let mut tls = TlsArgs::default();
+        if args.mtls {
+            certs::prepare(root, &args)?;
+            tls = certs::tls_args(root, certs::OPERATOR);
+        }
+        let dialer = tls.dialer()?;
+        Ok(Self { args, root: root.to_owned(), ports, homeserver, tls, dialer })
     }
 
     fn supervisor(&self) -> Supervisor {
         let gateway_ips = self.args.gateway_ips.iter().map(ToString::to_string).collect();
-        let file =
+        let mut file =
             ClusterFile::new(self.homeserver.to_z32(), self.root.clone(), self.ports.clone(), gateway_ips);
+        file.certs = self.args.mtls.then(|| certs::folder(&self.root));
         Supervisor::new(self.root.join(CLUSTER_FILE), file, self.args.restart_delay())
     }
 
@@ -151,12 +163,12 @@ impl Dev {
         keep_all(supervisor, components, Kind::Node)?;
         let addresses = plan::node_addresses(&self.ports);
         for (index, address) in addresses.iter().enumerate() {
-            let answers = || async { ready::node(address).await.is_some() };
+            let answers = || async { ready::node(address, &self.dialer).await.is_some() };
             self.until(supervisor, &format!("node-{} answers", index + 1), answers).await?;
         }
         let mut members = 0;
         for address in &addresses {
-            members += usize::from(ready::node(address).await == Some(true));
+            members += usize::from(ready::node(address, &self.dialer).await == Some(true));
         }
         if members < addresses.len() {
             let init = InitArgs {
@@ -164,10 +176,11 @@ impl Dev {
                 shards: self.args.shards,
                 signup_mode: SignupMode::Open,
                 timeout_s: self.args.ready_timeout_s,
+                tls: self.tls.clone(),
             };
             say(&format!("  {}", ctl::init(init).await?));
         }
-        let led = || ready::all_led(&addresses);
+        let led = || ready::all_led(&addresses, &self.dialer);
         self.until(supervisor, "every shard has a leader", led).await
     }
 

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::hidden::Hidden;
 use super::key::{Key, Kind, key};
 use super::load::Settings;
-use super::shared::{HOMESERVER_SECRET_FILE, HOST_PORTS, PROBES_LISTEN, ProbesSection, SecretSection};
+use super::shared::{
+    HOMESERVER_SECRET_FILE, HOST_PORTS, PROBES_LISTEN, ProbesSection, SecretSection, TLS_CA, TLS_CERT,
+    TLS_KEY, TlsSection,
+};
 
 /// More than a process may have open files on any machine we know.
 const CONNECTIONS_MAX: u64 = 1_000_000;
@@ -27,6 +30,8 @@ const RETRY_TIMEOUT_S_MAX: u64 = 60;
 pub struct GatewaySettings {
     pub gateway: GatewaySection,
     pub secret: SecretSection,
+    #[serde(default)]
+    pub tls: TlsSection,
     #[serde(default)]
     pub admin: AdminSection,
     #[serde(default)]
@@ -106,16 +111,27 @@ impl Settings for GatewaySettings {
     const KEYS: &'static [Key] = KEYS;
 
     fn complaints(&self) -> Vec<String> {
-        let AdminSection { listen, password, password_file } = &self.admin;
-        match (listen, password, password_file) {
+        let mut complaints = self.tls.complaints(&[
+            ("gateway.http_listen", Some(self.gateway.http_listen)),
+            ("gateway.tls_listen", Some(self.gateway.tls_listen)),
+            ("admin.listen", self.admin.listen),
+        ]);
+        complaints.extend(self.admin.complaint());
+        complaints
+    }
+}
+
+impl AdminSection {
+    fn complaint(&self) -> Option<String> {
+        match (self.listen, &self.password, &self.password_file) {
             (_, Some(_), Some(_)) => {
-                vec!["`admin.password` and `admin.password_file` are both set; remove one.".into()]
+                Some("`admin.password` and `admin.password_file` are both set; remove one.".into())
             }
-            (Some(listen), None, None) => vec![format!(
+            (Some(listen), None, None) => Some(format!(
                 "the admin listener {listen} has no password: set `admin.password_file` (--admin-password-file) \
                  or `admin.password` (ROWHOUSE_ADMIN__PASSWORD), or leave out `admin.listen`."
-            )],
-            _ => Vec::new(),
+            )),
+            _ => None,
         }
     }
 }
@@ -153,6 +169,9 @@ pub const KEYS: &[Key] = &[
     key("gateway.development", Kind::Bool, "A development cluster: the admin password `admin` is accepted.")
         .flag("--development"),
     HOMESERVER_SECRET_FILE,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_CA,
     key("admin.listen", Kind::Address, "Address of the admin listener.")
         .unset("no admin listener")
         .flag("--admin-listen"),

@@ -23,9 +23,10 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use args::ConfigArgs;
+pub use args::{ConfigArgs, TlsFlags};
 pub use gateway::{GatewaySettings, LimitsSection};
 pub use hidden::Hidden;
 pub use layer::Flags;
 pub use node::NodeSettings;
 pub use reference::print as reference;
+pub use shared::TlsSection;

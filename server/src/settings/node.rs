@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::key::{Key, Kind, key};
 use super::load::Settings;
-use super::shared::{HOMESERVER_SECRET_FILE, HOST_PORTS, PROBES_LISTEN, ProbesSection, SecretSection, URLS};
+use super::shared::{
+    HOMESERVER_SECRET_FILE, HOST_PORTS, PROBES_LISTEN, ProbesSection, SecretSection, TLS_CA, TLS_CERT,
+    TLS_KEY, TlsSection, URLS,
+};
 
 /// No machine has more; sums of sizes stay far from overflow.
 const BYTES_MAX: u64 = 1 << 50;
@@ -34,6 +37,8 @@ const HEARTBEATS_BEFORE_ELECTION: u64 = 2;
 pub struct NodeSettings {
     pub node: NodeSection,
     pub secret: SecretSection,
+    #[serde(default)]
+    pub tls: TlsSection,
     #[serde(default)]
     pub pkarr: PkarrSection,
     #[serde(default)]
@@ -145,7 +150,7 @@ impl Settings for NodeSettings {
 
     fn complaints(&self) -> Vec<String> {
         let RaftSection { heartbeat_ms, election_min_ms, election_max_ms, .. } = self.raft;
-        let mut complaints = Vec::new();
+        let mut complaints = self.tls.complaints(&[("node.listen", Some(self.node.listen))]);
         if heartbeat_ms * HEARTBEATS_BEFORE_ELECTION > election_min_ms {
             complaints.push(format!(
                 "`raft.election_min_ms` is {election_min_ms}; it must be at least {HEARTBEATS_BEFORE_ELECTION} \
@@ -180,10 +185,15 @@ pub const KEYS: &[Key] = &[
     key("node.advertise", Kind::HostPort, "Where others reach this node. Port 0 becomes the bound one.")
         .unset("the listening address")
         .flag("--advertise"),
-    key("node.name", Kind::Text, "Name shown to people.").unset("the listening address").flag("--name"),
+    key("node.name", Kind::Text, "Name shown to people; with [tls] the one in the certificate.")
+        .unset("the certificate's, else the listening address")
+        .flag("--name"),
     key("node.seeds", HOST_PORTS, "Other nodes, asked for the cluster's map before there is one.")
         .flag("--seed"),
     HOMESERVER_SECRET_FILE,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_CA,
     key("pkarr.dht_bootstrap", HOST_PORTS, "DHT nodes to publish the homeserver's record through.")
         .flag("--dht-bootstrap"),
     key(

@@ -126,7 +126,7 @@ fn unknown_keys_are_named_with_their_source_and_the_nearest_key() {
     assert_says(&in_file("[storage]\nzebra = 1\n"), &["[storage] has `storage.memory_bytes`, "]);
     assert_says(
         &in_file("[zebra]\n"),
-        &["unknown key `zebra`", "the sections are [node], [secret], [pkarr]"],
+        &["unknown key `zebra`", "the sections are [node], [secret], [tls], [pkarr]"],
     );
     assert_says(&Told::by("storage = 1", &[]).refused::<NodeSettings>(), &["`storage`", "is a section"]);
     let in_environment = |name| Told::by(NODE, &[(name, "1")]).refused::<NodeSettings>();
@@ -224,6 +224,33 @@ fn rules_over_several_keys_are_kept() {
         &Told::by(&none, &[]).refused::<GatewaySettings>(),
         &["`gateway.nodes` is not set: give --node,"],
     );
+}
+
+#[test]
+fn beyond_loopback_certificates_are_demanded_and_half_of_them_are_refused() {
+    const FILES: &str = "[tls]\ncert = \"c\"\nkey = \"k\"\nca = \"a\"\n";
+    let next_step = ["rowhouse ctl certs create", "--tls-cert, --tls-key, --tls-ca", "loopback"];
+    let node = NODE.replace("127.0.0.1:1", "0.0.0.0:1");
+    let message = Told::by(&node, &[]).refused::<NodeSettings>();
+    assert_says(&message, &["`node.listen` is 0.0.0.0:1"]);
+    assert_says(&message, &next_step);
+    Told::by(&format!("{node}{FILES}"), &[]).accepted::<NodeSettings>();
+    for own in ["127.0.0.1:1", "127.0.0.1:2"] {
+        let gateway = GATEWAY.replace(own, "192.0.2.1:7");
+        let message = Told::by(&gateway, &[]).refused::<GatewaySettings>();
+        assert_says(&message, &["`gateway.", "_listen` is 192.0.2.1:7"]);
+        assert_says(&message, &next_step);
+        Told::by(&format!("{gateway}{FILES}"), &[]).accepted::<GatewaySettings>();
+    }
+    let admin = format!("{GATEWAY}[admin]\nlisten = \"[::]:9\"\npassword = \"p\"\n");
+    assert_says(&Told::by(&admin, &[]).refused::<GatewaySettings>(), &["`admin.listen` is [::]:9"]);
+    let half = [("ROWHOUSE_TLS__CERT", "c")];
+    assert_says(
+        &Told::by(NODE, &half).refused::<NodeSettings>(),
+        &["[tls] lacks `tls.key` and `tls.ca`: set all three"],
+    );
+    let wrong = Told::by(&format!("{NODE}[tls]\ncerts = \"c\"\n"), &[]).refused::<NodeSettings>();
+    assert_says(&wrong, &["unknown key `tls.certs`", "did you mean `tls.cert`?"]);
 }
 
 #[test]
@@ -359,10 +386,10 @@ fn every_flag_is_described_and_sets_its_key() {
 
 #[test]
 fn no_settings_struct_ignores_what_it_does_not_know() {
-    for section in ["", "node", "secret", "pkarr", "storage", "raft", "limits", "probes"] {
+    for section in ["", "node", "secret", "tls", "pkarr", "storage", "raft", "limits", "probes"] {
         assert_strict::<NodeSettings>(section);
     }
-    for section in ["", "gateway", "secret", "admin", "limits", "probes"] {
+    for section in ["", "gateway", "secret", "tls", "admin", "limits", "probes"] {
         assert_strict::<GatewaySettings>(section);
     }
 }

@@ -1,6 +1,15 @@
-//! Where nodes are.
+//! Where nodes are, and what they are called.
 
 use crate::transport::NodeUuid;
+
+/// A node as the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// `host:port`.
+    pub address: String,
+    /// What its certificate must call it.
+    pub name: String,
+}
 
 /// What the transport asks of the cluster's directory, at every dial and about once a second. Answers
 /// come from memory.
@@ -8,6 +17,6 @@ pub trait Directory: Send + Sync + 'static {
     /// The cluster this node belongs to; `None` before it belongs to any, and then no link is made.
     fn cluster_id(&self) -> Option<[u8; 16]>;
 
-    /// `host:port` of a node. A change ends links to the old one; `None` ends them too.
-    fn address(&self, node: NodeUuid) -> Option<String>;
+    /// A change ends links to what was; `None` ends them too.
+    fn peer(&self, node: NodeUuid) -> Option<Peer>;
 }

@@ -1,4 +1,5 @@
-//! Who speaks: every batch names version, cluster and node, and is refused if one is wrong.
+//! Who speaks: every batch names version, cluster and node, and is refused if one is wrong. With mutual TLS
+//! the certificate must be that node's.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,9 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use openraft::{AsyncRuntime, Instant};
 use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::tls::{Caller, Dialer, Role};
 use rowhouse_proto::wire::transport::v1::{self as wire, Frame, FrameBatch, SnapshotHeader};
+use tonic::Status;
 
-use super::Directory;
+use super::{Directory, Peer};
 use crate::runtime::Production;
 use crate::transport::{Lane, NodeUuid};
 
@@ -24,16 +27,21 @@ type Moment = <Production as AsyncRuntime>::Instant;
 pub(super) struct Identity {
     node: NodeUuid,
     directory: Arc<dyn Directory>,
+    dialer: Dialer,
     warned: Mutex<BTreeMap<String, Moment>>,
 }
 
 impl Identity {
-    pub(super) fn new(node: NodeUuid, directory: Arc<dyn Directory>) -> Self {
-        Self { node, directory, warned: Mutex::default() }
+    pub(super) fn new(node: NodeUuid, directory: Arc<dyn Directory>, dialer: Dialer) -> Self {
+        Self { node, directory, dialer, warned: Mutex::default() }
     }
 
-    pub(super) fn address(&self, peer: NodeUuid) -> Option<String> {
-        self.directory.address(peer)
+    pub(super) fn peer(&self, node: NodeUuid) -> Option<Peer> {
+        self.directory.peer(node)
+    }
+
+    pub(super) fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     pub(super) fn batch(&self, lane: Lane, frames: Vec<Frame>) -> FrameBatch {
@@ -88,6 +96,24 @@ impl Identity {
             return Err(format!("cluster {}, this node belongs to {}", hex(cluster), hex(&own)));
         }
         node.try_into().map_err(|_| "a node uuid is not 16 bytes".to_owned())
+    }
+
+    /// Whether the certificate a stream came with is the one of the node it speaks for.
+    pub(super) fn check_caller(&self, caller: Option<&Caller>, node: NodeUuid) -> Result<(), Status> {
+        if self.dialer.certificates().is_none() {
+            return Ok(());
+        }
+        let Some(known) = self.directory.peer(node) else {
+            return Err(Status::unavailable(format!("this node has not heard of node {} yet", hex(&node))));
+        };
+        let subject = caller.and_then(Caller::subject);
+        if subject.is_some_and(|subject| subject.role() == Role::Node && subject.name() == known.name) {
+            return Ok(());
+        }
+        let shown = subject.map_or_else(|| "nobody".to_owned(), ToString::to_string);
+        let why = format!("the certificate is of {shown}, not of node {}", known.name);
+        self.warn(&hex(&node), &why);
+        Err(Status::permission_denied(why))
     }
 
     /// Logs a refusal, once per peer and `WARN_EVERY`.

@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
+use super::Peer;
 use super::identity::{Identity, hex};
 use super::wire::Shared;
 use crate::runtime::{Production, Runtime};
@@ -126,11 +127,11 @@ async fn run(link: Arc<Link>, shared: Arc<Shared>, frames: FrameReceiver) {
 
 /// Returns why the link ended. The queue is closed by then.
 async fn drive(link: &Link, shared: &Arc<Shared>, frames: FrameReceiver) -> LinkError {
-    let Some(address) = shared.identity.address(link.peer) else {
+    let Some(peer) = shared.identity.peer(link.peer) else {
         return LinkError::Down("the directory has no address".to_owned());
     };
     let session = async {
-        let (batches, incoming) = open(link, &shared.identity, &address).await?;
+        let (batches, incoming) = open(link, &shared.identity, &peer).await?;
         link.connected();
         shared.revive(link.peer);
         Ok::<_, LinkError>((batches, incoming))
@@ -143,7 +144,7 @@ async fn drive(link: &Link, shared: &Arc<Shared>, frames: FrameReceiver) -> Link
     let identity = &shared.identity;
     let writer = pump(Batcher::new(frames), identity, link.lane, batches, |batch| batch);
     let reader = read(link, shared, incoming);
-    match Production::select4(shared.stopped(), reader, writer, moved(link, identity, &address)).await {
+    match Production::select4(shared.stopped(), reader, writer, moved(link, identity, &peer)).await {
         Select4::First(()) => stopped(),
         Select4::Second(error) => error,
         Select4::Third(()) => LinkError::Down("the connection closed".to_owned()),
@@ -159,9 +160,9 @@ fn stopped() -> LinkError {
 async fn open(
     link: &Link,
     identity: &Identity,
-    address: &str,
+    peer: &Peer,
 ) -> Result<(mpsc::Sender<FrameBatch>, Streaming<FrameBatch>), LinkError> {
-    let mut client = connect(address).await?;
+    let mut client = connect(identity, peer).await?;
     let (batches, outgoing) = mpsc::channel(BATCHES_AHEAD);
     batches.send(identity.batch(link.lane, Vec::new())).await.map_err(|_| stopped())?;
     let hello = async {
@@ -177,9 +178,9 @@ async fn open(
     Ok((batches, incoming))
 }
 
-async fn connect(address: &str) -> Result<TransportClient<Channel>, LinkError> {
+async fn connect(identity: &Identity, peer: &Peer) -> Result<TransportClient<Channel>, LinkError> {
     let down = |error: tonic::transport::Error| LinkError::Down(describe(&error));
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+    let endpoint = Endpoint::from_shared(format!("http://{}", peer.address))
         .map_err(down)?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -187,7 +188,9 @@ async fn connect(address: &str) -> Result<TransportClient<Channel>, LinkError> {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
     // The timeout above begins after name resolution.
-    let connecting: BoxFuture<'static, _> = async move { endpoint.connect().await }.boxed();
+    let (dialer, name) = (identity.dialer().clone(), peer.name.clone());
+    let connecting: BoxFuture<'static, _> =
+        async move { dialer.connect(&endpoint, Some(&name)).await }.boxed();
     let channel = Production::timeout(CONNECT_TIMEOUT, connecting)
         .await
         .map_err(|_| LinkError::Down("connecting took too long".to_owned()))?
@@ -210,7 +213,7 @@ fn describe(error: &dyn std::error::Error) -> String {
 
 pub(super) fn refusal(status: Status) -> LinkError {
     match status.code() {
-        Code::FailedPrecondition => LinkError::Refused(status.message().to_owned()),
+        Code::FailedPrecondition | Code::PermissionDenied => LinkError::Refused(status.message().to_owned()),
         code => LinkError::Down(format!("{code:?}: {}", status.message())),
     }
 }
@@ -255,8 +258,8 @@ pub(super) async fn pump<T>(
     }
 }
 
-async fn moved(link: &Link, identity: &Identity, address: &str) {
-    while identity.address(link.peer).as_deref() == Some(address) {
+async fn moved(link: &Link, identity: &Identity, peer: &Peer) {
+    while identity.peer(link.peer).as_ref() == Some(peer) {
         Production::sleep(ADDRESS_CHECK).await;
     }
 }
@@ -276,9 +279,9 @@ pub(super) fn snapshot(
     };
     let signed = chunks.map(sign).boxed();
     async move {
-        let address = shared.identity.address(peer);
-        let address = address.ok_or_else(|| LinkError::Down("the directory has no address".to_owned()))?;
-        let mut client = connect(&address).await?;
+        let known = shared.identity.peer(peer);
+        let known = known.ok_or_else(|| LinkError::Down("the directory has no address".to_owned()))?;
+        let mut client = connect(&shared.identity, &known).await?;
         let calling: BoxFuture<'_, Result<tonic::Response<SnapshotReply>, Status>> =
             client.snapshot(signed).boxed();
         let reply = calling.await.map_err(refusal);

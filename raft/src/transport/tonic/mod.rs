@@ -9,7 +9,7 @@ mod link;
 mod service;
 mod wire;
 
-pub use directory::Directory;
+pub use directory::{Directory, Peer};
 pub use link::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 pub use rowhouse_proto::wire::transport::v1::transport_server::TransportServer;
 pub use service::TransportService;

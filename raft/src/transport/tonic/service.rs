@@ -7,6 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use openraft::AsyncRuntime;
 use openraft::async_runtime::Select4;
 use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::tls::Caller;
 use rowhouse_proto::wire::transport::v1::snapshot_chunk::Body;
 use rowhouse_proto::wire::transport::v1::transport_server::Transport;
 use rowhouse_proto::wire::transport::v1::{FrameBatch, SnapshotChunk, SnapshotReply};
@@ -42,8 +43,9 @@ impl Transport for TransportService {
     ) -> Result<Response<Self::LaneStream>, Status> {
         let (batches, outgoing) = mpsc::channel(BATCHES_AHEAD);
         let shared = self.shared.clone();
+        let caller = request.extensions().get::<Caller>().cloned();
         drop(Production::spawn(async move {
-            if let Err(status) = serve(&shared, request.into_inner(), &batches).await {
+            if let Err(status) = serve(&shared, caller, request.into_inner(), &batches).await {
                 // The peer may be gone already.
                 drop(batches.send(Err(status)).await);
             }
@@ -55,6 +57,7 @@ impl Transport for TransportService {
         &self,
         request: Request<Streaming<SnapshotChunk>>,
     ) -> Result<Response<SnapshotReply>, Status> {
+        let caller = request.extensions().get::<Caller>().cloned();
         let mut chunks = request.into_inner();
         let first = within(chunks.message()).await?;
         let Some(Body::Header(header)) = &first.body else {
@@ -62,6 +65,7 @@ impl Transport for TransportService {
         };
         let checked = self.shared.identity.check_header(first.version, header);
         let peer = checked.map_err(|why| self.refuse(&header.node_uuid, why))?;
+        self.shared.identity.check_caller(caller.as_ref(), peer)?;
         let inbox = self.shared.inbox().ok_or_else(stopping)?;
         let rest = chunks.map_err(refusal).and_then(|chunk| async move {
             match chunk.version {
@@ -107,12 +111,14 @@ async fn within<M: Send>(
 /// Serves one link until it ends; an error is for the peer.
 async fn serve(
     shared: &Arc<Shared>,
+    caller: Option<Caller>,
     mut incoming: Streaming<FrameBatch>,
     batches: &mpsc::Sender<Result<FrameBatch, Status>>,
 ) -> Result<(), Status> {
     let hello = within(incoming.message()).await?;
     let checked = shared.identity.check_batch(&hello);
     let (peer, lane) = checked.map_err(|why| refuse(shared, &hello.node_uuid, why))?;
+    shared.identity.check_caller(caller.as_ref(), peer)?;
     let answer = shared.identity.batch(lane, Vec::new());
     if batches.send(Ok(answer)).await.is_err() {
         return Ok(());

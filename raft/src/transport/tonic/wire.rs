@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::transport::v1::transport_server::TransportServer;
 use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
 use tokio::sync::{Semaphore, oneshot};
@@ -32,9 +33,10 @@ pub(super) struct Shared {
 }
 
 impl TonicWire {
-    pub fn new(node: NodeUuid, directory: Arc<dyn Directory>) -> Self {
+    /// With a dialer that has certificates, callers must come with `tls::Caller` among their extensions.
+    pub fn new(node: NodeUuid, directory: Arc<dyn Directory>, dialer: Dialer) -> Self {
         let shared = Shared {
-            identity: Identity::new(node, directory),
+            identity: Identity::new(node, directory, dialer),
             inbox: OnceLock::new(),
             links: Mutex::default(),
             accepted: Mutex::default(),

@@ -1,0 +1,45 @@
+//! Certificates of a development cluster with `--mtls`: made once, in its data folder.
+
+use std::path::{Path, PathBuf};
+
+use rowhouse_proto::tls::CertificateFiles;
+
+use super::args::DevArgs;
+use super::ports::NODES;
+use crate::certificates::TlsArgs;
+use crate::ctl::{self, CreateArgs};
+use crate::error::Error;
+
+const CLUSTER: &str = "dev";
+/// As long as anybody keeps a development cluster.
+const DAYS: u32 = 3_650;
+/// The certificate of this process, and of the person before it.
+pub const OPERATOR: &str = "operator";
+
+pub fn folder(root: &Path) -> PathBuf {
+    root.join("certs")
+}
+
+pub fn tls_args(root: &Path, name: &str) -> TlsArgs {
+    TlsArgs::new(CertificateFiles::in_folder(&folder(root), name))
+}
+
+/// Makes the certificates that are not there yet.
+pub fn prepare(root: &Path, args: &DevArgs) -> Result<(), Error> {
+    let folder = folder(root);
+    let missing = |names: Vec<String>| -> Vec<String> {
+        names.into_iter().filter(|name| !folder.join(format!("{name}.pem")).exists()).collect()
+    };
+    let wanted = CreateArgs {
+        out: folder.clone(),
+        cluster: CLUSTER.to_owned(),
+        nodes: missing((1..=NODES).map(|number| format!("node-{number}")).collect()),
+        gateways: missing((1..=args.gateway_ips.len()).map(|number| format!("gateway-{number}")).collect()),
+        ctls: missing(vec![OPERATOR.to_owned()]),
+        days: DAYS,
+    };
+    if wanted.nodes.is_empty() && wanted.gateways.is_empty() && wanted.ctls.is_empty() {
+        return Ok(());
+    }
+    ctl::create_certs(&wanted).map(drop)
+}
