@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/meta.proto",
         "proto/command.proto",
         "proto/state.proto",
+        "proto/chunk.proto",
     ];
     for file in files {
         println!("cargo:rerun-if-changed={file}");

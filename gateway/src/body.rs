@@ -20,10 +20,14 @@ const DRAIN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// And for how long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A body that was read, or was too large to be.
+/// A body that was read, or is too large for the log.
 pub enum Upload {
     Inline(Bytes),
-    TooLarge(Body),
+    /// What was read before that was known, in order, and what is to come.
+    Large {
+        head: Vec<Bytes>,
+        rest: Body,
+    },
 }
 
 /// The Content-Length header, when it is a number.
@@ -39,7 +43,7 @@ pub async fn read_upload(
     timeout: Duration,
 ) -> Result<Upload, ErrorCode> {
     if declared.is_some_and(|length| length > INLINE_BODY_BYTES_MAX as u64) {
-        return Ok(Upload::TooLarge(body));
+        return Ok(Upload::Large { head: Vec::new(), rest: body });
     }
     tokio::time::timeout(timeout, collect(body, declared, lease))
         .await
@@ -52,7 +56,7 @@ async fn collect(mut body: Body, declared: Option<u64>, lease: &mut ByteLease) -
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| ErrorCode::BrokenStream)?.into_data() else { continue };
         if first.len() + joined.len() + data.len() > INLINE_BODY_BYTES_MAX {
-            return Ok(Upload::TooLarge(body));
+            return Ok(Upload::Large { head: vec![first, joined.freeze(), data], rest: body });
         }
         lease.grow(data.len())?;
         if first.is_empty() && joined.is_empty() {
@@ -172,10 +176,10 @@ mod tests {
     }
 
     async fn read(body: Body, declared: Option<u64>, pool: usize) -> Result<Option<usize>, ErrorCode> {
-        let mut lease = Admission::new(1, pool).bytes();
+        let mut lease = Admission::new(1, pool, 0).bytes();
         Ok(match read_upload(body, declared, &mut lease, PATIENCE).await? {
             Upload::Inline(bytes) => Some(bytes.len()),
-            Upload::TooLarge(_) => None,
+            Upload::Large { .. } => None,
         })
     }
 
@@ -191,6 +195,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nothing_read_of_a_large_body_is_lost() {
+        let max = INLINE_BODY_BYTES_MAX;
+        for (sizes, came) in
+            [(&[max, 1, 5][..], max + 1), (&[1, max - 1, 1, 5], max + 1), (&[max + 1, 5], max + 1)]
+        {
+            let mut lease = Admission::new(1, max, 0).bytes();
+            let upload = read_upload(chunks(sizes), None, &mut lease, PATIENCE).await.expect("whole");
+            let Upload::Large { head, rest } = upload else { panic!("{sizes:?}") };
+            assert_eq!(head.iter().map(Bytes::len).sum::<usize>(), came);
+            assert_eq!(rest.collect().await.expect("whole").to_bytes().len(), 5);
+        }
+    }
+
+    #[tokio::test]
     async fn a_body_cut_short_is_a_broken_stream() {
         let parts = [Ok(Bytes::from_static(b"half")), Err(std::io::Error::other("gone"))];
         let body = Body::from_stream(stream::iter(parts));
@@ -200,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_beyond_the_gateways_bound_are_refused() {
         assert_eq!(read(chunks(&[10]), None, 9).await, Err(ErrorCode::Overloaded));
-        let metered = Metered::new(chunks(&[5, 5]), Admission::new(1, 9).bytes());
+        let metered = Metered::new(chunks(&[5, 5]), Admission::new(1, 9, 0).bytes());
         assert!(Body::new(metered).collect().await.is_err());
     }
 

@@ -115,12 +115,15 @@ pub struct Limits {
     pub requests_max: usize,
     /// Bytes of request and response bodies held at once: 1 024 of the largest inline bodies.
     pub body_bytes_max: usize,
+    /// Bytes of chunks of larger bodies held at once. They wait for their turn, so this bounds memory and
+    /// not clients: 128 chunks, two for each of 64 transfers going at full speed.
+    pub chunk_bytes_max: usize,
     /// From the first byte of a request head to its last.
     pub head_timeout: Duration,
     /// Between requests. Longer than the 90 s for which the SDK's pool keeps a connection, so that the
     /// client closes first and no request meets a closing socket.
     pub idle_timeout: Duration,
-    /// A whole request body.
+    /// A whole request body; of one in chunks, no byte for this long, or no room for its next chunk.
     pub body_timeout: Duration,
     /// A client that takes no byte of a response for this long is gone.
     pub write_timeout: Duration,
@@ -142,6 +145,7 @@ impl Default for Limits {
             connections_max: 20_000,
             requests_max: 4_096,
             body_bytes_max: 64 * 1024 * 1024,
+            chunk_bytes_max: 128 * 1024 * 1024,
             head_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(100),
             body_timeout: Duration::from_secs(30),

@@ -1,10 +1,12 @@
 //! What a stored file is: told by its first bytes, else by its extension. What the client claims is
 //! ignored (client-api.md §4.4).
 
+/// Signatures lie within the first kilobytes; small and large bodies are judged by the same ones.
+pub const DETECT_BYTES_MAX: usize = 8 * 1024;
 const UNKNOWN: &str = "application/octet-stream";
 
 pub fn detect(body: &[u8], path: &str) -> &'static str {
-    infer::get(body)
+    infer::get(&body[..body.len().min(DETECT_BYTES_MAX)])
         .map(|kind| kind.mime_type())
         .or_else(|| mime_guess::from_path(path).first_raw())
         .unwrap_or(UNKNOWN)

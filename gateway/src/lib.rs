@@ -18,6 +18,7 @@ mod error;
 mod gateway;
 mod layers;
 mod listen;
+mod objects;
 mod respond;
 mod routes;
 mod session;

@@ -43,6 +43,30 @@ impl Default for AttemptLimits {
     }
 }
 
+/// How long bodies outside the log are kept that no file refers to (consensus.md §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectLimits {
+    /// Of an upload that nobody continues.
+    pub upload_lifetime: Duration,
+    /// Of a body that was replaced or deleted: readers that began before have this long to end.
+    pub garbage_grace: Duration,
+    /// Of chunks that no entry of the log knows, counted by the shard's own clock.
+    pub orphan_age: Duration,
+    /// From the end of one reading of everything to the start of the next.
+    pub scrub_interval: Duration,
+}
+
+impl Default for ObjectLimits {
+    fn default() -> Self {
+        Self {
+            upload_lifetime: Duration::from_secs(600),
+            garbage_grace: Duration::from_secs(600),
+            orphan_age: Duration::from_secs(48 * 3600),
+            scrub_interval: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct NodeConfig {
     pub data_dir: PathBuf,
@@ -67,6 +91,7 @@ pub struct NodeConfig {
     pub gateway_silence_max: Duration,
     /// Mutual TLS with everybody; `None`: plaintext on loopback. Whoever composes the process refreshes them.
     pub certificates: Option<Arc<Certificates>>,
+    pub objects: ObjectLimits,
 }
 
 /// consensus.md R9: the default for development.
@@ -100,6 +125,7 @@ impl NodeConfig {
             attempts: AttemptLimits::default(),
             gateway_silence_max: GATEWAY_SILENCE_MAX,
             certificates: None,
+            objects: ObjectLimits::default(),
         }
     }
 

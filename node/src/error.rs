@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::blobs::ChunkKey;
+
 /// What keeps a node from starting, or ends it or one of its actors.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -45,6 +47,15 @@ pub enum Error {
     Pkarr(String),
     #[error("invalid configuration: {0}")]
     Config(String),
+    #[error("the disk of this node has no space left for chunks: free some, or add a node")]
+    NoSpace,
+    #[error("{0} is damaged on this node: fetch it from another replica and put it again")]
+    DamagedChunk(ChunkKey),
+    #[error(
+        "the index of chunks is damaged ({0}): remove the folder `index` beside the segments and start \
+         again, which builds it anew from them"
+    )]
+    DamagedBlobIndex(String),
     #[error("shutting down")]
     Stopped,
 }

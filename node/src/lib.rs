@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod apply;
+pub mod blobs;
 mod clock;
 mod config;
 mod coordinator;
@@ -17,15 +18,17 @@ mod identity;
 pub mod init;
 pub mod meta;
 mod node;
+mod objects;
 mod parts;
 mod peers;
+mod planted;
 pub mod read;
 mod service;
 mod shards;
 mod space;
 pub mod state;
 
-pub use config::{AttemptLimits, MEMORY_BYTES_MIN, NodeConfig, PkarrConfig};
+pub use config::{AttemptLimits, MEMORY_BYTES_MIN, NodeConfig, ObjectLimits, PkarrConfig};
 pub use error::Error;
 pub use node::Node;
 pub use peers::ClusterView;

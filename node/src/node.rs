@@ -19,6 +19,7 @@ use crate::config::NodeConfig;
 use crate::drain::Drain;
 use crate::health::unready;
 use crate::identity::{NodeUuid, hex};
+use crate::objects::Objects;
 use crate::parts::Parts;
 use crate::peers::ClusterView;
 use crate::service::serve;
@@ -38,6 +39,7 @@ pub struct Node {
     view: ClusterView,
     statuses: Statuses,
     drain: Arc<Drain>,
+    objects: Arc<Objects>,
     /// Ends the actors; the listener goes on until `closed`.
     stop: CancellationToken,
     closed: CancellationToken,
@@ -80,6 +82,7 @@ impl Node {
             view: parts.view,
             statuses,
             drain: parts.drain,
+            objects: parts.objects,
             stop,
             closed,
             actors,
@@ -146,6 +149,7 @@ impl Node {
             report(ended);
         }
         self.host.shutdown().await?;
+        self.objects.blobs.close().await;
         info!("node stopped");
         Ok(())
     }

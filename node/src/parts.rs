@@ -12,19 +12,22 @@ use rowhouse_raft::runtime::Runtime as _;
 use rowhouse_raft::state::{RocksState, StateOptions, StateStore};
 use rowhouse_raft::transport::{Directory, Peer, TonicWire, Transport};
 use rowhouse_raft::{Host, HostOptions};
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::actor::{Supervisor, TaskKind};
 use crate::apply::ShardMachine;
+use crate::blobs::{BlobOptions, BlobStore};
 use crate::clock::{Clock, TimeSource};
 use crate::config::NodeConfig;
 use crate::coordinator::{Author, Coordinator, NetworkPublisher, OpenPublisher, Presence, PublishRecord};
 use crate::drain::Drain;
 use crate::identity::{ClusterId, Identity, NodeUuid};
 use crate::init::InitServer;
+use crate::objects::{self, Damage, Objects, Progress};
 use crate::peers::{Addresses, ClusterView, MapWatch, Monitor, Peers, Pool};
-use crate::service::{MetaService, Services, ShardService, SpaceGate, StatusReport};
+use crate::service::{ChunkService, MetaService, Services, ShardService, SpaceGate, StatusReport};
 use crate::shards::{Problems, ShardSupervisor};
 use crate::space::Space;
 use crate::{Error, Runtime, flush};
@@ -50,6 +53,8 @@ pub struct Parts {
     pub init: Arc<InitServer>,
     pub monitor: Arc<Monitor>,
     pub keypair: Keypair,
+    pub objects: Arc<Objects>,
+    damage: Arc<Mutex<mpsc::Receiver<Damage>>>,
 }
 
 /// The transport's questions, answered from memory.
@@ -90,9 +95,10 @@ impl Parts {
             let (engine, state) = open_stores(&data_dir, memory)?;
             let identity = Identity::open(Arc::clone(&engine), homeserver)?;
             let clock = Clock::open(Arc::clone(&engine), TimeSource::system())?;
-            Ok((engine, state, Arc::new(identity), Arc::new(clock)))
+            let blobs = BlobStore::open(&data_dir.join("blobs"), BlobOptions::default())?;
+            Ok((engine, state, Arc::new(identity), Arc::new(clock), blobs))
         });
-        let (engine, state, identity, clock) = opened.await.map_err(|_| Error::Stopped)??;
+        let (engine, state, identity, clock, blobs) = opened.await.map_err(|_| Error::Stopped)??;
         let me = NodeInfo {
             node_uuid: identity.node_uuid().to_vec().into(),
             address: advertised(&config.advertise, address),
@@ -132,7 +138,19 @@ impl Parts {
             space: Arc::clone(&space),
             seeds: config.seeds.clone(),
         };
+        let (progress, damage) = Progress::new();
+        let objects = Objects {
+            host: Arc::clone(&host),
+            blobs,
+            clock: Arc::clone(&clock),
+            addresses: Arc::clone(&addresses),
+            pool: Arc::clone(&pool),
+            progress: Arc::new(progress),
+            limits: config.objects,
+        };
         Ok(Self {
+            objects: Arc::new(objects),
+            damage: Arc::new(Mutex::new(damage)),
             config,
             me,
             engine,
@@ -173,6 +191,7 @@ impl Parts {
             published: Arc::clone(&self.published),
             problems: Arc::clone(&self.problems),
             certificates: self.config.certificates.clone(),
+            objects: Arc::clone(&self.objects),
         };
         let shard = ShardService::new(
             Arc::clone(&self.host),
@@ -181,7 +200,14 @@ impl Parts {
             gate,
             self.keypair.public_key().to_z32(),
             self.config.attempts,
+            self.config.objects.upload_lifetime,
         );
+        let chunk = ChunkService {
+            host: Arc::clone(&self.host),
+            blobs: Arc::clone(&self.objects.blobs),
+            space: Arc::clone(&self.space),
+            progress: Arc::clone(&self.objects.progress),
+        };
         let meta = MetaService::new(
             Arc::clone(&self.identity),
             Arc::clone(&self.init),
@@ -191,7 +217,7 @@ impl Parts {
             closed.clone(),
         );
         let certificates = self.config.certificates.clone();
-        Services { shard, meta, transport: self.wire.server(), certificates }
+        Services { shard, meta, chunk, transport: self.wire.server(), certificates }
     }
 
     pub fn supervise(&self, stop: CancellationToken) -> Supervisor {
@@ -212,9 +238,24 @@ impl Parts {
         supervisor.add(TaskKind::MapWatch, move |stop| Box::pin(Arc::clone(&map_watch).run(stop)));
         let shards = Arc::new(self.shards());
         supervisor.add(TaskKind::ShardSupervisor, move |stop| Box::pin(Arc::clone(&shards).run(stop)));
+        self.supervise_objects(&mut supervisor);
         let coordinator = Arc::new(self.coordinator());
         supervisor.add(TaskKind::Coordinator, move |stop| Box::pin(Arc::clone(&coordinator).run(stop)));
         supervisor
+    }
+
+    fn supervise_objects(&self, supervisor: &mut Supervisor) {
+        let objects = || Arc::clone(&self.objects);
+        let (to_collect, to_fill, to_erase) = (objects(), objects(), objects());
+        let (to_sweep, to_scrub, damage) = (objects(), objects(), Arc::clone(&self.damage));
+        supervisor
+            .add(TaskKind::Collect, move |stop| Box::pin(objects::collect(Arc::clone(&to_collect), stop)));
+        supervisor.add(TaskKind::Fill, move |stop| {
+            Box::pin(objects::fill(Arc::clone(&to_fill), Arc::clone(&damage), stop))
+        });
+        supervisor.add(TaskKind::Erase, move |stop| Box::pin(objects::erase(Arc::clone(&to_erase), stop)));
+        supervisor.add(TaskKind::Sweep, move |stop| Box::pin(objects::sweep(Arc::clone(&to_sweep), stop)));
+        supervisor.add(TaskKind::Scrub, move |stop| Box::pin(objects::scrub(Arc::clone(&to_scrub), stop)));
     }
 
     fn map_watch(&self) -> MapWatch {

@@ -9,6 +9,7 @@ mod cluster {
     mod identity;
     mod losses;
     mod mtls;
+    mod objects;
     mod packet;
     mod refusals;
 }

@@ -116,6 +116,12 @@ error_codes! {
     PathCollision = 111, CONFLICT, "File/folder path collision";
     QuotaExceeded = 112, INSUFFICIENT_STORAGE, "Disk space quota exceeded";
     DiskFull = 113, INSUFFICIENT_STORAGE, "The server is out of disk space, retry later";
+    /// The object is not staged: it was never begun, or its time is over. Nothing was changed.
+    UploadExpired = 114, REQUEST_TIMEOUT, "The upload took too long";
+    /// No majority of the shard's disks holds the body.
+    TooFewCopies = 115, SERVICE_UNAVAILABLE, "Too few disks took the body, retry later";
+    /// A body's chunks are on no replica that answers.
+    BodyUnavailable = 116, SERVICE_UNAVAILABLE, "The body cannot be read now, retry later";
 }
 
 impl ErrorCode {
@@ -135,6 +141,8 @@ impl ErrorCode {
                 | Self::RequestExpired
                 | Self::GuardTableFull
                 | Self::WrongVersion
+                | Self::TooFewCopies
+                | Self::BodyUnavailable
         )
     }
 }

@@ -19,5 +19,9 @@ pub const COMMAND_VERSION: u32 = 1;
 pub const META_GROUP: u32 = 0xFFFF;
 /// Bodies up to this many bytes travel in the log (architecture.md, decision 9).
 pub const INLINE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bodies beyond that are cut into chunks of this many bytes (consensus.md §8); the last one may be shorter.
+pub const CHUNK_BYTES: usize = 1024 * 1024;
+/// An object's id: random, of one upload alone.
+pub const OBJECT_ID_BYTES: usize = 16;
 /// Largest gRPC message between gateway and node: an inline body and room for its head.
 pub const RPC_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -48,3 +48,10 @@ pub mod state {
     }
     pub use v1::*;
 }
+
+pub mod chunk {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.chunk.v1");
+    }
+    pub use v1::*;
+}

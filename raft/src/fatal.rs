@@ -8,7 +8,7 @@ pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A store that failed to sync must not be synced again: the kernel may have dropped the pages and would
 /// report success. Only a new process, reading what is really there, may go on.
-pub(crate) fn abort() -> OnFatal {
+pub fn abort() -> OnFatal {
     Arc::new(|message| {
         tracing::error!("{message}");
         // The subscriber may lose its last lines in an abort; standard error does not. But it may be a file

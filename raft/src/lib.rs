@@ -7,7 +7,7 @@
 pub mod codec;
 mod config;
 mod error;
-mod fatal;
+pub mod fatal;
 mod group;
 mod host;
 pub mod log_store;

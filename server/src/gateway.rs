@@ -163,6 +163,7 @@ fn limits(bounds: &LimitsSection) -> Limits {
         connections_max: bounds.connections_max,
         requests_max: bounds.requests_max,
         body_bytes_max: bounds.body_bytes_max,
+        chunk_bytes_max: bounds.chunk_bytes_max,
         head_timeout: Duration::from_secs(bounds.head_timeout_s),
         idle_timeout: Duration::from_secs(bounds.idle_timeout_s),
         body_timeout: Duration::from_secs(bounds.body_timeout_s),

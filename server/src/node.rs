@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_node::{AttemptLimits, Node, NodeConfig, PkarrConfig};
+use rowhouse_node::{AttemptLimits, Node, NodeConfig, ObjectLimits, PkarrConfig};
 use rowhouse_proto::tls::{Certificates, Role};
 
 use crate::certificates::{self, keep_fresh};
@@ -122,7 +122,7 @@ impl NodeArgs {
 }
 
 fn config(settings: NodeSettings, secret: [u8; 32], certificates: Option<Arc<Certificates>>) -> NodeConfig {
-    let NodeSettings { node, secret: _, tls: _, pkarr, storage, raft, limits, probes: _ } = settings;
+    let NodeSettings { node, secret: _, tls: _, pkarr, storage, objects, raft, limits, probes: _ } = settings;
     let certified = certificates.as_ref().map(|certificates| certificates.subject().name().to_owned());
     let name = node.name.or(certified).unwrap_or_else(|| node.listen.to_string());
     let mut config = NodeConfig::new(node.data_dir, node.listen, &name, secret);
@@ -144,6 +144,12 @@ fn config(settings: NodeSettings, secret: [u8; 32], certificates: Option<Arc<Cer
     config.free_space_min_bytes = storage.free_space_min_bytes;
     config.flush_interval = Duration::from_secs(storage.flush_interval_s);
     config.attempts = AttemptLimits { per_second: limits.attempts_per_second, burst: limits.attempts_burst };
+    config.objects = ObjectLimits {
+        upload_lifetime: Duration::from_secs(objects.upload_expiry_s),
+        garbage_grace: Duration::from_secs(objects.garbage_grace_s),
+        orphan_age: Duration::from_secs(objects.orphan_age_s),
+        scrub_interval: Duration::from_secs(objects.scrub_interval_s),
+    };
     config.gateway_silence_max = Duration::from_secs(pkarr.gateway_silence_max_s);
     config
 }

@@ -73,6 +73,7 @@ impl SimUser {
             hash: Bytes::copy_from_slice(blake3::hash(body.as_bytes()).as_bytes()),
             body: Bytes::from(body),
             content_type: "text/plain".to_owned(),
+            object: None,
         })
     }
 }

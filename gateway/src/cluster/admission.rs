@@ -1,7 +1,9 @@
-//! What the gateway takes on at once: requests by count, bodies by bytes. Nothing queues here: what
-//! does not fit is refused at once, with Retry-After, so that memory stays bounded.
+//! What the gateway takes on at once: requests by count, bodies by bytes. Small ones do not queue here:
+//! what does not fit is refused at once, with Retry-After, so that memory stays bounded. Chunks of large
+//! bodies wait in a queue of their own, so that their clients slow down and small bodies lose no room.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rowhouse_proto::ErrorCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,13 +12,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Admission {
     requests: Arc<Semaphore>,
     body_bytes: Arc<Semaphore>,
+    chunk_bytes: Arc<Semaphore>,
 }
 
 impl Admission {
-    pub fn new(requests_max: usize, body_bytes_max: usize) -> Self {
+    pub fn new(requests_max: usize, body_bytes_max: usize, chunk_bytes_max: usize) -> Self {
+        let pool = |size: usize| Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS)));
         Self {
-            requests: Arc::new(Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS))),
-            body_bytes: Arc::new(Semaphore::new(body_bytes_max.min(Semaphore::MAX_PERMITS))),
+            requests: pool(requests_max),
+            body_bytes: pool(body_bytes_max),
+            chunk_bytes: pool(chunk_bytes_max),
         }
     }
 
@@ -28,6 +33,17 @@ impl Admission {
     /// An empty lease, to grow as bytes arrive: a slow upload holds what it has sent, not what it may send.
     pub fn bytes(&self) -> ByteLease {
         ByteLease { pool: Arc::clone(&self.body_bytes), held: None }
+    }
+
+    /// Room for a chunk of a large body. Taken whole before its first byte is read: chunks that wait for
+    /// each other's last bytes would wait for ever.
+    pub async fn chunk(&self, bytes: usize, timeout: Duration) -> Result<ByteLease, ErrorCode> {
+        let pool = Arc::clone(&self.chunk_bytes);
+        let count = u32::try_from(bytes).map_err(|_| ErrorCode::Overloaded)?;
+        match tokio::time::timeout(timeout, Arc::clone(&pool).acquire_many_owned(count)).await {
+            Ok(Ok(held)) => Ok(ByteLease { pool, held: Some(held) }),
+            Ok(Err(_)) | Err(_) => Err(ErrorCode::Overloaded),
+        }
     }
 }
 
@@ -58,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_and_fits_again_when_given_back() {
-        let admission = Admission::new(1, 10);
+        let admission = Admission::new(1, 10, 0);
         let first = admission.request().expect("empty");
         assert_eq!(admission.request().err(), Some(ErrorCode::Overloaded));
         drop(first);
@@ -70,5 +86,19 @@ mod tests {
         assert_eq!(lease.grow(1), Err(ErrorCode::Overloaded));
         drop(lease);
         assert!(admission.bytes().grow(10).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn chunks_wait_their_turn_for_a_bounded_while() {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let admission = Admission::new(1, 0, 10);
+        let first = admission.chunk(6, PATIENCE).await.expect("empty");
+        assert_eq!(admission.chunk(6, PATIENCE).await.err(), Some(ErrorCode::Overloaded));
+        let release = async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(admission.chunk(6, PATIENCE), release);
+        assert!(second.is_ok());
     }
 }

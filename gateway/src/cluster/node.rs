@@ -4,11 +4,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
 use rowhouse_proto::tls::Dialer;
+use rowhouse_proto::wire::chunk::chunk_client::ChunkClient;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
+use rowhouse_proto::{CHUNK_BYTES, RPC_MESSAGE_BYTES_MAX};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Error;
@@ -25,6 +26,13 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// All streams of one connection together.
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// A chunk in a message: its head takes less than a hundred bytes.
+const CHUNK_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 4096;
+/// A whole chunk arrives while the one before it is written to a slow client.
+const CHUNK_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// What arrives is bounded by the room taken before it is asked for, so that no slow client's chunk holds up
+/// another's here.
+const CHUNK_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
 /// Calls waiting for a connection to take them; admission bounds them before.
 const BUFFERED_CALLS: usize = 1024;
 
@@ -35,6 +43,8 @@ pub struct Node {
     /// What its certificate must call it; `None` for a seed.
     name: Option<String>,
     connections: Vec<Channel>,
+    /// Chunks have a connection of their own: small requests never wait behind large bodies.
+    chunks: Channel,
     next: AtomicUsize,
 }
 
@@ -61,10 +71,16 @@ impl Node {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .buffer_size(BUFFERED_CALLS);
         let connect = |_| dialer.connect_lazy(&endpoint, name.as_deref());
+        let connections = (0..CONNECTIONS).map(connect).collect();
+        let for_chunks = endpoint
+            .clone()
+            .initial_stream_window_size(CHUNK_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CHUNK_CONNECTION_WINDOW_BYTES);
         Ok(Self {
             uuid: uuid.to_vec(),
             address: address.to_owned(),
-            connections: (0..CONNECTIONS).map(connect).collect(),
+            connections,
+            chunks: dialer.connect_lazy(&for_chunks, name.as_deref()),
             name,
             next: AtomicUsize::new(0),
         })
@@ -91,6 +107,12 @@ impl Node {
 
     pub fn meta(&self) -> MetaClient<Channel> {
         MetaClient::new(self.connection()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
+    }
+
+    pub fn chunk(&self) -> ChunkClient<Channel> {
+        ChunkClient::new(self.chunks.clone())
+            .max_decoding_message_size(CHUNK_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(CHUNK_MESSAGE_BYTES_MAX)
     }
 
     fn connection(&self) -> Channel {

@@ -50,7 +50,7 @@ impl Cluster {
             map: ArcSwapOption::empty(),
             installed: watch::Sender::new(0),
             clock: Clock::default(),
-            admission: Admission::new(limits.requests_max, limits.body_bytes_max),
+            admission: Admission::new(limits.requests_max, limits.body_bytes_max, limits.chunk_bytes_max),
             retry_timeout: limits.retry_timeout,
             map_timeout: limits.map_timeout,
             dialer,
@@ -111,6 +111,16 @@ impl Cluster {
             deadline: Instant::now() + self.retry_timeout,
             issued_at_us: self.clock.issued_at_us(),
             trace: trace.map(|trace| Bytes::copy_from_slice(&trace.to_bytes())).unwrap_or_default(),
+        }
+    }
+
+    /// A new account for a later question of the same client request. An upload may last for many minutes:
+    /// under its first `issued_at` a shard would have to answer that the request is too old to be retried.
+    pub fn call_again(&self, call: &Call) -> Call {
+        Call {
+            deadline: Instant::now() + self.retry_timeout,
+            issued_at_us: self.clock.issued_at_us(),
+            trace: call.trace.clone(),
         }
     }
 
@@ -204,8 +214,9 @@ impl Cluster {
 }
 
 impl Call {
-    /// Gives the cluster its whole time from now, once a body has arrived. `issued_at` stays: a body's
-    /// timeout and the retries together fit well into the window in which shards remember requests.
+    /// Gives the cluster its whole time from now, once a small body, or the start of a large one, has arrived.
+    /// `issued_at` stays: a body's timeout and the retries together fit well into the window in which shards
+    /// remember requests.
     pub fn restart(&mut self, retry_timeout: Duration) {
         self.deadline = Instant::now() + retry_timeout;
     }

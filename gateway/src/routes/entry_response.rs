@@ -1,5 +1,7 @@
-//! What a stored file looks like in HTTP: its headers, and when "not modified" says enough.
+//! What a stored file looks like in HTTP: its headers, how much of it is asked for, and when "not modified"
+//! says enough.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -7,50 +9,78 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::shard::Entry;
 
-use crate::body::Held;
-use crate::cluster::ByteLease;
+use super::range::{Wanted, wanted};
 use crate::respond::empty;
 
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, must-revalidate");
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 const VARY_LEGACY: HeaderValue = HeaderValue::from_static("pubky-host");
 /// The last second HTTP dates can name: 9999-12-31T23:59:59Z.
 const HTTP_DATE_MAX_S: u64 = 253_402_300_799;
 
-/// 200 with the body, or 304.
-pub fn get_response(
-    entry: Entry,
-    request: &HeaderMap,
-    legacy: bool,
-    lease: ByteLease,
-) -> Result<Response, ErrorCode> {
-    let validators = Validators::of(&entry)?;
-    let mut response = if validators.match_request(request) {
-        empty(StatusCode::NOT_MODIFIED)
-    } else {
-        let content_type = content_type(&entry.content_type);
-        let mut response = Response::new(Body::new(Held::new(entry.body, lease)));
-        response.headers_mut().insert(CONTENT_TYPE, content_type);
-        response
-    };
-    validators.stamp(response.headers_mut(), legacy);
-    Ok(response)
+/// A file's answer but for its body.
+pub struct EntryResponse {
+    response: Response,
+    /// Of the body that belongs to it.
+    pub span: Range<u64>,
 }
 
-/// HEAD ignores conditions.
+impl EntryResponse {
+    /// Of a GET: 304, 416, 206 or 200. The file has `length` bytes.
+    pub fn get(entry: &Entry, length: u64, request: &HeaderMap, legacy: bool) -> Result<Self, ErrorCode> {
+        let validators = Validators::of(entry)?;
+        let (status, span) = if validators.match_request(request) {
+            (StatusCode::NOT_MODIFIED, 0..0)
+        } else {
+            match validators.range_of(request, length) {
+                Wanted::Whole => (StatusCode::OK, 0..length),
+                Wanted::Part(span) => (StatusCode::PARTIAL_CONTENT, span),
+                Wanted::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+            }
+        };
+        let mut response = empty(status);
+        let headers = response.headers_mut();
+        if status.is_success() {
+            describe(headers, entry);
+        }
+        let range = match status {
+            StatusCode::PARTIAL_CONTENT => Some(format!("bytes {}-{}/{length}", span.start, span.end - 1)),
+            StatusCode::RANGE_NOT_SATISFIABLE => Some(format!("bytes */{length}")),
+            _ => None,
+        };
+        if let Some(range) = range {
+            headers.insert(CONTENT_RANGE, HeaderValue::try_from(range).map_err(|_| ErrorCode::Internal)?);
+        }
+        validators.stamp(headers, legacy);
+        Ok(Self { response, span })
+    }
+
+    pub fn with(self, body: Body) -> Response {
+        self.response.map(|_empty| body)
+    }
+}
+
+/// HEAD ignores conditions and ranges.
 pub fn head_response(entry: &Entry, legacy: bool) -> Result<Response, ErrorCode> {
     let validators = Validators::of(entry)?;
     let mut response = empty(StatusCode::OK);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type(&entry.content_type));
+    describe(headers, entry);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(entry.length));
     validators.stamp(headers, legacy);
     Ok(response)
+}
+
+fn describe(headers: &mut HeaderMap, entry: &Entry) {
+    headers.insert(CONTENT_TYPE, content_type(&entry.content_type));
+    headers.insert(ACCEPT_RANGES, BYTES);
 }
 
 pub fn vary_legacy(response: &mut Response, legacy: bool) {
@@ -87,6 +117,26 @@ impl Validators {
             .is_some_and(|since| since >= self.modified)
     }
 
+    fn range_of(&self, request: &HeaderMap, length: u64) -> Wanted {
+        let mut lines = request.get_all(RANGE).iter();
+        let (Some(line), None) = (lines.next(), lines.next()) else { return Wanted::Whole };
+        match line.to_str() {
+            Ok(line) if self.still_hold(request) => wanted(line, length),
+            Ok(_) | Err(_) => Wanted::Whole,
+        }
+    }
+
+    /// If-Range: a part is of use only with the other parts of the same file. Exact, as the RFC demands.
+    fn still_hold(&self, request: &HeaderMap) -> bool {
+        let Some(condition) = request.get(IF_RANGE) else { return true };
+        condition == self.etag
+            || condition
+                .to_str()
+                .ok()
+                .and_then(|date| httpdate::parse_http_date(date).ok())
+                .is_some_and(|date| date == self.modified)
+    }
+
     fn stamp(self, headers: &mut HeaderMap, legacy: bool) {
         if let Ok(modified) = HeaderValue::try_from(httpdate::fmt_http_date(self.modified)) {
             headers.insert(LAST_MODIFIED, modified);
@@ -102,7 +152,6 @@ impl Validators {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Admission;
 
     fn entry() -> Entry {
         Entry {
@@ -111,16 +160,55 @@ mod tests {
             content_type: "text/plain".into(),
             modified_ms: 1_445_412_480_999,
             body: "hello".into(),
+            ..Entry::default()
         }
     }
 
-    fn status(headers: &[(&'static str, &str)]) -> StatusCode {
+    fn answer(headers: &[(&'static str, &str)]) -> EntryResponse {
         let request = headers
             .iter()
             .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().expect("header value")))
             .collect();
-        let lease = Admission::new(1, 1).bytes();
-        get_response(entry(), &request, false, lease).expect("response").status()
+        EntryResponse::get(&entry(), 5, &request, false).expect("response")
+    }
+
+    fn status(headers: &[(&'static str, &str)]) -> StatusCode {
+        answer(headers).response.status()
+    }
+
+    #[test]
+    fn ranges_hold_for_the_same_file_only() {
+        let etag = format!("\"{}\"", STANDARD.encode([0xAB; 32]));
+        let range = ("range", "bytes=1-3");
+        let modified = "Wed, 21 Oct 2015 07:28:00 GMT";
+        for headers in [vec![range], vec![range, ("if-range", &*etag)], vec![range, ("if-range", modified)]] {
+            let answer = answer(&headers);
+            assert_eq!((answer.response.status(), &answer.span), (StatusCode::PARTIAL_CONTENT, &(1..4)));
+            let headers = answer.response.headers();
+            assert_eq!(headers.get(CONTENT_RANGE), Some(&HeaderValue::from_static("bytes 1-3/5")));
+            assert_eq!(headers.get(ACCEPT_RANGES), Some(&BYTES));
+            assert!(headers.contains_key(ETAG) && headers.contains_key(CONTENT_TYPE));
+        }
+        for headers in [
+            vec![range, ("if-range", &*format!("W/{etag}"))],
+            vec![range, ("if-range", "\"x\"")],
+            vec![range, ("if-range", "Wed, 21 Oct 2015 07:28:01 GMT")],
+            vec![range, ("if-range", "Wed, 21 Oct 2015 07:27:59 GMT")],
+            vec![("range", "bytes=0-0,2-2")],
+            vec![range, range],
+        ] {
+            let answer = answer(&headers);
+            assert_eq!((answer.response.status(), answer.span), (StatusCode::OK, 0..5), "{headers:?}");
+        }
+        let beyond = answer(&[("range", "bytes=5-")]);
+        assert_eq!((beyond.response.status(), beyond.span), (StatusCode::RANGE_NOT_SATISFIABLE, 0..0));
+        let told = beyond.response.headers().get(CONTENT_RANGE);
+        assert_eq!(told, Some(&HeaderValue::from_static("bytes */5")));
+        assert_eq!(
+            status(&[range, ("if-none-match", &etag)]),
+            StatusCode::NOT_MODIFIED,
+            "conditions come first"
+        );
     }
 
     #[test]

@@ -3,19 +3,23 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use http::HeaderMap;
 use pubky_common::constants::storage::{PRIVATE_ROOT, PUBLIC_ROOT};
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::shard::{Credential, Entry, ReadEntry, query_reply, query_request};
 
-use super::entry_response::{get_response, head_response};
+use super::entry_response::{EntryResponse, head_response};
 use super::entry_target::EntryTarget;
 use super::list_entries::list_entries;
 use super::list_params::ListParams;
 use crate::app::App;
+use crate::body::Held;
 use crate::cluster::Call;
 use crate::credentials::Credentials;
+use crate::objects::{Source, download};
 use crate::respond::Rejection;
 use crate::session::with_credentials;
 
@@ -29,9 +33,39 @@ pub async fn get_entry(State(app): State<Arc<App>>, request: Request) -> Result<
     }
     let credentials = Credentials::of(&parts.headers, Some(&target.user));
     let entry = read(&app, &call, &target, &credentials, false).await?;
+    if entry.object.is_empty() {
+        get_inline(&app, entry, &parts.headers, target.legacy)
+    } else {
+        get_object(&app, &target, entry, &parts.headers).await
+    }
+}
+
+fn get_inline(app: &App, entry: Entry, request: &HeaderMap, legacy: bool) -> Result<Response, Rejection> {
     let mut lease = app.cluster.admission().bytes();
     lease.grow(entry.body.len())?;
-    Ok(get_response(entry, &parts.headers, target.legacy, lease)?)
+    let response = EntryResponse::get(&entry, entry.body.len() as u64, request, legacy)?;
+    // Within a body that is here, so within a usize.
+    let (start, end) = (response.span.start as usize, response.span.end as usize);
+    let body = Body::new(Held::new(entry.body.slice(start..end), lease));
+    Ok(response.with(body))
+}
+
+/// The body comes from the disks of the shard's replicas.
+async fn get_object(
+    app: &App,
+    target: &EntryTarget,
+    entry: Entry,
+    request: &HeaderMap,
+) -> Result<Response, Rejection> {
+    let response = EntryResponse::get(&entry, entry.length, request, target.legacy)?;
+    if response.span.is_empty() {
+        return Ok(response.with(Body::empty()));
+    }
+    let shard = app.cluster.map().await?.shard_of_user(&target.user);
+    let cluster = Arc::clone(&app.cluster);
+    let source = Source::new(cluster, shard, entry.object, entry.length, app.limits.body_timeout);
+    let body = download(source, response.span.clone()).await?;
+    Ok(response.with(body))
 }
 
 pub async fn head_entry(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {

@@ -3,6 +3,7 @@
 mod cookie_session;
 mod cookie_signup;
 mod delete_entry;
+mod entry_change;
 mod entry_response;
 mod entry_target;
 mod get_entry;
@@ -13,6 +14,8 @@ mod info;
 mod list_entries;
 mod list_params;
 mod put_entry;
+mod put_object;
+mod range;
 mod receive;
 mod signup_token;
 

@@ -1,10 +1,13 @@
-//! A gateway over one scripted node, on loopback ports from the system.
+//! A gateway over one scripted node, or three, on loopback ports from the system.
 
 use pubky_common::crypto::{Keypair, PublicKey};
 use rowhouse_proto::domain::secret::{Bearer, CookieSecret};
 use rowhouse_proto::domain::slot::Slot;
 
-use super::{Client, FakeNode, Script, map_of};
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::wire::shard::{Failure, execute_reply, query_reply};
+
+use super::{Client, FakeNode, Script, failure, map_of};
 use crate::{Gateway, GatewayConfig};
 
 pub const SHARDS: u32 = 16;
@@ -12,6 +15,8 @@ pub const SECRET: [u8; 32] = [7; 32];
 
 pub struct Fixture {
     pub node: FakeNode,
+    /// The other replicas of every shard.
+    pub others: Vec<FakeNode>,
     pub gateway: Gateway,
     pub client: Client,
 }
@@ -22,18 +27,44 @@ impl Fixture {
     }
 
     pub async fn with(script: Script, change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        Self::over(FakeNode::start(script).await, change).await
+        Self::over(FakeNode::start(script).await, Vec::new(), change).await
     }
 
-    pub async fn over(node: FakeNode, change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        node.publish(map_of(1, SHARDS, &[node.address], "open"));
+    /// Three replicas; the first one leads, by script.
+    pub async fn three(script: Script, change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let leader = FakeNode::start(script).await;
+        let others = vec![FakeNode::start(following()).await, FakeNode::start(following()).await];
+        Self::over(leader, others, change).await
+    }
+
+    pub async fn over(
+        node: FakeNode,
+        others: Vec<FakeNode>,
+        change: impl FnOnce(&mut GatewayConfig),
+    ) -> Self {
+        let addresses: Vec<_> = std::iter::once(&node).chain(&others).map(|node| node.address).collect();
+        for (index, other) in others.iter().enumerate() {
+            other.disk.belongs_to(index as u64 + 2);
+        }
+        node.publish(map_of(1, SHARDS, &addresses, "open"));
         let mut config = GatewayConfig::new(SECRET, vec![node.address.to_string()]);
         config.announce = false;
         change(&mut config);
         let gateway = Gateway::start(config).await.expect("loopback");
         let client = Client::new(gateway.http_address());
-        Self { node, gateway, client }
+        Self { node, others, gateway, client }
     }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &FakeNode> {
+        std::iter::once(&self.node).chain(&self.others)
+    }
+}
+
+/// Names the first node.
+fn following() -> Script {
+    let elsewhere = || Failure { leader_node: vec![1; 16].into(), ..failure(ErrorCode::NotLeader) };
+    Script::execute(move |_| Ok(execute_reply::Result::Failure(elsewhere())))
+        .and_query(move |_| Ok(query_reply::Result::Failure(elsewhere())))
 }
 
 /// A user and what they may present.

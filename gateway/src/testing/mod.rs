@@ -1,11 +1,13 @@
 //! A cluster of scripted nodes for the tests of this crate: real gRPC on loopback, answers by script.
 
 mod client;
+mod disk;
 mod fixture;
 mod issuer;
 mod node;
 
-pub use client::{Client, raw};
+pub use client::{Client, Reply, raw};
+pub use disk::{Fetching, Staging};
 pub use fixture::{Fixture, SECRET, SHARDS, User};
 pub use issuer::Issuer;
 pub use node::{Announced, FakeNode, Script, failure, group_of, map_of, session_of};

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
+use super::disk::Disk;
 use crate::cluster::{Group, Map};
 
 pub const CLUSTER_ID: [u8; 16] = [9; 16];
@@ -75,6 +76,8 @@ impl Default for Script {
 
 pub struct FakeNode {
     pub address: SocketAddr,
+    /// Its chunks, and what it does with them.
+    pub disk: Disk,
     state: Arc<State>,
     stop: CancellationToken,
 }
@@ -112,6 +115,7 @@ impl FakeNode {
             map: tokio::sync::watch::Sender::new(ClusterMap::default()),
             hlc: 1_700_000_000_000_000,
         });
+        let disk = Disk::default();
         let stop = CancellationToken::new();
         let accepted = TcpListenerStream::new(socket).filter_map(move |accepted| {
             let certificates = certificates.clone();
@@ -128,6 +132,7 @@ impl FakeNode {
         let server = tonic::transport::Server::builder()
             .add_service(ShardServer::new(Service(Arc::clone(&state))))
             .add_service(MetaServer::new(Service(Arc::clone(&state))))
+            .add_service(disk.service())
             .serve_with_incoming_shutdown(accepted, stop.clone().cancelled_owned());
         let stopped = stop.clone();
         TaskTracker::new().spawn(async move {
@@ -136,7 +141,7 @@ impl FakeNode {
                 () = stopped.cancelled() => {}
             }
         });
-        Self { address, state, stop }
+        Self { address, disk, state, stop }
     }
 
     pub fn script(&self, script: Script) {

@@ -5,6 +5,8 @@ mod admin;
 mod fuzz;
 mod limits;
 mod mtls;
+mod object_read;
+mod object_write;
 mod read;
 mod retries;
 mod transport;

@@ -13,7 +13,7 @@ const MAP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Whether a change reaches a node that shows `shown`; the map calls it n1.
 async fn reached(shown: Option<Arc<Certificates>>, own: Option<Arc<Certificates>>) -> bool {
     let node = FakeNode::start_with(Script::default(), shown).await;
-    let fixture = Fixture::over(node, |config| {
+    let fixture = Fixture::over(node, Vec::new(), |config| {
         config.certificates = own;
         config.limits.retry_timeout = MAP_TIMEOUT;
         config.limits.map_timeout = MAP_TIMEOUT;

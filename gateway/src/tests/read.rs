@@ -12,6 +12,7 @@ fn entry() -> Entry {
         content_type: "text/plain".into(),
         modified_ms: 1_445_412_480_000,
         body: "hello".into(),
+        ..Entry::default()
     }
 }
 
@@ -45,6 +46,7 @@ async fn a_public_file_is_one_question_without_a_credential() {
         ("etag", ETAG),
         ("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT"),
         ("cache-control", "private, must-revalidate"),
+        ("accept-ranges", "bytes"),
         ("vary", "origin, access-control-request-method, access-control-request-headers"),
     ] {
         assert_eq!(reply.header(name).as_deref(), Some(value), "{name}");

@@ -42,8 +42,8 @@ async fn a_put_is_one_rpc_with_the_body_and_its_detected_type() {
     let put = put_of(&executed[0]);
     assert_eq!(put.body, "hello");
     assert_eq!(
-        (put.path.as_str(), put.content_type.as_str(), put.content_length, put.too_large),
-        ("/pub/foo.txt", "text/plain", Some(5), false)
+        (put.path.as_str(), put.content_type.as_str(), put.content_length, &put.upload),
+        ("/pub/foo.txt", "text/plain", Some(5), &None)
     );
     assert!(fixture.node.queried().is_empty());
 }
@@ -169,30 +169,6 @@ async fn a_dead_bearer_falls_through_to_the_cookie_under_a_new_request_id() {
     assert_eq!(executed.len(), 2);
     assert_ne!(executed[0].request_id, executed[1].request_id);
     assert_eq!(put_of(&executed[1]).body, "x");
-}
-
-#[tokio::test]
-async fn large_bodies_are_left_out_and_the_shard_decides() {
-    let fixture = Fixture::start(Script::execute(|request| {
-        let code = if put_of(&request).too_large { ErrorCode::BodyTooLarge } else { ErrorCode::Internal };
-        Ok(execute_reply::Result::Failure(failure(code)))
-    }))
-    .await;
-    let user = User::random();
-    let body = vec![b'x'; INLINE_BODY_BYTES_MAX + 1];
-    let cookie = ("cookie", user.cookie.as_str());
-    let reply = fixture.client.send("PUT", &user.storage("/pub/a"), &[cookie], &body).await;
-    assert_eq!((reply.status, reply.text().as_str()), (413, ErrorCode::BodyTooLarge.text()));
-    let mut chunked = format!("{:x}\r\n", body.len()).into_bytes();
-    chunked.extend_from_slice(&body);
-    chunked.extend_from_slice(b"\r\n0\r\n\r\n");
-    let headers = [cookie, ("transfer-encoding", "chunked"), ("content-length", "(none)")];
-    let reply = fixture.client.send("PUT", &user.storage("/pub/a"), &headers, &chunked).await;
-    assert_eq!(reply.status, 413);
-    let executed = fixture.node.executed();
-    let lengths: Vec<Option<u64>> = executed.iter().map(|request| put_of(request).content_length).collect();
-    assert_eq!(lengths, [Some(body.len() as u64), None]);
-    assert!(executed.iter().all(|request| put_of(request).body.is_empty()));
 }
 
 #[tokio::test]

@@ -21,6 +21,16 @@ pub enum TaskKind {
     Space,
     /// Extends the clock's reservation.
     Clock,
+    /// Proposes that due objects move on.
+    Collect,
+    /// Fetches chunks this node's replicas lack.
+    Fill,
+    /// Erases chunks of dead objects.
+    Erase,
+    /// Removes chunks no row knows.
+    Sweep,
+    /// Reads all chunks again.
+    Scrub,
     /// Hands leaderships over while the node drains.
     Drain,
 }
@@ -40,7 +50,14 @@ impl TaskKind {
                 reset_after: Duration::from_secs(60),
             },
             // They touch the disk: give it a rest.
-            Self::Flush | Self::Space | Self::Clock => Restart::Exponential {
+            Self::Flush
+            | Self::Space
+            | Self::Clock
+            | Self::Collect
+            | Self::Fill
+            | Self::Erase
+            | Self::Sweep
+            | Self::Scrub => Restart::Exponential {
                 base: Duration::from_secs(1),
                 max: Duration::from_secs(30),
                 reset_after: Duration::from_secs(60),
@@ -57,6 +74,11 @@ impl TaskKind {
             Self::Flush => "flush",
             Self::Space => "space",
             Self::Clock => "clock",
+            Self::Collect => "collect",
+            Self::Fill => "fill",
+            Self::Erase => "erase",
+            Self::Sweep => "sweep",
+            Self::Scrub => "scrub",
             Self::Drain => "drain",
         }
     }

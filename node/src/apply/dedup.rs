@@ -11,9 +11,10 @@ use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::wire::state::{Request, Shard};
 use rowhouse_raft::Error;
 
+use super::outcome;
 use super::stop::Stop;
 use super::turn::{Turn, table};
-use super::{outcome, planted};
+use crate::planted;
 use crate::state::aged::REQUESTS;
 use crate::state::read::{Read, decode};
 use crate::state::records;

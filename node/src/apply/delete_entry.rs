@@ -8,7 +8,7 @@ use rowhouse_proto::wire::state::{Entry, Event};
 use super::authorize::{self, Granted};
 use super::stop::Stop;
 use super::turn::Turn;
-use super::{outcome, quota};
+use super::{object, outcome, quota};
 use crate::state::{Read, records, tables};
 
 /// Existence comes before the write paths (client-api.md §4.2).
@@ -27,7 +27,7 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &DeleteEntry) -> Result<Ou
     let before = records::usage(&*turn.txn, user)?;
     let after = quota::after_delete(&before, Some(&entry));
     turn.txn.delete(tables::entry(user, path.as_str()));
-    turn.txn.delete(tables::body(user, path.as_str()));
+    object::discard_body(turn, user, path.as_str(), &entry)?;
     turn.store_usage(user, &before, &after);
     let event = Event { user: command.user.clone(), path: path.as_str().to_owned(), hash: Bytes::new() };
     turn.emit(slot, user, &event);

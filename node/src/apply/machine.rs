@@ -10,21 +10,28 @@ use rowhouse_raft::{EntryContext, Error, Machine};
 use super::stop::Stop;
 use super::turn::Turn;
 use super::{
-    close, close_cookie_session, create_user, dedup, delete_entry, mint_bearer, open_cookie_session, outcome,
-    put_entry, revoke_grant,
+    begin_upload, close, close_cookie_session, collect_objects, create_user, dedup, delete_entry,
+    mint_bearer, open_cookie_session, outcome, put_entry, revoke_grant,
 };
 
 /// The machine of every shard. It holds no state of its own: everything is in the group's.
 #[derive(Clone, Copy, Debug)]
 pub struct ShardMachine;
 
-fn execute(command: &Command, body: &Body, txn: &mut Txn<'_>) -> Result<Outcome, Error> {
-    let mut turn = Turn::open(txn, command)?;
-    if let Body::Close(close) = body {
-        close::apply(&mut turn, close);
-        turn.store_shard();
-        return Ok(outcome::done());
+fn execute(command: &Command, body: &Body, txn: &mut Txn<'_>, log_index: u64) -> Result<Outcome, Error> {
+    let mut turn = Turn::open(txn, command, log_index)?;
+    // What the cluster asks of itself has no request id: repeating it changes nothing.
+    match body {
+        Body::Close(close) => close::apply(&mut turn, close),
+        Body::CollectObjects(collect) => collect_objects::apply(&mut turn, collect)?,
+        _ => return answer(turn, command, body),
     }
+    turn.store_shard();
+    Ok(outcome::done())
+}
+
+/// A request's command: once, whatever is retried.
+fn answer(mut turn: Turn<'_, '_>, command: &Command, body: &Body) -> Result<Outcome, Error> {
     if let Some(answer) = dedup::answered(&*turn.txn, &turn.shard, command)? {
         return Ok(answer);
     }
@@ -51,15 +58,16 @@ fn apply(turn: &mut Turn<'_, '_>, body: &Body) -> Result<Outcome, Stop> {
         Body::RevokeGrant(command) => revoke_grant::apply(turn, command),
         Body::PutEntry(command) => put_entry::apply(turn, command),
         Body::DeleteEntry(command) => delete_entry::apply(turn, command),
-        Body::Close(_) => Err(ErrorCode::Internal.into()),
+        Body::BeginUpload(command) => begin_upload::apply(turn, command),
+        Body::Close(_) | Body::CollectObjects(_) => Err(ErrorCode::Internal.into()),
     }
 }
 
 impl Machine for ShardMachine {
-    fn apply(&self, _context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         let outcome = match Command::decode(command.clone()) {
             Ok(command) if command.version == COMMAND_VERSION => match &command.body {
-                Some(body) => execute(&command, body, txn)?,
+                Some(body) => execute(&command, body, txn, context.index)?,
                 None => outcome::refused_code(ErrorCode::WrongVersion),
             },
             _ => outcome::refused_code(ErrorCode::WrongVersion),

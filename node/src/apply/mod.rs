@@ -7,17 +7,19 @@
 //! The decisions are also asked before a proposal (`precheck`), so that a bad request never reaches the log.
 
 mod authorize;
+mod begin_upload;
 mod close;
 mod close_cookie_session;
+mod collect_objects;
 mod create_user;
 mod dedup;
 mod delete_entry;
 mod guard;
 mod machine;
 mod mint_bearer;
+mod object;
 mod open_cookie_session;
 mod outcome;
-mod planted;
 mod precheck;
 mod put_entry;
 mod quota;

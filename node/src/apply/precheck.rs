@@ -12,7 +12,7 @@ use rowhouse_raft::Error;
 use super::guard::{self, Guard};
 use super::put_entry::Length;
 use super::stop::Stop;
-use super::{create_user, dedup, delete_entry, mint_bearer, open_cookie_session, put_entry};
+use super::{begin_upload, create_user, dedup, delete_entry, mint_bearer, open_cookie_session, put_entry};
 use crate::state::{Read, records};
 
 /// What to do with a command that was not proposed yet.
@@ -51,8 +51,9 @@ fn decide(read: &dyn Read, command: &Command, content_length: Option<u64>, now_m
     match &command.body {
         Some(Body::PutEntry(put)) => {
             let length = content_length.map_or(Length::Counted(put.body.len() as u64), Length::Declared);
-            put_entry::check(read, put, length, now_s)?;
+            put_entry::check(read, put.into(), length, now_s)?;
         }
+        Some(Body::BeginUpload(begin)) => begin_upload::check(read, &shard, begin, now_s).map(drop)?,
         Some(Body::DeleteEntry(delete)) => {
             delete_entry::check(read, delete, now_s)?;
         }
@@ -70,7 +71,7 @@ fn decide(read: &dyn Read, command: &Command, content_length: Option<u64>, now_m
             guard::check(read, &shard, Guard::Nonce(nonce), &user, now_ms)?;
         }
         Some(Body::RevokeGrant(revoke)) => check_revoke(read, &shard, revoke, now_ms)?,
-        Some(Body::CloseCookieSession(_) | Body::Close(_)) => {}
+        Some(Body::CloseCookieSession(_) | Body::Close(_) | Body::CollectObjects(_)) => {}
         None => return Err(ErrorCode::WrongVersion.into()),
     }
     Ok(())

@@ -1,10 +1,11 @@
-//! PUT of a file whose body travels in the log: entry, body, usage, event, in one transaction.
+//! PUT of a file: entry, body or the object that holds it, usage, event, in one transaction.
 
 use std::ops::ControlFlow;
 
+use bytes::Bytes;
 use pubky_common::StoragePath;
 use rowhouse_proto::domain::path::ancestors;
-use rowhouse_proto::wire::command::{Outcome, PutEntry};
+use rowhouse_proto::wire::command::{Credential, Outcome, PutEntry};
 use rowhouse_proto::wire::state::{Entry, Event, Usage};
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX};
 use rowhouse_raft::Error;
@@ -12,7 +13,7 @@ use rowhouse_raft::Error;
 use super::authorize::{self, Granted};
 use super::stop::Stop;
 use super::turn::Turn;
-use super::{outcome, quota};
+use super::{object, outcome, quota};
 use crate::state::{Read, records, tables};
 use rowhouse_proto::domain::user::UserKey;
 
@@ -26,20 +27,29 @@ pub enum Length {
     Declared(u64),
     /// By having read it: the quota is judged last.
     Counted(u64),
+    /// Not before the body has come: the quota is judged then.
+    Unknown,
 }
 
-impl Length {
-    fn bytes(self) -> u64 {
-        match self {
-            Self::Declared(bytes) | Self::Counted(bytes) => bytes,
-        }
+/// What a PUT is about, also before its body is there.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) credential: Option<&'a Credential>,
+    pub(super) user: &'a Bytes,
+    pub(super) path: &'a str,
+}
+
+impl<'a> From<&'a PutEntry> for Target<'a> {
+    fn from(put: &'a PutEntry) -> Self {
+        Self { credential: put.credential.as_ref(), user: &put.user, path: &put.path }
     }
 }
 
 /// A PUT that may happen, and what it changes.
 pub(super) struct Accepted {
-    user: UserKey,
+    pub(super) user: UserKey,
     path: StoragePath,
+    previous: Option<Entry>,
     before: Usage,
     after: Usage,
 }
@@ -47,28 +57,36 @@ pub(super) struct Accepted {
 /// The whole decision of client-api.md §4.2, in its order.
 pub(super) fn check(
     read: &dyn Read,
-    command: &PutEntry,
+    target: Target<'_>,
     length: Length,
     now_s: u64,
 ) -> Result<Accepted, Stop> {
-    let granted = authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
+    let granted = authorize::write(read, target.credential, target.user, target.path, now_s)?;
     let Granted { user, path, account } = granted;
     if account.disabled {
         return Err(ErrorCode::UserDisabled.into());
     }
     let before = records::usage(read, &user)?;
     let previous = records::entry(read, &user, path.as_str())?;
-    let after = quota::after_put(&before, previous.as_ref(), length.bytes());
-    if matches!(length, Length::Declared(_)) {
-        quota::check(&account, &after)?;
+    let after = |bytes| quota::after_put(&before, previous.as_ref(), bytes);
+    if let Length::Declared(bytes) = length {
+        quota::check(&account, &after(bytes))?;
     }
     authorize::check_allowed_write_path(&account, &path)?;
     // A file that is there collides with nothing, or it would not be there.
     if previous.is_none() && collides(read, &user, &path)? {
         return Err(ErrorCode::PathCollision.into());
     }
-    quota::check(&account, &after)?;
-    Ok(Accepted { user, path, before, after })
+    let after = match length {
+        Length::Declared(bytes) => after(bytes),
+        Length::Counted(bytes) => {
+            let after = after(bytes);
+            quota::check(&account, &after)?;
+            after
+        }
+        Length::Unknown => before,
+    };
+    Ok(Accepted { user, path, previous, before, after })
 }
 
 /// A file may be no directory's name, and lie below no file.
@@ -87,27 +105,47 @@ fn collides(read: &dyn Read, user: &UserKey, path: &StoragePath) -> Result<bool,
     Ok(found)
 }
 
-pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &PutEntry) -> Result<Outcome, Stop> {
-    let length = command.body.len() as u64;
-    let accepted = check(&*turn.txn, command, Length::Declared(length), turn.now_s())?;
-    if command.body.len() > INLINE_BODY_BYTES_MAX {
-        return Err(ErrorCode::BodyTooLarge.into());
+/// How long the command's body is, and that it has one and can be stored.
+fn body_length(command: &PutEntry) -> Result<u64, ErrorCode> {
+    match &command.object {
+        Some(object) if command.body.is_empty() => Ok(object.length),
+        Some(_) => Err(ErrorCode::Internal),
+        None if command.body.len() > INLINE_BODY_BYTES_MAX => Err(ErrorCode::BodyTooLarge),
+        None => Ok(command.body.len() as u64),
     }
+}
+
+pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &PutEntry) -> Result<Outcome, Stop> {
+    let length = body_length(command);
+    let declared = Length::Declared(length.unwrap_or(command.body.len() as u64));
+    let accepted = check(&*turn.txn, command.into(), declared, turn.now_s())?;
+    let length = length?;
     if command.hash.len() != HASH_BYTES {
         return Err(ErrorCode::Internal.into());
     }
+    let staged = match &command.object {
+        Some(staged) => Some(object::staged(turn, &staged.id, &accepted.user)?),
+        None => None,
+    };
     let slot = turn.event_slot()?;
 
-    let Accepted { user, path, before, after } = accepted;
+    let Accepted { user, path, previous, before, after } = accepted;
     let user = &user;
     let entry = Entry {
         hash: command.hash.clone(),
         length,
         content_type: command.content_type.clone(),
         modified_ms: turn.now_ms(),
+        object: command.object.as_ref().map(|object| object.id.clone()).unwrap_or_default(),
     };
     turn.txn.put(tables::entry(user, path.as_str()), records::encode(&entry));
-    turn.txn.put(tables::body(user, path.as_str()), records::wrap_raw(&command.body));
+    if let Some(previous) = previous {
+        object::discard_body(turn, user, path.as_str(), &previous)?;
+    }
+    match staged {
+        Some(staged) => object::commit(turn, staged, &entry),
+        None => turn.txn.put(tables::body(user, path.as_str()), records::wrap_raw(&command.body)),
+    }
     turn.store_usage(user, &before, &after);
     let event =
         Event { user: command.user.clone(), path: path.as_str().to_owned(), hash: command.hash.clone() };

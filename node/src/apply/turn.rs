@@ -18,6 +18,8 @@ pub(super) struct Turn<'a, 't> {
     pub(super) shard: Shard,
     /// The command's HLC as event time.
     hlc_t: u64,
+    /// Of the command's entry.
+    log_index: u64,
 }
 
 /// An event time that no other event has and that lies above all before it.
@@ -26,10 +28,14 @@ pub(super) struct EventSlot(u64);
 
 impl<'a, 't> Turn<'a, 't> {
     /// Moves `shard_now`; writes nothing yet.
-    pub(super) fn open(txn: &'a mut Txn<'t>, command: &Command) -> Result<Self, Error> {
+    pub(super) fn open(txn: &'a mut Txn<'t>, command: &Command, log_index: u64) -> Result<Self, Error> {
         let mut shard = records::shard(&*txn)?;
         shard.now_ms = shard.now_ms.max(command.now_ms);
-        Ok(Self { txn, shard, hlc_t: event_time(command.hlc_us) })
+        Ok(Self { txn, shard, hlc_t: event_time(command.hlc_us), log_index })
+    }
+
+    pub(super) fn log_index(&self) -> u64 {
+        self.log_index
     }
 
     pub(super) fn now_ms(&self) -> u64 {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rowhouse_proto::CHUNK_BYTES;
 use rowhouse_proto::tls::Dialer;
+use rowhouse_proto::wire::chunk::chunk_client::ChunkClient;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use tonic::transport::{Channel, Endpoint};
 
@@ -18,6 +20,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
 /// As many as nodes may register; beyond it the pool starts afresh.
 const CHANNELS_MAX: usize = 1024;
+
+/// What a chunk and its head take.
+const CHUNK_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 1024;
 
 #[derive(Debug)]
 pub struct Pool {
@@ -33,20 +38,30 @@ impl Pool {
         Self { dialer, channels: Mutex::default() }
     }
 
-    /// The meta service at host:port, of the named node or of any; connects when first used, and again
-    /// after a break.
+    /// The meta service at host:port, of the named node or of any.
     pub fn meta(&self, address: &str, node: Option<&str>) -> Result<MetaClient<Channel>, Error> {
+        Ok(MetaClient::new(self.channel(address, node)?))
+    }
+
+    /// The chunk service of the named node.
+    pub fn chunk(&self, address: &str, node: &str) -> Result<ChunkClient<Channel>, Error> {
+        let channel = self.channel(address, Some(node))?;
+        Ok(ChunkClient::new(channel).max_decoding_message_size(CHUNK_MESSAGE_BYTES_MAX))
+    }
+
+    /// Connects when first used, and again after a break.
+    fn channel(&self, address: &str, node: Option<&str>) -> Result<Channel, Error> {
         let target = (address.to_owned(), node.map(ToOwned::to_owned));
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(&target) {
-            return Ok(MetaClient::new(channel.clone()));
+            return Ok(channel.clone());
         }
         let channel = self.dialer.connect_lazy(&endpoint(address)?, node);
         if channels.len() >= CHANNELS_MAX {
             channels.clear();
         }
         channels.insert(target, channel.clone());
-        Ok(MetaClient::new(channel))
+        Ok(channel)
     }
 }
 

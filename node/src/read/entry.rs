@@ -17,7 +17,7 @@ use crate::state::session::{self, Presented};
 pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Entry, Stop> {
     let (user, path) = may_read(view, query.credential.as_ref(), &query.tenant, &query.path, now_ms)?;
     let entry = records::entry(view, &user, path.as_str())?.ok_or(ErrorCode::NotFound)?;
-    let body = if query.head {
+    let body = if query.head || !entry.object.is_empty() {
         Bytes::new()
     } else {
         records::body(view, &user, path.as_str())?
@@ -29,6 +29,7 @@ pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Ent
         content_type: entry.content_type,
         modified_ms: entry.modified_ms,
         body,
+        object: entry.object,
     })
 }
 

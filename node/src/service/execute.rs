@@ -14,6 +14,7 @@ use super::shard::ShardService;
 use super::trace;
 use crate::Group;
 use crate::apply::{Precheck, Stop, precheck};
+use crate::planted;
 use crate::read::get_session;
 
 impl ShardService {
@@ -30,8 +31,11 @@ impl ShardService {
             issued_at_us: request.issued_at_us,
             client_addr: request.client_addr.clone(),
         };
-        let verifier =
-            Verifier { homeserver_z32: &self.homeserver_z32, now_s: self.clock.physical_ms() / 1000 };
+        let verifier = Verifier {
+            homeserver_z32: &self.homeserver_z32,
+            now_s: self.clock.physical_ms() / 1000,
+            upload_lifetime_ms: self.upload_lifetime_ms,
+        };
         let prepared = verifier.prepare(request)?;
         self.admit(&head, &prepared)?;
         group.read_barrier().await?;
@@ -58,7 +62,7 @@ impl ShardService {
         prepared: Prepared,
         trace: Bytes,
     ) -> Result<Reply, Refused> {
-        let Prepared { body, answer, content_length, later, grows, .. } = prepared;
+        let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
         let now_ms = self.clock.physical_ms();
         let command = Command {
             version: COMMAND_VERSION,
@@ -79,6 +83,9 @@ impl ShardService {
         }
         if grows {
             self.space.check(head.shard)?;
+        }
+        if holders.is_some_and(|holders| !planted::commit_with_one_copy() && !group.is_quorum(&holders)) {
+            return Err(ErrorCode::TooFewCopies.into());
         }
         let reply = group.propose(command.encode_to_vec().into(), trace).await?;
         let outcome = Outcome::decode(reply).map_err(|error| Refused::internal(&error))?;

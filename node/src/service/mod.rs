@@ -7,6 +7,7 @@ mod accept;
 mod admission;
 mod announce;
 mod answer;
+mod chunk;
 mod execute;
 mod meta;
 mod prepare;
@@ -19,6 +20,7 @@ mod space_gate;
 mod status;
 mod trace;
 
+pub use chunk::ChunkService;
 pub use meta::MetaService;
 pub use server::{Services, serve};
 pub use shard::ShardService;

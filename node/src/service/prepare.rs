@@ -9,7 +9,8 @@ use rowhouse_proto::domain::jws;
 use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{self, command::Body, create_user, credential, revoke_grant};
 use rowhouse_proto::wire::shard::{self, ExecuteRequest, execute_request::Op};
-use rowhouse_proto::{ErrorCode, Refusal};
+use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX, Refusal};
+use rowhouse_raft::ReplicaId;
 
 use super::answer::Answer;
 use super::refused::Refused;
@@ -29,11 +30,22 @@ pub struct Prepared {
     pub anonymous: bool,
     /// It adds data: not while disks are full.
     pub grows: bool,
+    /// The replicas whose disks hold its body, if that is an object.
+    pub holders: Option<Vec<ReplicaId>>,
 }
 
 impl Prepared {
     fn new(body: Body, answer: Answer, user: Option<UserKey>) -> Self {
-        Self { body, answer, user, content_length: None, later: None, anonymous: false, grows: false }
+        Self {
+            body,
+            answer,
+            user,
+            content_length: None,
+            later: None,
+            anonymous: false,
+            grows: false,
+            holders: None,
+        }
     }
 
     fn anonymous(mut self) -> Self {
@@ -52,6 +64,8 @@ impl Prepared {
 pub struct Verifier<'a> {
     pub homeserver_z32: &'a str,
     pub now_s: u64,
+    /// Of an upload, until it is begun again or committed.
+    pub upload_lifetime_ms: u64,
 }
 
 impl Verifier<'_> {
@@ -66,6 +80,7 @@ impl Verifier<'_> {
             Op::ProofLogout(op) => self.proof_logout(&op),
             Op::PutEntry(op) => put_entry(op),
             Op::DeleteEntry(op) => delete_entry(op),
+            Op::BeginUpload(op) => self.begin_upload(op),
         }
     }
 
@@ -120,6 +135,19 @@ impl Verifier<'_> {
         Ok(Prepared::new(Body::RevokeGrant(command), Answer::Done, Some(*grant.iss.as_bytes())).anonymous())
     }
 
+    fn begin_upload(self, op: shard::BeginUpload) -> Result<Prepared, Refused> {
+        let user = user::parse(&op.tenant)?;
+        let command = command::BeginUpload {
+            credential: op.credential.and_then(credential),
+            user: op.tenant,
+            path: op.path,
+            object: op.object,
+            content_length: op.content_length,
+            lifetime_ms: self.upload_lifetime_ms,
+        };
+        Ok(Prepared::new(Body::BeginUpload(command), Answer::Done, Some(user)).growing())
+    }
+
     fn nonce(self, pop: &str, grant: &GrantClaims) -> Result<command::PopNonce, Refused> {
         let pop = jws::verify_pop(pop, grant, self.homeserver_z32, self.now_s)?;
         Ok(nonce_of(pop.nonce.as_str(), pop.iat))
@@ -163,9 +191,19 @@ fn bearer_logout(op: shard::BearerLogout) -> Prepared {
 
 fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
     let user = user::parse(&op.tenant)?;
-    let too_large = op.too_large || op.body.len() > rowhouse_proto::INLINE_BODY_BYTES_MAX;
-    let hash =
-        if too_large { Bytes::new() } else { Bytes::copy_from_slice(blake3::hash(&op.body).as_bytes()) };
+    let too_large = op.body.len() > INLINE_BODY_BYTES_MAX;
+    let (hash, object, holders, length) = match op.upload {
+        // Its bytes were counted: the quota is judged first, as at the end of an upload.
+        Some(upload) => {
+            let object = command::Object { id: upload.object, length: upload.length };
+            (upload.hash, Some(object), Some(upload.holders), Some(upload.length))
+        }
+        None if too_large => (Bytes::new(), None, None, op.content_length),
+        None => {
+            let hash = Bytes::copy_from_slice(blake3::hash(&op.body).as_bytes());
+            (hash, None, None, op.content_length)
+        }
+    };
     let command = command::PutEntry {
         credential: op.credential.and_then(credential),
         user: op.tenant,
@@ -173,10 +211,11 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
         body: op.body,
         hash,
         content_type: op.content_type,
+        object,
     };
     let prepared = Prepared::new(Body::PutEntry(command), Answer::Done, Some(user)).growing();
     let later = too_large.then(|| ErrorCode::BodyTooLarge.into());
-    Ok(Prepared { content_length: op.content_length, later, ..prepared })
+    Ok(Prepared { content_length: length, later, holders, ..prepared })
 }
 
 fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refused> {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
 use rowhouse_proto::tls::Certificates;
+use rowhouse_proto::wire::chunk::chunk_server::ChunkServer;
 use rowhouse_proto::wire::meta::meta_server::MetaServer;
 use rowhouse_proto::wire::shard::shard_server::ShardServer;
+use rowhouse_proto::{CHUNK_BYTES, RPC_MESSAGE_BYTES_MAX};
 use rowhouse_raft::transport::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TransportServer, TransportService};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -17,7 +18,7 @@ use tonic::transport::Server;
 
 use super::accept::{ACCEPTED_AHEAD, accept};
 use super::roles::RolesLayer;
-use super::{MetaService, ShardService};
+use super::{ChunkService, MetaService, ShardService};
 use crate::Error;
 
 /// Calls in flight on one connection: a gateway's whole load runs over a few; more wait in HTTP/2.
@@ -26,12 +27,15 @@ const STREAMS_PER_CONNECTION_MAX: u32 = 2_048;
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// A connection carries many streams.
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// What a chunk and its head take.
+const CHUNK_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 1024;
 /// How long calls in flight get to end once the node stops.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
 pub struct Services {
     pub shard: ShardService,
     pub meta: MetaService,
+    pub chunk: ChunkService,
     pub transport: TransportServer<TransportService>,
     /// Demanded of every caller, if there are any.
     pub certificates: Option<Arc<Certificates>>,
@@ -47,6 +51,9 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
     let meta = MetaServer::new(services.meta)
         .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX);
+    let chunk = ChunkServer::new(services.chunk)
+        .max_decoding_message_size(CHUNK_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(CHUNK_MESSAGE_BYTES_MAX);
     let stopping = stop.clone();
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -58,6 +65,7 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .add_service(services.transport)
         .add_service(shard)
         .add_service(meta)
+        .add_service(chunk)
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
     // Ends at once when the node stops, so that whoever dials is refused and turns to another node; or with
     // serving, which drops the other end of the channel.

@@ -35,6 +35,7 @@ pub struct ShardService {
     pub(super) space: SpaceGate,
     pub(super) homeserver_z32: Arc<str>,
     pub(super) attempts: Arc<Attempts>,
+    pub(super) upload_lifetime_ms: u64,
 }
 
 impl ShardService {
@@ -45,9 +46,11 @@ impl ShardService {
         space: SpaceGate,
         homeserver_z32: String,
         attempts: AttemptLimits,
+        upload_lifetime: Duration,
     ) -> Self {
         let attempts = Arc::new(Attempts::new(attempts));
-        Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts }
+        let upload_lifetime_ms = u64::try_from(upload_lifetime.as_millis()).unwrap_or(u64::MAX);
+        Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts, upload_lifetime_ms }
     }
 
     pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refused> {

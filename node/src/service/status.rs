@@ -15,6 +15,7 @@ use crate::coordinator::PublishRecord;
 use crate::drain::Drain;
 use crate::identity::Identity;
 use crate::meta::packet_timestamp_us;
+use crate::objects::Objects;
 use crate::peers::ClusterView;
 use crate::shards::Problems;
 use crate::space::Space;
@@ -37,6 +38,7 @@ pub struct StatusReport {
     pub published: Arc<PublishRecord>,
     pub problems: Problems,
     pub certificates: Option<Arc<Certificates>>,
+    pub objects: Arc<Objects>,
 }
 
 impl StatusReport {
@@ -61,6 +63,7 @@ impl StatusReport {
             handed_over,
             failovers,
             certificate_expires_s: self.certificates.as_deref().map(expires_s),
+            objects: Some(self.objects.status(scan)?),
         })
     }
 
@@ -68,7 +71,9 @@ impl StatusReport {
         let mut groups = Vec::new();
         for group in self.host.groups() {
             let (scan_hash, scan_index) = if scan { scan_state(&group)? } else { (Vec::new(), 0) };
-            groups.push(GroupStatus { scan_hash: scan_hash.into(), scan_index, ..status_of(&group) });
+            let objects_missing = self.objects.progress.missing(group.id());
+            let status = status_of(&group);
+            groups.push(GroupStatus { scan_hash: scan_hash.into(), scan_index, objects_missing, ..status });
         }
         for (group, problem) in self.problems.load().iter() {
             if groups.iter().all(|known| known.group != u32::from(*group)) {

@@ -3,6 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use rowhouse_proto::domain::user::UserKey;
+use rowhouse_proto::wire::state::object::State;
 
 /// The shard's own record; one row. Table 0 is the engine's.
 pub const SHARD: u8 = 0x01;
@@ -38,6 +39,11 @@ pub const BODY: u8 = 0x31;
 pub const EVENT: u8 = 0x40;
 /// user, event time: a user's own stream needs no scan of the shard's
 pub const EVENT_OF_USER: u8 = 0x41;
+
+/// object id → Object
+pub const OBJECT: u8 = 0x50;
+/// state, `Object.at`, object id: what is due next in each state
+pub const OBJECT_STATE: u8 = 0x51;
 
 /// A key of `table` from its parts.
 pub fn key(table: u8, parts: &[&[u8]]) -> Bytes {
@@ -79,6 +85,15 @@ pub fn event(t: u64) -> Bytes {
 
 pub fn event_of_user(user: &UserKey, t: u64) -> Bytes {
     key(EVENT_OF_USER, &[user, &t.to_be_bytes()])
+}
+
+pub fn object(id: &[u8]) -> Bytes {
+    key(OBJECT, &[id])
+}
+
+pub fn object_state(state: State, at: u64, id: &[u8]) -> Bytes {
+    // States are numbered by the wire contract, far below 256.
+    key(OBJECT_STATE, &[&[state as u8], &at.to_be_bytes(), id])
 }
 
 /// Where an entry's path begins within its key.

@@ -30,7 +30,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(15);
 pub struct Client {
     pub runtime: Runtime,
     addresses: Vec<String>,
-    gateway: Dialer,
+    pub gateway: Dialer,
     pub operator: Dialer,
     hlc: Cell<u64>,
 }
@@ -58,7 +58,7 @@ impl User {
         Bytes::copy_from_slice(&SecretHash::of(&self.cookie).0)
     }
 
-    fn credential(&self) -> Option<Credential> {
+    pub fn credential(&self) -> Option<Credential> {
         Some(Credential { kind: Some(credential::Kind::CookieHash(self.cookie_hash())) })
     }
 }
@@ -153,7 +153,7 @@ impl Client {
     }
 
     /// A gateway learns the HLC before its first request; 0 would be 1970.
-    fn issued_at(&self) -> u64 {
+    pub fn issued_at(&self) -> u64 {
         if self.hlc.get() == 0 {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
             self.hlc.set(now.as_micros() as u64);
@@ -198,7 +198,7 @@ impl Client {
             body: Bytes::copy_from_slice(body),
             content_type: "text/plain".into(),
             content_length: Some(body.len() as u64),
-            too_large: false,
+            upload: None,
         })
     }
 

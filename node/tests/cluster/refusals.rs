@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rowhouse_proto::wire::shard::{
-    BearerLogout, ExecuteRequest, Failure, PutEntry, QueryRequest, ReadEntry, execute_reply, execute_request,
+    BearerLogout, ExecuteRequest, Failure, QueryRequest, ReadEntry, execute_reply, execute_request,
     query_reply, query_request,
 };
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX, WIRE_VERSION};
@@ -21,10 +21,9 @@ fn put(cluster: &Cluster, user: &User, op: execute_request::Op) -> Option<ErrorC
     }
 }
 
+/// Nobody cut it into chunks.
 fn too_large(user: &User, path: &str) -> execute_request::Op {
-    let execute_request::Op::PutEntry(op) = Client::put_op(user, path, b"") else { panic!("a put") };
-    let length = INLINE_BODY_BYTES_MAX as u64 + 1;
-    execute_request::Op::PutEntry(PutEntry { too_large: true, content_length: Some(length), ..op })
+    Client::put_op(user, path, &vec![b'x'; INLINE_BODY_BYTES_MAX + 1])
 }
 
 #[test]

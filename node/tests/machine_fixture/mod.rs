@@ -252,6 +252,7 @@ pub fn put(credential: Option<command::Credential>, user: u8, path: &str, body: 
         body: Bytes::copy_from_slice(body),
         hash: Bytes::copy_from_slice(blake3::hash(body).as_bytes()),
         content_type: "text/plain".to_owned(),
+        object: None,
     })
 }
 

@@ -116,6 +116,11 @@ impl<R: Runtime> Group<R> {
         self.state.applied()
     }
 
+    /// Index of the last entry whose effect a crash cannot take back; 0: none.
+    pub fn durable_index(&self) -> u64 {
+        self.state.durable_applied().map_or(0, |log_id| log_id.index)
+    }
+
     pub fn is_leader(&self) -> bool {
         self.raft.is_leader()
     }

@@ -1,5 +1,7 @@
 //! Who could take a group's leadership over at once.
 
+use std::collections::BTreeSet;
+
 use openraft::Instant;
 use openraft::LogIdOptionExt;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -58,5 +60,17 @@ impl<R: Runtime> Group<R> {
         let membership = metrics.membership_config.membership();
         let others = membership.voter_ids().filter(|replica| *replica != metrics.id);
         others.filter_map(|replica| membership.get_node(&replica)).map(|replica| replica.node_uuid).collect()
+    }
+
+    /// Whether these replicas are a majority of the voters, of both sets while the group is between two.
+    pub fn is_quorum(&self, replicas: &[ReplicaId]) -> bool {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow_watched();
+        let sets = metrics.membership_config.membership().get_joint_config();
+        let majority = |voters: &BTreeSet<ReplicaId>| {
+            let among = voters.iter().filter(|voter| replicas.contains(voter)).count();
+            among * 2 > voters.len()
+        };
+        !sets.is_empty() && sets.iter().all(majority)
     }
 }

@@ -4,6 +4,7 @@ mod certs;
 mod client;
 mod cluster_init;
 mod drain;
+mod objects;
 mod status;
 mod table;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::client::NodeClient;
+use super::objects::{self, Objects};
 use super::table::Table;
 use crate::certificates::{TlsArgs, WARN_BEFORE};
 use crate::error::Error;
@@ -64,6 +65,8 @@ struct Node {
     failovers: u64,
     /// Until its certificate expires; absent without mutual TLS.
     certificate_expires_s: Option<u64>,
+    /// Absent from a node that does not answer.
+    objects: Option<Objects>,
     problem: Option<String>,
 }
 
@@ -170,6 +173,7 @@ fn node(info: &NodeInfo, answer: &Answer) -> Node {
         handed_over: reply.map_or(0, |reply| reply.handed_over),
         failovers: reply.map_or(0, |reply| reply.failovers),
         certificate_expires_s: reply.and_then(|reply| reply.certificate_expires_s),
+        objects: reply.map(Objects::of),
         problem,
     }
 }
@@ -237,8 +241,11 @@ fn text(report: &Report) -> String {
         let lag = group.lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string());
         groups.row([group.group.clone(), leader, group.term.to_string(), lag, replicas.join(" ")]);
     }
+    let answered = report.nodes.iter().filter_map(|node| Some((node.name.as_str(), node.objects.as_ref()?)));
+    let objects = objects::table(answered);
     format!(
-        "cluster {}, map version {}, signup {}\nPKARR record: signed {}, published {}\n\n{nodes}\n{groups}",
+        "cluster {}, map version {}, signup {}\nPKARR record: signed {}, published {}\n\n\
+         {nodes}\n{objects}\n{groups}",
         report.cluster_id,
         report.map_version,
         report.signup_mode,

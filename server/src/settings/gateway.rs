@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use rowhouse_gateway::Limits;
-use rowhouse_proto::INLINE_BODY_BYTES_MAX;
+use rowhouse_proto::{CHUNK_BYTES, INLINE_BODY_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::hidden::Hidden;
@@ -71,6 +71,7 @@ pub struct LimitsSection {
     pub connections_max: usize,
     pub requests_max: usize,
     pub body_bytes_max: usize,
+    pub chunk_bytes_max: usize,
     pub head_timeout_s: u64,
     pub idle_timeout_s: u64,
     pub body_timeout_s: u64,
@@ -93,6 +94,7 @@ impl Default for LimitsSection {
             connections_max: limits.connections_max,
             requests_max: limits.requests_max,
             body_bytes_max: limits.body_bytes_max,
+            chunk_bytes_max: limits.chunk_bytes_max,
             head_timeout_s: limits.head_timeout.as_secs(),
             idle_timeout_s: limits.idle_timeout.as_secs(),
             body_timeout_s: limits.body_timeout.as_secs(),
@@ -205,13 +207,22 @@ pub const KEYS: &[Key] = &[
         Kind::Number { unit: "bytes", min: INLINE_BODY_BYTES_MAX as u64, max: BYTES_MAX },
         "Request and response bodies held at once; more are answered 503.",
     ),
+    key(
+        "limits.chunk_bytes_max",
+        Kind::Number { unit: "bytes", min: CHUNK_BYTES as u64, max: BYTES_MAX },
+        "Chunks of bodies over 64 KiB held at once; more wait, for at most `body_timeout_s`.",
+    ),
     key("limits.head_timeout_s", TIMEOUT_S, "From the first byte of a request head to its last."),
     key(
         "limits.idle_timeout_s",
         TIMEOUT_S,
         "Between requests of a connection. SDKs keep theirs for 90 s and should close first.",
     ),
-    key("limits.body_timeout_s", TIMEOUT_S, "A whole request body."),
+    key(
+        "limits.body_timeout_s",
+        TIMEOUT_S,
+        "A whole request body; of one over 64 KiB, the time without a byte.",
+    ),
     key(
         "limits.write_timeout_s",
         TIMEOUT_S,

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use rowhouse_node::{AttemptLimits, MEMORY_BYTES_MIN, NodeConfig, PkarrConfig};
+use rowhouse_node::{AttemptLimits, MEMORY_BYTES_MIN, NodeConfig, ObjectLimits, PkarrConfig};
 use serde::{Deserialize, Serialize};
 
 use super::key::{Key, Kind, key};
@@ -25,6 +25,10 @@ const GATEWAY_SILENCE_S_MAX: u64 = 3600;
 const ATTEMPTS_MAX: u64 = 1_000_000;
 /// State that is flushed more seldom makes a restart replay more log than fits in memory.
 const FLUSH_INTERVAL_S_MAX: u64 = 600;
+/// Nobody waits longer for garbage, or uploads so slowly.
+const OBJECTS_S_MAX: u64 = 24 * 3600;
+/// A year.
+const SCRUB_S_MAX: u64 = 365 * 24 * 3600;
 /// Below this a pause of the scheduler looks like a dead leader.
 const RAFT_MS_MIN: u64 = 10;
 /// Above this nobody would call it a highly available service.
@@ -43,6 +47,8 @@ pub struct NodeSettings {
     pub pkarr: PkarrSection,
     #[serde(default)]
     pub storage: StorageSection,
+    #[serde(default)]
+    pub objects: ObjectsSection,
     #[serde(default)]
     pub raft: RaftSection,
     #[serde(default)]
@@ -77,6 +83,16 @@ pub struct StorageSection {
     pub memory_bytes: u64,
     pub free_space_min_bytes: u64,
     pub flush_interval_s: u64,
+}
+
+/// Bodies that are too large for the log.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectsSection {
+    pub upload_expiry_s: u64,
+    pub garbage_grace_s: u64,
+    pub orphan_age_s: u64,
+    pub scrub_interval_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -127,6 +143,19 @@ impl Default for StorageSection {
     }
 }
 
+impl Default for ObjectsSection {
+    fn default() -> Self {
+        let ObjectLimits { upload_lifetime, garbage_grace, orphan_age, scrub_interval } =
+            ObjectLimits::default();
+        Self {
+            upload_expiry_s: upload_lifetime.as_secs(),
+            garbage_grace_s: garbage_grace.as_secs(),
+            orphan_age_s: orphan_age.as_secs(),
+            scrub_interval_s: scrub_interval.as_secs(),
+        }
+    }
+}
+
 impl Default for RaftSection {
     fn default() -> Self {
         let timing = defaults().timing;
@@ -155,6 +184,13 @@ impl Settings for NodeSettings {
             complaints.push(format!(
                 "`raft.election_min_ms` is {election_min_ms}; it must be at least {HEARTBEATS_BEFORE_ELECTION} \
                  times `raft.heartbeat_ms`, which is {heartbeat_ms}."
+            ));
+        }
+        let ObjectsSection { upload_expiry_s, orphan_age_s, .. } = self.objects;
+        if upload_expiry_s * 2 > orphan_age_s {
+            complaints.push(format!(
+                "`objects.orphan_age_s` is {orphan_age_s}; it must be at least twice \
+                 `objects.upload_expiry_s`, which is {upload_expiry_s}: else uploads that go on are swept."
             ));
         }
         if election_min_ms >= election_max_ms {
@@ -229,6 +265,26 @@ pub const KEYS: &[Key] = &[
         "storage.flush_interval_s",
         Kind::Number { unit: "seconds", min: 1, max: FLUSH_INTERVAL_S_MAX },
         "Time between flushes of applied state. Longer: fewer disk writes, more log kept and replayed.",
+    ),
+    key(
+        "objects.upload_expiry_s",
+        Kind::Number { unit: "seconds", min: 1, max: OBJECTS_S_MAX },
+        "Time after which the chunks of an upload that nobody continues are given up.",
+    ),
+    key(
+        "objects.garbage_grace_s",
+        Kind::Number { unit: "seconds", min: 1, max: OBJECTS_S_MAX },
+        "Time a large body is kept after it was replaced or deleted, for readers that began before.",
+    ),
+    key(
+        "objects.orphan_age_s",
+        Kind::Number { unit: "seconds", min: 2, max: SCRUB_S_MAX },
+        "Age at which chunks that no file and no upload refers to are swept.",
+    ),
+    key(
+        "objects.scrub_interval_s",
+        Kind::Number { unit: "seconds", min: 1, max: SCRUB_S_MAX },
+        "Pause between two readings of all large bodies, which find damage.",
     ),
     key(
         "raft.heartbeat_ms",

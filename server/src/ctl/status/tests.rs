@@ -77,3 +77,15 @@ fn without_a_committed_packet_there_is_no_age() {
     let map = ClusterMap { packet: Vec::new().into(), ..map() };
     assert_eq!(report(&map, &[answer("leader", 8, 0), dead()]).pkarr.age_s, None);
 }
+
+#[test]
+fn objects_a_node_lacks_are_shown() {
+    let Ok(reply) = answer("leader", 8, 50) else { panic!("an answer") };
+    let groups =
+        reply.groups.iter().map(|group| GroupStatus { objects_missing: 5, ..group.clone() }).collect();
+    let reply = NodeStatusReply { groups, ..reply };
+    let report = report(&map(), &[Ok(reply), dead()]);
+    assert_eq!(report.nodes[0].objects.as_ref().map(|objects| objects.missing), Some(5));
+    assert!(report.nodes[1].objects.is_none());
+    assert!(text(&report).contains("MISSING"));
+}

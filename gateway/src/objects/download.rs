@@ -1,0 +1,175 @@
+//! A large body on its way to its client: fetched chunk by chunk, from the replica that answered last and
+//! then from the others, no faster than the client reads.
+
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use rowhouse_proto::wire::chunk::{FetchReply, FetchRequest};
+use rowhouse_proto::{CHUNK_BYTES, ErrorCode, WIRE_VERSION};
+
+use crate::cluster::{ByteLease, Cluster, Node};
+
+/// Chunks being fetched at once: the next one arrives while one is written to the client.
+const AHEAD: usize = 2;
+/// Asked for one chunk, a replica answers within this or another is asked.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Each replica is asked for a chunk this often at most.
+const ROUNDS: u32 = 2;
+/// Between them: a node that restarts or lost its connection may be back.
+const ROUND_PAUSE: Duration = Duration::from_millis(250);
+
+/// Where the chunks of one object are.
+pub struct Source {
+    cluster: Arc<Cluster>,
+    shard: u32,
+    object: Bytes,
+    length: u64,
+    /// Position of the replica to ask first.
+    near: AtomicUsize,
+    /// For room in memory.
+    patience: Duration,
+}
+
+/// A chunk that holds its room until it is written.
+struct Leased {
+    data: Bytes,
+    _lease: ByteLease,
+}
+
+impl AsRef<[u8]> for Leased {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl Source {
+    /// The replica last seen leading is asked first: it has just answered for the entry.
+    pub fn new(cluster: Arc<Cluster>, shard: u32, object: Bytes, length: u64, patience: Duration) -> Self {
+        let leader = cluster.map_now().and_then(|map| map.group(shard)?.leader());
+        Self { cluster, shard, object, length, near: AtomicUsize::new(leader.unwrap_or(0)), patience }
+    }
+
+    /// The part of a chunk that lies within `range`, a range of the body.
+    async fn part(&self, index: u32, range: Range<u64>) -> Result<Bytes, ErrorCode> {
+        let start = u64::from(index) * CHUNK_BYTES as u64;
+        let size = usize_of((self.length - start).min(CHUNK_BYTES as u64));
+        let lease = self.cluster.admission().chunk(size, self.patience).await?;
+        let data = self.chunk(index, size).await.ok_or(ErrorCode::BodyUnavailable)?;
+        let within =
+            usize_of(range.start.saturating_sub(start))..usize_of((range.end - start).min(size as u64));
+        Ok(Bytes::from_owner(Leased { data, _lease: lease }).slice(within))
+    }
+
+    async fn chunk(&self, index: u32, size: usize) -> Option<Bytes> {
+        for round in 0..ROUNDS {
+            if round > 0 {
+                tokio::time::sleep(ROUND_PAUSE).await;
+            }
+            // The map of this moment: the shard may have moved since the last chunk.
+            let map = self.cluster.map_now()?;
+            let replicas = map.group(self.shard)?.replicas();
+            let near = self.near.load(Ordering::Relaxed);
+            for at in (0..replicas.len()).map(|turn| (near + turn) % replicas.len()) {
+                if let Some(data) = self.fetch(&replicas[at], index, size).await {
+                    self.near.store(at, Ordering::Relaxed);
+                    return Some(data);
+                }
+            }
+        }
+        None
+    }
+
+    async fn fetch(&self, node: &Node, index: u32, size: usize) -> Option<Bytes> {
+        let request = FetchRequest {
+            version: WIRE_VERSION,
+            group: self.shard,
+            object: self.object.clone(),
+            from: index,
+            to: index + 1,
+        };
+        let mut client = node.chunk();
+        let asking = async { client.fetch(request).await?.into_inner().message().await };
+        let reply = tokio::time::timeout(FETCH_TIMEOUT, asking)
+            .await
+            .unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
+        let why = match reply {
+            Ok(Some(FetchReply { index: told, body })) if told == index && body.len() == size => {
+                return Some(body);
+            }
+            Ok(_) => tonic::Status::data_loss("not the chunk that was asked for"),
+            Err(status) => status,
+        };
+        tracing::warn!(shard = self.shard, node = node.address(), index, %why, "a chunk was not fetched");
+        None
+    }
+}
+
+/// A response body of exactly this non-empty range of the object. Its first bytes are here when this
+/// returns; if later ones cannot be had, the body breaks.
+pub async fn download(source: Source, range: Range<u64>) -> Result<Body, ErrorCode> {
+    let left = range.end - range.start;
+    let mut parts = Box::pin(parts(source, range));
+    let first = parts.next().await.unwrap_or(Err(ErrorCode::Internal))?;
+    let parts = stream::iter([Ok(first)]).chain(parts).boxed();
+    Ok(Body::new(Exact { parts, left }))
+}
+
+fn parts(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, ErrorCode>> + Send {
+    let index_of = |position: u64| u32::try_from(position / CHUNK_BYTES as u64).unwrap_or(u32::MAX);
+    let source = Arc::new(source);
+    stream::iter(index_of(range.start)..=index_of(range.end - 1))
+        .map(move |index| {
+            let (source, range) = (Arc::clone(&source), range.clone());
+            async move { source.part(index, range).await }
+        })
+        .buffered(AHEAD)
+}
+
+/// Of values that are at most a chunk.
+fn usize_of(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(CHUNK_BYTES)
+}
+
+/// A body whose length is known: it has all of it, or it breaks.
+struct Exact {
+    parts: BoxStream<'static, Result<Bytes, ErrorCode>>,
+    left: u64,
+}
+
+impl HttpBody for Exact {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let part = match ready!(self.parts.poll_next_unpin(cx)) {
+            Some(Ok(part)) => part,
+            Some(Err(code)) => return Poll::Ready(Some(Err(axum::Error::new(code.text())))),
+            None => return Poll::Ready(Some(Err(axum::Error::new("the body ends early")))),
+        };
+        self.left = self.left.saturating_sub(part.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

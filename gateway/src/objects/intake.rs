@@ -1,0 +1,153 @@
+//! A large body as its client sends it, chunk by chunk. Nothing is read before there is room for a whole
+//! chunk, so a client is never faster than the shard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use rowhouse_proto::{CHUNK_BYTES, ErrorCode};
+
+use super::chunker::{Chunker, Digest};
+use crate::cluster::{Admission, ByteLease};
+
+/// One chunk, shared by all lanes. It gives its room back when the last of them has dropped it.
+pub struct Chunk {
+    pub index: u32,
+    pub body: Bytes,
+    pub crc32c: u32,
+    _lease: ByteLease,
+}
+
+pub struct Intake {
+    /// Read already, and not cut yet.
+    data: std::vec::IntoIter<Bytes>,
+    open: Bytes,
+    rest: Body,
+    chunker: Chunker,
+    admission: Admission,
+    /// Bounds idleness, of the client and in the queue for room: a large body may take as long as it takes.
+    timeout: Duration,
+    index: u32,
+}
+
+impl Intake {
+    pub fn new(head: Vec<Bytes>, rest: Body, admission: Admission, timeout: Duration) -> Self {
+        Self {
+            data: head.into_iter(),
+            open: Bytes::new(),
+            rest,
+            chunker: Chunker::default(),
+            admission,
+            timeout,
+            index: 0,
+        }
+    }
+
+    /// `None` at the end of the body.
+    pub async fn chunk(&mut self) -> Result<Option<Arc<Chunk>>, ErrorCode> {
+        let lease = self.admission.chunk(CHUNK_BYTES, self.timeout).await?;
+        loop {
+            while !self.open.is_empty() {
+                if let Some(body) = self.chunker.push(&mut self.open) {
+                    return self.number(body, lease).map(Some);
+                }
+            }
+            self.open = match self.data.next() {
+                Some(data) => data,
+                None => match self.receive().await? {
+                    Some(data) => data,
+                    None => break,
+                },
+            };
+        }
+        self.chunker.rest().map(|body| self.number(body, lease)).transpose()
+    }
+
+    pub fn digest(&mut self) -> Digest {
+        std::mem::take(&mut self.chunker).digest()
+    }
+
+    /// What the client has yet to send.
+    pub fn into_rest(self) -> Body {
+        self.rest
+    }
+
+    fn number(&mut self, body: Bytes, lease: ByteLease) -> Result<Arc<Chunk>, ErrorCode> {
+        let index = self.index;
+        self.index = index.checked_add(1).ok_or(ErrorCode::Internal)?;
+        Ok(Arc::new(Chunk { index, crc32c: crc32c::crc32c(&body), body, _lease: lease }))
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, ErrorCode> {
+        let next = async {
+            loop {
+                match self.rest.frame().await {
+                    None => return Ok(None),
+                    Some(Err(_)) => return Err(ErrorCode::BrokenStream),
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                        // An empty piece or a trailer is no sign of life.
+                        Ok(_) | Err(_) => {}
+                    },
+                }
+            }
+        };
+        tokio::time::timeout(self.timeout, next).await.unwrap_or(Err(ErrorCode::RequestTimeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::{StreamExt, stream};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn intake(body: Body, room: usize) -> Intake {
+        let head = vec![Bytes::from_static(b"he"), Bytes::new(), Bytes::from_static(b"ad ")];
+        Intake::new(head, body, Admission::new(1, 0, room), PATIENCE)
+    }
+
+    #[tokio::test]
+    async fn a_body_arrives_whole_and_in_order() {
+        let mut intake = intake(Body::from(vec![b'x'; CHUNK_BYTES]), 2 * CHUNK_BYTES);
+        let first = intake.chunk().await.expect("arrives").expect("first");
+        let second = intake.chunk().await.expect("arrives").expect("second");
+        assert_eq!((first.index, first.body.len()), (0, CHUNK_BYTES));
+        assert!(first.body.starts_with(b"head xxx"));
+        assert_eq!((second.index, &second.body[..]), (1, &b"xxxxx"[..]));
+        assert_eq!(second.crc32c, crc32c::crc32c(b"xxxxx"));
+        drop((first, second));
+        assert!(intake.chunk().await.expect("its end").is_none());
+        assert_eq!(intake.digest().length, CHUNK_BYTES as u64 + 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_read_before_there_is_room() {
+        let mut intake = intake(Body::from(vec![b'x'; 2 * CHUNK_BYTES]), CHUNK_BYTES);
+        let first = intake.chunk().await.expect("arrives");
+        assert_eq!(intake.chunk().await.err(), Some(ErrorCode::Overloaded));
+        drop(first);
+        assert!(intake.chunk().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idleness_is_bounded_and_length_is_not() {
+        let slow = stream::unfold((), |()| async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from(vec![0; CHUNK_BYTES / 8])), ()))
+        });
+        let mut endless = intake(Body::from_stream(slow.take(64)), CHUNK_BYTES);
+        for _ in 0..8 {
+            assert!(endless.chunk().await.expect("arrives").is_some());
+        }
+        let mut silent =
+            intake(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), CHUNK_BYTES);
+        assert_eq!(silent.chunk().await.err(), Some(ErrorCode::RequestTimeout));
+        let gone = stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]);
+        let mut broken = intake(Body::from_stream(gone), CHUNK_BYTES);
+        assert_eq!(broken.chunk().await.err(), Some(ErrorCode::BrokenStream));
+    }
+}

@@ -1,0 +1,128 @@
+//! PUT of a body too large for the log: the shard is asked before the body is read, then the body goes to
+//! the disks of its replicas, then the shard is told where it lies. Until that last step nothing has
+//! changed; what was sent for nothing expires by itself.
+
+use std::future::Future;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use rowhouse_proto::wire::shard::{BeginUpload, PutEntry, Upload, execute_request};
+use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES};
+
+use super::entry_change::EntryChange;
+use super::put_entry::put_op;
+use crate::body::drain;
+use crate::cluster::Call;
+use crate::objects::{Intake, Sent, send};
+use crate::respond::Rejection;
+
+/// An object that is not mentioned for some minutes expires; told this often, several may be missed.
+const UPLOAD_RENEW_EVERY: Duration = Duration::from_secs(60);
+
+pub async fn put_object(
+    change: &EntryChange<'_>,
+    call: &Call,
+    head: Vec<Bytes>,
+    rest: Body,
+) -> Result<(), Rejection> {
+    let object = Bytes::copy_from_slice(&rand::random::<[u8; OBJECT_ID_BYTES]>());
+    if let Err(refused) = begin(change, call, &object).await {
+        drain(rest).await;
+        return Err(refused);
+    }
+    let app = change.app;
+    let admission = app.cluster.admission().clone();
+    let mut intake = Intake::new(head, rest, admission, app.limits.body_timeout);
+    let outcome = tokio::select! {
+        refused = renewed(|| begin_again(change, call, &object)) => Err(refused),
+        sent = carry(change, &object, &mut intake) => sent,
+    };
+    match outcome {
+        Ok(sent) => commit(change, &app.cluster.call_again(call), object, sent).await,
+        Err(refused) => {
+            // A client that sends nothing waits for nothing but the answer.
+            if refused.code() != ErrorCode::RequestTimeout {
+                drain(intake.into_rest()).await;
+            }
+            Err(refused)
+        }
+    }
+}
+
+/// Everything that can be refused before the body is read is refused here.
+async fn begin(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<(), Rejection> {
+    change
+        .ask(call, |credential| {
+            execute_request::Op::BeginUpload(BeginUpload {
+                credential: Some(credential),
+                tenant: change.target.tenant_bytes(),
+                path: change.target.path.as_str().to_owned(),
+                object: object.clone(),
+                content_length: change.declared,
+            })
+        })
+        .await
+}
+
+async fn begin_again(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<(), Rejection> {
+    begin(change, &change.app.cluster.call_again(call), object).await
+}
+
+/// Begins the object anew now and then. Ends only when the shard refuses it.
+async fn renewed<F>(again: impl Fn() -> F) -> Rejection
+where
+    F: Future<Output = Result<(), Rejection>>,
+{
+    loop {
+        tokio::time::sleep(UPLOAD_RENEW_EVERY).await;
+        match again().await {
+            Err(refused) if !refused.code().is_transient() => return refused,
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+async fn carry(change: &EntryChange<'_>, object: &Bytes, intake: &mut Intake) -> Result<Sent, Rejection> {
+    let app = change.app;
+    let map = app.cluster.map().await?;
+    let shard = map.shard_of_user(&change.target.user);
+    let group = map.group(shard).ok_or(ErrorCode::Internal)?;
+    Ok(send(group, shard, object, intake, app.limits.retry_timeout).await?)
+}
+
+async fn commit(
+    change: &EntryChange<'_>,
+    call: &Call,
+    object: Bytes,
+    Sent { digest, holders }: Sent,
+) -> Result<(), Rejection> {
+    let hash = Bytes::copy_from_slice(&digest.hash);
+    let upload = Upload { object, length: digest.length, hash, holders };
+    let put = put_op(change, &digest.opening, Some(upload));
+    change
+        .ask(call, |credential| {
+            execute_request::Op::PutEntry(PutEntry { credential: Some(credential), ..put.clone() })
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_kept_alive_until_the_shard_refuses_it() {
+        let answers = [Ok(()), Err(ErrorCode::Unavailable), Ok(()), Err(ErrorCode::NoSession)];
+        let answers = Mutex::new(answers.into_iter());
+        let started = tokio::time::Instant::now();
+        let refused = renewed(|| {
+            let answer = answers.lock().expect("answers").next().expect("asked no more after the refusal");
+            std::future::ready(answer.map_err(Rejection::from))
+        })
+        .await;
+        assert_eq!(refused.code(), ErrorCode::NoSession);
+        assert_eq!(started.elapsed(), 4 * UPLOAD_RENEW_EVERY);
+    }
+}

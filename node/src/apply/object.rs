@@ -1,0 +1,109 @@
+//! An object's way from state to state. Its row and its place among those in the same state change
+//! together, here only; chunks on disks follow the rows, never the other way round (consensus.md §8).
+
+use bytes::Bytes;
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::user::UserKey;
+use rowhouse_proto::wire::state::{Entry, Object, object::State};
+use rowhouse_raft::Error;
+
+use super::stop::Stop;
+use super::turn::Turn;
+use crate::planted;
+use crate::state::objects::{self, ObjectId, parse_id};
+use crate::state::{records, tables};
+
+/// Uploads of a shard that are neither committed nor expired.
+pub(super) const UPLOADS_MAX: u64 = 1 << 16;
+
+/// A row that may be committed now.
+pub(super) struct Staged {
+    id: ObjectId,
+    row: Object,
+}
+
+/// Begins an upload, or gives a running one more time.
+pub(super) fn stage(
+    turn: &mut Turn<'_, '_>,
+    id: ObjectId,
+    user: &UserKey,
+    until_ms: u64,
+) -> Result<(), Stop> {
+    let before = objects::object(&*turn.txn, &id)?;
+    match &before {
+        Some(row) if row.state() != State::Staged || row.user != user[..] => {
+            return Err(ErrorCode::UploadExpired.into());
+        }
+        Some(_) => {}
+        None if turn.shard.uploads >= UPLOADS_MAX => return Err(ErrorCode::GuardTableFull.into()),
+        None => turn.shard.uploads += 1,
+    }
+    let row = Object { at: until_ms, user: Bytes::copy_from_slice(user), ..Object::default() };
+    store(turn, id, before.as_ref(), Some(&row));
+    Ok(())
+}
+
+/// The upload a PUT refers to, while it has time left.
+pub(super) fn staged(turn: &Turn<'_, '_>, id: &Bytes, user: &UserKey) -> Result<Staged, Stop> {
+    let id = parse_id(id).ok_or(ErrorCode::Internal)?;
+    let row = objects::object(&*turn.txn, &id)?;
+    match row {
+        Some(row) if row.state() == State::Staged && row.user == user[..] && row.at > turn.now_ms() => {
+            Ok(Staged { id, row })
+        }
+        _ => Err(ErrorCode::UploadExpired.into()),
+    }
+}
+
+pub(super) fn commit(turn: &mut Turn<'_, '_>, staged: Staged, entry: &Entry) {
+    let mut row =
+        Object { at: turn.log_index(), length: entry.length, hash: entry.hash.clone(), ..staged.row.clone() };
+    row.set_state(State::Live);
+    turn.shard.uploads = turn.shard.uploads.saturating_sub(1);
+    store(turn, staged.id, Some(&staged.row), Some(&row));
+}
+
+/// What an entry held is its body no longer. Readers of an object may still be at it.
+pub(super) fn discard_body(
+    turn: &mut Turn<'_, '_>,
+    user: &UserKey,
+    path: &str,
+    entry: &Entry,
+) -> Result<(), Error> {
+    let Some(id) = parse_id(&entry.object) else {
+        turn.txn.delete(tables::body(user, path));
+        return Ok(());
+    };
+    let row = objects::object(&*turn.txn, &id)?
+        .ok_or_else(|| Error::corrupt("object", "an entry refers to one that is not there"))?;
+    let next = if planted::erase_at_overwrite() { State::Dead } else { State::Garbage };
+    move_on(turn, id, &row, next);
+    Ok(())
+}
+
+/// From now on in another state.
+pub(super) fn move_on(turn: &mut Turn<'_, '_>, id: ObjectId, row: &Object, state: State) {
+    if row.state() == State::Staged {
+        turn.shard.uploads = turn.shard.uploads.saturating_sub(1);
+    }
+    let mut next = Object { at: turn.now_ms(), ..row.clone() };
+    next.set_state(state);
+    store(turn, id, Some(row), Some(&next));
+}
+
+pub(super) fn forget(turn: &mut Turn<'_, '_>, id: ObjectId, row: &Object) {
+    store(turn, id, Some(row), None);
+}
+
+fn store(turn: &mut Turn<'_, '_>, id: ObjectId, before: Option<&Object>, after: Option<&Object>) {
+    if let Some(before) = before {
+        turn.txn.delete(tables::object_state(before.state(), before.at, &id));
+    }
+    match after {
+        Some(after) => {
+            turn.txn.put(tables::object(&id), records::encode(after));
+            turn.txn.put(tables::object_state(after.state(), after.at, &id), Bytes::new());
+        }
+        None => turn.txn.delete(tables::object(&id)),
+    }
+}

@@ -1,0 +1,183 @@
+//! Where each chunk lies. Not synced but at checkpoints: the segments know the same.
+//!
+//! Only the writer changes it (and recovery before it), so what it reads stays true until it writes. A
+//! delete may be lost in a crash, for the segments do not tell of it: the chunk is back until the sweep
+//! by the state machine's truth removes it once more. The other way round nothing is lost: an entry is
+//! written after its record is synced, and records behind the checkpoint are scanned at every start.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rocksdb::{DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
+
+use super::key::{ChunkKey, KeyRange};
+use super::ledger::Ledger;
+use super::options;
+use super::record::{FORMAT_VERSION, HEADER_BYTES, u32_at, u64_at};
+use crate::Error;
+
+const FORMAT_KEY: &[u8] = b"m-format";
+const CHECKPOINT_KEY: &[u8] = b"m-checkpoint";
+/// Entries removed in one go: a replica may have hundreds of thousands, and puts wait meanwhile.
+const DELETE_MAX: usize = 4_096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    pub(super) segment: u64,
+    /// Of the record's header.
+    pub(super) offset: u64,
+    /// Of the body.
+    pub(super) length: u32,
+    pub(super) crc: u32,
+    pub(super) written_at_ms: u64,
+}
+
+impl Location {
+    pub(super) fn record_bytes(&self) -> u64 {
+        HEADER_BYTES as u64 + u64::from(self.length)
+    }
+
+    /// Later records of a chunk replace earlier ones.
+    pub(super) fn position(&self) -> (u64, u64) {
+        (self.segment, self.offset)
+    }
+
+    fn encode(&self) -> [u8; 32] {
+        let mut value = [0; 32];
+        value[..8].copy_from_slice(&self.segment.to_be_bytes());
+        value[8..16].copy_from_slice(&self.offset.to_be_bytes());
+        value[16..20].copy_from_slice(&self.length.to_be_bytes());
+        value[20..24].copy_from_slice(&self.crc.to_be_bytes());
+        value[24..].copy_from_slice(&self.written_at_ms.to_be_bytes());
+        value
+    }
+
+    fn decode(value: &[u8]) -> Result<Self, Error> {
+        let decoded = || {
+            Some(Self {
+                segment: u64_at(value, 0)?,
+                offset: u64_at(value, 8)?,
+                length: u32_at(value, 16)?,
+                crc: u32_at(value, 20)?,
+                written_at_ms: u64_at(value, 24)?,
+            })
+        };
+        decoded().ok_or_else(|| Error::DamagedBlobIndex("an entry is too short".to_owned()))
+    }
+}
+
+pub(super) struct Index {
+    db: DB,
+    /// Kept in step with the entries.
+    pub(super) ledger: Ledger,
+}
+
+impl Index {
+    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+        let db = DB::open(&options::index(), dir).map_err(failed)?;
+        let index = Self { db, ledger: Ledger::default() };
+        match index.db.get(FORMAT_KEY).map_err(failed)? {
+            None => index.put_synced(FORMAT_KEY, &FORMAT_VERSION.to_be_bytes())?,
+            Some(value) => {
+                let found = u32_at(&value, 0).unwrap_or_default();
+                if found != FORMAT_VERSION {
+                    return Err(Error::FormatVersion { found, known: FORMAT_VERSION });
+                }
+            }
+        }
+        Ok(index)
+    }
+
+    pub(super) fn get(&self, key: ChunkKey) -> Result<Option<Location>, Error> {
+        let value = self.db.get_pinned(key.encode()).map_err(failed)?;
+        value.map(|value| Location::decode(&value)).transpose()
+    }
+
+    /// Names the place of a chunk, in place of an earlier one.
+    pub(super) fn enter(&self, key: ChunkKey, at: &Location) -> Result<(), Error> {
+        let replaced = self.get(key)?;
+        self.db.put(key.encode(), at.encode()).map_err(failed)?;
+        self.ledger.add(at);
+        if let Some(replaced) = replaced {
+            self.ledger.free(&replaced);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, key: ChunkKey, at: &Location) -> Result<(), Error> {
+        self.remove_uncounted(key)?;
+        self.ledger.free(at);
+        Ok(())
+    }
+
+    /// Removes an entry that the ledger never counted.
+    pub(super) fn remove_uncounted(&self, key: ChunkKey) -> Result<(), Error> {
+        self.db.delete(key.encode()).map_err(failed)
+    }
+
+    /// Removes the first entries of a range; whether there are more.
+    pub(super) fn remove_some(&self, range: &KeyRange) -> Result<bool, Error> {
+        let (mut batch, mut removed) = (WriteBatch::default(), Vec::new());
+        self.scan(range, |key, at| {
+            batch.delete(key.encode());
+            removed.push(at);
+            if removed.len() < DELETE_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        self.db.write(batch).map_err(failed)?;
+        removed.iter().for_each(|at| self.ledger.free(at));
+        Ok(removed.len() == DELETE_MAX)
+    }
+
+    /// Shows the entries of a range, in order.
+    pub(super) fn scan(
+        &self,
+        range: &KeyRange,
+        mut visit: impl FnMut(ChunkKey, Location) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(range.from.as_slice());
+        options.set_iterate_upper_bound(range.to.as_slice());
+        let mut cursor = self.db.raw_iterator_opt(options);
+        cursor.seek_to_first();
+        while let Some((key, value)) = cursor.item() {
+            let key = ChunkKey::decode(key)
+                .ok_or_else(|| Error::DamagedBlobIndex("a key of no chunk".to_owned()))?;
+            if visit(key, Location::decode(value)?).is_break() {
+                break;
+            }
+            cursor.next();
+        }
+        cursor.status().map_err(failed)
+    }
+
+    /// From where on segments hold records that the index on disk may not know.
+    pub(super) fn checkpoint(&self) -> Result<(u64, u64), Error> {
+        let value = self.db.get(CHECKPOINT_KEY).map_err(failed)?.unwrap_or_default();
+        Ok((u64_at(&value, 0).unwrap_or_default(), u64_at(&value, 8).unwrap_or_default()))
+    }
+
+    /// The entries of all records before `position` must be written. One log holds them and the
+    /// checkpoint in this order, so it cannot be on disk without them.
+    pub(super) fn set_checkpoint(&self, position: (u64, u64)) -> Result<(), Error> {
+        let value = [position.0.to_be_bytes(), position.1.to_be_bytes()].concat();
+        self.put_synced(CHECKPOINT_KEY, &value)
+    }
+
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.db.flush_wal(true).map_err(failed)
+    }
+
+    fn put_synced(&self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.put_opt(key, value, &options).map_err(failed)
+    }
+}
+
+/// RocksDB's errors are text.
+fn failed(error: rocksdb::Error) -> Error {
+    match error.kind() {
+        ErrorKind::Corruption => Error::DamagedBlobIndex(error.to_string()),
+        _ => Error::io("the index of chunks", std::io::Error::other(error)),
+    }
+}

@@ -1,0 +1,29 @@
+//! The chunks of large bodies on this node's disk: segment files with an index (consensus.md §8).
+//!
+//! A body is written once, to the end of the newest segment; one thread writes, and one sync serves all
+//! that wait. The index is a small RocksDB that is not synced: what it lost is found again in the
+//! segments. What a version is for, and when it may go, only the state machine knows.
+
+mod compact;
+mod index;
+mod key;
+mod ledger;
+mod metrics;
+mod options;
+mod queue;
+mod record;
+mod recover;
+mod segments;
+mod store;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod writer;
+
+pub use compact::CompactReport;
+pub use key::{ChunkKey, HeldVersion, VersionId};
+pub use ledger::BlobUsage;
+pub use metrics::BlobMetrics;
+pub use options::{AfterDisk, BlobOptions, DiskStep};
+pub use record::CHUNK_BYTES;
+pub use store::BlobStore;

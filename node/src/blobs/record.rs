@@ -1,0 +1,134 @@
+//! How a chunk lies in a segment: a header, then the body. A segment begins with a header of its own.
+//!
+//! Each header repeats a random number drawn for its segment. Bodies come from strangers, who must not be
+//! able to write something into one that a search for headers takes for a record.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+pub use rowhouse_proto::CHUNK_BYTES;
+
+use super::index::Location;
+use super::key::ChunkKey;
+use crate::{Error, planted};
+
+/// Raised when a header changes in a way an older program would misread.
+pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const HEADER_BYTES: usize = 64;
+pub(super) const SEGMENT_HEADER_BYTES: usize = 32;
+const MAGIC: [u8; 8] = *b"RHCHUNKS";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) key: ChunkKey,
+    pub(super) length: u32,
+    pub(super) crc: u32,
+    pub(super) written_at_ms: u64,
+}
+
+impl Header {
+    pub(super) fn record_bytes(&self) -> u64 {
+        HEADER_BYTES as u64 + u64::from(self.length)
+    }
+
+    pub(super) fn encode(&self, salt: u64) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..8].copy_from_slice(&salt.to_be_bytes());
+        bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_be_bytes());
+        bytes[12..16].copy_from_slice(&self.length.to_be_bytes());
+        bytes[16..24].copy_from_slice(&self.key.replica.to_be_bytes());
+        bytes[24..40].copy_from_slice(&self.key.version);
+        bytes[40..44].copy_from_slice(&self.key.index.to_be_bytes());
+        bytes[44..48].copy_from_slice(&self.crc.to_be_bytes());
+        bytes[48..56].copy_from_slice(&self.written_at_ms.to_be_bytes());
+        let crc = crc32c::crc32c(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_be_bytes());
+        bytes
+    }
+
+    /// The header and its segment's salt, if these bytes are a header at all.
+    pub(super) fn decode(bytes: &[u8]) -> Option<(u64, Self)> {
+        let bytes: &[u8; HEADER_BYTES] = bytes.get(..HEADER_BYTES)?.try_into().ok()?;
+        if crc32c::crc32c(&bytes[..60]) != u32_at(bytes, 60)? || u32_at(bytes, 8)? != FORMAT_VERSION {
+            return None;
+        }
+        let key = ChunkKey {
+            replica: u64_at(bytes, 16)?,
+            version: bytes[24..40].try_into().ok()?,
+            index: u32_at(bytes, 40)?,
+        };
+        let (length, crc) = (u32_at(bytes, 12)?, u32_at(bytes, 44)?);
+        let header = Self { key, length, crc, written_at_ms: u64_at(bytes, 48)? };
+        (length as usize <= CHUNK_BYTES).then_some((u64_at(bytes, 0)?, header))
+    }
+}
+
+pub(super) fn segment_header(id: u64, salt: u64) -> [u8; SEGMENT_HEADER_BYTES] {
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_be_bytes());
+    bytes[12..20].copy_from_slice(&id.to_be_bytes());
+    bytes[20..28].copy_from_slice(&salt.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[..28]);
+    bytes[28..].copy_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+/// The salt of a segment; where its header is damaged, that of its first record. `None` if neither can be
+/// read: a segment that was never finished, or a lost one.
+pub(super) fn salt_of(file: &File) -> Result<Option<u64>, Error> {
+    let bytes = match read(file, 0, SEGMENT_HEADER_BYTES + HEADER_BYTES) {
+        Err(error) if is_damage(&error) => read(file, 0, SEGMENT_HEADER_BYTES),
+        read => read,
+    };
+    let bytes = match bytes {
+        Err(error) if is_damage(&error) => return Ok(None),
+        read => read.map_err(|error| Error::io("reading a segment", error))?,
+    };
+    let (header, record) = bytes.split_at(SEGMENT_HEADER_BYTES);
+    if header[..8] == MAGIC && u32_at(header, 28) == Some(crc32c::crc32c(&header[..28])) {
+        return match u32_at(header, 8) {
+            Some(FORMAT_VERSION) => Ok(u64_at(header, 20)),
+            found => Err(Error::FormatVersion { found: found.unwrap_or_default(), known: FORMAT_VERSION }),
+        };
+    }
+    Ok(Header::decode(record).map(|(salt, _)| salt))
+}
+
+/// The body at a place the index names, if it is that chunk and whole.
+pub(super) fn read_chunk(file: &File, key: ChunkKey, at: &Location) -> Result<Bytes, Error> {
+    let record = match read(file, at.offset, HEADER_BYTES + at.length as usize) {
+        Err(error) if is_damage(&error) => return Err(Error::DamagedChunk(key)),
+        read => read.map_err(|error| Error::io("reading a chunk", error))?,
+    };
+    let (header, body) = record.split_at(HEADER_BYTES);
+    let expected = Header { key, length: at.length, crc: at.crc, written_at_ms: at.written_at_ms };
+    let whole = Header::decode(header).is_some_and(|(_, header)| header == expected)
+        && (planted::skip_checksum() || crc32c::crc32c(body) == at.crc);
+    if !whole {
+        return Err(Error::DamagedChunk(key));
+    }
+    Ok(Bytes::from(record).slice(HEADER_BYTES..))
+}
+
+pub(super) fn read(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+/// Bytes that are gone, or a sector that cannot be read: other replicas have the chunk.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+        || error.raw_os_error() == Some(nix::errno::Errno::EIO as i32)
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}

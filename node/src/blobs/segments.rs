@@ -1,0 +1,166 @@
+//! The segment files of a folder: made, opened, removed; the newest is the one written.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use rowhouse_raft::runtime::Runtime as _;
+
+use super::record::{HEADER_BYTES, Header, SEGMENT_HEADER_BYTES, segment_header};
+use crate::Runtime;
+
+const EXTENSION: &str = "seg";
+/// Open files kept for readers: far below the usual limit of 1024.
+const OPEN_FILES_MAX: usize = 64;
+
+pub(super) struct Segments {
+    dir: PathBuf,
+    /// Most recently used last.
+    open: Mutex<VecDeque<(u64, Arc<File>)>>,
+}
+
+/// The segment that is written.
+pub(super) struct Active {
+    pub(super) id: u64,
+    pub(super) salt: u64,
+    pub(super) length: u64,
+    file: File,
+}
+
+/// What is written for one chunk.
+pub(super) struct Record {
+    pub(super) header: Header,
+    pub(super) body: Bytes,
+}
+
+impl Segments {
+    pub(super) fn open(dir: PathBuf) -> io::Result<Self> {
+        std::fs::create_dir_all(&dir)?;
+        // The folder, the store's and the one that holds that.
+        for folder in dir.ancestors().take(3) {
+            let here = folder.as_os_str().is_empty();
+            sync_folder(if here { Path::new(".") } else { folder })?;
+        }
+        Ok(Self { dir, open: Mutex::default() })
+    }
+
+    /// Every segment and its length.
+    pub(super) fn lengths(&self) -> io::Result<BTreeMap<u64, u64>> {
+        let mut lengths = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let path = entry.path();
+            let is_segment = path.extension().is_some_and(|extension| extension == EXTENSION);
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|_| is_segment);
+            if let Some(id) = stem.and_then(|stem| u64::from_str_radix(stem, 16).ok()) {
+                lengths.insert(id, entry.metadata()?.len());
+            }
+        }
+        Ok(lengths)
+    }
+
+    /// For reading.
+    pub(super) fn file(&self, id: u64) -> io::Result<Arc<File>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = open.iter().position(|(open, _)| *open == id)
+            && let Some(found) = open.remove(at)
+        {
+            let file = found.1.clone();
+            open.push_back(found);
+            return Ok(file);
+        }
+        let file = Arc::new(File::open(self.path(id))?);
+        if open.len() >= OPEN_FILES_MAX {
+            open.pop_front();
+        }
+        open.push_back((id, file.clone()));
+        Ok(file)
+    }
+
+    pub(super) fn create(&self, id: u64) -> io::Result<Active> {
+        let salt = Runtime::random_u64();
+        let made = self.write_new(id, salt);
+        if made.is_err() {
+            // Nothing in it counts; should it stay, it is empty to whoever opens the store.
+            drop(std::fs::remove_file(self.path(id)));
+        }
+        made?;
+        self.resume(id, salt, SEGMENT_HEADER_BYTES as u64)
+    }
+
+    fn write_new(&self, id: u64, salt: u64) -> io::Result<()> {
+        let mut file = File::create(self.path(id))?;
+        file.write_all(&segment_header(id, salt))?;
+        file.sync_all()?;
+        sync_folder(&self.dir)
+    }
+
+    /// Goes on writing a segment at `length`, cutting off what lies behind.
+    pub(super) fn resume(&self, id: u64, salt: u64, length: u64) -> io::Result<Active> {
+        let file = OpenOptions::new().append(true).open(self.path(id))?;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
+            file.sync_all()?;
+        }
+        Ok(Active { id, salt, length, file })
+    }
+
+    /// Makes durable what is there, and has it read from the disk from now on: after a failed sync the
+    /// kernel may show pages that are nowhere else.
+    pub(super) fn settle(&self, id: u64) -> io::Result<()> {
+        let file = OpenOptions::new().append(true).open(self.path(id))?;
+        file.sync_all()?;
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).map_err(io::Error::from)
+    }
+
+    pub(super) fn remove(&self, id: u64) -> io::Result<()> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(open, _)| *open != id);
+        match std::fs::remove_file(self.path(id)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn path(&self, id: u64) -> PathBuf {
+        self.dir.join(format!("{id:016x}.{EXTENSION}"))
+    }
+}
+
+impl Active {
+    /// Appends the records without syncing them. After an error the end of the file is unknown.
+    pub(super) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let headers: Vec<[u8; HEADER_BYTES]> =
+            records.iter().map(|record| record.header.encode(self.salt)).collect();
+        let parts = headers.iter().zip(records).flat_map(|(header, record)| [&header[..], &record.body]);
+        let mut parts: Vec<IoSlice<'_>> = parts.map(IoSlice::new).collect();
+        let mut rest = parts.as_mut_slice();
+        while !rest.is_empty() {
+            match self.file.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.length += records.iter().map(|record| record.header.record_bytes()).sum::<u64>();
+        Ok(())
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    pub(super) fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.length = length;
+        self.file.set_len(length)
+    }
+}
+
+/// A file that was made or renamed is there after a crash only if its folder is synced.
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,196 @@
+//! `BlobStore`: what the rest of the node sees.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use rowhouse_raft::ReplicaId;
+use rowhouse_raft::runtime::start_thread;
+use tokio::sync::oneshot;
+
+use super::compact::Cursor;
+use super::index::{Index, Location};
+use super::key::{ChunkKey, HeldVersion, KeyRange, VersionId};
+use super::ledger::BlobUsage;
+use super::metrics::BlobMetrics;
+use super::options::BlobOptions;
+use super::queue::{Done, Job, Queue};
+use super::record::{CHUNK_BYTES, Header, read_chunk};
+use super::recover::recover;
+use super::segments::{Record, Segments};
+use super::writer::Writer;
+use crate::Error;
+
+pub struct BlobStore {
+    pub(super) shared: Arc<Shared>,
+    /// One step at a time; where the next goes on.
+    pub(super) compacting: tokio::sync::Mutex<Option<Cursor>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the store shares with its writer.
+pub(super) struct Shared {
+    pub(super) index: Index,
+    pub(super) segments: Segments,
+    pub(super) queue: Queue,
+    pub(super) metrics: BlobMetrics,
+    pub(super) options: BlobOptions,
+}
+
+impl BlobStore {
+    /// Opens the store in `dir`, or makes a new one. Blocks: after a crash it reads what the last segment
+    /// or so holds, and without an index everything.
+    pub fn open(dir: &Path, options: BlobOptions) -> Result<Arc<Self>, Error> {
+        std::fs::create_dir_all(dir).map_err(|error| Error::io("the folder of chunks", error))?;
+        let segments = Segments::open(dir.join("segments"))
+            .map_err(|error| Error::io("the folder of segments", error))?;
+        let index = Index::open(&dir.join("index"))?;
+        let active = recover(&index, &segments)?;
+        let (queue, metrics) = (Queue::new(options.queue_permits()), BlobMetrics::default());
+        let shared = Arc::new(Shared { index, segments, queue, metrics, options });
+        let writer = Writer::new(shared.clone(), active);
+        let writer = start_thread("blob-writer", move || writer.run())
+            .map_err(|error| Error::io("starting the writer of chunks", error))?;
+        let (compacting, writer) = (tokio::sync::Mutex::default(), Mutex::new(Some(writer)));
+        Ok(Arc::new(Self { shared, compacting, writer }))
+    }
+
+    /// Returns when the chunk is durable. Waits while the queue is full. The same key again with the same
+    /// bytes is fine, and mends a damaged chunk; with other bytes the later one counts.
+    pub async fn put(&self, key: ChunkKey, body: Bytes) -> Result<(), Error> {
+        if body.len() > CHUNK_BYTES {
+            let detail = format!("{key} has {} bytes, at most {CHUNK_BYTES} may be", body.len());
+            return Err(Error::io("a chunk", std::io::Error::other(detail)));
+        }
+        let (length, crc) = (body.len() as u32, crc32c::crc32c(&body));
+        let header = Header { key, length, crc, written_at_ms: (self.shared.options.now_ms)() };
+        self.ask(|done| Job::Put { record: Record { header, body }, done }).await
+    }
+
+    /// `None` if it is not here. The body is checked: damage is `Error::DamagedChunk`, never wrong bytes.
+    pub async fn get(&self, key: ChunkKey) -> Result<Option<Bytes>, Error> {
+        let shared = self.shared.clone();
+        blocking(move || shared.get(key)).await
+    }
+
+    /// Asks the index only.
+    pub fn has(&self, key: ChunkKey) -> Result<bool, Error> {
+        Ok(self.shared.index.get(key)?.is_some())
+    }
+
+    /// A crash may bring it back: whoever deletes by the state machine's truth sweeps by it, too.
+    pub async fn delete_version(&self, replica: ReplicaId, version: VersionId) -> Result<(), Error> {
+        self.delete(KeyRange::version(replica, version)).await
+    }
+
+    /// As `delete_version`, for all of a replica. What is put meanwhile may stay.
+    pub async fn delete_replica(&self, replica: ReplicaId) -> Result<(), Error> {
+        self.delete(KeyRange::replica(replica, None)).await
+    }
+
+    async fn delete(&self, range: KeyRange) -> Result<(), Error> {
+        // Each turn removes thousands, and nothing is added in front of where it is: it ends.
+        while self.ask(|done| Job::Delete { range: range.clone(), more: false, done }).await? {}
+        Ok(())
+    }
+
+    /// For sweeps and scrubs: at most `limit` versions after `after`, in order.
+    pub fn versions(
+        &self,
+        replica: ReplicaId,
+        after: Option<VersionId>,
+        limit: usize,
+    ) -> Result<Vec<HeldVersion>, Error> {
+        let mut versions: Vec<HeldVersion> = Vec::new();
+        self.shared.index.scan(&KeyRange::replica(replica, after), |key, at| {
+            if versions.last().is_none_or(|last| last.version != key.version) {
+                if versions.len() >= limit {
+                    return ControlFlow::Break(());
+                }
+                versions.push(HeldVersion { version: key.version, chunks: 0, bytes: 0, written_at_ms: 0 });
+            }
+            if let Some(held) = versions.last_mut() {
+                held.chunks += 1;
+                held.bytes += u64::from(at.length);
+                held.written_at_ms = held.written_at_ms.max(at.written_at_ms);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(versions)
+    }
+
+    pub fn usage(&self) -> BlobUsage {
+        self.shared.index.ledger.usage()
+    }
+
+    pub fn metrics(&self) -> &BlobMetrics {
+        &self.shared.metrics
+    }
+
+    /// Stops the writer after it has written what it accepted. Nothing is accepted afterwards.
+    pub async fn close(&self) {
+        self.shared.queue.close();
+        let writer = self.take_writer();
+        // Had it panicked, it would have told.
+        drop(blocking(move || Ok(writer.map(JoinHandle::join))).await);
+    }
+
+    fn take_writer(&self) -> Option<JoinHandle<()>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Queues a job and waits for what becomes of it; a dropped answer means that the writer is gone.
+    pub(super) async fn ask<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> Result<T, Error> {
+        let (done, answer) = oneshot::channel();
+        self.shared.queue.push(job(done), |bytes| self.shared.metrics.queued(bytes)).await?;
+        answer.await.unwrap_or(Err(Error::Stopped))
+    }
+}
+
+impl Drop for BlobStore {
+    /// The folder is free afterwards.
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        drop(self.take_writer().map(JoinHandle::join));
+    }
+}
+
+impl Shared {
+    fn get(&self, key: ChunkKey) -> Result<Option<Bytes>, Error> {
+        let Some(at) = self.index.get(key)? else { return Ok(None) };
+        let error = match self.read(key, &at) {
+            Ok(body) => return Ok(Some(body)),
+            Err(error) => error,
+        };
+        // Compaction may have moved it and unlinked the segment in between.
+        match self.index.get(key)? {
+            None => Ok(None),
+            Some(moved) if moved != at => self.read(key, &moved).map(Some),
+            Some(_) => Err(error),
+        }
+    }
+
+    pub(super) fn read(&self, key: ChunkKey, at: &Location) -> Result<Bytes, Error> {
+        match self.segments.file(at.segment) {
+            Ok(file) => read_chunk(&file, key, at),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::DamagedChunk(key)),
+            Err(error) => Err(Error::io("opening a segment", error)),
+        }
+    }
+
+    pub(super) fn fatal(&self, error: &Error) {
+        (self.options.on_fatal)(&format!(
+            "FATAL: {error}. The chunks of large bodies cannot be written, and a failed sync must not be \
+             retried: the process ends. Check the disk (space, SMART, kernel log) and start the node again: \
+             what it had acknowledged is on disk, and damaged chunks come from other replicas."
+        ));
+    }
+}
+
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)?
+}

@@ -1,0 +1,227 @@
+//! The thread that writes: takes what waits, appends it, syncs once, tells the index, answers. While one
+//! sync runs the next write gathers: group commit without a linger.
+//!
+//! After a failed write or sync it writes nothing ever again (consensus.md R10); only a full disk is
+//! survived, for a large upload may fill it: what was torn is cut off, and nothing of it counts.
+
+use std::io;
+use std::sync::Arc;
+
+use rowhouse_raft::OnFatal;
+
+use super::index::Location;
+use super::options::DiskStep;
+use super::queue::{Accepted, Job};
+use super::segments::{Active, Record};
+use super::store::Shared;
+use crate::Error;
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    active: Active,
+    dead: Option<String>,
+}
+
+/// Ends the node should the writer panic: every upload would wait for ever.
+struct Alarm(OnFatal);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)(
+                "FATAL: the writer of chunks panicked, so no large body can be made durable any more: the \
+                 process ends. Start the node again; what it had acknowledged is on disk. If it panics \
+                 again, report it with the lines above.",
+            );
+        }
+    }
+}
+
+enum Failure {
+    NoSpace,
+    Fatal(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, active: Active) -> Self {
+        Self { shared, active, dead: None }
+    }
+
+    /// Until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let _alarm = Alarm(self.shared.options.on_fatal.clone());
+        while let Some(mut accepted) = self.shared.queue.take() {
+            let bytes = accepted.iter().map(|Accepted { job, .. }| job.bytes()).sum();
+            let written = self.write(&mut accepted);
+            self.shared.metrics.dequeued(bytes);
+            self.answer(accepted, written);
+        }
+        if self.dead.is_none()
+            && let Err(error) = self.shared.index.set_checkpoint((self.active.id, self.active.length))
+        {
+            self.die(&error);
+        }
+    }
+
+    fn write(&mut self, accepted: &mut [Accepted]) -> Result<(), Failure> {
+        if let Some(dead) = &self.dead {
+            return Err(Failure::Fatal(Error::io("writing chunks", io::Error::other(dead.clone()))));
+        }
+        let mut records = Vec::new();
+        for Accepted { job, .. } in accepted.iter_mut() {
+            match job {
+                Job::Put { record, .. } => {
+                    records.push(Record { header: record.header, body: record.body.clone() });
+                }
+                Job::Move { records: moved, .. } => {
+                    self.drop_outdated(moved)?;
+                    let copies = moved.iter().map(|(record, _)| record);
+                    records.extend(copies.map(|r| Record { header: r.header, body: r.body.clone() }));
+                }
+                Job::Delete { .. } => {}
+            }
+        }
+        let appended = self.append(&records);
+        let locations = match &appended {
+            Ok(locations) => locations.as_slice(),
+            Err(Failure::NoSpace) => &[],
+            Err(Failure::Fatal(_)) => return appended.map(drop),
+        };
+        self.tell_index(accepted, locations)?;
+        appended.map(drop)
+    }
+
+    /// A record that was deleted or replaced since must not be written behind what replaced it.
+    fn drop_outdated(&self, moved: &mut Vec<(Record, Location)>) -> Result<(), Error> {
+        let mut current = Vec::with_capacity(moved.len());
+        for (record, from) in moved.drain(..) {
+            if self.shared.index.get(record.header.key)? == Some(from) {
+                current.push((record, from));
+            }
+        }
+        *moved = current;
+        Ok(())
+    }
+
+    fn append(&mut self, records: &[Record]) -> Result<Vec<Location>, Failure> {
+        const WHAT: &str = "appending chunks";
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.roll()?;
+        let start = self.active.length;
+        match self.active.append(records).and_then(|()| self.did(DiskStep::Append)) {
+            Err(error) if is_full(&error) => {
+                self.active
+                    .truncate(start)
+                    .and_then(|()| self.did(DiskStep::Truncate))
+                    .map_err(|error| Error::io("cutting off what a full disk tore", error))?;
+                return Err(Failure::NoSpace);
+            }
+            appended => appended.map_err(|error| Error::io(WHAT, error))?,
+        }
+        let synced = self.active.sync().and_then(|()| self.did(DiskStep::Sync));
+        synced.map_err(|error| Error::io("syncing chunks", error))?;
+        self.shared.index.ledger.set_length(self.active.id, self.active.length);
+        self.shared.metrics.written(records.len(), self.active.length - start);
+        let mut offset = start;
+        let locations = records.iter().map(|Record { header, .. }| {
+            let at = Location {
+                segment: self.active.id,
+                offset,
+                length: header.length,
+                crc: header.crc,
+                written_at_ms: header.written_at_ms,
+            };
+            offset += header.record_bytes();
+            at
+        });
+        Ok(locations.collect())
+    }
+
+    /// Begins a new segment once the newest is long enough.
+    fn roll(&mut self) -> Result<(), Failure> {
+        if self.active.length < self.shared.options.segment_bytes {
+            return Ok(());
+        }
+        let next = match self.shared.segments.create(self.active.id + 1) {
+            Err(error) if is_full(&error) => return Err(Failure::NoSpace),
+            created => created.map_err(|error| Error::io("beginning a segment", error))?,
+        };
+        self.shared.index.ledger.set_length(next.id, next.length);
+        self.shared.index.set_checkpoint((next.id, next.length))?;
+        self.active = next;
+        Ok(())
+    }
+
+    /// In the order the jobs came. Without locations nothing was written, but deletes count.
+    fn tell_index(&self, accepted: &mut [Accepted], locations: &[Location]) -> Result<(), Error> {
+        let index = &self.shared.index;
+        let mut locations = locations.iter();
+        for Accepted { job, .. } in accepted {
+            match job {
+                Job::Put { record, .. } => {
+                    if let Some(at) = locations.next() {
+                        index.enter(record.header.key, at)?;
+                    }
+                }
+                Job::Delete { range, more, .. } => *more = index.remove_some(range)?,
+                Job::Move { records, lost, .. } => {
+                    for ((record, _), at) in records.iter().zip(locations.by_ref()) {
+                        index.enter(record.header.key, at)?;
+                    }
+                    for (key, at) in lost {
+                        if index.get(*key)? == Some(*at) {
+                            index.remove(*key, at)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, accepted: Vec<Accepted>, written: Result<(), Failure>) {
+        let full = matches!(written, Err(Failure::NoSpace));
+        let fatal = match written {
+            Err(Failure::Fatal(error)) => Some(error),
+            _ => None,
+        };
+        // Whoever asked may have gone.
+        for Accepted { job, .. } in accepted {
+            match (&fatal, job) {
+                (Some(error), job) => {
+                    job.refuse(Error::io("the chunk store is dead", io::Error::other(error.to_string())));
+                }
+                (None, Job::Delete { more, done, .. }) => drop(done.send(Ok(more))),
+                (None, job) if full => job.refuse(Error::NoSpace),
+                (None, Job::Put { done, .. } | Job::Move { done, .. }) => drop(done.send(Ok(()))),
+            }
+        }
+        if let Some(error) = fatal {
+            self.die(&error);
+        }
+    }
+
+    fn die(&mut self, error: &Error) {
+        if self.dead.is_some() {
+            return;
+        }
+        self.dead = Some(error.to_string());
+        self.shared.fatal(error);
+    }
+
+    fn did(&self, step: DiskStep) -> io::Result<()> {
+        self.shared.options.after_disk.as_ref().map_or(Ok(()), |after_disk| after_disk(step))
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,81 @@
+//! The leader's part: proposes that due objects move on. Followers see the same rows and wait for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message;
+use rowhouse_proto::COMMAND_VERSION;
+use rowhouse_proto::wire::command::{CollectObjects, Command, command::Body};
+use rowhouse_proto::wire::state::object::State;
+use rowhouse_raft::ProposeError;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::Objects;
+use crate::actor::Pace;
+use crate::state::objects::{Place, in_state};
+use crate::{Error, Group, read};
+
+/// Due rows wait no longer than a tenth of the grace, and it is looked at most so often.
+const TICK_MIN: Duration = Duration::from_millis(200);
+const TICK_MAX: Duration = Duration::from_secs(10);
+
+/// Runs until stopped.
+pub async fn collect(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
+    let limits = objects.limits;
+    let shortest = limits.garbage_grace.min(limits.upload_lifetime);
+    let mut pace = Pace::new((shortest / 10).clamp(TICK_MIN, TICK_MAX), stop);
+    while pace.goes_on().await {
+        for group in objects.shards() {
+            if group.is_leader() && objects.is_due(&group)? {
+                objects.propose_collection(&group).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Objects {
+    /// Also once in half an orphan's age with nothing due: sweeps count by the shard's clock, and a shard
+    /// that nobody writes to has no other reason to move it.
+    fn is_due(&self, group: &Group) -> Result<bool, Error> {
+        let physical_ms = self.clock.physical_ms();
+        let (grace_ms, orphan_ms) = (millis(self.limits.garbage_grace), millis(self.limits.orphan_age));
+        let due = group.read_latest(|view| {
+            let shard_ms = read::clock(view)?.now_ms;
+            let now_ms = shard_ms.max(physical_ms);
+            let before_ms = now_ms.saturating_sub(grace_ms);
+            for (state, to_ms) in
+                [(State::Dead, before_ms), (State::Garbage, before_ms), (State::Staged, now_ms)]
+            {
+                if !in_state(view, state, Place::first_at(0), to_ms, 1)?.is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(shard_ms != 0 && shard_ms.saturating_add(orphan_ms / 2) < physical_ms)
+        });
+        due.map_err(|error: rowhouse_raft::Error| error.into())
+    }
+
+    async fn propose_collection(&self, group: &Group) -> Result<(), Error> {
+        let command = Command {
+            version: COMMAND_VERSION,
+            hlc_us: self.clock.now()?,
+            now_ms: self.clock.physical_ms(),
+            body: Some(Body::CollectObjects(CollectObjects { grace_ms: millis(self.limits.garbage_grace) })),
+            ..Command::default()
+        };
+        match group.propose(command.encode_to_vec().into(), Bytes::new()).await {
+            Ok(_) => {}
+            // Another leader collects, or this one at the next look.
+            Err(ProposeError::NotLeader { .. } | ProposeError::Busy) => {}
+            Err(error) => debug!(group = group.id(), %error, "objects not collected yet"),
+        }
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,75 @@
+//! Chunks from another replica.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::wire::chunk::FetchRequest;
+use rowhouse_raft::transport::Peer;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::rate::Rate;
+use super::{Objects, key};
+use crate::state::objects::ObjectId;
+use crate::{Error, Group};
+
+/// A chunk that does not come within this is asked of somebody else.
+const CHUNK_DEADLINE: Duration = Duration::from_secs(10);
+
+impl Objects {
+    /// Stores chunks `range` of an object here; `false` if no other replica has them all now. Those that
+    /// came stay.
+    pub(super) async fn fetch(
+        &self,
+        group: &Group,
+        object: ObjectId,
+        mut range: Range<u32>,
+        rate: &Rate,
+    ) -> Result<bool, Error> {
+        for node in group.other_voters() {
+            let Some(peer) = self.addresses.of(node) else { continue };
+            match self.fetch_from(&peer, group, object, &mut range, rate).await {
+                Ok(()) if range.start >= range.end => return Ok(true),
+                Ok(()) => {}
+                Err(Error::Peer { peer, detail }) => debug!(peer, detail, "chunks not fetched"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(range.start >= range.end)
+    }
+
+    /// Shortens the range by what came.
+    async fn fetch_from(
+        &self,
+        peer: &Peer,
+        group: &Group,
+        object: ObjectId,
+        range: &mut Range<u32>,
+        rate: &Rate,
+    ) -> Result<(), Error> {
+        let failed = |detail: String| Error::Peer { peer: peer.address.clone(), detail };
+        let late = |_| failed("no chunk in time".to_owned());
+        let request = FetchRequest {
+            version: WIRE_VERSION,
+            group: u32::from(group.id()),
+            object: object.to_vec().into(),
+            from: range.start,
+            to: range.end,
+        };
+        let mut client = self.pool.chunk(&peer.address, &peer.name)?;
+        let answer = timeout(CHUNK_DEADLINE, client.fetch(request)).await.map_err(late)?;
+        let mut chunks = answer.map_err(|status| failed(status.message().to_owned()))?.into_inner();
+        while range.start < range.end {
+            let chunk = timeout(CHUNK_DEADLINE, chunks.message()).await.map_err(late)?;
+            let chunk = chunk.map_err(|status| failed(status.message().to_owned()))?;
+            let Some(chunk) = chunk.filter(|chunk| chunk.index == range.start) else {
+                return Err(failed("it ended early".to_owned()));
+            };
+            rate.take(chunk.body.len()).await;
+            self.blobs.put(key(group, object, chunk.index), chunk.body).await?;
+            range.start += 1;
+        }
+        Ok(())
+    }
+}

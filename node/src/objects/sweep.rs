@@ -1,0 +1,55 @@
+//! Removes chunks no row knows: of uploads whose object was never begun, of objects forgotten while this
+//! replica was away, or that a crash of the store brought back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{Objects, Progress};
+use crate::actor::Pace;
+use crate::state::objects::object;
+use crate::{Error, Group, read};
+
+const TICK_MIN: Duration = Duration::from_secs(1);
+const TICK_MAX: Duration = Duration::from_secs(3600);
+
+/// Runs until stopped.
+pub async fn sweep(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
+    let mut pace = Pace::new((objects.limits.orphan_age / 4).clamp(TICK_MIN, TICK_MAX), stop);
+    while pace.goes_on().await {
+        for group in objects.shards() {
+            objects.sweep_group(&group).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Objects {
+    /// By the shard's applied clock: a replica that lags behind the log may hold chunks of objects whose
+    /// rows it has yet to see.
+    async fn sweep_group(&self, group: &Group) -> Result<(), Error> {
+        let orphan_ms = u64::try_from(self.limits.orphan_age.as_millis()).unwrap_or(u64::MAX);
+        let shard_ms = group.read_latest(read::clock)?.now_ms;
+        let Some(before_ms) = shard_ms.checked_sub(orphan_ms) else { return Ok(()) };
+        let mut after = None;
+        loop {
+            let page = self.held_page(group, after).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.version);
+            for held in page {
+                let known = group.read_latest(|view| object(view, &held.version))?.is_some();
+                if !known && held.written_at_ms < before_ms {
+                    info!(
+                        group = group.id(),
+                        chunks = held.chunks,
+                        "sweeping chunks that no entry refers to"
+                    );
+                    self.blobs.delete_version(group.replica(), held.version).await?;
+                    Progress::count(&self.progress.swept);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The chunk service: takes bodies from gateways, and gives them to whoever reads or lacks them.
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use rowhouse_proto::wire::chunk::chunk_server::Chunk;
+use rowhouse_proto::wire::chunk::{FetchReply, FetchRequest, StageReply, StageRequest};
+use rowhouse_proto::wire::state::object::State;
+use rowhouse_proto::{CHUNK_BYTES, WIRE_VERSION};
+use rowhouse_raft::{GroupId, Host};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::blobs::{BlobStore, ChunkKey};
+use crate::objects::{Damage, Progress};
+use crate::space::Space;
+use crate::state::objects::{ObjectId, object};
+use crate::{Error, Group, Runtime};
+
+/// Chunks of one stream between the network and the disk: one is written while the next one arrives.
+const IN_FLIGHT: usize = 2;
+/// Chunks asked for in one call: 64 GiB.
+const FETCH_MAX: u32 = 1 << 16;
+
+#[derive(Clone)]
+pub struct ChunkService {
+    pub host: Arc<Host<Runtime>>,
+    pub blobs: Arc<BlobStore>,
+    pub space: Arc<Space>,
+    pub progress: Arc<Progress>,
+}
+
+impl ChunkService {
+    fn group(&self, version: u32, group: u32) -> Result<Arc<Group>, Status> {
+        if version != WIRE_VERSION {
+            return Err(Status::failed_precondition("unsupported wire version"));
+        }
+        GroupId::try_from(group)
+            .ok()
+            .filter(|group| *group != crate::meta::GROUP)
+            .and_then(|group| self.host.group(group))
+            .ok_or_else(|| Status::unavailable("no replica of this shard here"))
+    }
+
+    async fn store(self, request: StageRequest) -> Result<StageReply, Status> {
+        let group = self.group(request.version, request.group)?;
+        let id = object_id(&request.object)?;
+        if request.body.is_empty() || request.body.len() > CHUNK_BYTES {
+            return Err(Status::invalid_argument("a chunk has 1 byte to 1 MiB"));
+        }
+        if crc32c::crc32c(&request.body) != request.crc32c {
+            return Err(Status::data_loss("the chunk was damaged on its way"));
+        }
+        if self.space.is_low() {
+            return Err(Status::resource_exhausted("the disk is full"));
+        }
+        // A replica that is behind has not heard of the object yet: then its row will judge the chunk.
+        let row = group.read_latest(|view| object(view, &id)).map_err(internal)?;
+        if row.is_some_and(|row| row.state() != State::Staged) {
+            return Err(Status::failed_precondition("the upload is over"));
+        }
+        let key = ChunkKey { replica: group.replica(), version: id, index: request.index };
+        self.blobs.put(key, request.body).await.map_err(|error| match error {
+            Error::NoSpace => Status::resource_exhausted("the disk is full"),
+            error => internal(error),
+        })?;
+        Ok(StageReply { index: request.index, replica: group.replica() })
+    }
+
+    async fn load(self, key: ChunkKey, group: GroupId) -> Result<FetchReply, Status> {
+        match self.blobs.get(key).await {
+            Ok(Some(body)) => Ok(FetchReply { index: key.index, body }),
+            Ok(None) => Err(Status::not_found("the chunk is not here")),
+            Err(Error::DamagedChunk(_)) => {
+                self.progress.damaged(Damage { group, object: key.version, index: Some(key.index) });
+                Err(Status::data_loss("the chunk is damaged here"))
+            }
+            Err(error) => Err(internal(error)),
+        }
+    }
+}
+
+fn object_id(bytes: &[u8]) -> Result<ObjectId, Status> {
+    bytes.try_into().map_err(|_| Status::invalid_argument("an object's id has 16 bytes"))
+}
+
+fn internal(error: impl std::fmt::Display) -> Status {
+    tracing::error!(%error, "chunks cannot be served");
+    Status::internal(error.to_string())
+}
+
+#[tonic::async_trait]
+impl Chunk for ChunkService {
+    type StageStream = BoxStream<'static, Result<StageReply, Status>>;
+    type FetchStream = BoxStream<'static, Result<FetchReply, Status>>;
+
+    async fn stage(
+        &self,
+        request: Request<Streaming<StageRequest>>,
+    ) -> Result<Response<Self::StageStream>, Status> {
+        let service = self.clone();
+        let replies =
+            request.into_inner().map_ok(move |chunk| service.clone().store(chunk)).try_buffered(IN_FLIGHT);
+        Ok(Response::new(replies.boxed()))
+    }
+
+    async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        let FetchRequest { version, group, object, from, to } = request.into_inner();
+        let group = self.group(version, group)?;
+        let version = object_id(&object)?;
+        if to < from || to - from > FETCH_MAX {
+            return Err(Status::invalid_argument("too many chunks"));
+        }
+        let (service, id, replica) = (self.clone(), group.id(), group.replica());
+        let chunks = futures::stream::iter(from..to)
+            .map(move |index| service.clone().load(ChunkKey { replica, version, index }, id))
+            .buffered(IN_FLIGHT);
+        Ok(Response::new(chunks.boxed()))
+    }
+}

@@ -1,0 +1,183 @@
+//! Bodies outside the log: what the log says of them, from upload to oblivion.
+
+mod machine_fixture;
+
+use bytes::Bytes;
+use machine_fixture::script::*;
+use machine_fixture::*;
+use rowhouse_node::state::objects::{self, ObjectId, Place};
+use rowhouse_node::state::tables;
+use rowhouse_proto::ErrorCode::*;
+use rowhouse_proto::wire::command::{self, command::Body};
+use rowhouse_proto::wire::state::{Object, Shard, Usage, User, object::State};
+
+const LIFETIME_MS: u64 = 1000;
+const GRACE_MS: u64 = 500;
+const MIB: u64 = 1024 * 1024;
+
+fn id(n: u8) -> ObjectId {
+    [n; 16]
+}
+
+fn begin(user: u8, path: &str, n: u8, content_length: Option<u64>) -> Body {
+    Body::BeginUpload(command::BeginUpload {
+        credential: cookie(user),
+        user: key_of(user),
+        path: path.to_owned(),
+        object: Bytes::copy_from_slice(&id(n)),
+        content_length,
+        lifetime_ms: LIFETIME_MS,
+    })
+}
+
+fn commit(user: u8, path: &str, n: u8, length: u64) -> Body {
+    let Body::PutEntry(put) = put(cookie(user), user, path, b"") else { panic!("a put") };
+    let object = command::Object { id: Bytes::copy_from_slice(&id(n)), length };
+    Body::PutEntry(command::PutEntry { hash: hash(n), object: Some(object), ..put })
+}
+
+fn collect() -> Body {
+    Body::CollectObjects(command::CollectObjects { grace_ms: GRACE_MS })
+}
+
+fn state(script: &Script, n: u8) -> Option<State> {
+    let row: Option<Object> = script.replica.row(&tables::object(&id(n)));
+    let state = row.as_ref().map(Object::state);
+    if let (Some(row), Some(state)) = (&row, state) {
+        let view = script.replica.view();
+        let places =
+            objects::in_state(&view, state, Place::first_at(0), u64::MAX - 1, 100).expect("readable");
+        assert!(places.contains(&Place { at: row.at, id: id(n) }), "the row and its place agree");
+    }
+    let places = script.replica.rows_of(tables::OBJECT_STATE);
+    assert_eq!(places, script.replica.rows_of(tables::OBJECT), "each row has one place");
+    state
+}
+
+fn uploads(script: &Script) -> u64 {
+    script.replica.row::<Shard>(&[tables::SHARD]).expect("a record").uploads
+}
+
+#[test]
+fn a_body_goes_from_upload_to_oblivion() {
+    let mut script = Script::new();
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
+    assert_eq!((state(&script, 1), uploads(&script)), (Some(State::Staged), 1));
+    assert_eq!(script.run(commit(ALICE, "/pub/a", 1, 3 * MIB)), None);
+    assert_eq!((state(&script, 1), uploads(&script)), (Some(State::Live), 0));
+    let entry = script.get("/pub/a", None).expect("stored");
+    assert_eq!((entry.length, entry.hash, entry.object), (3 * MIB, hash(1), Bytes::from(vec![1; 16])));
+    assert!(entry.body.is_empty());
+
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 2, Some(2 * MIB))), None);
+    assert_eq!(script.run(commit(ALICE, "/pub/a", 2, 2 * MIB)), None);
+    assert_eq!((state(&script, 1), state(&script, 2)), (Some(State::Garbage), Some(State::Live)));
+    script.ms += GRACE_MS - 1;
+    script.run(collect());
+    assert_eq!(state(&script, 1), Some(State::Garbage), "readers have their time");
+    script.ms += 1;
+    script.run(collect());
+    assert_eq!(state(&script, 1), Some(State::Dead));
+    script.ms += GRACE_MS;
+    script.run(collect());
+    assert_eq!((state(&script, 1), state(&script, 2)), (None, Some(State::Live)));
+
+    assert_eq!(script.run(delete(cookie(1), ALICE, "/pub/a")), None);
+    assert_eq!(state(&script, 2), Some(State::Garbage));
+    for _ in 0..2 {
+        script.ms += GRACE_MS;
+        script.run(collect());
+    }
+    assert_eq!(state(&script, 2), None);
+    assert_eq!(script.replica.row(&tables::usage(&key_bytes(ALICE))), Some(Usage::default()));
+}
+
+#[test]
+fn small_and_large_bodies_replace_each_other() {
+    let mut script = Script::new();
+    let bodies = |script: &Script| script.replica.rows_of(tables::BODY);
+    assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"small")), None);
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
+    assert_eq!(script.get("/pub/a", None).expect("untouched").body, "small");
+    assert_eq!(script.run(commit(ALICE, "/pub/a", 1, MIB)), None);
+    assert_eq!(bodies(&script), 0);
+    assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"small again")), None);
+    assert_eq!((bodies(&script), state(&script, 1)), (1, Some(State::Garbage)));
+    let entry = script.get("/pub/a", None).expect("stored");
+    assert_eq!((&entry.body[..], entry.object.is_empty()), (&b"small again"[..], true));
+    let expected = Usage { bytes: 11 + 256, files: 1 };
+    assert_eq!(script.replica.row(&tables::usage(&key_bytes(ALICE))), Some(expected));
+}
+
+#[test]
+fn an_upload_expires_unless_it_is_begun_again() {
+    let mut script = Script::new();
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
+    script.ms += LIFETIME_MS - 1;
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None, "more time");
+    assert_eq!(uploads(&script), 1);
+    script.ms += LIFETIME_MS - 1;
+    script.run(collect());
+    assert_eq!(state(&script, 1), Some(State::Staged));
+    script.ms += 1;
+    assert_eq!(script.run(commit(ALICE, "/pub/a", 1, MIB)), Some(UploadExpired), "its time is over");
+    script.run(collect());
+    assert_eq!((state(&script, 1), uploads(&script)), (Some(State::Dead), 0));
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), Some(UploadExpired), "the dead stay dead");
+    assert_eq!(script.get("/pub/a", None), Err(NotFound));
+    assert_eq!(script.replica.events().len(), 0);
+}
+
+#[test]
+fn an_object_is_its_uploaders_and_committed_once() {
+    let mut script = Script::new();
+    assert_eq!(script.run(commit(ALICE, "/pub/a", 1, MIB)), Some(UploadExpired), "never begun");
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
+    assert_eq!(script.run(commit(BOB, "/pub/a", 1, MIB)), Some(UploadExpired));
+    assert_eq!(script.run(begin(BOB, "/pub/a", 1, None)), Some(UploadExpired));
+    assert_eq!(script.run(commit(ALICE, "/pub/b", 1, MIB)), None);
+    assert_eq!(script.run(commit(ALICE, "/pub/c", 1, MIB)), Some(UploadExpired));
+    assert_eq!(script.run(begin(ALICE, "/pub/c", 1, None)), Some(UploadExpired));
+    let command = script.command(begin(ALICE, "/pub/d", 4, None));
+    assert_eq!(script.replica.refusal(&command), None);
+    let retried = script.command(commit(ALICE, "/pub/d", 4, MIB));
+    assert_eq!(script.replica.refusal(&retried), None);
+    assert_eq!(script.replica.refusal(&retried), None, "a retry has the first answer");
+}
+
+#[test]
+fn a_refused_commit_leaves_the_old_file_and_the_upload() {
+    let mut script = Script::new();
+    script.set_user(ALICE, &User { quota_bytes: Some(MIB), ..User::default() });
+    assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"old")), None);
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, Some(MIB - 255))), Some(QuotaExceeded), "by its header");
+    assert_eq!(script.run(begin(ALICE, "/pub/a/b", 1, None)), Some(PathCollision));
+    assert_eq!(state(&script, 1), None, "refusals make nothing known");
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
+    assert_eq!(script.run(commit(ALICE, "/pub/a", 1, MIB - 255)), Some(QuotaExceeded), "by its bytes");
+    assert_eq!(script.get("/pub/a", None).expect("untouched").body, "old");
+    assert_eq!(state(&script, 1), Some(State::Staged));
+    assert_eq!(script.run(commit(ALICE, "/pub/a", 1, MIB - 256)), None, "exactly full");
+}
+
+#[test]
+fn collecting_is_bounded_and_changes_nothing_that_is_not_due() {
+    let mut script = Script::new();
+    let objects = u16::from(u8::MAX) + 200;
+    for n in 0..objects {
+        let mut object = [0; 16];
+        object[..2].copy_from_slice(&n.to_be_bytes());
+        let Body::BeginUpload(upload) = begin(ALICE, "/pub/a", 0, None) else { panic!("an upload") };
+        let object = Bytes::copy_from_slice(&object);
+        assert_eq!(script.run(Body::BeginUpload(command::BeginUpload { object, ..upload })), None);
+    }
+    let before = script.replica.rows.0.clone();
+    script.run(collect());
+    let changed = script.replica.rows.0.iter().filter(|(key, value)| before.get(*key) != Some(*value));
+    assert!(changed.count() <= 1, "only the shard's own record");
+    script.ms += LIFETIME_MS;
+    script.run(collect());
+    assert_eq!(uploads(&script), u64::from(objects) - 256);
+    script.run(collect());
+    assert_eq!(uploads(&script), 0);
+}
