@@ -1,26 +1,41 @@
 #!/usr/bin/env bash
-# Shows that the tests can fail: with each planted bug the simulation, or else the survival run, must
-# find something. The planted binary never takes the place of the real one.
+# Shows that the tests can fail: each planted bug must be found by the simulation, by the tests of large bodies,
+# or else by the survival run. The planted binary never takes the place of the real one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/rowhouse/target}"
-BUGS=("${@:-ack-before-sync skip-dedup vote-at-once}")
+BUGS=("${@:-ack-before-sync skip-dedup vote-at-once commit-with-one-copy erase-at-overwrite skip-checksum}")
 SEEDS="${SEEDS:-200}"
 KILLS="${KILLS:-40}"
 LOGS="$CARGO_TARGET_DIR/planted-bugs"
 PLANTED="$CARGO_TARGET_DIR/planted"
 mkdir -p "$LOGS" "$PLANTED"
 
+# The selection of the Makefile: with another one cargo would compile RocksDB a second time.
+FEATURES=(--workspace --features "rowhouse/planted-bugs,rowhouse-chaos-tests/planted-bugs")
+OF_OBJECTS=" commit-with-one-copy erase-at-overwrite skip-checksum "
+
+run_planted() {
+    local bug="$1" test="$2" filter="$3"
+    ROWHOUSE_PLANTED="$bug" ROWHOUSE_SIM_SEEDS="$SEEDS" \
+        cargo test "${FEATURES[@]}" --test "$test" -- $filter >"$LOGS/$bug.$test.log" 2>&1
+}
+
 # By simulation first: it can lose what was not synced, which a killed process cannot.
-found_by_simulation() {
-    ! ROWHOUSE_PLANTED="$1" ROWHOUSE_SIM_SEEDS="$SEEDS" \
-        cargo test -p rowhouse-chaos-tests --features planted-bugs --test simulation >"$LOGS/$1.simulation.log" 2>&1
+found_by_test() {
+    if [[ "$OF_OBJECTS" == *" $1 "* ]]; then
+        TEST=cluster
+        ! run_planted "$1" cluster cluster::objects
+    else
+        TEST=simulation
+        ! run_planted "$1" simulation ""
+    fi
 }
 
 build_planted_binary() {
     [[ -x "$PLANTED/rowhouse" ]] && return
-    cargo build -p rowhouse --features planted-bugs
+    cargo build "${FEATURES[@]}" --bins
     cp "$CARGO_TARGET_DIR/debug/rowhouse" "$PLANTED/rowhouse"
     cargo build --workspace --bins # puts the real binary back
 }
@@ -35,11 +50,14 @@ found_by_survival() {
 }
 
 missed=0
-cargo test -p rowhouse-chaos-tests --features planted-bugs --test simulation --no-run
+cargo test "${FEATURES[@]}" --test simulation --test cluster --no-run
+# Without a bug they pass: else a failure would be no finding.
+run_planted none simulation ""
+run_planted none cluster cluster::objects
 for bug in ${BUGS[*]}; do
-    if found_by_simulation "$bug"; then
-        echo "$bug: found by the simulation ($LOGS/$bug.simulation.log)"
-        grep -m 3 -E "panicked|violat|seed" "$LOGS/$bug.simulation.log" || true
+    if found_by_test "$bug"; then
+        echo "$bug: found by the test \`$TEST\` ($LOGS/$bug.$TEST.log)"
+        grep -m 3 -E "panicked|violat|seed" "$LOGS/$bug.$TEST.log" || true
     elif found_by_survival "$bug"; then
         echo "$bug: found by the survival run ($LOGS/$bug.survival.log)"
         grep -m 3 VIOLATION "$LOGS/$bug.survival.log" || true

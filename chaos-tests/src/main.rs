@@ -62,7 +62,9 @@ fn measure(options: &BenchOptions) -> Result<ExitCode, Error> {
 fn survive(command: &SurvivalCommand) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let planted = command.options.planted.iter().map(|bug| (PLANTED_VARIABLE.to_owned(), bug.clone()));
-    let cluster_options = ClusterOptions { environment: planted.collect(), ..ClusterOptions::default() };
+    let limits = survival::LIMITS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = planted.chain(limits).collect();
+    let cluster_options = ClusterOptions { environment, ..ClusterOptions::default() };
     let shards = cluster_options.shards;
     let report = runtime.block_on(async {
         let cluster = Cluster::start(cluster_options).await?;

@@ -6,7 +6,8 @@ use rowhouse_chaos_tests::survival::{self, SurvivalOptions};
 
 #[tokio::test]
 async fn no_acknowledged_write_is_lost_under_twenty_kills() {
-    let cluster_options = ClusterOptions::default();
+    let environment = survival::LIMITS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let cluster_options = ClusterOptions { environment, ..ClusterOptions::default() };
     let shards = cluster_options.shards;
     let cluster = Cluster::start(cluster_options).await.expect("the cluster starts");
     let options = SurvivalOptions::default();

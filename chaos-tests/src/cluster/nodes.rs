@@ -5,12 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pubky_common::crypto::PublicKey;
 use rowhouse_proto::tls::{CertificateFiles, Certificates, Dialer};
+use rowhouse_proto::wire::chunk::FetchRequest;
+use rowhouse_proto::wire::chunk::chunk_client::ChunkClient;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{NodeStatusReply, NodeStatusRequest};
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
-use rowhouse_proto::wire::shard::{EventPage, ListEvents, QueryRequest, query_reply, query_request};
-use rowhouse_proto::{RPC_MESSAGE_BYTES_MAX, WIRE_VERSION};
+use rowhouse_proto::wire::shard::{
+    Entry, EventPage, ListEvents, QueryRequest, ReadEntry, query_reply, query_request,
+};
+use rowhouse_proto::{CHUNK_BYTES, ErrorCode, RPC_MESSAGE_BYTES_MAX, WIRE_VERSION};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::error::Error;
@@ -49,14 +54,60 @@ impl NodeClient {
         Ok(MetaClient::new(self.operator.clone()).node_status(request).await?.into_inner())
     }
 
-    /// Events of a shard this node leads; None when it does not.
-    pub async fn events(&self, shard: u32, after: u64, limit: u32) -> Result<Option<EventPage>, Error> {
-        let op = query_request::Op::ListEvents(ListEvents { after, limit });
+    /// A public file, if this node leads its shard: `None` if it does not, `Some(None)` without such a file.
+    pub async fn entry(
+        &self,
+        shard: u32,
+        user: &PublicKey,
+        path: &str,
+    ) -> Result<Option<Option<Entry>>, Error> {
+        let read = ReadEntry {
+            tenant: user.as_bytes().to_vec().into(),
+            path: path.to_owned(),
+            head: true,
+            ..ReadEntry::default()
+        };
+        match self.query(shard, query_request::Op::ReadEntry(read)).await? {
+            Some(query_reply::Result::Entry(entry)) => Ok(Some(Some(entry))),
+            Some(query_reply::Result::Failure(failure)) if failure.code == ErrorCode::NotFound.number() => {
+                Ok(Some(None))
+            }
+            Some(query_reply::Result::Failure(failure)) if failure.code <= 2 => Ok(None),
+            other => Err(Error::Answer(format!("{path} in shard {shard}: {other:?}"))),
+        }
+    }
+
+    /// BLAKE3 of an object as this node has it, leader or not.
+    pub async fn object_hash(&self, shard: u32, object: &[u8], length: u64) -> Result<[u8; 32], Error> {
+        let request = FetchRequest {
+            version: WIRE_VERSION,
+            group: shard,
+            object: object.to_vec().into(),
+            from: 0,
+            to: u32::try_from(length.div_ceil(CHUNK_BYTES as u64)).unwrap_or(u32::MAX),
+        };
+        let mut client =
+            ChunkClient::new(self.gateway.clone()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX);
+        let mut chunks = client.fetch(request).await?.into_inner();
+        let mut hasher = blake3::Hasher::new();
+        while let Some(chunk) = chunks.message().await? {
+            hasher.update(&chunk.body);
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    async fn query(&self, shard: u32, op: query_request::Op) -> Result<Option<query_reply::Result>, Error> {
         let request =
             QueryRequest { version: WIRE_VERSION, group: shard, trace: Vec::new().into(), op: Some(op) };
         let mut client =
             ShardClient::new(self.gateway.clone()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX);
-        match client.query(request).await?.into_inner().result {
+        Ok(client.query(request).await?.into_inner().result)
+    }
+
+    /// Events of a shard this node leads; None when it does not.
+    pub async fn events(&self, shard: u32, after: u64, limit: u32) -> Result<Option<EventPage>, Error> {
+        let op = query_request::Op::ListEvents(ListEvents { after, limit });
+        match self.query(shard, op).await? {
             Some(query_reply::Result::EventPage(page)) => Ok(Some(page)),
             Some(query_reply::Result::Failure(failure)) if failure.code <= 2 => Ok(None),
             other => Err(Error::Answer(format!("events of shard {shard}: {other:?}"))),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::content;
+use super::content::Sizes;
 use super::faults::{leader_of, statuses};
 use super::worker::Account;
 use crate::cluster::{Cluster, wait_until};
@@ -42,8 +42,9 @@ pub async fn event_logs(
     shard_count: u32,
     accounts: &[Account],
     history: &History,
+    sizes: Sizes,
 ) -> Result<(Vec<EventLog>, Vec<Violation>), Error> {
-    let names = Names::new(accounts, history);
+    let names = Names::new(accounts, history, sizes);
     let mut logs = Vec::new();
     let mut violations = Vec::new();
     for shard in 0..shard_count {
@@ -66,10 +67,10 @@ struct Names {
 }
 
 impl Names {
-    fn new(accounts: &[Account], history: &History) -> Self {
+    fn new(accounts: &[Account], history: &History, sizes: Sizes) -> Self {
         let keys = accounts.iter().map(|account| account.public_key.as_bytes().to_vec());
         let values = history.operations.iter().filter_map(|operation| match operation.action {
-            Action::Put(value) => Some((blake3::hash(&content::render(value)).as_bytes().to_vec(), value)),
+            Action::Put(value) => Some((blake3::hash(&sizes.render(value)).as_bytes().to_vec(), value)),
             _ => None,
         });
         Self { users: keys.zip(0..).collect(), values: values.collect() }

@@ -2,6 +2,7 @@
 //! a verdict by every oracle.
 
 mod content;
+mod copies;
 mod faults;
 mod gaps;
 mod judge;
@@ -10,6 +11,7 @@ mod report;
 mod run;
 mod worker;
 
+pub use copies::LIMITS;
 pub use judge::scans;
 pub use options::SurvivalOptions;
 pub use report::SurvivalReport;

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::content::Sizes;
+
 #[derive(Args, Clone, Debug)]
 pub struct SurvivalOptions {
     /// Processes killed, in turn: leader of a busy shard, follower, meta leader, gateway.
@@ -18,10 +20,12 @@ pub struct SurvivalOptions {
     /// Planted bug the processes run with; they must be built with the feature `planted-bugs`.
     #[arg(long)]
     pub planted: Option<String>,
+    #[command(flatten)]
+    pub sizes: Sizes,
 }
 
 impl Default for SurvivalOptions {
     fn default() -> Self {
-        Self { kills: 20, seed: 1, workers: 8, users: 8, planted: None }
+        Self { kills: 20, seed: 1, workers: 8, users: 8, planted: None, sizes: Sizes::default() }
     }
 }

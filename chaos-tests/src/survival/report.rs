@@ -17,6 +17,8 @@ pub struct SurvivalReport {
     pub reads: usize,
     pub keys: usize,
     pub keys_undecided: usize,
+    /// Large bodies that files refer to, each found whole on every disk of its shard.
+    pub objects: usize,
     pub events: usize,
     pub hash_comparisons: u64,
     pub scans_compared: u64,
@@ -36,6 +38,7 @@ impl SurvivalReport {
             (self.kills.len() < super::faults::VICTIMS.len(), "not every kind of process was killed"),
             (self.acknowledged_writes == 0, "no write was acknowledged"),
             (self.reads == 0, "nothing was read"),
+            (self.objects == 0, "no large body was left to verify"),
             (self.events == 0, "no event log was read"),
             (self.hash_comparisons == 0, "no two replicas were compared"),
             (self.scans_compared == 0, "no two replicas were scanned"),
@@ -61,8 +64,8 @@ impl std::fmt::Display for SurvivalReport {
         )?;
         writeln!(
             out,
-            "{} events, {} equal state hashes, {} equal scans",
-            self.events, self.hash_comparisons, self.scans_compared
+            "{} events, {} large bodies on all disks, {} equal state hashes, {} equal scans",
+            self.events, self.objects, self.hash_comparisons, self.scans_compared
         )?;
         if let (Some(median), Some(longest)) = (self.gap_median_ms(), self.write_gaps_ms.last()) {
             let count = self.write_gaps_ms.len();

@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rowhouse_proto::domain::slot::Slot;
 use tokio::task::JoinSet;
 
+use super::copies;
 use super::faults::{Kill, VICTIMS, pause, recovered, statuses, strike};
 use super::gaps::write_gaps;
 use super::judge;
@@ -94,6 +95,7 @@ async fn prepare(cluster: &Cluster, options: &SurvivalOptions, shard_count: u32)
         accounts,
         recorder: Recorder::default(),
         next_value: AtomicU64::new(1),
+        sizes: options.sizes,
         stop: AtomicBool::new(false),
         findings: Mutex::new(Vec::new()),
     })
@@ -159,13 +161,16 @@ async fn verdict(
     mut hashes: ReplicaHashes,
 ) -> Result<SurvivalReport, Error> {
     let shared = Arc::into_inner(shared).ok_or_else(|| Error::Cluster("a worker still runs".into()))?;
-    let Shared { recorder, accounts, findings, .. } = shared;
+    let Shared { recorder, accounts, findings, sizes, .. } = shared;
     let history = recorder.into_history();
     let (mut violations, keys_undecided) = judge::registers(&history);
     violations.extend(findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()));
-    let (logs, strange) = judge::event_logs(cluster, shard_count, &accounts, &history).await?;
+    let (logs, strange) = judge::event_logs(cluster, shard_count, &accounts, &history, sizes).await?;
     violations.extend(strange);
     violations.extend(check_events(&history, &logs));
+    let keys: Vec<Key> = history.by_key().into_keys().cloned().collect();
+    let (objects, wrong) = copies::check(cluster, &accounts, &keys).await?;
+    violations.extend(wrong);
     let scans = judge::scans(cluster, node_count).await?;
     sample_for(cluster, &mut hashes, SAMPLE_EVERY).await?;
     violations.extend(scans.violations().iter().chain(hashes.violations()).cloned());
@@ -182,6 +187,7 @@ async fn verdict(
         reads: history.count(|op| !is_write(op) && op.outcome != Outcome::Unknown),
         keys: history.by_key().len(),
         keys_undecided,
+        objects,
         events: logs.iter().map(|log| log.events.len()).sum(),
         hash_comparisons: hashes.compared(),
         scans_compared: scans.compared(),

@@ -10,7 +10,7 @@ use pubky_common::crypto::PublicKey;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::content;
+use super::content::Sizes;
 use crate::error::Error;
 use crate::history::{Action, Key, Operation, Outcome, Recorder};
 use crate::http1::{Connection, Response};
@@ -47,6 +47,7 @@ pub struct Shared {
     pub accounts: Vec<Account>,
     pub recorder: Recorder,
     pub next_value: AtomicU64,
+    pub sizes: Sizes,
     pub stop: AtomicBool,
     /// Answers that break a promise by themselves: torn bodies, lost sessions, lost users.
     pub findings: std::sync::Mutex<Vec<Violation>>,
@@ -163,7 +164,9 @@ impl Worker {
         let credentials = [(account.session.header, account.session.value.as_str())];
         let host = &self.shared.host;
         match action {
-            Action::Put(value) => request("PUT", &target, host, &credentials, &content::render(value)),
+            Action::Put(value) => {
+                request("PUT", &target, host, &credentials, &self.shared.sizes.render(value))
+            }
             Action::Delete => request("DELETE", &target, host, &credentials, b""),
             Action::Read => request("GET", &target, host, &[], b""),
         }
@@ -174,7 +177,7 @@ impl Worker {
             (Action::Put(_), 201) | (Action::Delete, 204) => Outcome::Done,
             (Action::Delete, 404) => Outcome::Missing,
             (Action::Read, 404) => Outcome::Saw(None),
-            (Action::Read, 200) => match content::parse(&response.body) {
+            (Action::Read, 200) => match self.shared.sizes.parse(&response.body) {
                 Some(value) => Outcome::Saw(Some(value)),
                 None => {
                     self.shared
