@@ -164,7 +164,6 @@ pub(super) fn answer(request: &Frame, body: Body) -> Frame {
         to_replica: request.from_replica,
         stream: request.stream,
         seq: request.seq,
-        trace: bytes::Bytes::new(),
         body: Some(body),
     }
 }

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
@@ -97,7 +96,6 @@ impl<R: Runtime> GroupNetwork<R> {
             to_replica: self.to,
             stream,
             seq,
-            trace: Bytes::new(),
             body: Some(body),
         }
     }

@@ -146,7 +146,8 @@ impl<R: Runtime> BulkSender<R> {
             start
         };
         if start > now {
-            R::sleep_until(start).await;
+            // Not until a moment: those lie on a grid, too coarse for a pace.
+            R::sleep(start - now).await;
         }
     }
 }
