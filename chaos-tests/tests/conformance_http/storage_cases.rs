@@ -9,7 +9,6 @@ pub const CASES: &[Case] = &[
         ("etag", "={a.etag}"),
         ("last-modified", "~GMT"),
         ("cache-control", "=private, must-revalidate"),
-        ("accept-ranges", "!"),
     ]),
     case("its head", "HEAD /storage/{alice}/pub/app/a.txt", 200).answer(&[
         ("content-length", "=5"),
@@ -24,10 +23,6 @@ pub const CASES: &[Case] = &[
         .answer(&[("content-type", "=image/png")]),
     case("no type", "HEAD /storage/{alice}/pub/app/unknown", 200)
         .answer(&[("content-type", "=application/octet-stream")]),
-    case("no ranges", "GET /storage/{alice}/pub/app/a.txt", 200)
-        .with(&[("range", "bytes=0-1")])
-        .text("hello")
-        .answer(&[("content-range", "!")]),
     case("unknown file", "GET /storage/{alice}/pub/app/none", 404).text("Not Found").answer(PLAIN),
     case("unknown owner", "GET /storage/{nobody}/pub/app/none", 404).text("Not Found").answer(PLAIN),
     case("head of an unknown file", "HEAD /storage/{alice}/pub/app/none", 404),

@@ -28,6 +28,8 @@ const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 /// A chunk in a message: its head takes less than a hundred bytes.
 const CHUNK_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 4096;
+/// A chunk in four frames instead of HTTP/2's smallest 64.
+const CHUNK_FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// A whole chunk arrives while the one before it is written to a slow client.
 const CHUNK_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// What arrives is bounded by the room taken before it is asked for, so that no slow client's chunk holds up
@@ -74,6 +76,7 @@ impl Node {
         let connections = (0..CONNECTIONS).map(connect).collect();
         let for_chunks = endpoint
             .clone()
+            .max_frame_size(CHUNK_FRAME_BYTES_MAX)
             .initial_stream_window_size(CHUNK_STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CHUNK_CONNECTION_WINDOW_BYTES);
         Ok(Self {

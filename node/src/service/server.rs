@@ -23,10 +23,12 @@ use crate::Error;
 
 /// Calls in flight on one connection: a gateway's whole load runs over a few; more wait in HTTP/2.
 const STREAMS_PER_CONNECTION_MAX: u32 = 2_048;
-/// Bodies of 64 KiB must not wait for window updates.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// A chunk in four frames instead of HTTP/2's smallest 64; others wait for no more than one of them.
+const FRAME_BYTES_MAX: u32 = 256 * 1024;
+/// Two chunks of one upload, or any number of inline bodies, need no window update on their way.
+const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024 + 64 * 1024;
 /// A connection carries many streams.
-const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// What a chunk and its head take.
 const CHUNK_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 1024;
 /// How long calls in flight get to end once the node stops.
@@ -59,6 +61,7 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX))
         .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
         .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
         .layer(RolesLayer::new(services.certificates.is_some()))
