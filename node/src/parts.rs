@@ -143,6 +143,7 @@ impl Parts {
             host: Arc::clone(&host),
             blobs,
             clock: Arc::clone(&clock),
+            space: Arc::clone(&space),
             addresses: Arc::clone(&addresses),
             pool: Arc::clone(&pool),
             progress: Arc::new(progress),

@@ -27,7 +27,13 @@ fn begin(user: u8, path: &str, n: u8, content_length: Option<u64>) -> Body {
         object: Bytes::copy_from_slice(&id(n)),
         content_length,
         lifetime_ms: LIFETIME_MS,
+        renew: false,
     })
+}
+
+fn renew(user: u8, path: &str, n: u8) -> Body {
+    let Body::BeginUpload(upload) = begin(user, path, n, None) else { panic!("an upload") };
+    Body::BeginUpload(command::BeginUpload { renew: true, ..upload })
 }
 
 fn commit(user: u8, path: &str, n: u8, length: u64) -> Body {
@@ -114,7 +120,8 @@ fn an_upload_expires_unless_it_is_begun_again() {
     let mut script = Script::new();
     assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
     script.ms += LIFETIME_MS - 1;
-    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None, "more time");
+    assert_eq!(script.run(renew(ALICE, "/pub/a", 1)), None, "more time");
+    assert_eq!(script.run(renew(BOB, "/pub/a", 1)), Some(UploadExpired), "another's");
     assert_eq!(uploads(&script), 1);
     script.ms += LIFETIME_MS - 1;
     script.run(collect());
@@ -124,6 +131,10 @@ fn an_upload_expires_unless_it_is_begun_again() {
     script.run(collect());
     assert_eq!((state(&script, 1), uploads(&script)), (Some(State::Dead), 0));
     assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), Some(UploadExpired), "the dead stay dead");
+    script.ms += GRACE_MS;
+    script.run(collect());
+    assert_eq!(state(&script, 1), None);
+    assert_eq!(script.run(renew(ALICE, "/pub/a", 1)), Some(UploadExpired), "nor when they are forgotten");
     assert_eq!(script.get("/pub/a", None), Err(NotFound));
     assert_eq!(script.replica.events().len(), 0);
 }

@@ -12,6 +12,9 @@ use rowhouse_proto::{CHUNK_BYTES, ErrorCode};
 use super::chunker::{Chunker, Digest};
 use crate::cluster::{Admission, ByteLease};
 
+/// Patiences in which a whole chunk must come: room in memory that is held byte by byte is others' room.
+const CHUNK_TIMEOUTS: u32 = 8;
+
 /// One chunk, shared by all lanes. It gives its room back when the last of them has dropped it.
 pub struct Chunk {
     pub index: u32,
@@ -48,10 +51,16 @@ impl Intake {
     /// `None` at the end of the body.
     pub async fn chunk(&mut self) -> Result<Option<Arc<Chunk>>, ErrorCode> {
         let lease = self.admission.chunk(CHUNK_BYTES, self.timeout).await?;
+        let whole = tokio::time::timeout(CHUNK_TIMEOUTS * self.timeout, self.cut());
+        let body = whole.await.unwrap_or(Err(ErrorCode::RequestTimeout))?;
+        body.map(|body| self.number(body, lease)).transpose()
+    }
+
+    async fn cut(&mut self) -> Result<Option<Bytes>, ErrorCode> {
         loop {
             while !self.open.is_empty() {
                 if let Some(body) = self.chunker.push(&mut self.open) {
-                    return self.number(body, lease).map(Some);
+                    return Ok(Some(body));
                 }
             }
             self.open = match self.data.next() {
@@ -62,7 +71,7 @@ impl Intake {
                 },
             };
         }
-        self.chunker.rest().map(|body| self.number(body, lease)).transpose()
+        Ok(self.chunker.rest())
     }
 
     pub fn digest(&mut self) -> Digest {
@@ -139,6 +148,12 @@ mod tests {
             tokio::time::sleep(PATIENCE / 2).await;
             Some((Ok::<_, std::io::Error>(Bytes::from(vec![0; CHUNK_BYTES / 8])), ()))
         });
+        let dripping = stream::unfold((), |()| async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        });
+        let mut dripping = intake(Body::from_stream(dripping), CHUNK_BYTES);
+        assert_eq!(dripping.chunk().await.err(), Some(ErrorCode::RequestTimeout), "it is never silent");
         let mut endless = intake(Body::from_stream(slow.take(64)), CHUNK_BYTES);
         for _ in 0..8 {
             assert!(endless.chunk().await.expect("arrives").is_some());

@@ -25,7 +25,11 @@ pub async fn put_entry(State(app): State<Arc<App>>, request: Request) -> Result<
     call.restart(app.limits.retry_timeout);
     match upload {
         body::Upload::Inline(bytes) => put_inline(&change, &call, bytes).await?,
-        body::Upload::Large { head, rest } => put_object(&change, &call, head, rest).await?,
+        body::Upload::Large { head, rest } => {
+            // Chunks have room of their own; small bodies want this.
+            drop(lease);
+            put_object(&change, &call, head, rest).await?;
+        }
     }
     Ok(empty(StatusCode::CREATED))
 }

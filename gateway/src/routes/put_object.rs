@@ -27,7 +27,7 @@ pub async fn put_object(
     rest: Body,
 ) -> Result<(), Rejection> {
     let object = Bytes::copy_from_slice(&rand::random::<[u8; OBJECT_ID_BYTES]>());
-    if let Err(refused) = begin(change, call, &object).await {
+    if let Err(refused) = begin(change, call, &object, false).await {
         drain(rest).await;
         return Err(refused);
     }
@@ -51,7 +51,7 @@ pub async fn put_object(
 }
 
 /// Everything that can be refused before the body is read is refused here.
-async fn begin(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<(), Rejection> {
+async fn begin(change: &EntryChange<'_>, call: &Call, object: &Bytes, renew: bool) -> Result<(), Rejection> {
     change
         .ask(call, |credential| {
             execute_request::Op::BeginUpload(BeginUpload {
@@ -60,13 +60,14 @@ async fn begin(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<
                 path: change.target.path.as_str().to_owned(),
                 object: object.clone(),
                 content_length: change.declared,
+                renew,
             })
         })
         .await
 }
 
 async fn begin_again(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<(), Rejection> {
-    begin(change, &change.app.cluster.call_again(call), object).await
+    begin(change, &change.app.cluster.call_again(call), object, true).await
 }
 
 /// Begins the object anew now and then. Ends only when the shard refuses it.

@@ -269,3 +269,28 @@ async fn uploads_wait_for_each_others_room() {
     let object = Bytes::copy_from_slice(&committed(&fixture).object);
     assert!(fixture.node.disk.body(&object) == body);
 }
+
+/// The gateway says again by then that an upload goes on.
+const RENEWED_WITHIN: Duration = Duration::from_secs(61);
+
+#[tokio::test]
+async fn an_upload_that_expired_is_not_begun_anew() {
+    let script = Script::execute(|request| {
+        Ok(if begun(&request).renew {
+            execute_reply::Result::Failure(failure(ErrorCode::UploadExpired))
+        } else {
+            execute_reply::Result::Done(Done {})
+        })
+    });
+    let fixture = Fixture::three(script, |config| config.limits.body_timeout = 2 * RENEWED_WITHIN).await;
+    let mut stream = half_sent(&fixture, &User::random()).await;
+    tokio::time::pause();
+    tokio::time::advance(RENEWED_WITHIN).await;
+    tokio::time::resume();
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.ends_with(ErrorCode::UploadExpired.text()), "{answer}");
+    let executed = fixture.node.executed();
+    assert_eq!(executed.iter().map(|request| begun(request).renew).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(begun(&executed[0]).object, begun(&executed[1]).object);
+}

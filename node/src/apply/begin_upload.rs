@@ -31,7 +31,7 @@ pub(super) fn check(
 ) -> Result<UserKey, Stop> {
     let length = command.content_length.map_or(Length::Unknown, Length::Declared);
     let accepted = put_entry::check(read, command.into(), length, now_s)?;
-    if shard.uploads >= UPLOADS_MAX {
+    if !command.renew && shard.uploads >= UPLOADS_MAX {
         return Err(ErrorCode::GuardTableFull.into());
     }
     Ok(accepted.user)
@@ -41,6 +41,10 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &BeginUpload) -> Result<Ou
     let user = check(&*turn.txn, &turn.shard, command, turn.now_s())?;
     let id = parse_id(&command.object).ok_or(ErrorCode::Internal)?;
     let until_ms = turn.now_ms().saturating_add(command.lifetime_ms.min(LIFETIME_MS_MAX));
-    object::stage(turn, id, &user, until_ms)?;
+    if command.renew {
+        object::renew(turn, id, &user, until_ms)?;
+    } else {
+        object::stage(turn, id, &user, until_ms)?;
+    }
     Ok(outcome::done())
 }

@@ -22,8 +22,27 @@ pub(super) struct Staged {
     row: Object,
 }
 
-/// Begins an upload, or gives a running one more time.
+/// Begins an upload; a second time for the same object changes nothing but its time.
 pub(super) fn stage(
+    turn: &mut Turn<'_, '_>,
+    id: ObjectId,
+    user: &UserKey,
+    until_ms: u64,
+) -> Result<(), Stop> {
+    if objects::object(&*turn.txn, &id)?.is_some() {
+        return renew(turn, id, user, until_ms);
+    }
+    if turn.shard.uploads >= UPLOADS_MAX {
+        return Err(ErrorCode::GuardTableFull.into());
+    }
+    turn.shard.uploads += 1;
+    store(turn, id, None, Some(&staged_row(user, until_ms)));
+    Ok(())
+}
+
+/// Gives a running upload more time. One that is not known any more may have lost chunks already: it must
+/// never come back.
+pub(super) fn renew(
     turn: &mut Turn<'_, '_>,
     id: ObjectId,
     user: &UserKey,
@@ -31,16 +50,15 @@ pub(super) fn stage(
 ) -> Result<(), Stop> {
     let before = objects::object(&*turn.txn, &id)?;
     match &before {
-        Some(row) if row.state() != State::Staged || row.user != user[..] => {
-            return Err(ErrorCode::UploadExpired.into());
-        }
-        Some(_) => {}
-        None if turn.shard.uploads >= UPLOADS_MAX => return Err(ErrorCode::GuardTableFull.into()),
-        None => turn.shard.uploads += 1,
+        Some(row) if row.state() == State::Staged && row.user == user[..] => {}
+        _ => return Err(ErrorCode::UploadExpired.into()),
     }
-    let row = Object { at: until_ms, user: Bytes::copy_from_slice(user), ..Object::default() };
-    store(turn, id, before.as_ref(), Some(&row));
+    store(turn, id, before.as_ref(), Some(&staged_row(user, until_ms)));
     Ok(())
+}
+
+fn staged_row(user: &UserKey, until_ms: u64) -> Object {
+    Object { at: until_ms, user: Bytes::copy_from_slice(user), ..Object::default() }
 }
 
 /// The upload a PUT refers to, while it has time left.

@@ -21,12 +21,12 @@ const UNLINKED_MAX: usize = 16;
 const WALKED_MAX: usize = 16 * 1024;
 
 /// What one step did; nothing at all when there is nothing to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactReport {
     pub moved_chunks: u64,
     pub moved_bytes: u64,
     /// Found damaged, and forgotten: their owner fetches them from another replica.
-    pub lost_chunks: u64,
+    pub lost: Vec<ChunkKey>,
     pub unlinked_segments: u64,
 }
 
@@ -67,8 +67,8 @@ impl BlobStore {
         let (gathered, place) = blocking(move || shared.gather(cursor)).await?;
         report.moved_chunks = gathered.records.len() as u64;
         report.moved_bytes = gathered.bytes;
-        report.lost_chunks = gathered.lost.len() as u64;
-        if report.moved_chunks + report.lost_chunks > 0 {
+        report.lost = gathered.lost.iter().map(|(key, _)| *key).collect();
+        if report.moved_chunks > 0 || !report.lost.is_empty() {
             let Gathered { records, lost, .. } = gathered;
             self.ask(|done| Job::Move { records, lost, done }).await?;
         }

@@ -20,6 +20,8 @@ use crate::{Error, Group, read};
 /// Due rows wait no longer than a tenth of the grace, and it is looked at most so often.
 const TICK_MIN: Duration = Duration::from_millis(200);
 const TICK_MAX: Duration = Duration::from_secs(10);
+/// Commands in one look at a shard: 16,384 objects of each kind. The rest waits for the next look.
+const COLLECTIONS_MAX: usize = 64;
 
 /// Runs until stopped.
 pub async fn collect(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
@@ -28,7 +30,10 @@ pub async fn collect(objects: Arc<Objects>, stop: CancellationToken) -> Result<(
     let mut pace = Pace::new((shortest / 10).clamp(TICK_MIN, TICK_MAX), stop);
     while pace.goes_on().await {
         for group in objects.shards() {
-            if group.is_leader() && objects.is_due(&group)? {
+            for _ in 0..COLLECTIONS_MAX {
+                if !group.is_leader() || !objects.is_due(&group)? {
+                    break;
+                }
                 objects.propose_collection(&group).await?;
             }
         }

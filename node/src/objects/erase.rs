@@ -1,7 +1,7 @@
 //! Erases the chunks of dead objects, each replica its own. Only once the row that says so cannot be lost by
 //! a crash: else a replica could come back to a state that refers to what it erased.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,22 +9,26 @@ use rowhouse_proto::wire::state::object::State;
 use rowhouse_raft::ReplicaId;
 use tokio_util::sync::CancellationToken;
 
-use super::{Objects, Progress};
+use super::{Damage, Objects, Progress};
 use crate::actor::Pace;
-use crate::state::objects::{Place, in_state};
+use crate::blobs::CompactReport;
+use crate::state::objects::{ObjectId, Place, in_state};
 use crate::{Error, Group};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Objects looked at in one read of the state.
 const PAGE: usize = 256;
-/// Beats between two looks for segments worth compacting.
-const COMPACT_EVERY: u32 = 10;
+/// Steps of compaction in one beat: about 256 MiB, so that space comes back faster than writes take it, and
+/// erasing goes on between.
+const COMPACT_STEPS_MAX: usize = 64;
 
 /// What a replica waits to erase.
 #[derive(Default)]
 struct Pass {
     /// Everything before it is erased.
     from_ms: u64,
+    /// And of those that died at that very moment of the shard's clock, these.
+    erased: BTreeSet<ObjectId>,
     /// Dead as of this log index.
     dead: Option<(u64, Vec<Place>)>,
 }
@@ -33,25 +37,38 @@ struct Pass {
 pub async fn erase(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
     let mut passes: BTreeMap<ReplicaId, Pass> = BTreeMap::new();
     let mut pace = Pace::new(TICK, stop);
-    let mut beat = 0_u32;
     while pace.goes_on().await {
         for group in objects.shards() {
             objects.erase_dead(&group, passes.entry(group.replica()).or_default()).await?;
         }
-        beat = beat.wrapping_add(1);
-        if beat.is_multiple_of(COMPACT_EVERY) {
-            objects.blobs.compact().await?;
-        }
+        objects.compact().await?;
     }
     Ok(())
 }
 
 impl Objects {
+    async fn compact(&self) -> Result<(), Error> {
+        for _ in 0..COMPACT_STEPS_MAX {
+            let report = self.blobs.compact().await?;
+            for key in &report.lost {
+                if let Some(group) = self.shards().into_iter().find(|group| group.replica() == key.replica) {
+                    let (group, object, index) = (group.id(), key.version, Some(key.index));
+                    self.progress.damaged(Damage { group, object, index });
+                }
+            }
+            if report == CompactReport::default() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     async fn erase_dead(&self, group: &Group, pass: &mut Pass) -> Result<(), Error> {
         let (index, dead) = match pass.dead.take() {
             Some(waiting) => waiting,
             None => {
-                let dead = dead_rows(group, pass.from_ms)?;
+                let mut dead = dead_rows(group, pass.from_ms)?;
+                dead.retain(|place| !pass.erased.contains(&place.id));
                 (group.status().applied, dead)
             }
         };
@@ -60,13 +77,17 @@ impl Objects {
             pass.dead = Some((index, dead));
             return Ok(());
         }
-        let from_ms = last.at;
+        if last.at > pass.from_ms {
+            pass.from_ms = last.at;
+            pass.erased.clear();
+        }
         for place in dead {
             self.blobs.delete_version(group.replica(), place.id).await?;
             Progress::count(&self.progress.erased);
+            if place.at == pass.from_ms {
+                pass.erased.insert(place.id);
+            }
         }
-        // More may die in the same millisecond of the shard's clock: that one is looked at again.
-        pass.from_ms = from_ms;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rowhouse_proto::CHUNK_BYTES;
 use rowhouse_proto::wire::state::{Object, object::State};
 use rowhouse_raft::ReplicaId;
 use tokio::sync::mpsc;
@@ -24,8 +25,10 @@ const FILL_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 const PAGE: usize = 256;
 /// Objects known to be incomplete; beyond it the rest waits unseen.
 const MISSING_MAX: usize = 1024;
-/// Mended in one beat, so that filling goes on beside much damage.
-const REPAIRS_MAX: usize = 64;
+/// Reports taken in one beat, so that filling goes on beside much damage.
+const REPORTS_MAX: usize = 64;
+/// Known damage of one replica.
+const DAMAGED_MAX: usize = 4096;
 
 /// How far a replica has looked.
 #[derive(Default)]
@@ -34,6 +37,8 @@ struct Position {
     /// snapshot.
     seen: u64,
     missing: BTreeSet<ObjectId>,
+    /// A chunk, or the object as a whole, until it is mended.
+    damaged: BTreeSet<(ObjectId, Option<u32>)>,
 }
 
 /// Runs until stopped.
@@ -47,22 +52,31 @@ pub async fn fill(
     let mut pace = Pace::new(TICK, stop);
     let mut damage = damage.lock().await;
     while pace.goes_on().await {
-        for _ in 0..REPAIRS_MAX {
+        for _ in 0..REPORTS_MAX {
             let Ok(found) = damage.try_recv() else { break };
-            objects.repair(found, &rate).await?;
+            let Some(group) = objects.host.group(found.group) else { continue };
+            let position = positions.entry(group.replica()).or_default();
+            // Beyond the bound it is found again, by a read or the scrub.
+            if position.damaged.len() < DAMAGED_MAX {
+                position.damaged.insert((found.object, found.index));
+            }
         }
         for group in objects.shards() {
             let position = positions.entry(group.replica()).or_default();
-            objects.look(&group, position)?;
+            objects.look(&group, position).await?;
             objects.progress.set_missing(group.id(), position.missing.len() as u64);
-            objects.fill_missing(&group, position, &rate).await?;
+            // What is left of the disk is the log's.
+            if !objects.space.is_low() {
+                objects.repair_damaged(&group, position, &rate).await?;
+                objects.fill_missing(&group, position, &rate).await?;
+            }
         }
     }
     Ok(())
 }
 
 impl Objects {
-    fn look(&self, group: &Group, position: &mut Position) -> Result<(), Error> {
+    async fn look(&self, group: &Group, position: &mut Position) -> Result<(), Error> {
         while position.missing.len() < MISSING_MAX {
             let from = Place::first_at(position.seen + 1);
             let page = group.read_latest(|view| in_state(view, State::Live, from, u64::MAX - 1, PAGE))?;
@@ -74,6 +88,8 @@ impl Objects {
                 }
             }
             position.seen = last.at;
+            // Every lookup is a read of the index: others want the thread as well.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -125,59 +141,95 @@ impl Objects {
             }
             next = to;
         }
-        if self.hash_of(group, id, row).await?.is_some_and(|hash| hash.as_bytes()[..] != row.hash[..]) {
+        if !self.is_whole(group, id, row, rate).await? {
+            // Nothing is deleted: if every replica has the same bytes, they are all there is.
             error!(
                 group = group.id(),
-                "an object was fetched and is not what was written; it is fetched again"
+                "an object was fetched and is not what was written; look at other replicas"
             );
-            self.blobs.delete_version(group.replica(), id).await?;
-            return Ok(false);
+            return Ok(true);
         }
         info!(group = group.id(), bytes = row.length, "an object that was missing here is complete");
         Progress::count(&self.progress.filled);
         Ok(true)
     }
 
-    async fn repair(&self, damage: Damage, rate: &Rate) -> Result<(), Error> {
-        let Some(group) = self.host.group(damage.group) else { return Ok(()) };
-        let Some(row) = live(&group, &damage.object)? else { return Ok(()) };
-        let mended = match damage.index {
-            None => self.fill_object(&group, damage.object, &row, rate).await?,
-            Some(index) if index >= chunk_count(row.length) => false,
-            // Every reader that came upon it reported it.
-            Some(index) if matches!(self.blobs.get(key(&group, damage.object, index)).await, Ok(Some(_))) => {
-                false
+    /// What is not mended now stays, and is tried again at the next beat.
+    async fn repair_damaged(&self, group: &Group, position: &mut Position, rate: &Rate) -> Result<(), Error> {
+        for (id, index) in position.damaged.clone() {
+            let done = match live(group, &id)? {
+                // Replaced meanwhile.
+                None => true,
+                Some(row) => self.repair(group, id, index, &row, rate).await?,
+            };
+            if done {
+                position.damaged.remove(&(id, index));
             }
-            Some(index) => self.fetch(&group, damage.object, index..index + 1, rate).await?,
-        };
-        if mended {
-            info!(?damage, "mended");
-            Progress::count(&self.progress.repaired);
         }
         Ok(())
     }
 
-    /// BLAKE3 of the whole; `None` if a chunk is missing or damaged.
-    pub(super) async fn hash_of(
+    async fn repair(
+        &self,
+        group: &Group,
+        id: ObjectId,
+        index: Option<u32>,
+        row: &Object,
+        rate: &Rate,
+    ) -> Result<bool, Error> {
+        let end = chunk_count(row.length);
+        let range = match index {
+            // The chunks are what was sent, and not what was written: another replica's take their places.
+            None => 0..end,
+            Some(index) if index >= end => return Ok(true),
+            // Every reader that came upon it reported it.
+            Some(index) if matches!(self.blobs.get(key(group, id, index)).await, Ok(Some(_))) => {
+                return Ok(true);
+            }
+            Some(index) => index..index + 1,
+        };
+        if !self.fetch(group, id, range, rate).await? {
+            return Ok(false);
+        }
+        if index.is_none() && !self.is_whole(group, id, row, rate).await? {
+            error!(
+                group = group.id(),
+                "an object is not what was written, here and elsewhere; it is left as it is"
+            );
+            return Ok(true);
+        }
+        info!(group = group.id(), ?index, "mended");
+        Progress::count(&self.progress.repaired);
+        Ok(true)
+    }
+
+    /// Whether every chunk is here and they hash to what was written. Chunks that are not, or are damaged,
+    /// are reported.
+    pub(super) async fn is_whole(
         &self,
         group: &Group,
         id: ObjectId,
         row: &Object,
-    ) -> Result<Option<blake3::Hash>, Error> {
-        let mut hasher = blake3::Hasher::new();
+        rate: &Rate,
+    ) -> Result<bool, Error> {
+        let (mut hasher, mut all) = (blake3::Hasher::new(), true);
         for index in 0..chunk_count(row.length) {
+            rate.take(CHUNK_BYTES).await;
             match self.blobs.get(key(group, id, index)).await {
-                Ok(Some(body)) => hasher.update(&body),
-                Ok(None) => return Ok(None),
+                Ok(Some(body)) => drop(hasher.update(&body)),
+                Ok(None) => {
+                    all = false;
+                    self.progress.lacks(Damage { group: group.id(), object: id, index: Some(index) });
+                }
                 Err(Error::DamagedChunk(_)) => {
-                    let damage = Damage { group: group.id(), object: id, index: Some(index) };
-                    self.progress.damaged(damage);
-                    return Ok(None);
+                    all = false;
+                    self.progress.damaged(Damage { group: group.id(), object: id, index: Some(index) });
                 }
                 Err(error) => return Err(error),
-            };
+            }
         }
-        Ok(Some(hasher.finalize()))
+        // Of what could not be read the chunks were reported.
+        Ok(!all || hasher.finalize().as_bytes()[..] == row.hash[..])
     }
 }
 

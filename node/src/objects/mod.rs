@@ -28,6 +28,7 @@ use crate::blobs::{BlobStore, ChunkKey, HeldVersion, VersionId};
 use crate::clock::Clock;
 use crate::config::ObjectLimits;
 use crate::peers::{Addresses, Pool};
+use crate::space::Space;
 use crate::state::objects::ObjectId;
 use crate::{Error, Group, Runtime, meta};
 
@@ -39,6 +40,7 @@ pub struct Objects {
     pub host: Arc<Host<Runtime>>,
     pub blobs: Arc<BlobStore>,
     pub clock: Arc<Clock>,
+    pub space: Arc<Space>,
     pub addresses: Arc<Addresses>,
     pub pool: Arc<Pool>,
     pub progress: Arc<Progress>,

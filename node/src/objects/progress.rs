@@ -55,6 +55,11 @@ impl Progress {
     /// To be mended from another replica.
     pub fn damaged(&self, damage: Damage) {
         tracing::error!(?damage, "a chunk on this disk is damaged; it is fetched from another replica");
+        self.lacks(damage);
+    }
+
+    /// To be fetched from another replica, unless it is filled already.
+    pub fn lacks(&self, damage: Damage) {
         // A full queue is no loss: the damage stays and is found again.
         let _full = self.report.try_send(damage);
     }

@@ -42,18 +42,16 @@ impl Objects {
                 let Some(last) = page.last() else { break };
                 after = Some(last.version);
                 for held in page {
-                    rate.take(usize::try_from(held.bytes).unwrap_or(usize::MAX)).await;
-                    self.scrub_object(&group, held.version).await?;
+                    self.scrub_object(&group, held.version, rate).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn scrub_object(&self, group: &Group, id: [u8; 16]) -> Result<(), Error> {
+    async fn scrub_object(&self, group: &Group, id: [u8; 16], rate: &Rate) -> Result<(), Error> {
         let Some(row) = live(group, &id)? else { return Ok(()) };
-        if self.hash_of(group, id, &row).await?.is_some_and(|hash| hash.as_bytes()[..] != row.hash[..]) {
-            self.blobs.delete_version(group.replica(), id).await?;
+        if !self.is_whole(group, id, &row, rate).await? {
             self.progress.damaged(Damage { group: group.id(), object: id, index: None });
         }
         Progress::count(&self.progress.scrubbed);

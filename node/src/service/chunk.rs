@@ -70,7 +70,17 @@ impl ChunkService {
     async fn load(self, key: ChunkKey, group: GroupId) -> Result<FetchReply, Status> {
         match self.blobs.get(key).await {
             Ok(Some(body)) => Ok(FetchReply { index: key.index, body }),
-            Ok(None) => Err(Status::not_found("the chunk is not here")),
+            Ok(None) => {
+                // Perhaps its place in the index is gone, which filling does not see.
+                let row =
+                    self.host.group(group).map(|group| group.read_latest(|view| object(view, &key.version)));
+                if let Some(Ok(Some(row))) = row
+                    && row.state() == State::Live
+                {
+                    self.progress.lacks(Damage { group, object: key.version, index: Some(key.index) });
+                }
+                Err(Status::not_found("the chunk is not here"))
+            }
             Err(Error::DamagedChunk(_)) => {
                 self.progress.damaged(Damage { group, object: key.version, index: Some(key.index) });
                 Err(Status::data_loss("the chunk is damaged here"))

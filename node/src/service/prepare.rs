@@ -144,6 +144,7 @@ impl Verifier<'_> {
             object: op.object,
             content_length: op.content_length,
             lifetime_ms: self.upload_lifetime_ms,
+            renew: op.renew,
         };
         Ok(Prepared::new(Body::BeginUpload(command), Answer::Done, Some(user)).growing())
     }

@@ -66,7 +66,7 @@ async fn compact_fully(store: &BlobStore) -> super::CompactReport {
             return sum;
         }
         sum.moved_chunks += step.moved_chunks;
-        sum.lost_chunks += step.lost_chunks;
+        sum.lost.extend(step.lost);
         sum.unlinked_segments += step.unlinked_segments;
     }
 }
