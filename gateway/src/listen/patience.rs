@@ -8,8 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rowhouse_proto::CHUNK_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+/// Patiences in which a client that falls behind must take `CHUNK_BYTES`, or all there is: what waits for it
+/// holds room that others wait for.
+const PORTION_TIMEOUTS: u32 = 4;
 
 /// Whether a request is being answered, shared between a connection's service and its stream.
 #[derive(Clone, Default)]
@@ -35,6 +40,8 @@ impl Drop for Busy {
     }
 }
 
+const TOO_SLOW: &str = "client takes the response too slowly";
+
 pub struct Patience<S> {
     inner: S,
     phase: Phase,
@@ -44,11 +51,15 @@ pub struct Patience<S> {
     head: Option<Pin<Box<Sleep>>>,
     /// Runs while the client takes nothing.
     write: Option<Pin<Box<Sleep>>>,
+    /// Runs from the first byte the client did not take at once.
+    portion: Option<Pin<Box<Sleep>>>,
+    /// Taken since it runs.
+    taken: usize,
 }
 
 impl<S> Patience<S> {
     pub fn new(inner: S, phase: Phase, head_timeout: Duration, write_timeout: Duration) -> Self {
-        Self { inner, phase, head_timeout, write_timeout, head: None, write: None }
+        Self { inner, phase, head_timeout, write_timeout, head: None, write: None, portion: None, taken: 0 }
     }
 }
 
@@ -79,10 +90,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         let this = self.get_mut();
         this.head = None;
         match Pin::new(&mut this.inner).poll_write(cx, data) {
-            Poll::Ready(written) => {
-                this.write = None;
-                Poll::Ready(written)
-            }
+            Poll::Ready(written) => this.took(cx, written),
             Poll::Pending => this.stalled(cx),
         }
     }
@@ -95,10 +103,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         let this = self.get_mut();
         this.head = None;
         match Pin::new(&mut this.inner).poll_write_vectored(cx, data) {
-            Poll::Ready(written) => {
-                this.write = None;
-                Poll::Ready(written)
-            }
+            Poll::Ready(written) => this.took(cx, written),
             Poll::Pending => this.stalled(cx),
         }
     }
@@ -112,6 +117,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         match Pin::new(&mut this.inner).poll_flush(cx) {
             Poll::Ready(flushed) => {
                 this.write = None;
+                this.portion = None;
                 Poll::Ready(flushed)
             }
             Poll::Pending => this.stalled(cx),
@@ -127,7 +133,26 @@ impl<S> Patience<S> {
     fn stalled<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let timeout = self.write_timeout;
         self.write.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        expired(&mut self.write, cx, "client takes no response")
+        if self.portion.is_none() {
+            self.portion = Some(Box::pin(sleep(PORTION_TIMEOUTS * timeout)));
+            self.taken = 0;
+        }
+        match expired(&mut self.write, cx, "client takes no response") {
+            Poll::Pending => expired(&mut self.portion, cx, TOO_SLOW),
+            given_up @ Poll::Ready(_) => given_up,
+        }
+    }
+
+    fn took(&mut self, cx: &mut Context<'_>, written: Result<usize>) -> Poll<Result<usize>> {
+        self.write = None;
+        self.taken += written.as_ref().copied().unwrap_or(0);
+        if self.taken >= CHUNK_BYTES {
+            self.portion = None;
+        }
+        match expired(&mut self.portion, cx, TOO_SLOW) {
+            Poll::Pending => Poll::Ready(written),
+            given_up @ Poll::Ready(_) => given_up,
+        }
     }
 }
 
@@ -200,5 +225,61 @@ mod tests {
         let mut stream = Patience::new(near, Phase::default(), HEAD, WRITE);
         let stalled = stream.write_all(&[0; 64]).await.expect_err("buffer is full");
         assert_eq!(stalled.kind(), ErrorKind::TimedOut);
+    }
+
+    /// What a client took that reads `bytes` each second, of a response without end.
+    async fn taken_at(bytes: usize, seconds: u32) -> (usize, Option<ErrorKind>) {
+        let (near, mut far) = duplex(8 * 1024);
+        let mut stream = Patience::new(near, Phase::default(), HEAD, WRITE);
+        let writing = tokio::spawn(async move {
+            loop {
+                if let Err(error) = stream.write_all(&[0; 4096]).await {
+                    return error.kind();
+                }
+            }
+        });
+        let (mut taken, mut portion) = (0, vec![0; bytes]);
+        for _ in 0..seconds {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            match far.read_exact(&mut portion).await {
+                Ok(read) => taken += read,
+                Err(_) => return (taken, Some(writing.await.expect("no panic"))),
+            }
+        }
+        writing.abort();
+        (taken, None)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_dribbles_is_given_up_and_a_slow_one_is_not() {
+        let patience = PORTION_TIMEOUTS * u32::try_from(WRITE.as_secs()).expect("seconds");
+        let (taken, given_up) = taken_at(1024, 10 * patience).await;
+        assert_eq!(given_up, Some(ErrorKind::TimedOut));
+        assert!(taken < 2 * 1024 * patience as usize, "{taken}");
+        assert_eq!(taken_at(2 * CHUNK_BYTES / patience as usize, 10 * patience).await.1, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_all_there_is_in_time_may_be_slow_for_ever() {
+        let (near, mut far) = duplex(8);
+        let mut stream = Patience::new(near, Phase::default(), HEAD, WRITE);
+        let reading = async {
+            loop {
+                tokio::time::sleep(WRITE / 2).await;
+                if far.read_exact(&mut [0; 8]).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let writing = async {
+            for _ in 0..32 {
+                stream.write_all(&[0; 16]).await.expect("taken in time");
+                stream.flush().await.expect("taken in time");
+            }
+        };
+        tokio::select! {
+            () = reading => panic!("the stream was closed"),
+            () = writing => {}
+        }
     }
 }

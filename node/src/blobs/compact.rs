@@ -7,7 +7,7 @@ use tracing::error;
 use super::index::Location;
 use super::key::{ChunkKey, KeyRange};
 use super::queue::{Job, WRITE_BYTES_MAX};
-use super::record::{Header, SEGMENT_HEADER_BYTES, salt_of};
+use super::record::{FIRST_RECORD, Header, salt_of};
 use super::segments::Record;
 use super::store::{BlobStore, Shared, blocking};
 use super::walk::{Found, Walk};
@@ -59,7 +59,7 @@ impl BlobStore {
             CompactReport { unlinked_segments: self.unlink().await?, ..CompactReport::default() };
         let ledger = &self.shared.index.ledger;
         let cursor = compacting.take().filter(|cursor| ledger.live(cursor.segment) > 0).or_else(|| {
-            let place = Place::Record(SEGMENT_HEADER_BYTES as u64);
+            let place = Place::Record(FIRST_RECORD);
             ledger.sparsest().map(|segment| Cursor { segment, place })
         });
         let Some(cursor) = cursor else { return Ok(report) };

@@ -13,7 +13,7 @@ use rocksdb::{DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
 use super::key::{ChunkKey, KeyRange};
 use super::ledger::Ledger;
 use super::options;
-use super::record::{FORMAT_VERSION, HEADER_BYTES, u32_at, u64_at};
+use super::record::{FORMAT_VERSION, record_bytes, u32_at, u64_at};
 use crate::Error;
 
 const FORMAT_KEY: &[u8] = b"m-format";
@@ -34,7 +34,7 @@ pub(super) struct Location {
 
 impl Location {
     pub(super) fn record_bytes(&self) -> u64 {
-        HEADER_BYTES as u64 + u64::from(self.length)
+        record_bytes(self.length)
     }
 
     /// Later records of a chunk replace earlier ones.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::index::Location;
-use super::record::SEGMENT_HEADER_BYTES;
+use super::record::FIRST_RECORD;
 
 /// What the chunks take on disk, headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// A segment is so long now.
     pub(super) fn set_length(&self, segment: u64, length: u64) {
-        let written = length.saturating_sub(SEGMENT_HEADER_BYTES as u64);
+        let written = length.saturating_sub(FIRST_RECORD);
         self.shares().entry(segment).or_default().written = written;
     }
 

@@ -5,6 +5,7 @@
 //! segments. What a version is for, and when it may go, only the state machine knows.
 
 mod compact;
+mod direct;
 mod index;
 mod key;
 mod ledger;

@@ -42,6 +42,8 @@ pub struct BlobOptions {
     pub segment_bytes: u64,
     /// Bytes that may wait for the writer; further puts wait for room.
     pub queue_bytes_max: usize,
+    /// Past the page cache, where the file system takes such writes.
+    pub direct_writes: bool,
     /// Told once that chunks cannot be written.
     pub on_fatal: OnFatal,
     /// Milliseconds since the Unix epoch.
@@ -54,6 +56,7 @@ impl Default for BlobOptions {
         Self {
             segment_bytes: SEGMENT_BYTES,
             queue_bytes_max: QUEUE_BYTES_MAX,
+            direct_writes: true,
             on_fatal: fatal::abort(),
             now_ms: Arc::new(|| Runtime::wall_us() / 1000),
             after_disk: None,

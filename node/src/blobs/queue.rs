@@ -5,15 +5,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::direct::BLOCK_BYTES;
 use super::index::Location;
 use super::key::{ChunkKey, KeyRange};
-use super::record::{CHUNK_BYTES, HEADER_BYTES};
+use super::record::CHUNK_BYTES;
 use super::segments::Record;
 use crate::Error;
 
 /// Bytes of one write: enough to be worth a sync (half of it costs a third of the rate, twice as much
 /// gains a sixth), little enough that the log on the same disk does not wait long.
-pub(super) const WRITE_BYTES_MAX: u64 = 8 * (CHUNK_BYTES + HEADER_BYTES) as u64;
+pub(super) const WRITE_BYTES_MAX: u64 = 8 * (CHUNK_BYTES + BLOCK_BYTES) as u64;
 /// Steps of one write, for the same reason. Deletes take no room in bytes, but a place here.
 const WRITE_JOBS_MAX: usize = 1_024;
 /// Room that a job takes at least, which bounds how many may wait.

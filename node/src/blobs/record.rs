@@ -1,4 +1,5 @@
-//! How a chunk lies in a segment: a header, then the body. A segment begins with a header of its own.
+//! How a chunk lies in a segment: a header, the body, and zeros to the next block's border, so that no block
+//! is ever written twice. A segment begins with a block for a header of its own.
 //!
 //! Each header repeats a random number drawn for its segment. Bodies come from strangers, who must not be
 //! able to write something into one that a search for headers takes for a record.
@@ -10,14 +11,18 @@ use std::os::unix::fs::FileExt;
 use bytes::Bytes;
 pub use rowhouse_proto::CHUNK_BYTES;
 
+use super::direct::BLOCK_BYTES;
 use super::index::Location;
 use super::key::ChunkKey;
 use crate::{Error, planted};
 
 /// Raised when a header changes in a way an older program would misread.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
 pub(super) const HEADER_BYTES: usize = 64;
-pub(super) const SEGMENT_HEADER_BYTES: usize = 32;
+/// What of a segment's first block means something.
+const SEGMENT_HEADER_BYTES: usize = 32;
+/// Where a segment's first record begins.
+pub(super) const FIRST_RECORD: u64 = BLOCK_BYTES as u64;
 const MAGIC: [u8; 8] = *b"RHCHUNKS";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +35,7 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn record_bytes(&self) -> u64 {
-        HEADER_BYTES as u64 + u64::from(self.length)
+        record_bytes(self.length)
     }
 
     pub(super) fn encode(&self, salt: u64) -> [u8; HEADER_BYTES] {
@@ -65,6 +70,11 @@ impl Header {
     }
 }
 
+/// What a body of so many bytes takes on disk.
+pub(super) fn record_bytes(length: u32) -> u64 {
+    (HEADER_BYTES as u64 + u64::from(length)).next_multiple_of(BLOCK_BYTES as u64)
+}
+
 pub(super) fn segment_header(id: u64, salt: u64) -> [u8; SEGMENT_HEADER_BYTES] {
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
     bytes[..8].copy_from_slice(&MAGIC);
@@ -79,30 +89,31 @@ pub(super) fn segment_header(id: u64, salt: u64) -> [u8; SEGMENT_HEADER_BYTES] {
 /// The salt of a segment; where its header is damaged, that of its first record. `None` if neither can be
 /// read: a segment that was never finished, or a lost one.
 pub(super) fn salt_of(file: &File) -> Result<Option<u64>, Error> {
-    let bytes = match read(file, 0, SEGMENT_HEADER_BYTES + HEADER_BYTES) {
-        Err(error) if is_damage(&error) => read(file, 0, SEGMENT_HEADER_BYTES),
-        read => read,
-    };
-    let bytes = match bytes {
-        Err(error) if is_damage(&error) => return Ok(None),
-        read => read.map_err(|error| Error::io("reading a segment", error))?,
-    };
-    let (header, record) = bytes.split_at(SEGMENT_HEADER_BYTES);
-    if header[..8] == MAGIC && u32_at(header, 28) == Some(crc32c::crc32c(&header[..28])) {
-        return match u32_at(header, 8) {
-            Some(FORMAT_VERSION) => Ok(u64_at(header, 20)),
+    if let Some(header) = read_undamaged(file, 0, SEGMENT_HEADER_BYTES)?
+        && header[..8] == MAGIC
+        && u32_at(&header, 28) == Some(crc32c::crc32c(&header[..28]))
+    {
+        return match u32_at(&header, 8) {
+            Some(FORMAT_VERSION) => Ok(u64_at(&header, 20)),
             found => Err(Error::FormatVersion { found: found.unwrap_or_default(), known: FORMAT_VERSION }),
         };
     }
-    Ok(Header::decode(record).map(|(salt, _)| salt))
+    let record = read_undamaged(file, FIRST_RECORD, HEADER_BYTES)?;
+    Ok(record.and_then(|record| Header::decode(&record)).map(|(salt, _)| salt))
+}
+
+/// `None` where bytes are missing or unreadable.
+pub(super) fn read_undamaged(file: &File, offset: u64, length: usize) -> Result<Option<Vec<u8>>, Error> {
+    match read(file, offset, length) {
+        Err(error) if is_damage(&error) => Ok(None),
+        read => read.map(Some).map_err(|error| Error::io("reading a segment", error)),
+    }
 }
 
 /// The body at a place the index names, if it is that chunk and whole.
 pub(super) fn read_chunk(file: &File, key: ChunkKey, at: &Location) -> Result<Bytes, Error> {
-    let record = match read(file, at.offset, HEADER_BYTES + at.length as usize) {
-        Err(error) if is_damage(&error) => return Err(Error::DamagedChunk(key)),
-        read => read.map_err(|error| Error::io("reading a chunk", error))?,
-    };
+    let record = read_undamaged(file, at.offset, HEADER_BYTES + at.length as usize)?
+        .ok_or(Error::DamagedChunk(key))?;
     let (header, body) = record.split_at(HEADER_BYTES);
     let expected = Header { key, length: at.length, crc: at.crc, written_at_ms: at.written_at_ms };
     let whole = Header::decode(header).is_some_and(|(_, header)| header == expected)
@@ -113,14 +124,14 @@ pub(super) fn read_chunk(file: &File, key: ChunkKey, at: &Location) -> Result<By
     Ok(Bytes::from(record).slice(HEADER_BYTES..))
 }
 
-pub(super) fn read(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+fn read(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, offset)?;
     Ok(bytes)
 }
 
 /// Bytes that are gone, or a sector that cannot be read: other replicas have the chunk.
-pub(super) fn is_damage(error: &io::Error) -> bool {
+fn is_damage(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
         || error.raw_os_error() == Some(nix::errno::Errno::EIO as i32)
 }

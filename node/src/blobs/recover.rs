@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::index::{Index, Location};
 use super::key::KeyRange;
-use super::record::{Header, SEGMENT_HEADER_BYTES, read_chunk, salt_of};
+use super::record::{FIRST_RECORD, Header, read_chunk, salt_of};
 use super::segments::{Active, Segments};
 use super::walk::{Found, Walk};
 use crate::Error;
@@ -27,7 +27,7 @@ pub(super) fn recover(index: &Index, segments: &Segments) -> Result<Active, Erro
             continue;
         }
         let from = if id == checkpoint.0 { checkpoint.1 } else { 0 };
-        let scanned = scan(index, segments, id, from.max(SEGMENT_HEADER_BYTES as u64), length)?;
+        let scanned = scan(index, segments, id, from.max(FIRST_RECORD), length)?;
         if Some(id) == newest
             && let Some((salt, end)) = scanned
         {
@@ -90,7 +90,7 @@ fn scan(
     segments.settle(id).map_err(|error| Error::io("syncing a segment", error))?;
     let file = segments.file(id).map_err(|error| Error::io(WHAT, error))?;
     let Some(salt) = salt_of(&file)? else {
-        if length > SEGMENT_HEADER_BYTES as u64 {
+        if length > FIRST_RECORD {
             error!(
                 segment = id,
                 "a segment is damaged at its beginning: its chunks come from other replicas"

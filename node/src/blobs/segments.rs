@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,8 @@ use bytes::Bytes;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rowhouse_raft::runtime::Runtime as _;
 
-use super::record::{HEADER_BYTES, Header, SEGMENT_HEADER_BYTES, segment_header};
+use super::direct::{self, BLOCK_BYTES, BlockBuffer};
+use super::record::{FIRST_RECORD, Header, segment_header};
 use crate::Runtime;
 
 const EXTENSION: &str = "seg";
@@ -19,6 +20,8 @@ const OPEN_FILES_MAX: usize = 64;
 
 pub(super) struct Segments {
     dir: PathBuf,
+    /// Whether they are written past the page cache.
+    direct: bool,
     /// Most recently used last.
     open: Mutex<VecDeque<(u64, Arc<File>)>>,
 }
@@ -38,14 +41,19 @@ pub(super) struct Record {
 }
 
 impl Segments {
-    pub(super) fn open(dir: PathBuf) -> io::Result<Self> {
+    /// `direct`: past the page cache, where that can be.
+    pub(super) fn open(dir: PathBuf, direct: bool) -> io::Result<Self> {
         std::fs::create_dir_all(&dir)?;
         // The folder, the store's and the one that holds that.
         for folder in dir.ancestors().take(3) {
             let here = folder.as_os_str().is_empty();
             sync_folder(if here { Path::new(".") } else { folder })?;
         }
-        Ok(Self { dir, open: Mutex::default() })
+        let supported = direct && direct::is_supported(&dir)?;
+        if direct && !supported {
+            tracing::info!("this file system takes no direct writes: chunks go through the page cache");
+        }
+        Ok(Self { dir, direct: supported, open: Mutex::default() })
     }
 
     /// Every segment and its length.
@@ -89,20 +97,25 @@ impl Segments {
             drop(std::fs::remove_file(self.path(id)));
         }
         made?;
-        self.resume(id, salt, SEGMENT_HEADER_BYTES as u64)
+        self.resume(id, salt, FIRST_RECORD)
     }
 
     fn write_new(&self, id: u64, salt: u64) -> io::Result<()> {
-        let mut file = File::create(self.path(id))?;
-        file.write_all(&segment_header(id, salt))?;
+        File::create(self.path(id))?;
+        let file = direct::open(&self.path(id), self.direct)?;
+        let mut block = BlockBuffer::new(BLOCK_BYTES);
+        block.put(&segment_header(id, salt));
+        block.pad();
+        direct::write_all_at(&file, block.bytes(), 0)?;
         file.sync_all()?;
         sync_folder(&self.dir)
     }
 
-    /// Goes on writing a segment at `length`, cutting off what lies behind.
+    /// Goes on writing a segment at the first block's border from `length` on, cutting off what lies behind.
     pub(super) fn resume(&self, id: u64, salt: u64, length: u64) -> io::Result<Active> {
-        let file = OpenOptions::new().append(true).open(self.path(id))?;
-        if file.metadata()?.len() > length {
+        let file = direct::open(&self.path(id), self.direct)?;
+        let length = length.next_multiple_of(BLOCK_BYTES as u64);
+        if file.metadata()?.len() != length {
             file.set_len(length)?;
             file.sync_all()?;
         }
@@ -131,22 +144,18 @@ impl Segments {
 }
 
 impl Active {
-    /// Appends the records without syncing them. After an error the end of the file is unknown.
-    pub(super) fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        let headers: Vec<[u8; HEADER_BYTES]> =
-            records.iter().map(|record| record.header.encode(self.salt)).collect();
-        let parts = headers.iter().zip(records).flat_map(|(header, record)| [&header[..], &record.body]);
-        let mut parts: Vec<IoSlice<'_>> = parts.map(IoSlice::new).collect();
-        let mut rest = parts.as_mut_slice();
-        while !rest.is_empty() {
-            match self.file.write_vectored(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    /// Appends the records without syncing them, by way of `buffer`. After an error the end of the file is
+    /// unknown.
+    pub(super) fn append(&mut self, records: &[Record], buffer: &mut BlockBuffer) -> io::Result<()> {
+        let bytes: u64 = records.iter().map(|record| record.header.record_bytes()).sum();
+        buffer.reset(usize::try_from(bytes).map_err(io::Error::other)?);
+        for Record { header, body } in records {
+            buffer.put(&header.encode(self.salt));
+            buffer.put(body);
+            buffer.pad();
         }
-        self.length += records.iter().map(|record| record.header.record_bytes()).sum::<u64>();
+        direct::write_all_at(&self.file, buffer.bytes(), self.length)?;
+        self.length += bytes;
         Ok(())
     }
 

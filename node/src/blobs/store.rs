@@ -44,7 +44,7 @@ impl BlobStore {
     /// or so holds, and without an index everything.
     pub fn open(dir: &Path, options: BlobOptions) -> Result<Arc<Self>, Error> {
         std::fs::create_dir_all(dir).map_err(|error| Error::io("the folder of chunks", error))?;
-        let segments = Segments::open(dir.join("segments"))
+        let segments = Segments::open(dir.join("segments"), options.direct_writes)
             .map_err(|error| Error::io("the folder of segments", error))?;
         let index = Index::open(&dir.join("index"))?;
         let active = recover(&index, &segments)?;
@@ -60,12 +60,18 @@ impl BlobStore {
     /// Returns when the chunk is durable. Waits while the queue is full. The same key again with the same
     /// bytes is fine, and mends a damaged chunk; with other bytes the later one counts.
     pub async fn put(&self, key: ChunkKey, body: Bytes) -> Result<(), Error> {
+        let crc = crc32c::crc32c(&body);
+        self.put_verified(key, body, crc).await
+    }
+
+    /// As `put`, of bytes whose CRC32C the caller has just found to be this.
+    pub async fn put_verified(&self, key: ChunkKey, body: Bytes, crc: u32) -> Result<(), Error> {
         if body.len() > CHUNK_BYTES {
             let detail = format!("{key} has {} bytes, at most {CHUNK_BYTES} may be", body.len());
             return Err(Error::io("a chunk", std::io::Error::other(detail)));
         }
-        let (length, crc) = (body.len() as u32, crc32c::crc32c(&body));
-        let header = Header { key, length, crc, written_at_ms: (self.shared.options.now_ms)() };
+        let written_at_ms = (self.shared.options.now_ms)();
+        let header = Header { key, length: body.len() as u32, crc, written_at_ms };
         self.ask(|done| Job::Put { record: Record { header, body }, done }).await
     }
 

@@ -3,11 +3,9 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::record::{HEADER_BYTES, Header, is_damage, read};
+use super::direct::BLOCK_BYTES;
+use super::record::{HEADER_BYTES, Header, read_undamaged};
 use crate::Error;
-
-/// Read at once in search of the next header.
-const SEARCH_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) enum Found {
@@ -44,7 +42,12 @@ impl Walk {
 
     /// The record at `offset` is damaged: its length says nothing about where the next one begins.
     pub(super) fn skip(&mut self, offset: u64) -> Result<(), Error> {
-        self.offset = self.search(offset + 1)?;
+        let block = BLOCK_BYTES as u64;
+        let mut next = (offset + 1).next_multiple_of(block);
+        while next < self.end && self.header_at(next)?.is_none() {
+            next += block;
+        }
+        self.offset = next.min(self.end);
         Ok(())
     }
 
@@ -53,32 +56,8 @@ impl Walk {
         if self.end - offset < HEADER_BYTES as u64 {
             return Ok(None);
         }
-        let bytes = match read(&self.file, offset, HEADER_BYTES) {
-            Err(error) if is_damage(&error) => return Ok(None),
-            read => read.map_err(|error| Error::io("reading a segment", error))?,
-        };
-        let found = Header::decode(&bytes).filter(|(salt, _)| *salt == self.salt);
+        let bytes = read_undamaged(&self.file, offset, HEADER_BYTES)?;
+        let found = bytes.and_then(|bytes| Header::decode(&bytes)).filter(|(salt, _)| *salt == self.salt);
         Ok(found.map(|(_, header)| header).filter(|header| header.record_bytes() <= self.end - offset))
-    }
-
-    /// Where the next record begins, or the end.
-    fn search(&self, mut from: u64) -> Result<u64, Error> {
-        let salt = self.salt.to_be_bytes();
-        while from + (HEADER_BYTES as u64) <= self.end {
-            let length = usize::try_from(self.end - from).unwrap_or(usize::MAX).min(SEARCH_BYTES);
-            let window = match read(&self.file, from, length) {
-                Err(error) if is_damage(&error) => Vec::new(),
-                read => read.map_err(|error| Error::io("reading a segment", error))?,
-            };
-            for at in (0..window.len().saturating_sub(salt.len() - 1)).filter(|at| window[*at] == salt[0]) {
-                let offset = from + at as u64;
-                if window[at..].starts_with(&salt) && self.header_at(offset)?.is_some() {
-                    return Ok(offset);
-                }
-            }
-            // Windows overlap, so that a header across their border is seen.
-            from += (length - (salt.len() - 1).min(length - 1)) as u64;
-        }
-        Ok(self.end)
     }
 }

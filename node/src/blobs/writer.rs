@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use rowhouse_raft::OnFatal;
 
+use super::direct::BlockBuffer;
 use super::index::Location;
 use super::options::DiskStep;
-use super::queue::{Accepted, Job};
+use super::queue::{Accepted, Job, WRITE_BYTES_MAX};
 use super::segments::{Active, Record};
 use super::store::Shared;
 use crate::Error;
@@ -19,6 +20,7 @@ use crate::Error;
 pub(super) struct Writer {
     shared: Arc<Shared>,
     active: Active,
+    buffer: BlockBuffer,
     dead: Option<String>,
 }
 
@@ -50,7 +52,8 @@ impl From<Error> for Failure {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, active: Active) -> Self {
-        Self { shared, active, dead: None }
+        let buffer = BlockBuffer::new(usize::try_from(WRITE_BYTES_MAX).unwrap_or(usize::MAX / 2));
+        Self { shared, active, buffer, dead: None }
     }
 
     /// Until the queue is closed and empty.
@@ -116,7 +119,7 @@ impl Writer {
         }
         self.roll()?;
         let start = self.active.length;
-        match self.active.append(records).and_then(|()| self.did(DiskStep::Append)) {
+        match self.active.append(records, &mut self.buffer).and_then(|()| self.did(DiskStep::Append)) {
             Err(error) if is_full(&error) => {
                 self.active
                     .truncate(start)

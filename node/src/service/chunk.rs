@@ -60,7 +60,7 @@ impl ChunkService {
             return Err(Status::failed_precondition("the upload is over"));
         }
         let key = ChunkKey { replica: group.replica(), version: id, index: request.index };
-        self.blobs.put(key, request.body).await.map_err(|error| match error {
+        self.blobs.put_verified(key, request.body, request.crc32c).await.map_err(|error| match error {
             Error::NoSpace => Status::resource_exhausted("the disk is full"),
             error => internal(error),
         })?;

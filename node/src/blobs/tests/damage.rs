@@ -14,7 +14,7 @@ fn three() -> Chunks {
 
 /// Where the record of chunk 1 begins.
 fn middle() -> u64 {
-    SEGMENT_HEADER_BYTES as u64 + HEADER_BYTES as u64 + BODY_BYTES
+    FIRST_RECORD + taken(BODY_BYTES as usize)
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_damaged_record_hides_no_other_from_recovery() {
 
 #[tokio::test]
 async fn a_damaged_last_record_that_was_acknowledged_is_not_taken_for_a_torn_tail() {
-    for offset in [1, BODY_BYTES + 1] {
+    for offset in [HEADER_BYTES as u64 + BODY_BYTES - 1, HEADER_BYTES as u64 - 1] {
         let dir = tempfile::tempdir().expect("a folder");
         let (store, chunks) = (open(dir.path(), LARGE), three());
         put_all(&store, &chunks).await;
@@ -60,7 +60,7 @@ async fn a_damaged_last_record_that_was_acknowledged_is_not_taken_for_a_torn_tai
         copy(dir.path(), left.path());
         let path = newest(left.path());
         let before = length(&path);
-        flip(&path, before - offset);
+        flip(&path, before - taken(BODY_BYTES as usize) + offset);
         let store = open(left.path(), LARGE);
         assert_eq!(length(&path), before);
         assert!(matches!(store.get(key(1, 1, 2)).await, Err(Error::DamagedChunk(_))));
@@ -69,7 +69,7 @@ async fn a_damaged_last_record_that_was_acknowledged_is_not_taken_for_a_torn_tai
 
 #[tokio::test]
 async fn a_damaged_segment_header_costs_nothing() {
-    for offset in 0..SEGMENT_HEADER_BYTES as u64 {
+    for offset in (0..40).chain([FIRST_RECORD - 1]) {
         let dir = tempfile::tempdir().expect("a folder");
         let (store, mut chunks) = (open(dir.path(), LARGE), three());
         put_all(&store, &chunks).await;
@@ -90,12 +90,14 @@ async fn a_body_cannot_pass_for_records() {
     // A stranger uploads a whole segment of another node, and the header in front of it is damaged.
     let (other, dir) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     put_all(&open(other.path(), LARGE), &three()).await;
-    let forged = Bytes::from(fs::read(newest(other.path())).expect("read"));
+    let forged = fs::read(newest(other.path())).expect("read");
+    // Where records of this segment could begin as well.
+    let forged = Bytes::from([vec![0; BLOCK_BYTES - HEADER_BYTES], forged].concat());
     let store = open(dir.path(), LARGE);
     store.put(key(5, 5, 0), forged).await.expect("written");
     store.put(key(5, 5, 1), body(1, 1)).await.expect("written");
     drop(store);
-    flip(&newest(dir.path()), SEGMENT_HEADER_BYTES as u64 + 20);
+    flip(&newest(dir.path()), FIRST_RECORD + 20);
     fs::remove_dir_all(dir.path().join("index")).expect("removed");
     let store = open(dir.path(), LARGE);
     assert_eq!(store.versions(1, None, 10).expect("listed"), []);
@@ -107,7 +109,7 @@ async fn compaction_forgets_what_is_damaged_and_says_so() {
     // In the header, where the walk cannot see the record, and in the body.
     for offset in [20, HEADER_BYTES as u64 + 20] {
         let dir = tempfile::tempdir().expect("a folder");
-        let store = open(dir.path(), 4_000);
+        let store = open(dir.path(), segment_of(10));
         let mut chunks: Chunks = (0..10).map(|index| (key(1, 1, index), body(1, 300))).collect();
         put_all(&store, &chunks).await;
         put_all(&store, &(0..20).map(|index| (key(1, 2, index), body(2, 300))).collect()).await;
@@ -117,8 +119,7 @@ async fn compaction_forgets_what_is_damaged_and_says_so() {
             store.put(key(1, 1, index), body(3, 300)).await.expect("written");
             chunks.insert(key(1, 1, index), body(3, 300));
         }
-        let record = HEADER_BYTES as u64 + 300;
-        flip(&sealed, SEGMENT_HEADER_BYTES as u64 + 8 * record + offset);
+        flip(&sealed, FIRST_RECORD + 8 * taken(300) + offset);
         let report = compact_fully(&store).await;
         assert_eq!(report.lost.len(), 1);
         assert!(!sealed.exists(), "the segment is gone with the damaged record");

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::record::{HEADER_BYTES, SEGMENT_HEADER_BYTES};
+use super::direct::BLOCK_BYTES;
+use super::record::{FIRST_RECORD, HEADER_BYTES, record_bytes};
 use super::{BlobOptions, BlobStore, ChunkKey};
 
 /// What is acknowledged and not deleted.
@@ -22,6 +23,16 @@ type Chunks = BTreeMap<ChunkKey, Bytes>;
 
 fn key(replica: u64, version: u8, index: u32) -> ChunkKey {
     ChunkKey { replica, version: [version; 16], index }
+}
+
+/// The length of a segment that so many small records fill.
+const fn segment_of(records: u64) -> u64 {
+    FIRST_RECORD + records * BLOCK_BYTES as u64
+}
+
+/// What a chunk of so many bytes takes on disk.
+fn taken(length: usize) -> u64 {
+    record_bytes(length as u32)
 }
 
 /// Bytes that differ from seed to seed.

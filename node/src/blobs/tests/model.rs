@@ -1,19 +1,20 @@
 //! Whatever is put, deleted, compacted and reopened in whatever order: the store is a map.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Chunks, HEADER_BYTES, body, compact_fully, copy, key, open};
-use crate::blobs::{BlobStore, ChunkKey, HeldVersion};
+use super::{Chunks, body, compact_fully, copy, key, options, segment_of, taken};
+use crate::blobs::{BlobOptions, BlobStore, ChunkKey, HeldVersion};
 
 const REPLICAS: std::ops::Range<u64> = 1..3;
 const VERSIONS: std::ops::Range<u8> = 1..4;
 const CHUNKS: std::ops::Range<u32> = 0..4;
-const SEGMENT_BYTES: u64 = 6_000;
+const SEGMENT_BYTES: u64 = segment_of(6);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -43,16 +44,22 @@ fn step() -> impl Strategy<Value = Step> {
 struct Run {
     dir: TempDir,
     store: Arc<BlobStore>,
+    direct_writes: bool,
     chunks: Chunks,
     /// All that was ever put.
     history: BTreeMap<ChunkKey, BTreeSet<Bytes>>,
 }
 
+fn open(dir: &Path, direct_writes: bool) -> Arc<BlobStore> {
+    let options = BlobOptions { direct_writes, ..options(SEGMENT_BYTES) };
+    BlobStore::open(dir, options).expect("a store that opens")
+}
+
 impl Run {
-    fn new() -> Self {
+    fn new(direct_writes: bool) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let store = open(dir.path(), SEGMENT_BYTES);
-        Self { dir, store, chunks: Chunks::new(), history: BTreeMap::new() }
+        let store = open(dir.path(), direct_writes);
+        Self { dir, store, direct_writes, chunks: Chunks::new(), history: BTreeMap::new() }
     }
 
     async fn step(&mut self, step: Step) {
@@ -75,8 +82,8 @@ impl Run {
             Step::Reopen => {
                 self.store.close().await;
                 let elsewhere = tempfile::tempdir().expect("a folder");
-                self.store = open(elsewhere.path(), SEGMENT_BYTES);
-                self.store = open(self.dir.path(), SEGMENT_BYTES);
+                self.store = open(elsewhere.path(), self.direct_writes);
+                self.store = open(self.dir.path(), self.direct_writes);
             }
             Step::Crash { lose_index } => self.crash(lose_index).await,
         }
@@ -88,7 +95,7 @@ impl Run {
         if lose_index {
             std::fs::remove_dir_all(left.path().join("index")).expect("removed");
         }
-        self.store = open(left.path(), SEGMENT_BYTES);
+        self.store = open(left.path(), self.direct_writes);
         self.dir = left;
         // What was deleted may be back.
         for (key, bodies) in &self.history {
@@ -109,8 +116,7 @@ impl Run {
             );
             assert_eq!(self.store.has(*key).expect("readable"), self.chunks.contains_key(key), "{key}");
         }
-        let record_bytes = |body: &Bytes| (HEADER_BYTES + body.len()) as u64;
-        let live: u64 = self.chunks.values().map(record_bytes).sum();
+        let live: u64 = self.chunks.values().map(|body| taken(body.len())).sum();
         assert_eq!(self.store.usage().live_bytes, live);
         for replica in REPLICAS {
             self.check_versions(replica);
@@ -147,10 +153,10 @@ proptest! {
     })]
 
     #[test]
-    fn the_store_is_a_map(steps in prop::collection::vec(step(), 1..60)) {
+    fn the_store_is_a_map(direct_writes: bool, steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let mut run = Run::new();
+            let mut run = Run::new(direct_writes);
             for step in steps {
                 run.step(step).await;
                 run.check().await;

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use super::writing::{gated, queued, until};
 use super::*;
 
-const SEGMENT_BYTES: u64 = 20_000;
+const SEGMENT_BYTES: u64 = segment_of(20);
 
 fn version(version: u8, count: u32) -> Chunks {
     (0..count).map(|index| (key(1, version, index), body(u64::from(index) + 1, 900))).collect()
@@ -49,7 +49,7 @@ async fn sparse_segments_are_written_anew_with_their_times() {
     assert!(report.moved_chunks > 0 && report.unlinked_segments > 0, "{report:?}");
     assert_holds(&store, &kept).await;
     assert_eq!(store.versions(1, None, 9).expect("listed")[0].written_at_ms, 1_000);
-    assert_eq!(store.usage().live_bytes, 15 * (HEADER_BYTES as u64 + 900));
+    assert_eq!(store.usage().live_bytes, 15 * taken(900));
     drop(store);
     std::fs::remove_dir_all(dir.path().join("index")).expect("removed");
     assert_holds(&open(dir.path(), SEGMENT_BYTES), &kept).await;
@@ -116,7 +116,7 @@ async fn a_replica_of_many_chunks_is_deleted_whole_and_alone() {
     store.delete_replica(2).await.expect("deleted");
     assert_eq!(store.versions(2, None, 9).expect("listed"), []);
     assert_holds(&store, &others).await;
-    assert_eq!(store.usage().live_bytes, 2 * (HEADER_BYTES as u64 + 9));
+    assert_eq!(store.usage().live_bytes, 2 * taken(9));
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn what_is_replaced_or_deleted_while_it_is_moved_does_not_come_back() {
     tasks.spawn(async move {
         compacting.compact().await.expect("compacted");
     });
-    let chunk = HEADER_BYTES as u64 + 900;
+    let chunk = taken(900);
     until(|| queued(&store) == 4 * chunk).await;
     drop(gate);
     while let Some(ended) = tasks.join_next().await {

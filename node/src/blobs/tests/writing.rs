@@ -62,7 +62,7 @@ async fn what_waits_together_is_synced_together() {
     let options = BlobOptions { after_disk: Some(after_disk), ..options(1 << 30) };
     let store = BlobStore::open(dir.path(), options).expect("opened");
     let puts = putting(&store, 200, 1_000);
-    until(|| queued(&store) == 200 * (HEADER_BYTES as u64 + 1_000)).await;
+    until(|| queued(&store) == 200 * taken(1_000)).await;
     drop(gate);
     assert!(all(puts).await.iter().all(Result::is_ok));
     assert!(store.metrics().syncs.load(Ordering::Relaxed) <= 2, "one for the first, one for the rest");
@@ -74,7 +74,7 @@ async fn puts_wait_while_the_queue_is_full() {
     const CHUNKS_MAX: usize = 3;
     let dir = tempfile::tempdir().expect("a folder");
     let (gate, after_disk) = gated();
-    let queue_bytes_max = CHUNKS_MAX * (CHUNK_BYTES + HEADER_BYTES);
+    let queue_bytes_max = CHUNKS_MAX * (CHUNK_BYTES + BLOCK_BYTES);
     let options = BlobOptions { after_disk: Some(after_disk), queue_bytes_max, ..options(1 << 30) };
     let store = BlobStore::open(dir.path(), options).expect("opened");
     let puts = putting(&store, 12, CHUNK_BYTES);
@@ -97,7 +97,7 @@ async fn closing_writes_what_was_accepted() {
     let options = BlobOptions { after_disk: Some(after_disk), ..options(1 << 30) };
     let store = BlobStore::open(dir.path(), options).expect("opened");
     let puts = putting(&store, 20, 1_000);
-    until(|| queued(&store) == 20 * (HEADER_BYTES as u64 + 1_000)).await;
+    until(|| queued(&store) == 20 * taken(1_000)).await;
     let opening = std::thread::spawn(move || drop(gate));
     store.close().await;
     opening.join().expect("no panic");
