@@ -2,6 +2,7 @@
 //! themselves.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rowhouse_proto::tls::Dialer;
@@ -10,6 +11,7 @@ use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use rowhouse_proto::{CHUNK_BYTES, RPC_MESSAGE_BYTES_MAX};
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Error;
@@ -35,6 +37,9 @@ const CHUNK_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// What arrives is bounded by the room taken before it is asked for, so that no slow client's chunk holds up
 /// another's here.
 const CHUNK_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
+/// For this long after it kept a large body waiting in vain nobody waits for it again: a disk that hangs
+/// would slow every upload, not one in a while.
+const LAG_REMEMBERED: Duration = Duration::from_secs(10);
 /// Calls waiting for a connection to take them; admission bounds them before.
 const BUFFERED_CALLS: usize = 1024;
 
@@ -48,6 +53,7 @@ pub struct Node {
     /// Chunks have a connection of their own: small requests never wait behind large bodies.
     chunks: Channel,
     next: AtomicUsize,
+    lagged_at: Mutex<Option<Instant>>,
 }
 
 impl Node {
@@ -86,6 +92,7 @@ impl Node {
             chunks: dialer.connect_lazy(&for_chunks, name.as_deref()),
             name,
             next: AtomicUsize::new(0),
+            lagged_at: Mutex::default(),
         })
     }
 
@@ -116,6 +123,16 @@ impl Node {
         ChunkClient::new(self.chunks.clone())
             .max_decoding_message_size(CHUNK_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(CHUNK_MESSAGE_BYTES_MAX)
+    }
+
+    /// A body was waited for that it did not take in time.
+    pub fn lagged(&self) {
+        *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub fn is_lagging(&self) -> bool {
+        let lagged_at = *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        lagged_at.is_some_and(|at| at.elapsed() < LAG_REMEMBERED)
     }
 
     fn connection(&self) -> Channel {

@@ -15,9 +15,11 @@ use super::intake::Chunk;
 use super::lane::{Event, Lane};
 use crate::cluster::Group;
 
-/// A replica that owes a full window for this long while a majority goes on is left behind; repair brings
-/// it the body later. A disk that syncs slowly takes tens of milliseconds, so this one is stuck.
+/// A replica that keeps the others waiting for this long, net, is left behind; repair brings it the body
+/// later. A disk that syncs slowly takes tens of milliseconds, so this one is stuck, or not half as fast.
 const LANE_STALL_MAX: Duration = Duration::from_secs(2);
+/// The same of one that others have lately waited for in vain.
+const LAGGARD_STALL_MAX: Duration = Duration::from_millis(250);
 
 pub struct Fan {
     /// `None`: dropped from this upload.
@@ -61,7 +63,13 @@ impl Fan {
         }
         self.until(|fan| fan.count(Lane::is_complete) >= fan.majority).await?;
         // The rest is worth a short wait: what it has now need not be repaired later. No more than that.
-        let _ = timeout(LANE_STALL_MAX, self.until(|fan| fan.live().all(Lane::is_complete))).await;
+        let late = self.live().filter(|lane| !lane.is_complete());
+        let wait = late.map(stall_max).max().unwrap_or_default();
+        let _ = timeout(wait, self.until(|fan| fan.live().all(Lane::is_complete))).await;
+        for lane in self.live().filter(|lane| !lane.is_complete()) {
+            tracing::warn!(node = lane.node.address(), "an upload has ended without a replica");
+            lane.node.lagged();
+        }
         Ok(self.live().filter_map(Lane::holder).collect())
     }
 
@@ -103,22 +111,24 @@ impl Fan {
         self.live().filter(|lane| which(lane)).count()
     }
 
-    /// Starts and stops the lanes' clocks. Returns when the first of them runs out.
+    /// Which lanes the others wait for from now on. Returns when the first of them is given up.
     fn watch_laggards(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let going_on = self.count(Lane::has_room) >= self.majority;
+        let waiting = self.count(Lane::owes_nothing) >= self.majority;
         for lane in self.lanes.iter_mut().flatten() {
-            let behind = going_on && !lane.has_room();
-            lane.behind_since = behind.then(|| lane.behind_since.unwrap_or(now));
+            lane.judge(now, waiting && !lane.may_owe_more());
         }
-        self.live().filter_map(|lane| lane.behind_since).min().map(|since| since + LANE_STALL_MAX)
+        let held_up = self.live().filter(|lane| lane.holds_up());
+        held_up.map(|lane| now + stall_max(lane).saturating_sub(lane.held_up)).min()
     }
 
     fn drop_laggards(&mut self) {
         let now = Instant::now();
         for index in 0..self.lanes.len() {
-            let since = self.lanes[index].as_ref().and_then(|lane| lane.behind_since);
-            if since.is_some_and(|since| now >= since + LANE_STALL_MAX) {
+            let Some(lane) = &mut self.lanes[index] else { continue };
+            lane.judge(now, lane.holds_up());
+            if lane.holds_up() && lane.held_up >= stall_max(lane) {
+                lane.node.lagged();
                 self.give_up(index, "too far behind");
             }
         }
@@ -143,7 +153,7 @@ impl Fan {
 
     fn give_up(&mut self, index: usize, why: &str) {
         if let Some(lane) = self.lanes[index].take() {
-            tracing::warn!(node = lane.address, why, "a replica is left out of an upload");
+            tracing::warn!(node = lane.node.address(), why, "a replica is left out of an upload");
         }
     }
 
@@ -155,5 +165,101 @@ impl Fan {
         } else {
             ErrorCode::TooFewCopies
         }
+    }
+}
+
+fn stall_max(lane: &Lane) -> Duration {
+    if lane.node.is_lagging() { LAGGARD_STALL_MAX } else { LANE_STALL_MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Admission, Node};
+    use futures::stream;
+    use rowhouse_proto::tls::Dialer;
+    use rowhouse_proto::wire::chunk::{StageReply, StageRequest};
+    use tokio::sync::mpsc;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const SYNC: Duration = Duration::from_millis(20);
+
+    /// A disk that answers each chunk after a while, or never.
+    fn disk(queue: mpsc::Receiver<StageRequest>, sync: Option<Duration>) -> BoxStream<'static, Event> {
+        let written = stream::unfold(queue, move |mut queue| async move {
+            let request = queue.recv().await?;
+            match sync {
+                Some(sync) => tokio::time::sleep(sync).await,
+                None => std::future::pending().await,
+            }
+            Some((Event::Reply(StageReply { index: request.index, replica: 1 }), queue))
+        });
+        written.boxed()
+    }
+
+    fn fan(nodes: &[Arc<Node>; 3], third: Option<Duration>) -> Fan {
+        let disks = [Some(SYNC), Some(SYNC), third];
+        let opened = nodes.iter().zip(disks).enumerate().map(|(index, (node, sync))| {
+            let (lane, queue) = Lane::new(Arc::clone(node), 0, Bytes::from_static(&[0; 16]));
+            (Some(lane), disk(queue, sync).map(move |event| (index, event)).boxed())
+        });
+        let (lanes, events): (Vec<_>, Vec<_>) = opened.unzip();
+        Fan { lanes, events: select_all(events), majority: 2, full_disks: 0, patience: PATIENCE }
+    }
+
+    fn nodes() -> [Arc<Node>; 3] {
+        [1, 2, 3].map(|port| {
+            let node = Node::seed(&format!("127.0.0.1:{port}"), &Dialer::plaintext());
+            Arc::new(node.expect("an address"))
+        })
+    }
+
+    /// How long an upload of so many chunks takes, and how many hold it.
+    async fn upload(mut fan: Fan, chunks: usize) -> (Duration, usize) {
+        let started = Instant::now();
+        let body = axum::body::Body::from(vec![0; chunks * rowhouse_proto::CHUNK_BYTES]);
+        let admission = Admission::new(1, 0, usize::MAX);
+        let mut intake = super::super::Intake::new(Vec::new(), body, admission, PATIENCE);
+        while let Some(chunk) = intake.chunk().await.expect("read") {
+            fan.room().await.expect("a majority");
+            fan.offer(&chunk).await.expect("a majority");
+        }
+        let holders = fan.finish().await.expect("a majority");
+        (started.elapsed(), holders.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_is_waited_for_once_in_a_while() {
+        for chunks in [1, 16] {
+            let nodes = nodes();
+            assert_eq!(upload(fan(&nodes, Some(SYNC)), chunks).await.1, 3);
+            let (first, holders) = upload(fan(&nodes, None), chunks).await;
+            assert_eq!(holders, 2);
+            assert!(first >= LANE_STALL_MAX && first < 2 * LANE_STALL_MAX, "{first:?}");
+            for _ in 0..4 {
+                let (next, holders) = upload(fan(&nodes, None), chunks).await;
+                assert_eq!(holders, 2);
+                assert!(next < 2 * LAGGARD_STALL_MAX + 32 * SYNC, "{next:?}");
+            }
+            assert_eq!(upload(fan(&nodes, Some(SYNC)), chunks).await.1, 3, "it may come back at any time");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_disk_is_waited_for() {
+        let nodes = nodes();
+        for chunks in [1, 16, 500] {
+            assert_eq!(upload(fan(&nodes, Some(SYNC + SYNC / 2)), chunks).await.1, 3, "{chunks} chunks");
+        }
+        assert_eq!(upload(fan(&nodes, Some(4 * SYNC)), 16).await.1, 3);
+        assert!(!nodes[2].is_lagging());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_is_not_half_as_fast_does_not_hold_up_a_long_upload() {
+        let nodes = nodes();
+        let (took, holders) = upload(fan(&nodes, Some(4 * SYNC)), 500).await;
+        assert_eq!(holders, 2);
+        assert!(took < 500 * SYNC + 2 * LANE_STALL_MAX, "{took:?}");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -28,9 +29,12 @@ pub enum Event {
 }
 
 pub struct Lane {
-    pub address: String,
-    /// Since when it owes a full window while a majority does not.
-    pub behind_since: Option<Instant>,
+    pub node: Arc<Node>,
+    /// How long it has kept the others waiting, less how long it has not: of a disk more than half as fast
+    /// as a majority's it comes to nothing.
+    pub held_up: Duration,
+    /// Whether it keeps them waiting since then.
+    judged: Option<(Instant, bool)>,
     group: u32,
     object: Bytes,
     /// In order; the first `sent` of them are on their way.
@@ -44,19 +48,8 @@ pub struct Lane {
 
 impl Lane {
     /// With the stream of its events, which sends nothing until it is polled.
-    pub fn open(node: &Node, group: u32, object: Bytes) -> (Self, BoxStream<'static, Event>) {
-        let (requests, queue) = mpsc::channel(WINDOW);
-        let lane = Self {
-            address: node.address().to_owned(),
-            behind_since: None,
-            group,
-            object,
-            owed: VecDeque::new(),
-            sent: 0,
-            requests: Some(requests),
-            closing: false,
-            replica: None,
-        };
+    pub fn open(node: &Arc<Node>, group: u32, object: Bytes) -> (Self, BoxStream<'static, Event>) {
+        let (lane, queue) = Self::new(Arc::clone(node), group, object);
         let mut client = node.chunk();
         let opening = async move { client.stage(requests_of(queue)).await.map(tonic::Response::into_inner) };
         let replies = stream::once(opening).try_flatten().map(|reply| match reply {
@@ -66,17 +59,53 @@ impl Lane {
         (lane, replies.chain(stream::iter([Event::Ended(None)])).boxed())
     }
 
+    /// With the queue of what it sends.
+    pub fn new(node: Arc<Node>, group: u32, object: Bytes) -> (Self, mpsc::Receiver<StageRequest>) {
+        let (requests, queue) = mpsc::channel(WINDOW);
+        let lane = Self {
+            node,
+            held_up: Duration::ZERO,
+            judged: None,
+            group,
+            object,
+            owed: VecDeque::new(),
+            sent: 0,
+            requests: Some(requests),
+            closing: false,
+            replica: None,
+        };
+        (lane, queue)
+    }
+
     pub fn has_room(&self) -> bool {
         self.owed.len() < WINDOW
+    }
+
+    pub fn owes_nothing(&self) -> bool {
+        self.owed.is_empty()
     }
 
     pub fn may_owe_more(&self) -> bool {
         self.owed.len() < OWED_MAX
     }
 
+    /// From now on it keeps the others waiting, or does not.
+    pub fn judge(&mut self, now: Instant, holds_up: bool) {
+        if let Some((since, held_up)) = self.judged {
+            let spell = now - since;
+            self.held_up =
+                if held_up { self.held_up + spell } else { self.held_up.saturating_sub(spell) };
+        }
+        self.judged = Some((now, holds_up));
+    }
+
+    pub fn holds_up(&self) -> bool {
+        self.judged.is_some_and(|(_, holds_up)| holds_up)
+    }
+
     /// Everything is on its disk and nothing more is coming.
     pub fn is_complete(&self) -> bool {
-        self.closing && self.owed.is_empty()
+        self.closing && self.owes_nothing()
     }
 
     /// Who holds what was acknowledged.
