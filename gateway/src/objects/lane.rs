@@ -93,8 +93,7 @@ impl Lane {
     pub fn judge(&mut self, now: Instant, holds_up: bool) {
         if let Some((since, held_up)) = self.judged {
             let spell = now - since;
-            self.held_up =
-                if held_up { self.held_up + spell } else { self.held_up.saturating_sub(spell) };
+            self.held_up = if held_up { self.held_up + spell } else { self.held_up.saturating_sub(spell) };
         }
         self.judged = Some((now, holds_up));
     }

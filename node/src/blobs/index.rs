@@ -14,10 +14,12 @@ use super::key::{ChunkKey, KeyRange};
 use super::ledger::Ledger;
 use super::options;
 use super::record::{FORMAT_VERSION, record_bytes, u32_at, u64_at};
+use super::scrub_mark::ScrubMark;
 use crate::Error;
 
 const FORMAT_KEY: &[u8] = b"m-format";
 const CHECKPOINT_KEY: &[u8] = b"m-checkpoint";
+const SCRUB_KEY: &[u8] = b"m-scrub";
 /// Entries removed in one go: a replica may have hundreds of thousands, and puts wait meanwhile.
 const DELETE_MAX: usize = 4_096;
 
@@ -161,6 +163,16 @@ impl Index {
     pub(super) fn set_checkpoint(&self, position: (u64, u64)) -> Result<(), Error> {
         let value = [position.0.to_be_bytes(), position.1.to_be_bytes()].concat();
         self.put_synced(CHECKPOINT_KEY, &value)
+    }
+
+    pub(super) fn scrub_mark(&self) -> Result<ScrubMark, Error> {
+        let value = self.db.get(SCRUB_KEY).map_err(failed)?;
+        Ok(ScrubMark::decode(&value.unwrap_or_default()))
+    }
+
+    /// Not synced: a crash costs what was read in the last moments.
+    pub(super) fn set_scrub_mark(&self, mark: &ScrubMark) -> Result<(), Error> {
+        self.db.put(SCRUB_KEY, mark.encode()).map_err(failed)
     }
 
     pub(super) fn sync(&self) -> Result<(), Error> {

@@ -14,6 +14,7 @@ mod options;
 mod queue;
 mod record;
 mod recover;
+mod scrub_mark;
 mod segments;
 mod store;
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use ledger::BlobUsage;
 pub use metrics::BlobMetrics;
 pub use options::{AfterDisk, BlobOptions, DiskStep};
 pub use record::CHUNK_BYTES;
+pub use scrub_mark::ScrubMark;
 pub use store::BlobStore;

@@ -19,6 +19,7 @@ use super::options::BlobOptions;
 use super::queue::{Done, Job, Queue};
 use super::record::{CHUNK_BYTES, Header, read_chunk};
 use super::recover::recover;
+use super::scrub_mark::ScrubMark;
 use super::segments::{Record, Segments};
 use super::writer::Writer;
 use crate::Error;
@@ -125,6 +126,14 @@ impl BlobStore {
             ControlFlow::Continue(())
         })?;
         Ok(versions)
+    }
+
+    pub fn scrub_mark(&self) -> Result<ScrubMark, Error> {
+        self.shared.index.scrub_mark()
+    }
+
+    pub fn set_scrub_mark(&self, mark: &ScrubMark) -> Result<(), Error> {
+        self.shared.index.set_scrub_mark(mark)
     }
 
     pub fn usage(&self) -> BlobUsage {

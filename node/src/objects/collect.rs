@@ -12,7 +12,7 @@ use rowhouse_raft::ProposeError;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::Objects;
+use super::{Objects, millis};
 use crate::actor::Pace;
 use crate::state::objects::{Place, in_state};
 use crate::{Error, Group, read};
@@ -79,8 +79,4 @@ impl Objects {
         }
         Ok(())
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,35 +11,46 @@ use tracing::debug;
 
 use super::rate::Rate;
 use super::{Objects, key};
+use crate::identity::NodeUuid;
 use crate::state::objects::ObjectId;
 use crate::{Error, Group};
 
 /// A chunk that does not come within this is asked of somebody else.
 const CHUNK_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The node that last gave what it was asked for: asked first, so that one that hangs costs its deadline once
+/// and not with every object.
+#[derive(Default)]
+pub(super) struct Near(Option<NodeUuid>);
+
 impl Objects {
     /// Stores chunks `range` of an object here; `false` if no other replica has them all now. Those that
-    /// came stay.
+    /// came stay. `near` is asked first.
     pub(super) async fn fetch(
         &self,
         group: &Group,
         object: ObjectId,
         mut range: Range<u32>,
+        near: &mut Near,
         rate: &Rate,
     ) -> Result<bool, Error> {
-        for node in group.other_voters() {
+        let mut nodes = group.other_voters();
+        nodes.sort_by_key(|node| near.0 != Some(*node));
+        for node in nodes {
             let Some(peer) = self.addresses.of(node) else { continue };
             match self.fetch_from(&peer, group, object, &mut range, rate).await {
-                Ok(()) if range.start >= range.end => return Ok(true),
-                Ok(()) => {}
+                Ok(()) => {
+                    near.0 = Some(node);
+                    return Ok(true);
+                }
                 Err(Error::Peer { peer, detail }) => debug!(peer, detail, "chunks not fetched"),
                 Err(error) => return Err(error),
             }
         }
-        Ok(range.start >= range.end)
+        Ok(false)
     }
 
-    /// Shortens the range by what came.
+    /// Shortens the range by what came, to nothing unless it fails.
     async fn fetch_from(
         &self,
         peer: &Peer,

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::fetch::Near;
 use super::rate::Rate;
 use super::{Damage, Objects, Progress, chunk_count, key};
 use crate::actor::Pace;
@@ -39,6 +40,7 @@ struct Position {
     missing: BTreeSet<ObjectId>,
     /// A chunk, or the object as a whole, until it is mended.
     damaged: BTreeSet<(ObjectId, Option<u32>)>,
+    near: Near,
 }
 
 /// Runs until stopped.
@@ -108,7 +110,7 @@ impl Objects {
             let done = match live(group, &id)? {
                 // Replaced meanwhile.
                 None => true,
-                Some(row) => self.fill_object(group, id, &row, rate).await?,
+                Some(row) => self.fill_object(group, id, &row, &mut position.near, rate).await?,
             };
             if done {
                 position.missing.remove(&id);
@@ -123,6 +125,7 @@ impl Objects {
         group: &Group,
         id: ObjectId,
         row: &Object,
+        near: &mut Near,
         rate: &Rate,
     ) -> Result<bool, Error> {
         let end = chunk_count(row.length);
@@ -136,7 +139,7 @@ impl Objects {
             while to < end && !self.blobs.has(key(group, id, to))? {
                 to += 1;
             }
-            if !self.fetch(group, id, next..to, rate).await? {
+            if !self.fetch(group, id, next..to, near, rate).await? {
                 return Ok(false);
             }
             next = to;
@@ -160,7 +163,7 @@ impl Objects {
             let done = match live(group, &id)? {
                 // Replaced meanwhile.
                 None => true,
-                Some(row) => self.repair(group, id, index, &row, rate).await?,
+                Some(row) => self.repair(group, (id, index), &row, &mut position.near, rate).await?,
             };
             if done {
                 position.damaged.remove(&(id, index));
@@ -172,9 +175,9 @@ impl Objects {
     async fn repair(
         &self,
         group: &Group,
-        id: ObjectId,
-        index: Option<u32>,
+        (id, index): (ObjectId, Option<u32>),
         row: &Object,
+        near: &mut Near,
         rate: &Rate,
     ) -> Result<bool, Error> {
         let end = chunk_count(row.length);
@@ -188,7 +191,7 @@ impl Objects {
             }
             Some(index) => index..index + 1,
         };
-        if !self.fetch(group, id, range, rate).await? {
+        if !self.fetch(group, id, range, near, rate).await? {
             return Ok(false);
         }
         if index.is_none() && !self.is_whole(group, id, row, rate).await? {

@@ -12,6 +12,7 @@ mod sweep;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rowhouse_proto::CHUNK_BYTES;
 use rowhouse_proto::wire::meta::ObjectStatus;
@@ -100,4 +101,8 @@ pub fn chunk_count(length: u64) -> u32 {
 
 fn key(group: &Group, object: ObjectId, index: u32) -> ChunkKey {
     ChunkKey { replica: group.replica(), version: object, index }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -10,39 +11,65 @@ use tracing::info;
 
 use super::fill::live;
 use super::rate::Rate;
-use super::{Damage, Objects, Progress};
+use super::{Damage, Objects, Progress, millis};
+use crate::blobs::ScrubMark;
 use crate::{Error, Group};
 
 const SCRUB_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
 
-/// Runs until stopped.
+/// Runs until stopped. Goes on where it was when the node stopped, and is due when it was.
 pub async fn scrub(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
     let rate = Rate::new(SCRUB_BYTES_PER_SECOND);
     loop {
+        let mark = objects.scrub_mark()?;
+        objects.progress.scrub_ended_ms.store(mark.ended_ms, Ordering::Relaxed);
+        let wait = match mark.cursor {
+            Some(_) => Duration::ZERO,
+            None => Duration::from_millis(mark.due_ms.saturating_sub(objects.clock.physical_ms())),
+        };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = sleep(objects.limits.scrub_interval) => {}
+            () = sleep(wait) => {}
         }
         objects.progress.scrubbed.store(0, Ordering::Relaxed);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            read = objects.scrub_all(&rate) => read?,
+            read = objects.scrub_all(mark, &rate) => read?,
         }
-        objects.progress.scrub_ended_ms.store(objects.clock.physical_ms(), Ordering::Relaxed);
+        let ended_ms = objects.clock.physical_ms();
+        let due_ms = ended_ms.saturating_add(millis(objects.limits.scrub_interval));
+        objects.blobs.set_scrub_mark(&ScrubMark { ended_ms, due_ms, cursor: None })?;
         info!(objects = objects.progress.scrubbed.load(Ordering::Relaxed), "everything was read");
     }
 }
 
 impl Objects {
-    async fn scrub_all(&self, rate: &Rate) -> Result<(), Error> {
-        for group in self.shards() {
-            let mut after = None;
+    /// Due an interval after the store was first opened, and never later than an interval from now, should
+    /// that have become shorter.
+    fn scrub_mark(&self) -> Result<ScrubMark, Error> {
+        let mut mark = self.blobs.scrub_mark()?;
+        let latest_ms = self.clock.physical_ms().saturating_add(millis(self.limits.scrub_interval));
+        if mark.due_ms == 0 || mark.due_ms > latest_ms {
+            mark.due_ms = latest_ms;
+            self.blobs.set_scrub_mark(&mark)?;
+        }
+        Ok(mark)
+    }
+
+    async fn scrub_all(&self, mut mark: ScrubMark, rate: &Rate) -> Result<(), Error> {
+        let mut groups = self.shards();
+        groups.sort_by_key(|group| group.replica());
+        let begin = mark.cursor.map(|(replica, _)| replica);
+        for group in groups.iter().filter(|group| Some(group.replica()) >= begin) {
+            let mut after = mark.cursor.filter(|(replica, _)| *replica == group.replica()).map(|(_, id)| id);
             loop {
-                let page = self.held_page(&group, after).await?;
+                let page = self.held_page(group, after).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.version);
                 for held in page {
-                    self.scrub_object(&group, held.version, rate).await?;
+                    self.scrub_object(group, held.version, rate).await?;
+                    mark.cursor = Some((group.replica(), held.version));
+                    self.blobs.set_scrub_mark(&mark)?;
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{Objects, Progress};
+use super::{Objects, Progress, millis};
 use crate::actor::Pace;
 use crate::state::objects::object;
 use crate::{Error, Group, read};
@@ -30,7 +30,7 @@ impl Objects {
     /// By the shard's applied clock: a replica that lags behind the log may hold chunks of objects whose
     /// rows it has yet to see.
     async fn sweep_group(&self, group: &Group) -> Result<(), Error> {
-        let orphan_ms = u64::try_from(self.limits.orphan_age.as_millis()).unwrap_or(u64::MAX);
+        let orphan_ms = millis(self.limits.orphan_age);
         let shard_ms = group.read_latest(read::clock)?.now_ms;
         let Some(before_ms) = shard_ms.checked_sub(orphan_ms) else { return Ok(()) };
         let mut after = None;

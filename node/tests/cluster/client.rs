@@ -1,5 +1,6 @@
 //! A minimal gateway: finds the shard's leader by asking, retries with the same request id.
 
+use futures::StreamExt;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -206,6 +207,31 @@ impl Client {
         self.execute(user.shard(), request_id(), Self::put_op(user, path, body)).expect("stored");
     }
 
+    /// Writes one file over and over, many times at once; `address` leads its shard.
+    pub fn put_often(&self, address: &str, user: &User, path: &str, times: usize) {
+        let request = || ExecuteRequest {
+            version: WIRE_VERSION,
+            group: user.shard(),
+            request_id: request_id(),
+            issued_at_us: self.issued_at(),
+            client_addr: "127.0.0.1".into(),
+            op: Some(Self::put_op(user, path, b"again")),
+            ..ExecuteRequest::default()
+        };
+        let requests: Vec<ExecuteRequest> = std::iter::repeat_with(request).take(times).collect();
+        self.runtime.block_on(async {
+            let channel = Self::connect(address, &self.gateway).await.expect("a leader");
+            let answers = futures::stream::iter(requests).map(|request| {
+                let mut client = ShardClient::new(channel.clone());
+                async move { client.execute(request).await.expect("an answer").into_inner().result }
+            });
+            let mut answers = answers.buffer_unordered(AT_ONCE);
+            while let Some(result) = answers.next().await {
+                assert!(!matches!(result, None | Some(execute_reply::Result::Failure(_))), "{result:?}");
+            }
+        });
+    }
+
     pub fn delete(&self, user: &User, path: &str) -> Result<(), Failure> {
         let op = DeleteEntry { credential: user.credential(), tenant: user.tenant(), path: path.into() };
         self.execute(user.shard(), request_id(), execute_request::Op::DeleteEntry(op)).map(|_| ())
@@ -230,6 +256,9 @@ impl Client {
         page.events.iter().filter(|event| event.path == path && event.user == user.tenant()).count()
     }
 }
+
+/// Calls of `put_often` on their way.
+const AT_ONCE: usize = 32;
 
 fn is_transient(failure: &Failure) -> bool {
     ErrorCode::from_number(failure.code).is_some_and(ErrorCode::is_transient)

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rowhouse_node::NodeConfig;
+use rowhouse_node::blobs::{BlobOptions, BlobStore, ScrubMark};
 use rowhouse_proto::wire::chunk::chunk_client::ChunkClient;
 use rowhouse_proto::wire::chunk::{FetchRequest, StageRequest};
-use rowhouse_proto::wire::meta::ObjectStatus;
+use rowhouse_proto::wire::meta::{GroupStatus, ObjectStatus};
 use rowhouse_proto::wire::shard::{
     BeginUpload, Entry, ExecuteRequest, PutEntry, ReadEntry, Upload, execute_reply, execute_request,
     query_reply, query_request,
@@ -315,4 +316,74 @@ fn a_chunk_the_index_forgot_is_fetched_again() {
     cluster.restart(2);
     let copy = wait_for("the copy", || fetch(&cluster, 2, &user, [13; 16], body.len()));
     assert!(copy == body);
+}
+
+/// More than the log keeps for those who were away (2,000), and than goes between two snapshots.
+const WRITES_THAT_PURGE: usize = 4_500;
+
+#[test]
+fn a_replica_that_needs_a_snapshot_is_filled_and_forgets_what_was_replaced() {
+    let mut cluster = Cluster::initialized_with(3, quick);
+    let user = User::new(48);
+    cluster.client.signup(&user);
+    let (old, new) = (body_of(14, 2 * CHUNK_BYTES), body_of(15, 3 * CHUNK_BYTES + 1));
+    upload(&cluster, &user, "/pub/kept", [14; 16], &old, &[0, 1, 2]);
+    upload(&cluster, &user, "/pub/replaced", [15; 16], &old, &[0, 1, 2]);
+    let behind = shard_status(&cluster, 0, &user).last_log;
+    cluster.kill(0);
+    upload(&cluster, &user, "/pub/replaced", [16; 16], &new, &[1, 2]);
+    let leader = cluster.leader_of(user.shard());
+    cluster.client.put_often(cluster.address(leader), &user, "/pub/small", WRITES_THAT_PURGE);
+    wait_for("the log that node 0 lacks to be gone", || {
+        [1, 2].iter().all(|n| shard_status(&cluster, *n, &user).purged > behind).then_some(())
+    });
+    cluster.restart(0);
+    for (object, body) in [([14; 16], &old), ([16; 16], &new)] {
+        let copy = wait_for("the copy", || fetch(&cluster, 0, &user, object, body.len()));
+        assert!(copy == *body);
+    }
+    wait_for("what was replaced to be erased", || {
+        (cluster.status(0, true)?.objects?.held == Some(2)).then_some(())
+    });
+    assert_eq!(shard_status(&cluster, 0, &user).objects_missing, 0);
+    cluster.assert_converged();
+}
+
+fn shard_status(cluster: &Cluster, n: usize, user: &User) -> GroupStatus {
+    wait_for("a status", || {
+        cluster.status(n, false)?.groups.into_iter().find(|status| status.group == user.shard())
+    })
+}
+
+#[test]
+fn a_scrub_is_due_when_it_was_and_goes_on_where_it_was() {
+    let mut cluster = Cluster::initialized_with(3, |config| {
+        quick(config);
+        config.objects.scrub_interval = Duration::from_secs(3600);
+    });
+    let user = User::new(49);
+    cluster.client.signup(&user);
+    let body = body_of(17, CHUNK_BYTES);
+    upload(&cluster, &user, "/pub/a", [17; 16], &body, &[0, 1, 2]);
+    rot(&cluster, 1);
+    let scrub_at = |cluster: &mut Cluster, change: fn(&mut ScrubMark)| {
+        cluster.stop(1);
+        let dir = cluster.dir(1).path().join("data/blobs");
+        let blobs = BlobStore::open(&dir, BlobOptions::default()).expect("opened");
+        let mut mark = blobs.scrub_mark().expect("readable");
+        assert!(mark.due_ms > 0, "known since the first start");
+        change(&mut mark);
+        blobs.set_scrub_mark(&mark).expect("written");
+        drop(blobs);
+        cluster.restart(1);
+    };
+    let has_ended = |cluster: &Cluster| (objects(cluster, 1)?.scrub_ended_ms > 0).then_some(());
+    // All that is left to read lies behind what is damaged.
+    scrub_at(&mut cluster, |mark| mark.cursor = Some((u64::MAX, [0xff; 16])));
+    wait_for("the scrub to end", || has_ended(&cluster));
+    assert_eq!(repaired(&cluster, 1), 0);
+    scrub_at(&mut cluster, |_| {});
+    wait_for("its end to be known after the restart", || has_ended(&cluster));
+    scrub_at(&mut cluster, |mark| mark.due_ms = 1);
+    wait_for("the scrub to mend it", || (repaired(&cluster, 1) > 0).then_some(()));
 }
