@@ -5,7 +5,7 @@ use axum::extract::Request;
 use pubky_common::constants::storage::{PRIVATE_ROOT, PUBLIC_ROOT};
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::shard::{Credential, execute_request};
+use rowhouse_proto::wire::shard::{Credential, execute_reply, execute_request};
 
 use super::entry_target::EntryTarget;
 use super::receive;
@@ -40,14 +40,13 @@ impl<'a> EntryChange<'a> {
         &self,
         call: &Call,
         op: impl Fn(Credential) -> execute_request::Op,
-    ) -> Result<(), Rejection> {
+    ) -> Result<execute_reply::Result, Rejection> {
         let Self { app, target, credentials, address, .. } = self;
         with_credentials(app, call, credentials, &target.user, ErrorCode::NoSession, |credential| {
             app.execute_user(call, &target.user, address.clone(), op(credential))
         })
         .await
-        .map_err(|rejection| outside_first(rejection, &target.path))?;
-        Ok(())
+        .map_err(|rejection| outside_first(rejection, &target.path))
     }
 }
 

@@ -40,7 +40,8 @@ async fn put_inline(change: &EntryChange<'_>, call: &Call, body: Bytes) -> Resul
         .ask(call, |credential| {
             execute_request::Op::PutEntry(PutEntry { credential: Some(credential), ..put.clone() })
         })
-        .await
+        .await?;
+    Ok(())
 }
 
 /// A put without its credential and inline body; `opening` is the body's first bytes.

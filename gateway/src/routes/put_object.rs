@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use rowhouse_proto::wire::shard::{BeginUpload, PutEntry, Upload, execute_request};
+use rowhouse_proto::wire::shard::{BeginUpload, PutEntry, Upload, execute_reply, execute_request};
 use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES};
 
 use super::entry_change::EntryChange;
@@ -17,8 +17,10 @@ use crate::cluster::Call;
 use crate::objects::{Intake, Sent, send};
 use crate::respond::Rejection;
 
-/// An object that is not mentioned for some minutes expires; told this often, several may be missed.
-const UPLOAD_RENEW_EVERY: Duration = Duration::from_secs(60);
+/// An upload that is not mentioned for its lifetime is over; mentioned so often in it, a few may be missed.
+const RENEWALS: u32 = 4;
+const RENEW_EVERY_MAX: Duration = Duration::from_secs(60);
+const RENEW_EVERY_MIN: Duration = Duration::from_millis(250);
 
 pub async fn put_object(
     change: &EntryChange<'_>,
@@ -27,15 +29,18 @@ pub async fn put_object(
     rest: Body,
 ) -> Result<(), Rejection> {
     let object = Bytes::copy_from_slice(&rand::random::<[u8; OBJECT_ID_BYTES]>());
-    if let Err(refused) = begin(change, call, &object, false).await {
-        drain(rest).await;
-        return Err(refused);
-    }
+    let renew_every = match begin(change, call, &object, false).await {
+        Ok(renew_every) => renew_every,
+        Err(refused) => {
+            drain(rest).await;
+            return Err(refused);
+        }
+    };
     let app = change.app;
     let admission = app.cluster.admission().clone();
     let mut intake = Intake::new(head, rest, admission, app.limits.body_timeout);
     let outcome = tokio::select! {
-        refused = renewed(|| begin_again(change, call, &object)) => Err(refused),
+        refused = renewed(renew_every, || begin_again(change, call, &object)) => Err(refused),
         sent = carry(change, &object, &mut intake) => sent,
     };
     match outcome {
@@ -50,9 +55,14 @@ pub async fn put_object(
     }
 }
 
-/// Everything that can be refused before the body is read is refused here.
-async fn begin(change: &EntryChange<'_>, call: &Call, object: &Bytes, renew: bool) -> Result<(), Rejection> {
-    change
+/// Everything that can be refused before the body is read is refused here. How often it must be renewed.
+async fn begin(
+    change: &EntryChange<'_>,
+    call: &Call,
+    object: &Bytes,
+    renew: bool,
+) -> Result<Duration, Rejection> {
+    let reply = change
         .ask(call, |credential| {
             execute_request::Op::BeginUpload(BeginUpload {
                 credential: Some(credential),
@@ -63,23 +73,31 @@ async fn begin(change: &EntryChange<'_>, call: &Call, object: &Bytes, renew: boo
                 renew,
             })
         })
-        .await
+        .await?;
+    Ok(match reply {
+        execute_reply::Result::UploadBegun(begun) => {
+            let every = Duration::from_millis(begun.lifetime_ms) / RENEWALS;
+            every.clamp(RENEW_EVERY_MIN, RENEW_EVERY_MAX)
+        }
+        _ => RENEW_EVERY_MAX,
+    })
 }
 
-async fn begin_again(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<(), Rejection> {
+async fn begin_again(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<Duration, Rejection> {
     begin(change, &change.app.cluster.call_again(call), object, true).await
 }
 
 /// Begins the object anew now and then. Ends only when the shard refuses it.
-async fn renewed<F>(again: impl Fn() -> F) -> Rejection
+async fn renewed<F>(mut every: Duration, again: impl Fn() -> F) -> Rejection
 where
-    F: Future<Output = Result<(), Rejection>>,
+    F: Future<Output = Result<Duration, Rejection>>,
 {
     loop {
-        tokio::time::sleep(UPLOAD_RENEW_EVERY).await;
+        tokio::time::sleep(every).await;
         match again().await {
+            Ok(next) => every = next,
             Err(refused) if !refused.code().is_transient() => return refused,
-            Ok(()) | Err(_) => {}
+            Err(_) => {}
         }
     }
 }
@@ -105,7 +123,8 @@ async fn commit(
         .ask(call, |credential| {
             execute_request::Op::PutEntry(PutEntry { credential: Some(credential), ..put.clone() })
         })
-        .await
+        .await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -115,15 +134,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_object_is_kept_alive_until_the_shard_refuses_it() {
-        let answers = [Ok(()), Err(ErrorCode::Unavailable), Ok(()), Err(ErrorCode::NoSession)];
+        const SHORT: Duration = Duration::from_secs(1);
+        const LONG: Duration = Duration::from_secs(20);
+        let answers = [Ok(SHORT), Err(ErrorCode::Unavailable), Ok(LONG), Err(ErrorCode::NoSession)];
         let answers = Mutex::new(answers.into_iter());
         let started = tokio::time::Instant::now();
-        let refused = renewed(|| {
+        let refused = renewed(LONG, || {
             let answer = answers.lock().expect("answers").next().expect("asked no more after the refusal");
             std::future::ready(answer.map_err(Rejection::from))
         })
         .await;
         assert_eq!(refused.code(), ErrorCode::NoSession);
-        assert_eq!(started.elapsed(), 4 * UPLOAD_RENEW_EVERY);
+        assert_eq!(started.elapsed(), 2 * LONG + 2 * SHORT);
     }
 }

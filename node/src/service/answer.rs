@@ -2,7 +2,7 @@
 
 use rowhouse_proto::wire::command::{Outcome, outcome::Value};
 use rowhouse_proto::wire::shard::execute_reply::Result as Reply;
-use rowhouse_proto::wire::shard::{CookieSession, Done, GrantSession};
+use rowhouse_proto::wire::shard::{CookieSession, Done, GrantSession, UploadBegun};
 
 /// Known before the outcome, but for what only the log decides: times and ids.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +10,7 @@ pub enum Answer {
     Done,
     CookieSession(CookieSession),
     GrantSession(GrantSession),
+    UploadBegun { lifetime_ms: u64 },
 }
 
 impl Answer {
@@ -25,6 +26,7 @@ impl Answer {
                 created_at: minted.created_at,
                 ..session
             }),
+            (Self::UploadBegun { lifetime_ms }, _) => Reply::UploadBegun(UploadBegun { lifetime_ms }),
             _ => Reply::Done(Done {}),
         }
     }

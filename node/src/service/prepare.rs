@@ -146,7 +146,8 @@ impl Verifier<'_> {
             lifetime_ms: self.upload_lifetime_ms,
             renew: op.renew,
         };
-        Ok(Prepared::new(Body::BeginUpload(command), Answer::Done, Some(user)).growing())
+        let answer = Answer::UploadBegun { lifetime_ms: self.upload_lifetime_ms };
+        Ok(Prepared::new(Body::BeginUpload(command), answer, Some(user)).growing())
     }
 
     fn nonce(self, pop: &str, grant: &GrantClaims) -> Result<command::PopNonce, Refused> {
