@@ -15,16 +15,16 @@ const LARGE_BYTES_MIN: u64 = 64 * 1024 + 1;
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Sizes {
     /// Percent of bodies that are too large for the log.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 3)]
     pub large_percent: u64,
     /// Longest of these, in KiB. Most are much shorter.
-    #[arg(long, default_value_t = 3 * 1024)]
+    #[arg(long, default_value_t = 50 * 1024)]
     pub large_kib_max: u64,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { large_percent: 4, large_kib_max: 3 * 1024 }
+        Self { large_percent: 3, large_kib_max: 50 * 1024 }
     }
 }
 
@@ -40,6 +40,10 @@ impl Sizes {
             dice % SMALL_BYTES_MAX
         };
         DIGITS + usize::try_from(length).unwrap_or(0)
+    }
+
+    pub fn is_large(self, value: Value) -> bool {
+        self.length(value) as u64 >= LARGE_BYTES_MIN
     }
 
     pub fn render(self, value: Value) -> Vec<u8> {

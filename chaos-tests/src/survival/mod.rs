@@ -1,10 +1,12 @@
 //! The survival run: real clients against real processes that are killed one after the other, and
 //! a verdict by every oracle.
 
+mod amid;
 mod content;
 mod copies;
 mod faults;
 mod gaps;
+mod in_flight;
 mod judge;
 mod options;
 mod report;

@@ -11,6 +11,8 @@ pub struct SurvivalReport {
     pub seed: u64,
     pub seconds: f64,
     pub kills: BTreeMap<Victim, usize>,
+    pub kills_amid_uploads: usize,
+    pub kills_amid_downloads: usize,
     pub operations: usize,
     pub acknowledged_writes: usize,
     pub unknown_writes: usize,
@@ -36,6 +38,8 @@ impl SurvivalReport {
     pub fn untested(&self) -> Vec<&'static str> {
         let checks = [
             (self.kills.len() < super::faults::VICTIMS.len(), "not every kind of process was killed"),
+            (self.kills_amid_uploads == 0, "no kill struck while a large body was uploaded"),
+            (self.kills_amid_downloads == 0, "no kill struck while a large body was downloaded"),
             (self.acknowledged_writes == 0, "no write was acknowledged"),
             (self.reads == 0, "nothing was read"),
             (self.objects == 0, "no large body was left to verify"),
@@ -52,6 +56,11 @@ impl std::fmt::Display for SurvivalReport {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kills: usize = self.kills.values().sum();
         writeln!(out, "seed {}: {kills} kills {:?} in {:.0} s", self.seed, self.kills, self.seconds)?;
+        writeln!(
+            out,
+            "{} kills amid large uploads, {} amid large downloads",
+            self.kills_amid_uploads, self.kills_amid_downloads
+        )?;
         writeln!(
             out,
             "{} operations: {} writes acknowledged, {} unknown, {} reads, {} keys ({} undecided)",

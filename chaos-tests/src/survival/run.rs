@@ -11,9 +11,11 @@ use rand::rngs::StdRng;
 use rowhouse_proto::domain::slot::Slot;
 use tokio::task::JoinSet;
 
+use super::amid::kills_amid;
 use super::copies;
 use super::faults::{Kill, VICTIMS, pause, recovered, statuses, strike};
 use super::gaps::write_gaps;
+use super::in_flight::{InFlight, Transfer};
 use super::judge;
 use super::options::SurvivalOptions;
 use super::report::SurvivalReport;
@@ -96,6 +98,7 @@ async fn prepare(cluster: &Cluster, options: &SurvivalOptions, shard_count: u32)
         recorder: Recorder::default(),
         next_value: AtomicU64::new(1),
         sizes: options.sizes,
+        in_flight: InFlight::default(),
         stop: AtomicBool::new(false),
         findings: Mutex::new(Vec::new()),
     })
@@ -115,6 +118,9 @@ async fn kill_in_turn(
     sample_for(cluster, hashes, LEAD).await?;
     for number in 0..options.kills {
         let victim = VICTIMS[number % VICTIMS.len()];
+        let amid =
+            if (number / VICTIMS.len()).is_multiple_of(2) { Transfer::Upload } else { Transfer::Download };
+        shared.in_flight.wait_for(amid).await;
         let now = || shared.recorder.now_ns();
         let (kill, pid) = strike(cluster, victim, &busy, &mut random, now).await?;
         let name = kill.component.clone();
@@ -180,7 +186,10 @@ async fn verdict(
     let shard_of_user: Vec<u32> = accounts.iter().map(|account| account.shard).collect();
     let mut write_gaps_ms = write_gaps(&history, kills, &shard_of_user);
     write_gaps_ms.sort_by(f64::total_cmp);
+    let (kills_amid_uploads, kills_amid_downloads) = kills_amid(&history, kills, sizes);
     let mut report = SurvivalReport {
+        kills_amid_uploads,
+        kills_amid_downloads,
         operations: history.operations.len(),
         acknowledged_writes: history.count(|op| is_write(op) && op.outcome != Outcome::Unknown),
         unknown_writes: history.count(|op| is_write(op) && op.outcome == Outcome::Unknown),

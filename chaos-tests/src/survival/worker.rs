@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::content::Sizes;
+use super::in_flight::InFlight;
 use crate::error::Error;
 use crate::history::{Action, Key, Operation, Outcome, Recorder};
 use crate::http1::{Connection, Response};
@@ -48,6 +49,7 @@ pub struct Shared {
     pub recorder: Recorder,
     pub next_value: AtomicU64,
     pub sizes: Sizes,
+    pub in_flight: InFlight,
     pub stop: AtomicBool,
     /// Answers that break a promise by themselves: torn bodies, lost sessions, lost users.
     pub findings: std::sync::Mutex<Vec<Violation>>,
@@ -109,13 +111,17 @@ impl Worker {
             return true;
         }
         let request = self.request(&key, action);
+        let shared = Arc::clone(&self.shared);
+        let under_way = shared.in_flight.begin(&key, action, shared.sizes);
         let called_ns = self.shared.recorder.now_ns();
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(&request)).await;
+        drop(under_way);
         let returned_ns = self.shared.recorder.now_ns();
         let outcome = match answer {
             Ok(Ok(response)) => self.judge(&key, action, &response),
             Ok(Err(_)) | Err(_) => Outcome::Unknown,
         };
+        shared.in_flight.ended(&key, action, outcome, shared.sizes);
         let more = self.shared.recorder.record(Operation { key, action, called_ns, returned_ns, outcome });
         if outcome == Outcome::Unknown {
             self.turn_away().await;

@@ -1,0 +1,79 @@
+//! Large bodies on their way right now, so that kills can strike amid them.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::content::Sizes;
+use crate::history::{Action, Key, Outcome};
+
+/// A kill waits so long for a large body at most.
+const WAIT_MAX: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(1);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    Upload,
+    Download,
+}
+
+#[derive(Default)]
+pub struct InFlight {
+    uploads: AtomicUsize,
+    downloads: AtomicUsize,
+    /// Files last known to be large.
+    large: Mutex<BTreeSet<Key>>,
+}
+
+/// Under way while this lives.
+pub struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl InFlight {
+    pub fn begin(&self, key: &Key, action: Action, sizes: Sizes) -> Option<UnderWay<'_>> {
+        let counter = match action {
+            Action::Put(value) if sizes.is_large(value) => &self.uploads,
+            Action::Read if self.large().contains(key) => &self.downloads,
+            _ => return None,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Some(UnderWay(counter))
+    }
+
+    /// What is at the key now, as far as this client knows.
+    pub fn ended(&self, key: &Key, action: Action, outcome: Outcome, sizes: Sizes) {
+        match (action, outcome) {
+            (Action::Put(value), Outcome::Done) if sizes.is_large(value) => {
+                self.large().insert(key.clone());
+            }
+            (Action::Put(_) | Action::Delete, Outcome::Done) => {
+                self.large().remove(key);
+            }
+            _ => {}
+        }
+    }
+
+    pub async fn wait_for(&self, transfer: Transfer) {
+        let counter = match transfer {
+            Transfer::Upload => &self.uploads,
+            Transfer::Download => &self.downloads,
+        };
+        let waiting = async {
+            while counter.load(Ordering::Relaxed) == 0 {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        // A run without large bodies goes on without.
+        let _ = tokio::time::timeout(WAIT_MAX, waiting).await;
+    }
+
+    fn large(&self) -> MutexGuard<'_, BTreeSet<Key>> {
+        self.large.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
