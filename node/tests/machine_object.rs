@@ -5,6 +5,7 @@ mod machine_fixture;
 use bytes::Bytes;
 use machine_fixture::script::*;
 use machine_fixture::*;
+use rowhouse_node::apply::{Precheck, precheck};
 use rowhouse_node::state::objects::{self, ObjectId, Place};
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
@@ -161,9 +162,15 @@ fn a_refused_commit_leaves_the_old_file_and_the_upload() {
     let mut script = Script::new();
     script.set_user(ALICE, &User { quota_bytes: Some(MIB), ..User::default() });
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"old")), None);
-    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, Some(MIB - 255))), Some(QuotaExceeded), "by its header");
-    assert_eq!(script.run(begin(ALICE, "/pub/a/b", 1, None)), Some(PathCollision));
-    assert_eq!(state(&script, 1), None, "refusals make nothing known");
+    let refusals = [
+        (begin(ALICE, "/pub/a", 1, Some(MIB - 255)), QuotaExceeded),
+        (begin(ALICE, "/pub/a/b", 1, None), PathCollision),
+    ];
+    for (begin, code) in refusals {
+        let command = script.command(begin);
+        let verdict = precheck(&script.replica.view(), &command, None, START_MS).expect("readable");
+        assert_eq!(verdict, Precheck::Refused(code.into()), "before it comes to the log");
+    }
     assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
     assert_eq!(script.run(commit(ALICE, "/pub/a", 1, MIB - 255)), Some(QuotaExceeded), "by its bytes");
     assert_eq!(script.get("/pub/a", None).expect("untouched").body, "old");

@@ -53,7 +53,7 @@ fn decide(read: &dyn Read, command: &Command, content_length: Option<u64>, now_m
             let length = content_length.map_or(Length::Counted(put.body.len() as u64), Length::Declared);
             put_entry::check(read, put.into(), length, now_s)?;
         }
-        Some(Body::BeginUpload(begin)) => begin_upload::check(read, &shard, begin, now_s).map(drop)?,
+        Some(Body::BeginUpload(begin)) => begin_upload::check(read, &shard, begin, now_s)?,
         Some(Body::DeleteEntry(delete)) => {
             delete_entry::check(read, delete, now_s)?;
         }

@@ -47,7 +47,7 @@ impl<'a> From<&'a PutEntry> for Target<'a> {
 
 /// A PUT that may happen, and what it changes.
 pub(super) struct Accepted {
-    pub(super) user: UserKey,
+    user: UserKey,
     path: StoragePath,
     previous: Option<Entry>,
     before: Usage,
