@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::chunks::{Messages, Parcel};
 use rowhouse_proto::wire::chunk::{StageReply, StageRequest};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -37,7 +38,7 @@ pub struct Lane {
     owed: VecDeque<Arc<Chunk>>,
     sent: usize,
     /// `None` once the last chunk is on its way.
-    requests: Option<mpsc::Sender<StageRequest>>,
+    requests: Option<mpsc::Sender<Parcel<StageRequest>>>,
     closing: bool,
     replica: Option<u64>,
 }
@@ -58,9 +59,9 @@ impl Lane {
             replica: None,
         };
         let mut client = node.chunk();
-        let opening = async move { client.stage(requests_of(queue)).await.map(tonic::Response::into_inner) };
+        let opening = async move { client.stage(requests_of(queue)).await.map(Messages::into_stream) };
         let replies = stream::once(opening).try_flatten().map(|reply| match reply {
-            Ok(reply) => Event::Reply(reply),
+            Ok(reply) => Event::Reply(reply.head),
             Err(status) => Event::Ended(Some(status)),
         });
         (lane, replies.chain(stream::iter([Event::Ended(None)])).boxed())
@@ -125,18 +126,21 @@ impl Lane {
         }
     }
 
-    fn request(&self, chunk: &Chunk) -> StageRequest {
-        StageRequest {
+    fn request(&self, chunk: &Chunk) -> Parcel<StageRequest> {
+        let head = StageRequest {
             version: WIRE_VERSION,
             group: self.group,
             object: self.object.clone(),
             index: chunk.index,
-            body: chunk.body.clone(),
+            body: Bytes::new(),
             crc32c: chunk.crc32c,
-        }
+        };
+        Parcel { head, body: chunk.body.clone().into() }
     }
 }
 
-fn requests_of(queue: mpsc::Receiver<StageRequest>) -> impl Stream<Item = StageRequest> + Send + 'static {
+fn requests_of(
+    queue: mpsc::Receiver<Parcel<StageRequest>>,
+) -> impl Stream<Item = Parcel<StageRequest>> + Send + 'static {
     stream::unfold(queue, |mut queue| async { queue.recv().await.map(|request| (request, queue)) })
 }

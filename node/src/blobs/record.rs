@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 pub use rowhouse_proto::CHUNK_BYTES;
+use rowhouse_proto::chunks::Pieces;
 
 use super::direct::BLOCK_BYTES;
 use super::index::Location;
@@ -122,6 +123,11 @@ pub(super) fn read_chunk(file: &File, key: ChunkKey, at: &Location) -> Result<By
         return Err(Error::DamagedChunk(key));
     }
     Ok(Bytes::from(record).slice(HEADER_BYTES..))
+}
+
+/// CRC32C.
+pub fn checksum(body: &Pieces) -> u32 {
+    body.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece))
 }
 
 fn read(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
