@@ -1,7 +1,9 @@
 //! Wire contracts, the domain vocabulary every crate shares, and the one error and status table.
 //!
-//! `wire` holds generated code only. `domain` knows no transport: no tonic, tokio or rocksdb.
+//! `wire` holds generated code only; `chunks` takes its place where bodies are large. `domain` knows no
+//! transport: no tonic, tokio or rocksdb.
 
+pub mod chunks;
 pub mod domain;
 mod error;
 pub mod tls;

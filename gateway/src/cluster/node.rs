@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::chunks;
 use rowhouse_proto::tls::Dialer;
-use rowhouse_proto::wire::chunk::chunk_client::ChunkClient;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
-use rowhouse_proto::{CHUNK_BYTES, RPC_MESSAGE_BYTES_MAX};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
@@ -28,8 +28,6 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// All streams of one connection together.
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
-/// A chunk in a message: its head takes less than a hundred bytes.
-const CHUNK_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 4096;
 /// A chunk in four frames instead of HTTP/2's smallest 64.
 const CHUNK_FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// A whole chunk arrives while the one before it is written to a slow client.
@@ -119,10 +117,8 @@ impl Node {
         MetaClient::new(self.connection()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
     }
 
-    pub fn chunk(&self) -> ChunkClient<Channel> {
-        ChunkClient::new(self.chunks.clone())
-            .max_decoding_message_size(CHUNK_MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(CHUNK_MESSAGE_BYTES_MAX)
+    pub fn chunk(&self) -> chunks::Client {
+        chunks::Client::new(self.chunks.clone())
     }
 
     /// A body was waited for that it did not take in time.

@@ -231,23 +231,25 @@ mod tests {
     async fn taken_at(bytes: usize, seconds: u32) -> (usize, Option<ErrorKind>) {
         let (near, mut far) = duplex(8 * 1024);
         let mut stream = Patience::new(near, Phase::default(), HEAD, WRITE);
-        let writing = tokio::spawn(async move {
+        let writing = async {
             loop {
                 if let Err(error) = stream.write_all(&[0; 4096]).await {
                     return error.kind();
                 }
             }
-        });
+        };
         let (mut taken, mut portion) = (0, vec![0; bytes]);
-        for _ in 0..seconds {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            match far.read_exact(&mut portion).await {
-                Ok(read) => taken += read,
-                Err(_) => return (taken, Some(writing.await.expect("no panic"))),
+        let reading = async {
+            for _ in 0..seconds {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                taken += far.read_exact(&mut portion).await.expect("open");
             }
-        }
-        writing.abort();
-        (taken, None)
+        };
+        let given_up = tokio::select! {
+            given_up = writing => Some(given_up),
+            () = reading => None,
+        };
+        (taken, given_up)
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,11 +9,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use rowhouse_proto::wire::chunk::{FetchReply, FetchRequest};
+use rowhouse_proto::chunks::{Parcel, Pieces};
+use rowhouse_proto::wire::chunk::FetchRequest;
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode, WIRE_VERSION};
 
 use crate::cluster::{ByteLease, Cluster, Node};
@@ -39,10 +40,10 @@ pub struct Source {
     patience: Duration,
 }
 
-/// A chunk that holds its room until it is written.
+/// A piece of a chunk, whose room is held until the last of them is written.
 struct Leased {
     data: Bytes,
-    _lease: ByteLease,
+    _lease: Arc<ByteLease>,
 }
 
 impl AsRef<[u8]> for Leased {
@@ -59,17 +60,23 @@ impl Source {
     }
 
     /// The part of a chunk that lies within `range`, a range of the body.
-    async fn part(&self, index: u32, range: Range<u64>) -> Result<Bytes, ErrorCode> {
+    async fn part(
+        &self,
+        index: u32,
+        range: Range<u64>,
+    ) -> Result<impl Iterator<Item = Bytes> + use<>, ErrorCode> {
         let start = u64::from(index) * CHUNK_BYTES as u64;
         let size = usize_of((self.length - start).min(CHUNK_BYTES as u64));
-        let lease = self.cluster.admission().chunk(size, self.patience).await?;
-        let data = self.chunk(index, size).await.ok_or(ErrorCode::BodyUnavailable)?;
+        let lease = Arc::new(self.cluster.admission().chunk(size, self.patience).await?);
+        let mut data = self.chunk(index, size).await.ok_or(ErrorCode::BodyUnavailable)?;
         let within =
             usize_of(range.start.saturating_sub(start))..usize_of((range.end - start).min(size as u64));
-        Ok(Bytes::from_owner(Leased { data, _lease: lease }).slice(within))
+        data.advance(within.start);
+        let pieces = data.split_to(within.len()).into_iter();
+        Ok(pieces.map(move |data| Bytes::from_owner(Leased { data, _lease: Arc::clone(&lease) })))
     }
 
-    async fn chunk(&self, index: u32, size: usize) -> Option<Bytes> {
+    async fn chunk(&self, index: u32, size: usize) -> Option<Pieces> {
         for round in 0..ROUNDS {
             if round > 0 {
                 tokio::time::sleep(ROUND_PAUSE).await;
@@ -88,7 +95,7 @@ impl Source {
         None
     }
 
-    async fn fetch(&self, node: &Node, index: u32, size: usize) -> Option<Bytes> {
+    async fn fetch(&self, node: &Node, index: u32, size: usize) -> Option<Pieces> {
         let request = FetchRequest {
             version: WIRE_VERSION,
             group: self.shard,
@@ -97,12 +104,12 @@ impl Source {
             to: index + 1,
         };
         let mut client = node.chunk();
-        let asking = async { client.fetch(request).await?.into_inner().message().await };
+        let asking = async { client.fetch(request).await?.next().await };
         let reply = tokio::time::timeout(FETCH_TIMEOUT, asking)
             .await
             .unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
         let why = match reply {
-            Ok(Some(FetchReply { index: told, body })) if told == index && body.len() == size => {
+            Ok(Some(Parcel { head, body })) if head.index == index && body.len() == size => {
                 return Some(body);
             }
             Ok(_) => tonic::Status::data_loss("not the chunk that was asked for"),
@@ -132,6 +139,8 @@ fn parts(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, 
             async move { source.part(index, range).await }
         })
         .buffered(AHEAD)
+        .map_ok(|pieces| stream::iter(pieces.map(Ok)))
+        .try_flatten()
 }
 
 /// Of values that are at most a chunk.

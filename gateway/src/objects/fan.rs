@@ -177,6 +177,7 @@ mod tests {
     use super::*;
     use crate::cluster::{Admission, Node};
     use futures::stream;
+    use rowhouse_proto::chunks::Parcel;
     use rowhouse_proto::tls::Dialer;
     use rowhouse_proto::wire::chunk::{StageReply, StageRequest};
     use tokio::sync::mpsc;
@@ -185,14 +186,17 @@ mod tests {
     const SYNC: Duration = Duration::from_millis(20);
 
     /// A disk that answers each chunk after a while, or never.
-    fn disk(queue: mpsc::Receiver<StageRequest>, sync: Option<Duration>) -> BoxStream<'static, Event> {
+    fn disk(
+        queue: mpsc::Receiver<Parcel<StageRequest>>,
+        sync: Option<Duration>,
+    ) -> BoxStream<'static, Event> {
         let written = stream::unfold(queue, move |mut queue| async move {
             let request = queue.recv().await?;
             match sync {
                 Some(sync) => tokio::time::sleep(sync).await,
                 None => std::future::pending().await,
             }
-            Some((Event::Reply(StageReply { index: request.index, replica: 1 }), queue))
+            Some((Event::Reply(StageReply { index: request.head.index, replica: 1 }), queue))
         });
         written.boxed()
     }

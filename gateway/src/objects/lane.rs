@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::chunks::{Messages, Parcel};
 use rowhouse_proto::wire::chunk::{StageReply, StageRequest};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -41,7 +42,7 @@ pub struct Lane {
     owed: VecDeque<Arc<Chunk>>,
     sent: usize,
     /// `None` once the last chunk is on its way.
-    requests: Option<mpsc::Sender<StageRequest>>,
+    requests: Option<mpsc::Sender<Parcel<StageRequest>>>,
     closing: bool,
     replica: Option<u64>,
 }
@@ -51,16 +52,16 @@ impl Lane {
     pub fn open(node: &Arc<Node>, group: u32, object: Bytes) -> (Self, BoxStream<'static, Event>) {
         let (lane, queue) = Self::new(Arc::clone(node), group, object);
         let mut client = node.chunk();
-        let opening = async move { client.stage(requests_of(queue)).await.map(tonic::Response::into_inner) };
+        let opening = async move { client.stage(requests_of(queue)).await.map(Messages::into_stream) };
         let replies = stream::once(opening).try_flatten().map(|reply| match reply {
-            Ok(reply) => Event::Reply(reply),
+            Ok(reply) => Event::Reply(reply.head),
             Err(status) => Event::Ended(Some(status)),
         });
         (lane, replies.chain(stream::iter([Event::Ended(None)])).boxed())
     }
 
     /// With the queue of what it sends.
-    pub fn new(node: Arc<Node>, group: u32, object: Bytes) -> (Self, mpsc::Receiver<StageRequest>) {
+    pub fn new(node: Arc<Node>, group: u32, object: Bytes) -> (Self, mpsc::Receiver<Parcel<StageRequest>>) {
         let (requests, queue) = mpsc::channel(WINDOW);
         let lane = Self {
             node,
@@ -153,18 +154,21 @@ impl Lane {
         }
     }
 
-    fn request(&self, chunk: &Chunk) -> StageRequest {
-        StageRequest {
+    fn request(&self, chunk: &Chunk) -> Parcel<StageRequest> {
+        let head = StageRequest {
             version: WIRE_VERSION,
             group: self.group,
             object: self.object.clone(),
             index: chunk.index,
-            body: chunk.body.clone(),
+            body: Bytes::new(),
             crc32c: chunk.crc32c,
-        }
+        };
+        Parcel { head, body: chunk.body.clone().into() }
     }
 }
 
-fn requests_of(queue: mpsc::Receiver<StageRequest>) -> impl Stream<Item = StageRequest> + Send + 'static {
+fn requests_of(
+    queue: mpsc::Receiver<Parcel<StageRequest>>,
+) -> impl Stream<Item = Parcel<StageRequest>> + Send + 'static {
     stream::unfold(queue, |mut queue| async { queue.recv().await.map(|request| (request, queue)) })
 }

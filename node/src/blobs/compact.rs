@@ -140,7 +140,7 @@ impl Shared {
                 let Location { length, crc, written_at_ms, .. } = at;
                 let header = Header { key, length, crc, written_at_ms };
                 gathered.bytes += header.record_bytes();
-                gathered.records.push((Record { header, body }, at));
+                gathered.records.push((Record { header, body: body.into() }, at));
             }
             Err(Error::DamagedChunk(_)) => {
                 error!(

@@ -27,6 +27,6 @@ pub use key::{ChunkKey, HeldVersion, VersionId};
 pub use ledger::BlobUsage;
 pub use metrics::BlobMetrics;
 pub use options::{AfterDisk, BlobOptions, DiskStep};
-pub use record::CHUNK_BYTES;
+pub use record::{CHUNK_BYTES, checksum};
 pub use scrub_mark::ScrubMark;
 pub use store::BlobStore;

@@ -6,10 +6,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 pub use rowhouse_proto::CHUNK_BYTES;
+use rowhouse_proto::chunks::Pieces;
+use rustix::buffer::spare_capacity;
+use rustix::io::pread;
 
 use super::direct::BLOCK_BYTES;
 use super::index::Location;
@@ -124,9 +126,24 @@ pub(super) fn read_chunk(file: &File, key: ChunkKey, at: &Location) -> Result<By
     Ok(Bytes::from(record).slice(HEADER_BYTES..))
 }
 
+/// CRC32C.
+pub fn checksum(body: &Pieces) -> u32 {
+    body.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece))
+}
+
 fn read(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, offset)?;
+    // Zeroing it first would be a third of the time that reading a chunk takes.
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let from = offset + bytes.len() as u64;
+        match pread(file, spare_capacity(&mut bytes), from).map_err(io::Error::from) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    // There may have been more room.
+    bytes.truncate(length);
     Ok(bytes)
 }
 

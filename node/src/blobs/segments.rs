@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use rowhouse_proto::chunks::Pieces;
 use rowhouse_raft::runtime::Runtime as _;
 
 use super::direct::{self, BLOCK_BYTES, BlockBuffer};
@@ -37,7 +37,7 @@ pub(super) struct Active {
 /// What is written for one chunk.
 pub(super) struct Record {
     pub(super) header: Header,
-    pub(super) body: Bytes,
+    pub(super) body: Pieces,
 }
 
 impl Segments {
@@ -151,7 +151,7 @@ impl Active {
         buffer.reset(usize::try_from(bytes).map_err(io::Error::other)?);
         for Record { header, body } in records {
             buffer.put(&header.encode(self.salt));
-            buffer.put(body);
+            body.iter().for_each(|piece| buffer.put(piece));
             buffer.pad();
         }
         direct::write_all_at(&self.file, buffer.bytes(), self.length)?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use rowhouse_proto::chunks::Pieces;
 use rowhouse_raft::ReplicaId;
 use rowhouse_raft::runtime::start_thread;
 use tokio::sync::oneshot;
@@ -17,7 +18,7 @@ use super::ledger::BlobUsage;
 use super::metrics::BlobMetrics;
 use super::options::BlobOptions;
 use super::queue::{Done, Job, Queue};
-use super::record::{CHUNK_BYTES, Header, read_chunk};
+use super::record::{CHUNK_BYTES, Header, checksum, read_chunk};
 use super::recover::recover;
 use super::scrub_mark::ScrubMark;
 use super::segments::{Record, Segments};
@@ -60,13 +61,14 @@ impl BlobStore {
 
     /// Returns when the chunk is durable. Waits while the queue is full. The same key again with the same
     /// bytes is fine, and mends a damaged chunk; with other bytes the later one counts.
-    pub async fn put(&self, key: ChunkKey, body: Bytes) -> Result<(), Error> {
-        let crc = crc32c::crc32c(&body);
+    pub async fn put(&self, key: ChunkKey, body: impl Into<Pieces>) -> Result<(), Error> {
+        let body = body.into();
+        let crc = checksum(&body);
         self.put_verified(key, body, crc).await
     }
 
     /// As `put`, of bytes whose CRC32C the caller has just found to be this.
-    pub async fn put_verified(&self, key: ChunkKey, body: Bytes, crc: u32) -> Result<(), Error> {
+    pub async fn put_verified(&self, key: ChunkKey, body: Pieces, crc: u32) -> Result<(), Error> {
         if body.len() > CHUNK_BYTES {
             let detail = format!("{key} has {} bytes, at most {CHUNK_BYTES} may be", body.len());
             return Err(Error::io("a chunk", std::io::Error::other(detail)));

@@ -70,15 +70,15 @@ impl Objects {
         };
         let mut client = self.pool.chunk(&peer.address, &peer.name)?;
         let answer = timeout(CHUNK_DEADLINE, client.fetch(request)).await.map_err(late)?;
-        let mut chunks = answer.map_err(|status| failed(status.message().to_owned()))?.into_inner();
+        let mut chunks = answer.map_err(|status| failed(status.message().to_owned()))?;
         while range.start < range.end {
-            let chunk = timeout(CHUNK_DEADLINE, chunks.message()).await.map_err(late)?;
+            let chunk = timeout(CHUNK_DEADLINE, chunks.next()).await.map_err(late)?;
             let chunk = chunk.map_err(|status| failed(status.message().to_owned()))?;
-            let Some(chunk) = chunk.filter(|chunk| chunk.index == range.start) else {
+            let Some(chunk) = chunk.filter(|chunk| chunk.head.index == range.start) else {
                 return Err(failed("it ended early".to_owned()));
             };
             rate.take(chunk.body.len()).await;
-            self.blobs.put(key(group, object, chunk.index), chunk.body).await?;
+            self.blobs.put(key(group, object, range.start), chunk.body).await?;
             range.start += 1;
         }
         Ok(())

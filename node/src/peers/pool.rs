@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rowhouse_proto::CHUNK_BYTES;
+use rowhouse_proto::chunks;
 use rowhouse_proto::tls::Dialer;
-use rowhouse_proto::wire::chunk::chunk_client::ChunkClient;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use tonic::transport::{Channel, Endpoint};
 
@@ -20,9 +19,6 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
 /// As many as nodes may register; beyond it the pool starts afresh.
 const CHANNELS_MAX: usize = 1024;
-
-/// What a chunk and its head take.
-const CHUNK_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 1024;
 
 #[derive(Debug)]
 pub struct Pool {
@@ -44,9 +40,8 @@ impl Pool {
     }
 
     /// The chunk service of the named node.
-    pub fn chunk(&self, address: &str, node: &str) -> Result<ChunkClient<Channel>, Error> {
-        let channel = self.channel(address, Some(node))?;
-        Ok(ChunkClient::new(channel).max_decoding_message_size(CHUNK_MESSAGE_BYTES_MAX))
+    pub fn chunk(&self, address: &str, node: &str) -> Result<chunks::Client, Error> {
+        Ok(chunks::Client::new(self.channel(address, Some(node))?))
     }
 
     /// Connects when first used, and again after a break.

@@ -1,17 +1,25 @@
 //! The chunk service: takes bodies from gateways, and gives them to whoever reads or lacks them.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
-use rowhouse_proto::wire::chunk::chunk_server::Chunk;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use rowhouse_proto::chunks::{FETCH, Messages, Parcel, STAGE, reply};
+use rowhouse_proto::wire::chunk::chunk_server::SERVICE_NAME;
 use rowhouse_proto::wire::chunk::{FetchReply, FetchRequest, StageReply, StageRequest};
 use rowhouse_proto::wire::state::object::State;
 use rowhouse_proto::{CHUNK_BYTES, WIRE_VERSION};
 use rowhouse_raft::{GroupId, Host};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tonic::server::NamedService;
+use tower::Service;
 
-use crate::blobs::{BlobStore, ChunkKey};
+use crate::blobs::{BlobStore, ChunkKey, checksum};
 use crate::objects::{Damage, Progress};
 use crate::space::Space;
 use crate::state::objects::{ObjectId, object};
@@ -42,13 +50,38 @@ impl ChunkService {
             .ok_or_else(|| Status::unavailable("no replica of this shard here"))
     }
 
-    async fn store(self, request: StageRequest) -> Result<StageReply, Status> {
+    fn stage(self, body: Body) -> Response<Body> {
+        let replies = Messages::of_request(body)
+            .into_stream()
+            .map_ok(move |chunk| self.clone().store(chunk))
+            .try_buffered(IN_FLIGHT);
+        reply(replies.map_ok(Parcel::from))
+    }
+
+    async fn fetch(self, body: Body) -> Result<Response<Body>, Status> {
+        let asked = Messages::<FetchRequest>::of_request(body).next().await?;
+        let asked = asked.ok_or_else(|| Status::internal("nothing is asked for"))?;
+        let FetchRequest { version, group, object, from, to } = asked.head;
+        let group = self.group(version, group)?;
+        let version = object_id(&object)?;
+        if to < from || to - from > FETCH_MAX {
+            return Err(Status::invalid_argument("too many chunks"));
+        }
+        let (id, replica) = (group.id(), group.replica());
+        let chunks = futures::stream::iter(from..to)
+            .map(move |index| self.clone().load(ChunkKey { replica, version, index }, id))
+            .buffered(IN_FLIGHT);
+        Ok(reply(chunks))
+    }
+
+    async fn store(self, chunk: Parcel<StageRequest>) -> Result<StageReply, Status> {
+        let Parcel { head: request, body } = chunk;
         let group = self.group(request.version, request.group)?;
         let id = object_id(&request.object)?;
-        if request.body.is_empty() || request.body.len() > CHUNK_BYTES {
+        if body.is_empty() || body.len() > CHUNK_BYTES {
             return Err(Status::invalid_argument("a chunk has 1 byte to 1 MiB"));
         }
-        if crc32c::crc32c(&request.body) != request.crc32c {
+        if checksum(&body) != request.crc32c {
             return Err(Status::data_loss("the chunk was damaged on its way"));
         }
         if self.space.is_low() {
@@ -60,16 +93,19 @@ impl ChunkService {
             return Err(Status::failed_precondition("the upload is over"));
         }
         let key = ChunkKey { replica: group.replica(), version: id, index: request.index };
-        self.blobs.put_verified(key, request.body, request.crc32c).await.map_err(|error| match error {
+        self.blobs.put_verified(key, body, request.crc32c).await.map_err(|error| match error {
             Error::NoSpace => Status::resource_exhausted("the disk is full"),
             error => internal(error),
         })?;
         Ok(StageReply { index: request.index, replica: group.replica() })
     }
 
-    async fn load(self, key: ChunkKey, group: GroupId) -> Result<FetchReply, Status> {
+    async fn load(self, key: ChunkKey, group: GroupId) -> Result<Parcel<FetchReply>, Status> {
         match self.blobs.get(key).await {
-            Ok(Some(body)) => Ok(FetchReply { index: key.index, body }),
+            Ok(Some(body)) => {
+                let head = FetchReply { index: key.index, body: Bytes::new() };
+                Ok(Parcel { head, body: body.into() })
+            }
             Ok(None) => {
                 // Perhaps its place in the index is gone, which filling does not see.
                 let row =
@@ -99,32 +135,28 @@ fn internal(error: impl std::fmt::Display) -> Status {
     Status::internal(error.to_string())
 }
 
-#[tonic::async_trait]
-impl Chunk for ChunkService {
-    type StageStream = BoxStream<'static, Result<StageReply, Status>>;
-    type FetchStream = BoxStream<'static, Result<FetchReply, Status>>;
+impl Service<Request<Body>> for ChunkService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-    async fn stage(
-        &self,
-        request: Request<Streaming<StageRequest>>,
-    ) -> Result<Response<Self::StageStream>, Status> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = self.clone();
-        let replies =
-            request.into_inner().map_ok(move |chunk| service.clone().store(chunk)).try_buffered(IN_FLIGHT);
-        Ok(Response::new(replies.boxed()))
+        let answer = async move {
+            match request.uri().path() {
+                STAGE => Ok(service.stage(request.into_body())),
+                FETCH => service.fetch(request.into_body()).await,
+                _ => Err(Status::unimplemented("no such call")),
+            }
+        };
+        answer.map(|answer| Ok(answer.unwrap_or_else(Status::into_http))).boxed()
     }
+}
 
-    async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
-        let FetchRequest { version, group, object, from, to } = request.into_inner();
-        let group = self.group(version, group)?;
-        let version = object_id(&object)?;
-        if to < from || to - from > FETCH_MAX {
-            return Err(Status::invalid_argument("too many chunks"));
-        }
-        let (service, id, replica) = (self.clone(), group.id(), group.replica());
-        let chunks = futures::stream::iter(from..to)
-            .map(move |index| service.clone().load(ChunkKey { replica, version, index }, id))
-            .buffered(IN_FLIGHT);
-        Ok(Response::new(chunks.boxed()))
-    }
+impl NamedService for ChunkService {
+    const NAME: &'static str = SERVICE_NAME;
 }

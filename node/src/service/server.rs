@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
 use rowhouse_proto::tls::Certificates;
-use rowhouse_proto::wire::chunk::chunk_server::ChunkServer;
 use rowhouse_proto::wire::meta::meta_server::MetaServer;
 use rowhouse_proto::wire::shard::shard_server::ShardServer;
-use rowhouse_proto::{CHUNK_BYTES, RPC_MESSAGE_BYTES_MAX};
 use rowhouse_raft::transport::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TransportServer, TransportService};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -29,8 +28,6 @@ const FRAME_BYTES_MAX: u32 = 256 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024 + 64 * 1024;
 /// A connection carries many streams.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// What a chunk and its head take.
-const CHUNK_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 1024;
 /// How long calls in flight get to end once the node stops.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -53,9 +50,6 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
     let meta = MetaServer::new(services.meta)
         .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX);
-    let chunk = ChunkServer::new(services.chunk)
-        .max_decoding_message_size(CHUNK_MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(CHUNK_MESSAGE_BYTES_MAX);
     let stopping = stop.clone();
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -68,7 +62,7 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .add_service(services.transport)
         .add_service(shard)
         .add_service(meta)
-        .add_service(chunk)
+        .add_service(services.chunk)
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
     // Ends at once when the node stops, so that whoever dials is refused and turns to another node; or with
     // serving, which drops the other end of the channel.
