@@ -10,6 +10,8 @@ use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::NodeStatusReply;
 use serde::Serialize;
 
+use super::in_flight::Transfer;
+use super::worker::Shared;
 use crate::cluster::{Cluster, Kind, wait_until};
 use crate::error::Error;
 
@@ -38,6 +40,9 @@ pub struct Kill {
     pub at_ns: u64,
     /// Shards the killed node led.
     pub led: Vec<u32>,
+    /// Whether large bodies were on their way.
+    pub amid_upload: bool,
+    pub amid_download: bool,
 }
 
 /// Reports of all nodes that answer, by name.
@@ -68,13 +73,14 @@ fn led_by(statuses: &BTreeMap<String, NodeStatusReply>, node: &str) -> Vec<u32> 
         .collect()
 }
 
-/// Chooses by role and kills; `busy`: shards that have users.
+/// Chooses by role, waits for a large body to be on its way, and kills; `busy`: shards that have users.
 pub async fn strike(
     cluster: &Cluster,
     victim: Victim,
     busy: &[u32],
     random: &mut StdRng,
-    now_ns: impl Fn() -> u64,
+    shared: &Shared,
+    amid: Transfer,
 ) -> Result<(Kill, u32), Error> {
     let statuses = statuses(cluster, false).await?;
     let shard = *busy.choose(random).ok_or_else(|| Error::Cluster("no shard has users".into()))?;
@@ -96,9 +102,12 @@ pub async fn strike(
     };
     let component = component.ok_or_else(|| Error::Cluster(format!("nobody to kill as {victim:?}")))?;
     let led = led_by(&statuses, &component);
-    let at_ns = now_ns();
+    shared.in_flight.wait_for(amid).await;
+    let (amid_upload, amid_download) =
+        (shared.in_flight.has(Transfer::Upload), shared.in_flight.has(Transfer::Download));
+    let at_ns = shared.recorder.now_ns();
     let pid = cluster.kill(&component)?;
-    Ok((Kill { victim, component, at_ns, led }, pid))
+    Ok((Kill { victim, component, at_ns, led, amid_upload, amid_download }, pid))
 }
 
 /// Every node answers, every group has a leader, and no replica is far behind.

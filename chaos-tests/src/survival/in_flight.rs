@@ -37,11 +37,12 @@ impl Drop for UnderWay<'_> {
 
 impl InFlight {
     pub fn begin(&self, key: &Key, action: Action, sizes: Sizes) -> Option<UnderWay<'_>> {
-        let counter = match action {
-            Action::Put(value) if sizes.is_large(value) => &self.uploads,
-            Action::Read if self.large().contains(key) => &self.downloads,
+        let transfer = match action {
+            Action::Put(value) if sizes.is_large(value) => Transfer::Upload,
+            Action::Read if self.large().contains(key) => Transfer::Download,
             _ => return None,
         };
+        let counter = self.counter(transfer);
         counter.fetch_add(1, Ordering::Relaxed);
         Some(UnderWay(counter))
     }
@@ -60,17 +61,24 @@ impl InFlight {
     }
 
     pub async fn wait_for(&self, transfer: Transfer) {
-        let counter = match transfer {
-            Transfer::Upload => &self.uploads,
-            Transfer::Download => &self.downloads,
-        };
         let waiting = async {
-            while counter.load(Ordering::Relaxed) == 0 {
+            while !self.has(transfer) {
                 tokio::time::sleep(POLL).await;
             }
         };
         // A run without large bodies goes on without.
         let _ = tokio::time::timeout(WAIT_MAX, waiting).await;
+    }
+
+    pub fn has(&self, transfer: Transfer) -> bool {
+        self.counter(transfer).load(Ordering::Relaxed) > 0
+    }
+
+    fn counter(&self, transfer: Transfer) -> &AtomicUsize {
+        match transfer {
+            Transfer::Upload => &self.uploads,
+            Transfer::Download => &self.downloads,
+        }
     }
 
     fn large(&self) -> MutexGuard<'_, BTreeSet<Key>> {

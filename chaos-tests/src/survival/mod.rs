@@ -1,7 +1,6 @@
 //! The survival run: real clients against real processes that are killed one after the other, and
 //! a verdict by every oracle.
 
-mod amid;
 mod content;
 mod copies;
 mod faults;

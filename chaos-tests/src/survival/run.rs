@@ -11,7 +11,6 @@ use rand::rngs::StdRng;
 use rowhouse_proto::domain::slot::Slot;
 use tokio::task::JoinSet;
 
-use super::amid::kills_amid;
 use super::copies;
 use super::faults::{Kill, VICTIMS, pause, recovered, statuses, strike};
 use super::gaps::write_gaps;
@@ -118,11 +117,10 @@ async fn kill_in_turn(
     sample_for(cluster, hashes, LEAD).await?;
     for number in 0..options.kills {
         let victim = VICTIMS[number % VICTIMS.len()];
-        let amid =
-            if (number / VICTIMS.len()).is_multiple_of(2) { Transfer::Upload } else { Transfer::Download };
-        shared.in_flight.wait_for(amid).await;
-        let now = || shared.recorder.now_ns();
-        let (kill, pid) = strike(cluster, victim, &busy, &mut random, now).await?;
+        // Each kind of victim gets both.
+        let upload = (number + number / VICTIMS.len()).is_multiple_of(2);
+        let amid = if upload { Transfer::Upload } else { Transfer::Download };
+        let (kill, pid) = strike(cluster, victim, &busy, &mut random, shared, amid).await?;
         let name = kill.component.clone();
         eprintln!("kill {}: {:?} {name} (pid {pid})", number + 1, kill.victim);
         kills.push(kill);
@@ -186,10 +184,9 @@ async fn verdict(
     let shard_of_user: Vec<u32> = accounts.iter().map(|account| account.shard).collect();
     let mut write_gaps_ms = write_gaps(&history, kills, &shard_of_user);
     write_gaps_ms.sort_by(f64::total_cmp);
-    let (kills_amid_uploads, kills_amid_downloads) = kills_amid(&history, kills, sizes);
     let mut report = SurvivalReport {
-        kills_amid_uploads,
-        kills_amid_downloads,
+        kills_amid_uploads: kills.iter().filter(|kill| kill.amid_upload).count(),
+        kills_amid_downloads: kills.iter().filter(|kill| kill.amid_download).count(),
         operations: history.operations.len(),
         acknowledged_writes: history.count(|op| is_write(op) && op.outcome != Outcome::Unknown),
         unknown_writes: history.count(|op| is_write(op) && op.outcome == Outcome::Unknown),

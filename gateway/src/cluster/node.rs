@@ -121,9 +121,17 @@ impl Node {
         chunks::Client::new(self.chunks.clone())
     }
 
-    /// A body was waited for that it did not take in time.
+    /// A body was waited for that it did not take in time. While that is remembered it says nothing new: the
+    /// wait was a short one.
     pub fn lagged(&self) {
-        *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if !self.is_lagging() {
+            *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    /// It took a whole body in time.
+    pub fn caught_up(&self) {
+        *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub fn is_lagging(&self) -> bool {

@@ -12,9 +12,9 @@ use rowhouse_proto::CHUNK_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Patiences in which a client that falls behind must take `CHUNK_BYTES`, or all there is: what waits for it
-/// holds room that others wait for.
-const PORTION_TIMEOUTS: u32 = 4;
+/// Patiences that a client may be waited for in all until it has taken `CHUNK_BYTES`: what waits for it holds
+/// room that others wait for.
+const STALL_TIMEOUTS: u32 = 4;
 
 /// Whether a request is being answered, shared between a connection's service and its stream.
 #[derive(Clone, Default)]
@@ -40,8 +40,6 @@ impl Drop for Busy {
     }
 }
 
-const TOO_SLOW: &str = "client takes the response too slowly";
-
 pub struct Patience<S> {
     inner: S,
     phase: Phase,
@@ -51,15 +49,25 @@ pub struct Patience<S> {
     head: Option<Pin<Box<Sleep>>>,
     /// Runs while the client takes nothing.
     write: Option<Pin<Box<Sleep>>>,
-    /// Runs from the first byte the client did not take at once.
-    portion: Option<Pin<Box<Sleep>>>,
-    /// Taken since it runs.
+    stalled_since: Option<Instant>,
+    /// How long it took nothing, since it last had taken `CHUNK_BYTES`.
+    stalled: Duration,
     taken: usize,
 }
 
 impl<S> Patience<S> {
     pub fn new(inner: S, phase: Phase, head_timeout: Duration, write_timeout: Duration) -> Self {
-        Self { inner, phase, head_timeout, write_timeout, head: None, write: None, portion: None, taken: 0 }
+        Self {
+            inner,
+            phase,
+            head_timeout,
+            write_timeout,
+            head: None,
+            write: None,
+            stalled_since: None,
+            stalled: Duration::ZERO,
+            taken: 0,
+        }
     }
 }
 
@@ -90,8 +98,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         let this = self.get_mut();
         this.head = None;
         match Pin::new(&mut this.inner).poll_write(cx, data) {
-            Poll::Ready(written) => this.took(cx, written),
-            Poll::Pending => this.stalled(cx),
+            Poll::Ready(written) => {
+                this.took(written.as_ref().copied().unwrap_or(0));
+                Poll::Ready(written)
+            }
+            Poll::Pending => this.stalls(cx),
         }
     }
 
@@ -103,8 +114,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         let this = self.get_mut();
         this.head = None;
         match Pin::new(&mut this.inner).poll_write_vectored(cx, data) {
-            Poll::Ready(written) => this.took(cx, written),
-            Poll::Pending => this.stalled(cx),
+            Poll::Ready(written) => {
+                this.took(written.as_ref().copied().unwrap_or(0));
+                Poll::Ready(written)
+            }
+            Poll::Pending => this.stalls(cx),
         }
     }
 
@@ -116,11 +130,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.inner).poll_flush(cx) {
             Poll::Ready(flushed) => {
-                this.write = None;
-                this.portion = None;
+                this.took(0);
                 Poll::Ready(flushed)
             }
-            Poll::Pending => this.stalled(cx),
+            Poll::Pending => this.stalls(cx),
         }
     }
 
@@ -130,28 +143,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
 }
 
 impl<S> Patience<S> {
-    fn stalled<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let timeout = self.write_timeout;
-        self.write.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        if self.portion.is_none() {
-            self.portion = Some(Box::pin(sleep(PORTION_TIMEOUTS * timeout)));
-            self.taken = 0;
-        }
-        match expired(&mut self.write, cx, "client takes no response") {
-            Poll::Pending => expired(&mut self.portion, cx, TOO_SLOW),
-            given_up @ Poll::Ready(_) => given_up,
-        }
+    fn stalls<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        self.stalled_since.get_or_insert_with(Instant::now);
+        let left = (STALL_TIMEOUTS * self.write_timeout).saturating_sub(self.stalled);
+        let patience = left.min(self.write_timeout);
+        self.write.get_or_insert_with(|| Box::pin(sleep(patience)));
+        expired(&mut self.write, cx, "client takes no response, or too slowly")
     }
 
-    fn took(&mut self, cx: &mut Context<'_>, written: Result<usize>) -> Poll<Result<usize>> {
+    fn took(&mut self, bytes: usize) {
         self.write = None;
-        self.taken += written.as_ref().copied().unwrap_or(0);
+        self.stalled += self.stalled_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.taken += bytes;
         if self.taken >= CHUNK_BYTES {
-            self.portion = None;
-        }
-        match expired(&mut self.portion, cx, TOO_SLOW) {
-            Poll::Pending => Poll::Ready(written),
-            given_up @ Poll::Ready(_) => given_up,
+            (self.taken, self.stalled) = (0, Duration::ZERO);
         }
     }
 }
@@ -228,12 +233,15 @@ mod tests {
     }
 
     /// What a client took that reads `bytes` each second, of a response without end.
-    async fn taken_at(bytes: usize, seconds: u32) -> (usize, Option<ErrorKind>) {
+    async fn taken_at(bytes: usize, seconds: u32, flushed: bool) -> (usize, Option<ErrorKind>) {
         let (near, mut far) = duplex(8 * 1024);
         let mut stream = Patience::new(near, Phase::default(), HEAD, WRITE);
         let writing = async {
             loop {
                 if let Err(error) = stream.write_all(&[0; 4096]).await {
+                    return error.kind();
+                }
+                if flushed && let Err(error) = stream.flush().await {
                     return error.kind();
                 }
             }
@@ -254,34 +262,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_dribbles_is_given_up_and_a_slow_one_is_not() {
-        let patience = PORTION_TIMEOUTS * u32::try_from(WRITE.as_secs()).expect("seconds");
-        let (taken, given_up) = taken_at(1024, 10 * patience).await;
-        assert_eq!(given_up, Some(ErrorKind::TimedOut));
-        assert!(taken < 2 * 1024 * patience as usize, "{taken}");
-        assert_eq!(taken_at(2 * CHUNK_BYTES / patience as usize, 10 * patience).await.1, None);
+        let patience = STALL_TIMEOUTS * u32::try_from(WRITE.as_secs()).expect("seconds");
+        for flushed in [false, true] {
+            let (taken, given_up) = taken_at(1024, 10 * patience, flushed).await;
+            assert_eq!(given_up, Some(ErrorKind::TimedOut));
+            assert!(taken < 2 * 1024 * patience as usize, "{taken}");
+            let slow = 2 * CHUNK_BYTES / patience as usize;
+            assert_eq!(taken_at(slow, 10 * patience, flushed).await.1, None);
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_all_there_is_in_time_may_be_slow_for_ever() {
-        let (near, mut far) = duplex(8);
+    async fn a_response_may_be_made_slowly_for_ever() {
+        let (near, mut far) = duplex(64);
         let mut stream = Patience::new(near, Phase::default(), HEAD, WRITE);
-        let reading = async {
-            loop {
-                tokio::time::sleep(WRITE / 2).await;
-                if far.read_exact(&mut [0; 8]).await.is_err() {
-                    return;
-                }
-            }
-        };
-        let writing = async {
-            for _ in 0..32 {
-                stream.write_all(&[0; 16]).await.expect("taken in time");
-                stream.flush().await.expect("taken in time");
-            }
-        };
-        tokio::select! {
-            () = reading => panic!("the stream was closed"),
-            () = writing => {}
+        let mut event = [0; 16];
+        for _ in 0..100 {
+            tokio::time::sleep(WRITE).await;
+            stream.write_all(&event).await.expect("taken at once");
+            stream.flush().await.expect("taken at once");
+            far.read_exact(&mut event).await.expect("open");
         }
     }
 }

@@ -17,7 +17,8 @@ use rowhouse_proto::chunks::{Parcel, Pieces};
 use rowhouse_proto::wire::chunk::FetchRequest;
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode, WIRE_VERSION};
 
-use crate::cluster::{ByteLease, Cluster, Node};
+use super::leased::leased;
+use crate::cluster::{Cluster, Node};
 
 /// Chunks being fetched at once: the next one arrives while one is written to the client.
 const AHEAD: usize = 2;
@@ -38,18 +39,6 @@ pub struct Source {
     near: AtomicUsize,
     /// For room in memory.
     patience: Duration,
-}
-
-/// A piece of a chunk, whose room is held until the last of them is written.
-struct Leased {
-    data: Bytes,
-    _lease: Arc<ByteLease>,
-}
-
-impl AsRef<[u8]> for Leased {
-    fn as_ref(&self) -> &[u8] {
-        &self.data
-    }
 }
 
 impl Source {
@@ -73,7 +62,7 @@ impl Source {
             usize_of(range.start.saturating_sub(start))..usize_of((range.end - start).min(size as u64));
         data.advance(within.start);
         let pieces = data.split_to(within.len()).into_iter();
-        Ok(pieces.map(move |data| Bytes::from_owner(Leased { data, _lease: Arc::clone(&lease) })))
+        Ok(pieces.map(move |data| leased(data, Arc::clone(&lease))))
     }
 
     async fn chunk(&self, index: u32, size: usize) -> Option<Pieces> {

@@ -66,19 +66,28 @@ impl Fan {
         let late = self.live().filter(|lane| !lane.is_complete());
         let wait = late.map(stall_max).max().unwrap_or_default();
         let _ = timeout(wait, self.until(|fan| fan.live().all(Lane::is_complete))).await;
-        for lane in self.live().filter(|lane| !lane.is_complete()) {
-            tracing::warn!(node = lane.node.address(), "an upload has ended without a replica");
-            lane.node.lagged();
+        for lane in self.live() {
+            if lane.is_complete() {
+                lane.node.caught_up();
+            } else {
+                tracing::warn!(node = lane.node.address(), "an upload has ended without a replica");
+                lane.node.lagged();
+            }
         }
         Ok(self.live().filter_map(Lane::holder).collect())
     }
 
-    /// Waits for one event, or for a lane to be given up. May be dropped at any time without loss.
+    /// Waits for one event, while the client is waited for. May be dropped at any time without loss.
     pub async fn step(&mut self) -> Result<(), ErrorCode> {
+        self.next(false).await
+    }
+
+    /// Waits for one event, or for a lane to be given up that others wait for.
+    async fn next(&mut self, waited_for: bool) -> Result<(), ErrorCode> {
         if self.live().count() < self.majority {
             return Err(self.verdict());
         }
-        let given_up = self.watch_laggards();
+        let given_up = self.watch_laggards(waited_for);
         let event = match given_up {
             Some(at) => timeout_at(at, self.events.next()).await,
             None => Ok(self.events.next().await),
@@ -96,7 +105,7 @@ impl Fan {
         let patience = self.patience;
         let waiting = async {
             while !reached(self) {
-                self.step().await?;
+                self.next(true).await?;
             }
             Ok(())
         };
@@ -112,9 +121,9 @@ impl Fan {
     }
 
     /// Which lanes the others wait for from now on. Returns when the first of them is given up.
-    fn watch_laggards(&mut self) -> Option<Instant> {
+    fn watch_laggards(&mut self, waited_for: bool) -> Option<Instant> {
         let now = Instant::now();
-        let waiting = self.count(Lane::owes_nothing) >= self.majority;
+        let waiting = waited_for && self.count(Lane::owes_nothing) >= self.majority;
         for lane in self.lanes.iter_mut().flatten() {
             lane.judge(now, waiting && !lane.may_owe_more());
         }

@@ -10,17 +10,18 @@ use http_body_util::BodyExt;
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode};
 
 use super::chunker::{Chunker, Digest};
+use super::leased::leased;
 use crate::cluster::{Admission, ByteLease};
 
 /// Patiences in which a whole chunk must come: room in memory that is held byte by byte is others' room.
 const CHUNK_TIMEOUTS: u32 = 8;
 
-/// One chunk, shared by all lanes. It gives its room back when the last of them has dropped it.
+/// One chunk, shared by all lanes. It gives its room back when the last of them, and of what they sent, is
+/// dropped.
 pub struct Chunk {
     pub index: u32,
     pub body: Bytes,
     pub crc32c: u32,
-    _lease: ByteLease,
 }
 
 pub struct Intake {
@@ -86,7 +87,7 @@ impl Intake {
     fn number(&mut self, body: Bytes, lease: ByteLease) -> Result<Arc<Chunk>, ErrorCode> {
         let index = self.index;
         self.index = index.checked_add(1).ok_or(ErrorCode::Internal)?;
-        Ok(Arc::new(Chunk { index, crc32c: crc32c::crc32c(&body), body, _lease: lease }))
+        Ok(Arc::new(Chunk { index, crc32c: crc32c::crc32c(&body), body: leased(body, lease) }))
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, ErrorCode> {

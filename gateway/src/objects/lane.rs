@@ -2,6 +2,7 @@
 //! network here; the stream of its answers is beside it.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::chunks::{Messages, Parcel};
 use rowhouse_proto::wire::chunk::{StageReply, StageRequest};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -45,19 +46,23 @@ pub struct Lane {
     requests: Option<mpsc::Sender<Parcel<StageRequest>>>,
     closing: bool,
     replica: Option<u64>,
+    /// Its events end with it, and with them the call: what was sent is of no use any more.
+    _alive: Option<oneshot::Sender<Infallible>>,
 }
 
 impl Lane {
     /// With the stream of its events, which sends nothing until it is polled.
     pub fn open(node: &Arc<Node>, group: u32, object: Bytes) -> (Self, BoxStream<'static, Event>) {
-        let (lane, queue) = Self::new(Arc::clone(node), group, object);
+        let (mut lane, queue) = Self::new(Arc::clone(node), group, object);
+        let (alive, gone) = oneshot::channel();
+        lane._alive = Some(alive);
         let mut client = node.chunk();
         let opening = async move { client.stage(requests_of(queue)).await.map(Messages::into_stream) };
         let replies = stream::once(opening).try_flatten().map(|reply| match reply {
             Ok(reply) => Event::Reply(reply.head),
             Err(status) => Event::Ended(Some(status)),
         });
-        (lane, replies.chain(stream::iter([Event::Ended(None)])).boxed())
+        (lane, replies.chain(stream::iter([Event::Ended(None)])).take_until(gone).boxed())
     }
 
     /// With the queue of what it sends.
@@ -74,6 +79,7 @@ impl Lane {
             requests: Some(requests),
             closing: false,
             replica: None,
+            _alive: None,
         };
         (lane, queue)
     }

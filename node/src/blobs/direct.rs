@@ -92,7 +92,8 @@ pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             // From a border again.
             Ok(written) if written >= BLOCK_BYTES => done += written - written % BLOCK_BYTES,
-            Ok(_) => return Err(io::Error::other("the disk took less than a block")),
+            // A file system with smaller blocks had no more of them.
+            Ok(_) => return Err(io::ErrorKind::StorageFull.into()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

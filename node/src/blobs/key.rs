@@ -81,7 +81,14 @@ impl KeyRange {
     }
 
     pub(super) fn all() -> Self {
-        Self { from: vec![CHUNK_PREFIX], to: vec![CHUNK_PREFIX + 1] }
+        Self::behind(None)
+    }
+
+    /// All chunks behind those of this version, of whichever replica.
+    pub(super) fn behind(last: Option<(ReplicaId, VersionId)>) -> Self {
+        let from =
+            last.map_or_else(|| vec![CHUNK_PREFIX], |(replica, version)| after_version(replica, version));
+        Self { from, to: vec![CHUNK_PREFIX + 1] }
     }
 }
 

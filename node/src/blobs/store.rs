@@ -130,6 +130,19 @@ impl BlobStore {
         Ok(versions)
     }
 
+    /// The next version behind `last`, over all replicas.
+    pub fn next_version(
+        &self,
+        last: Option<(ReplicaId, VersionId)>,
+    ) -> Result<Option<(ReplicaId, VersionId)>, Error> {
+        let mut next = None;
+        self.shared.index.scan(&KeyRange::behind(last), |key, _| {
+            next = Some((key.replica, key.version));
+            ControlFlow::Break(())
+        })?;
+        Ok(next)
+    }
+
     pub fn scrub_mark(&self) -> Result<ScrubMark, Error> {
         self.shared.index.scrub_mark()
     }

@@ -37,17 +37,32 @@ impl Objects {
         let mut nodes = group.other_voters();
         nodes.sort_by_key(|node| near.0 != Some(*node));
         for node in nodes {
-            let Some(peer) = self.addresses.of(node) else { continue };
-            match self.fetch_from(&peer, group, object, &mut range, rate).await {
-                Ok(()) => {
-                    near.0 = Some(node);
-                    return Ok(true);
-                }
-                Err(Error::Peer { peer, detail }) => debug!(peer, detail, "chunks not fetched"),
-                Err(error) => return Err(error),
+            if self.fetch_at(node, group, object, &mut range, rate).await? {
+                near.0 = Some(node);
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// As `fetch`, from this node only; shortens the range by what came.
+    pub(super) async fn fetch_at(
+        &self,
+        node: NodeUuid,
+        group: &Group,
+        object: ObjectId,
+        range: &mut Range<u32>,
+        rate: &Rate,
+    ) -> Result<bool, Error> {
+        let Some(peer) = self.addresses.of(node) else { return Ok(false) };
+        match self.fetch_from(&peer, group, object, range, rate).await {
+            Ok(()) => Ok(true),
+            Err(Error::Peer { peer, detail }) => {
+                debug!(peer, detail, "chunks not fetched");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Shortens the range by what came, to nothing unless it fails.

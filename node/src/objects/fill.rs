@@ -145,11 +145,7 @@ impl Objects {
             next = to;
         }
         if !self.is_whole(group, id, row, rate).await? {
-            // Nothing is deleted: if every replica has the same bytes, they are all there is.
-            error!(
-                group = group.id(),
-                "an object was fetched and is not what was written; look at other replicas"
-            );
+            self.progress.damaged(Damage { group: group.id(), object: id, index: None });
             return Ok(true);
         }
         info!(group = group.id(), bytes = row.length, "an object that was missing here is complete");
@@ -180,30 +176,38 @@ impl Objects {
         near: &mut Near,
         rate: &Rate,
     ) -> Result<bool, Error> {
-        let end = chunk_count(row.length);
-        let range = match index {
-            // The chunks are what was sent, and not what was written: another replica's take their places.
-            None => 0..end,
-            Some(index) if index >= end => return Ok(true),
-            // Every reader that came upon it reported it.
-            Some(index) if matches!(self.blobs.get(key(group, id, index)).await, Ok(Some(_))) => {
-                return Ok(true);
-            }
-            Some(index) => index..index + 1,
-        };
-        if !self.fetch(group, id, range, near, rate).await? {
-            return Ok(false);
-        }
-        if index.is_none() && !self.is_whole(group, id, row, rate).await? {
-            error!(
-                group = group.id(),
-                "an object is not what was written, here and elsewhere; it is left as it is"
-            );
+        let Some(index) = index else { return self.replace(group, id, row, rate).await };
+        // Every reader that came upon it reported it.
+        let is_mended = index >= chunk_count(row.length)
+            || matches!(self.blobs.get(key(group, id, index)).await, Ok(Some(_)));
+        if is_mended {
             return Ok(true);
         }
-        info!(group = group.id(), ?index, "mended");
+        if !self.fetch(group, id, index..index + 1, near, rate).await? {
+            return Ok(false);
+        }
+        info!(group = group.id(), index, "mended");
         Progress::count(&self.progress.repaired);
         Ok(true)
+    }
+
+    /// The chunks are what was sent, and not what was written: another replica's take their places, until they
+    /// are.
+    async fn replace(&self, group: &Group, id: ObjectId, row: &Object, rate: &Rate) -> Result<bool, Error> {
+        let mut has_all = true;
+        for node in group.other_voters() {
+            if !self.fetch_at(node, group, id, &mut (0..chunk_count(row.length)), rate).await? {
+                has_all = false;
+            } else if self.is_whole(group, id, row, rate).await? {
+                info!(group = group.id(), "an object that was not what was written is mended");
+                Progress::count(&self.progress.repaired);
+                return Ok(true);
+            }
+        }
+        if has_all {
+            error!(group = group.id(), "an object is on no replica what was written; it is left as it is");
+        }
+        Ok(has_all)
     }
 
     /// Whether every chunk is here and they hash to what was written. Chunks that are not, or are damaged,

@@ -5,17 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use rowhouse_raft::ReplicaId;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::fill::live;
 use super::rate::Rate;
 use super::{Damage, Objects, Progress, millis};
-use crate::blobs::ScrubMark;
+use crate::blobs::{ScrubMark, VersionId};
 use crate::{Error, Group};
 
 const SCRUB_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
+/// A replica that has not come up by then is left out this time.
+const REPLICA_WAIT: Duration = Duration::from_secs(300);
+const REPLICA_POLL: Duration = Duration::from_secs(1);
+const LAST_VERSION: VersionId = [0xff; 16];
 
 /// Runs until stopped. Goes on where it was when the node stopped, and is due when it was.
 pub async fn scrub(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
@@ -56,24 +61,36 @@ impl Objects {
         Ok(mark)
     }
 
+    /// In the order of the store's index: at a start replicas come up one by one, and those that are not
+    /// there yet must not be passed over.
     async fn scrub_all(&self, mut mark: ScrubMark, rate: &Rate) -> Result<(), Error> {
-        let mut groups = self.shards();
-        groups.sort_by_key(|group| group.replica());
-        let begin = mark.cursor.map(|(replica, _)| replica);
-        for group in groups.iter().filter(|group| Some(group.replica()) >= begin) {
-            let mut after = mark.cursor.filter(|(replica, _)| *replica == group.replica()).map(|(_, id)| id);
-            loop {
-                let page = self.held_page(group, after).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.version);
-                for held in page {
-                    self.scrub_object(group, held.version, rate).await?;
-                    mark.cursor = Some((group.replica(), held.version));
-                    self.blobs.set_scrub_mark(&mark)?;
+        while let Some((replica, version)) = self.blobs.next_version(mark.cursor)? {
+            match self.group_of(replica).await {
+                Some(group) => {
+                    self.scrub_object(&group, version, rate).await?;
+                    mark.cursor = Some((replica, version));
+                }
+                None => {
+                    warn!(replica, "chunks of a replica that does not run here are not read");
+                    mark.cursor = Some((replica, LAST_VERSION));
                 }
             }
+            self.blobs.set_scrub_mark(&mark)?;
         }
         Ok(())
+    }
+
+    async fn group_of(&self, replica: ReplicaId) -> Option<Arc<Group>> {
+        let running = || self.shards().into_iter().find(|group| group.replica() == replica);
+        let waiting = async {
+            loop {
+                match running() {
+                    Some(group) => return group,
+                    None => sleep(REPLICA_POLL).await,
+                }
+            }
+        };
+        timeout(REPLICA_WAIT, waiting).await.ok()
     }
 
     async fn scrub_object(&self, group: &Group, id: [u8; 16], rate: &Rate) -> Result<(), Error> {

@@ -219,17 +219,21 @@ impl Client {
             ..ExecuteRequest::default()
         };
         let requests: Vec<ExecuteRequest> = std::iter::repeat_with(request).take(times).collect();
-        self.runtime.block_on(async {
+        let undecided: Vec<ExecuteRequest> = self.runtime.block_on(async {
             let channel = Self::connect(address, &self.gateway).await.expect("a leader");
-            let answers = futures::stream::iter(requests).map(|request| {
+            let asked = futures::stream::iter(requests).map(|request| {
                 let mut client = ShardClient::new(channel.clone());
-                async move { client.execute(request).await.expect("an answer").into_inner().result }
+                async move {
+                    let answer = client.execute(request.clone()).await.ok().map(tonic::Response::into_inner);
+                    let result = answer.and_then(|reply| reply.result);
+                    matches!(result, None | Some(execute_reply::Result::Failure(_))).then_some(request)
+                }
             });
-            let mut answers = answers.buffer_unordered(AT_ONCE);
-            while let Some(result) = answers.next().await {
-                assert!(!matches!(result, None | Some(execute_reply::Result::Failure(_))), "{result:?}");
-            }
+            asked.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
         });
+        for request in undecided {
+            self.execute(user.shard(), request.request_id, request.op.expect("a put")).expect("stored");
+        }
     }
 
     pub fn delete(&self, user: &User, path: &str) -> Result<(), Failure> {

@@ -279,6 +279,25 @@ fn damage_is_found_by_the_scrub_and_mended() {
 }
 
 #[test]
+fn a_copy_that_is_not_what_was_written_gives_way_to_one_that_is() {
+    let cluster = Cluster::initialized_with(3, quick);
+    let user = User::new(50);
+    cluster.client.signup(&user);
+    let (right, wrong) = (body_of(19, CHUNK_BYTES + 7), body_of(20, CHUNK_BYTES + 7));
+    begin(&cluster, &user, "/pub/a", [19; 16]);
+    // Their checksums hold: only the hash of the whole tells them apart.
+    let copies = [&wrong, &wrong, &right];
+    let holders = (0..3).map(|n| stage(&cluster, n, &user, [19; 16], copies[n])).collect();
+    let op = put_op(&user, "/pub/a", [19; 16], &right, holders);
+    cluster.client.execute(user.shard(), request_id(), op).expect("committed");
+    for n in 0..3 {
+        wait_for("the right copy", || {
+            (fetch(&cluster, n, &user, [19; 16], right.len())? == right).then_some(())
+        });
+    }
+}
+
+#[test]
 fn a_reader_that_began_before_an_overwrite_ends_with_the_old_bytes() {
     let cluster = Cluster::initialized_with(3, |config| {
         quick(config);
@@ -323,7 +342,10 @@ const WRITES_THAT_PURGE: usize = 4_500;
 
 #[test]
 fn a_replica_that_needs_a_snapshot_is_filled_and_forgets_what_was_replaced() {
-    let mut cluster = Cluster::initialized_with(3, quick);
+    let mut cluster = Cluster::initialized_with(3, |config| {
+        quick(config);
+        config.objects.upload_lifetime = Duration::from_secs(60);
+    });
     let user = User::new(48);
     cluster.client.signup(&user);
     let (old, new) = (body_of(14, 2 * CHUNK_BYTES), body_of(15, 3 * CHUNK_BYTES + 1));
@@ -345,7 +367,9 @@ fn a_replica_that_needs_a_snapshot_is_filled_and_forgets_what_was_replaced() {
     wait_for("what was replaced to be erased", || {
         (cluster.status(0, true)?.objects?.held == Some(2)).then_some(())
     });
-    assert_eq!(shard_status(&cluster, 0, &user).objects_missing, 0);
+    wait_for("nothing to be missing", || {
+        (shard_status(&cluster, 0, &user).objects_missing == 0).then_some(())
+    });
     cluster.assert_converged();
 }
 
@@ -366,7 +390,9 @@ fn a_scrub_is_due_when_it_was_and_goes_on_where_it_was() {
     let body = body_of(17, CHUNK_BYTES);
     upload(&cluster, &user, "/pub/a", [17; 16], &body, &[0, 1, 2]);
     rot(&cluster, 1);
-    let scrub_at = |cluster: &mut Cluster, change: fn(&mut ScrubMark)| {
+    upload(&cluster, &user, "/pub/b", [18; 16], &body, &[0, 1, 2]);
+    let replica = shard_status(&cluster, 1, &user).replica_id;
+    let scrub_at = |cluster: &mut Cluster, change: &dyn Fn(&mut ScrubMark)| {
         cluster.stop(1);
         let dir = cluster.dir(1).path().join("data/blobs");
         let blobs = BlobStore::open(&dir, BlobOptions::default()).expect("opened");
@@ -378,12 +404,12 @@ fn a_scrub_is_due_when_it_was_and_goes_on_where_it_was() {
         cluster.restart(1);
     };
     let has_ended = |cluster: &Cluster| (objects(cluster, 1)?.scrub_ended_ms > 0).then_some(());
-    // All that is left to read lies behind what is damaged.
-    scrub_at(&mut cluster, |mark| mark.cursor = Some((u64::MAX, [0xff; 16])));
+    // What is left to read lies behind what is damaged.
+    scrub_at(&mut cluster, &|mark| mark.cursor = Some((replica, [17; 16])));
     wait_for("the scrub to end", || has_ended(&cluster));
-    assert_eq!(repaired(&cluster, 1), 0);
-    scrub_at(&mut cluster, |_| {});
+    assert_eq!((objects(&cluster, 1).expect("runs").scrubbed, repaired(&cluster, 1)), (1, 0));
+    scrub_at(&mut cluster, &|_| {});
     wait_for("its end to be known after the restart", || has_ended(&cluster));
-    scrub_at(&mut cluster, |mark| mark.due_ms = 1);
+    scrub_at(&mut cluster, &|mark| mark.due_ms = 1);
     wait_for("the scrub to mend it", || (repaired(&cluster, 1) > 0).then_some(()));
 }

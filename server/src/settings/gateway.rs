@@ -226,7 +226,7 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.write_timeout_s",
         TIMEOUT_S,
-        "A client that takes no byte of a response for this long is gone.",
+        "A client that takes no byte of a response for this long is gone, or lets a MiB wait for four times this.",
     ),
     key("limits.handshake_timeout_s", TIMEOUT_S, "A TLS handshake."),
     key(

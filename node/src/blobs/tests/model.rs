@@ -121,6 +121,13 @@ impl Run {
         for replica in REPLICAS {
             self.check_versions(replica);
         }
+        let (mut last, mut listed) = (None, BTreeSet::new());
+        while let Some(next) = self.store.next_version(last).expect("readable") {
+            assert!(last < Some(next), "in order");
+            listed.insert(next);
+            last = Some(next);
+        }
+        assert_eq!(listed, self.chunks.keys().map(|key| (key.replica, key.version)).collect());
     }
 
     fn check_versions(&self, replica: u64) {
