@@ -35,7 +35,9 @@ pub enum Error {
     ForeignHomeserver { stored: String, configured: String },
     #[error("node record {key} is damaged")]
     DamagedRecord { key: &'static str },
-    #[error("data folder has format version {found}, this program knows {known}")]
+    #[error(
+        "data folder has format version {found}, this program knows {known}: start the program that wrote it"
+    )]
     FormatVersion { found: u32, known: u32 },
     #[error("cannot bring the cluster to life: {0}")]
     Init(String),

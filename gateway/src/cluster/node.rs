@@ -35,8 +35,8 @@ const CHUNK_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// What arrives is bounded by the room taken before it is asked for, so that no slow client's chunk holds up
 /// another's here.
 const CHUNK_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
-/// For this long after it kept a large body waiting in vain nobody waits for it again: a disk that hangs
-/// would slow every upload, not one in a while.
+/// For this long after it kept a large body waiting in vain it is given little time: a disk that hangs would
+/// slow every upload, not one in a while.
 const LAG_REMEMBERED: Duration = Duration::from_secs(10);
 /// Calls waiting for a connection to take them; admission bounds them before.
 const BUFFERED_CALLS: usize = 1024;

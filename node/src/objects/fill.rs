@@ -43,6 +43,15 @@ struct Position {
     near: Near,
 }
 
+/// What reading all of an object shows.
+pub(super) enum Verdict {
+    Whole,
+    /// Chunks are missing or damaged.
+    Incomplete,
+    /// Every chunk is as it was stored here, and together they are not what was written.
+    Wrong,
+}
+
 /// Runs until stopped.
 pub async fn fill(
     objects: Arc<Objects>,
@@ -144,9 +153,13 @@ impl Objects {
             }
             next = to;
         }
-        if !self.is_whole(group, id, row, rate).await? {
-            self.progress.damaged(Damage { group: group.id(), object: id, index: None });
-            return Ok(true);
+        match self.verify(group, id, row, rate).await? {
+            Verdict::Whole => {}
+            Verdict::Incomplete => return Ok(false),
+            Verdict::Wrong => {
+                self.progress.damaged(Damage { group: group.id(), object: id, index: None });
+                return Ok(true);
+            }
         }
         info!(group = group.id(), bytes = row.length, "an object that was missing here is complete");
         Progress::count(&self.progress.filled);
@@ -196,12 +209,17 @@ impl Objects {
     async fn replace(&self, group: &Group, id: ObjectId, row: &Object, rate: &Rate) -> Result<bool, Error> {
         let mut has_all = true;
         for node in group.other_voters() {
-            if !self.fetch_at(node, group, id, &mut (0..chunk_count(row.length)), rate).await? {
-                has_all = false;
-            } else if self.is_whole(group, id, row, rate).await? {
-                info!(group = group.id(), "an object that was not what was written is mended");
-                Progress::count(&self.progress.repaired);
-                return Ok(true);
+            let is_here = self.fetch_at(node, group, id, &mut (0..chunk_count(row.length)), rate).await?;
+            let verdict =
+                if is_here { self.verify(group, id, row, rate).await? } else { Verdict::Incomplete };
+            match verdict {
+                Verdict::Whole => {
+                    info!(group = group.id(), "an object that was not what was written is mended");
+                    Progress::count(&self.progress.repaired);
+                    return Ok(true);
+                }
+                Verdict::Incomplete => has_all = false,
+                Verdict::Wrong => {}
             }
         }
         if has_all {
@@ -210,33 +228,36 @@ impl Objects {
         Ok(has_all)
     }
 
-    /// Whether every chunk is here and they hash to what was written. Chunks that are not, or are damaged,
-    /// are reported.
-    pub(super) async fn is_whole(
+    /// Reads the whole object. Chunks that are not here, or are damaged, are reported.
+    pub(super) async fn verify(
         &self,
         group: &Group,
         id: ObjectId,
         row: &Object,
         rate: &Rate,
-    ) -> Result<bool, Error> {
+    ) -> Result<Verdict, Error> {
         let (mut hasher, mut all) = (blake3::Hasher::new(), true);
         for index in 0..chunk_count(row.length) {
             rate.take(CHUNK_BYTES).await;
+            let damage = Damage { group: group.id(), object: id, index: Some(index) };
             match self.blobs.get(key(group, id, index)).await {
                 Ok(Some(body)) => drop(hasher.update(&body)),
                 Ok(None) => {
                     all = false;
-                    self.progress.lacks(Damage { group: group.id(), object: id, index: Some(index) });
+                    self.progress.lacks(damage);
                 }
                 Err(Error::DamagedChunk(_)) => {
                     all = false;
-                    self.progress.damaged(Damage { group: group.id(), object: id, index: Some(index) });
+                    self.progress.damaged(damage);
                 }
                 Err(error) => return Err(error),
             }
         }
-        // Of what could not be read the chunks were reported.
-        Ok(!all || hasher.finalize().as_bytes()[..] == row.hash[..])
+        Ok(match all {
+            false => Verdict::Incomplete,
+            true if hasher.finalize().as_bytes()[..] == row.hash[..] => Verdict::Whole,
+            true => Verdict::Wrong,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::fill::live;
+use super::fill::{Verdict, live};
 use super::rate::Rate;
 use super::{Damage, Objects, Progress, millis};
 use crate::blobs::{ScrubMark, VersionId};
@@ -95,7 +95,7 @@ impl Objects {
 
     async fn scrub_object(&self, group: &Group, id: [u8; 16], rate: &Rate) -> Result<(), Error> {
         let Some(row) = live(group, &id)? else { return Ok(()) };
-        if !self.is_whole(group, id, &row, rate).await? {
+        if let Verdict::Wrong = self.verify(group, id, &row, rate).await? {
             self.progress.damaged(Damage { group: group.id(), object: id, index: None });
         }
         Progress::count(&self.progress.scrubbed);
