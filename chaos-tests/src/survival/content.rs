@@ -10,21 +10,23 @@ const DIGITS: usize = 16;
 const SMALL_BYTES_MAX: u64 = 2000;
 /// Large bodies are longer than the log takes, by at least one byte.
 const LARGE_BYTES_MIN: u64 = 64 * 1024 + 1;
+const LARGE_PERCENT: u64 = 3;
+const LARGE_KIB_MAX: u64 = 50 * 1024;
 
 /// How long bodies are: a value alone decides which it gets.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Sizes {
     /// Percent of bodies that are too large for the log.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = LARGE_PERCENT)]
     pub large_percent: u64,
     /// Longest of these, in KiB. Most are much shorter.
-    #[arg(long, default_value_t = 50 * 1024)]
+    #[arg(long, default_value_t = LARGE_KIB_MAX)]
     pub large_kib_max: u64,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { large_percent: 3, large_kib_max: 50 * 1024 }
+        Self { large_percent: LARGE_PERCENT, large_kib_max: LARGE_KIB_MAX }
     }
 }
 
