@@ -113,7 +113,7 @@ impl FakeNode {
             queried: Mutex::default(),
             announced: Mutex::default(),
             map: tokio::sync::watch::Sender::new(ClusterMap::default()),
-            hlc: 1_700_000_000_000_000,
+            hlc: HLC_US,
         });
         let disk = Disk::default();
         let stop = CancellationToken::new();
@@ -293,6 +293,7 @@ pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], sign
         nodes,
         groups,
         settings: Some(Settings { signup_mode: signup_mode.into() }),
+        hlc: HLC_US,
         ..ClusterMap::default()
     }
 }
