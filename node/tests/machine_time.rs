@@ -29,16 +29,25 @@ const RETRY_MS: u64 = 30_000;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Wait { ms: u64 },
+    Wait {
+        ms: u64,
+    },
     /// The clocks leap to the next error, or back to the truth.
     Leap,
     /// By a gateway that knows the leaders' time, or by one that knows what it was before the last leap.
-    Put { is_stale: bool, skew_ms: i64 },
+    Put {
+        is_stale: bool,
+        skew_ms: i64,
+    },
     /// A request of the last 30 s again.
-    Retry { back: usize },
+    Retry {
+        back: usize,
+    },
     SignIn,
     /// A token that was accepted, under a new request.
-    Replay { back: usize },
+    Replay {
+        back: usize,
+    },
     Mint,
     Upload,
     Collect,
@@ -138,8 +147,7 @@ impl Run {
         let issued = if is_stale { self.error_before_ms } else { self.error_ms };
         let path = format!("/pub/{}", self.number % 7);
         let body = self.number.to_string().into_bytes();
-        let mut command =
-            self.command(put(cookie(1), ALICE, &path, &body), issued, self.error_ms + skew_ms);
+        let mut command = self.command(put(cookie(1), ALICE, &path, &body), issued, self.error_ms + skew_ms);
         let mut answer = self.replica.refusal(&command);
         self.sent.push((self.true_ms, command.clone()));
         if is_stale && answer == Some(RequestExpired) {
@@ -304,9 +312,12 @@ fn a_request_of_another_era_is_refused_and_leaves_no_trace() {
     run.put(false, 0).expect("stored");
     let ahead_ms = i64::try_from(ISSUED_AHEAD_MS_MAX).expect("a minute");
     let behind_ms = i64::try_from(REQUEST_WINDOW_MS).expect("two minutes");
-    for (error_ms, refused) in
-        [(ahead_ms, None), (ahead_ms + 1, Some(RequestExpired)), (-behind_ms, None), (-behind_ms - 1, Some(RequestExpired))]
-    {
+    for (error_ms, refused) in [
+        (ahead_ms, None),
+        (ahead_ms + 1, Some(RequestExpired)),
+        (-behind_ms, None),
+        (-behind_ms - 1, Some(RequestExpired)),
+    ] {
         let command = run.command(put(cookie(1), ALICE, "/pub/era", b"x"), error_ms, 0);
         let rows = run.replica.rows.0.clone();
         assert_eq!(run.replica.refusal(&command), refused, "{error_ms}");
@@ -409,7 +420,9 @@ fn an_upload_ends_by_the_shard_s_age_and_not_by_a_leap() {
     let staged = |run: &Run| {
         let view = run.replica.view();
         let from = rowhouse_node::state::objects::Place::first_at(0);
-        rowhouse_node::state::objects::in_state(&view, State::Staged, from, u64::MAX - 1, 9).expect("readable").len()
+        rowhouse_node::state::objects::in_state(&view, State::Staged, from, u64::MAX - 1, 9)
+            .expect("readable")
+            .len()
     };
     assert_eq!(staged(&run), 1, "a leap and its correction took seconds");
     for _ in 0..120 {

@@ -70,8 +70,10 @@ fn check_ids(logs: &[EventLog], ids: EventIds, violations: &mut Vec<Violation>) 
         }
         for event in &log.events {
             if ids.shard_of(event.id) != log.shard || event.id >= ID_END {
-                violations
-                    .push(violation(format!("shard {}: id {} names another shard or no time", log.shard, event.id)));
+                violations.push(violation(format!(
+                    "shard {}: id {} names another shard or no time",
+                    log.shard, event.id
+                )));
             }
             if !seen.insert(event.id) {
                 violations.push(violation(format!("id {} was given twice", event.id)));

@@ -14,9 +14,7 @@ use rowhouse_raft::runtime::{Runtime, Simulation};
 
 use crate::client::{Answer, execute};
 use crate::cluster::{Clocks, NODES, SimCluster};
-use crate::run::{
-    GROUPS, Report, Shared, check, machines, recover, sign_up, spawn_clients, user_of, with,
-};
+use crate::run::{GROUPS, Report, Shared, check, machines, recover, sign_up, spawn_clients, user_of, with};
 
 const SECOND_US: i64 = 1_000_000;
 const HOUR_US: i64 = 3600 * SECOND_US;

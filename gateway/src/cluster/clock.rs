@@ -35,9 +35,8 @@ impl Clock {
             return;
         }
         let mut seen = self.seen();
-        let is_news = seen.is_none_or(|seen| {
-            hlc_us > seen.hlc_us || hlc_us.saturating_add(CORRECTION_US) < seen.now_us()
-        });
+        let is_news = seen
+            .is_none_or(|seen| hlc_us > seen.hlc_us || hlc_us.saturating_add(CORRECTION_US) < seen.now_us());
         if is_news {
             *seen = Some(Seen { hlc_us, at: Instant::now() });
         }
@@ -77,7 +76,11 @@ mod tests {
         assert_eq!(clock.issued_at_us(), Some(START + 90_000_000), "a quiet hour does not freeze it");
         assert_eq!(clock.seen_hlc_us(), START);
         clock.observe(START + 90_000_000 - 5);
-        assert_eq!(clock.issued_at_us(), Some(START + 90_000_000 - 5), "the cluster's pace, not this machine's");
+        assert_eq!(
+            clock.issued_at_us(),
+            Some(START + 90_000_000 - 5),
+            "the cluster's pace, not this machine's"
+        );
         clock.observe(START + 50);
         assert_eq!(clock.seen_hlc_us(), START + 90_000_000 - 5, "a reply that was overtaken");
     }

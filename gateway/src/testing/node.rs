@@ -22,6 +22,8 @@ use super::disk::Disk;
 use crate::cluster::{Group, Map};
 
 pub const CLUSTER_ID: [u8; 16] = [9; 16];
+/// The time every answer and map tells.
+pub const HLC_US: u64 = 1_700_000_000_000_000;
 
 type Answer<T> = Box<dyn FnMut(T) -> Result<Reaction, Status> + Send>;
 

@@ -65,7 +65,8 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Out
     let expires_at = presented.expires_at.min(now_s.saturating_add(BEARER_LIFETIME_S));
     let left_ms = expires_at.saturating_mul(1000).saturating_sub(turn.now_ms());
     let dies_at_ms = turn.age_ms().saturating_add(left_ms);
-    let bearer = Bearer { user: command.user.clone(), grant_id: presented.id.clone(), expires_at, dies_at_ms };
+    let bearer =
+        Bearer { user: command.user.clone(), grant_id: presented.id.clone(), expires_at, dies_at_ms };
     let row = Row { id: &command.bearer_hash, dies_at_ms, mark: Bytes::new() };
     BEARERS.insert(turn.txn, table(&mut turn.shard.bearers), row, records::encode(&bearer));
     grant.bearer_hash = command.bearer_hash.clone();

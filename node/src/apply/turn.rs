@@ -92,7 +92,8 @@ impl<'a, 't> Turn<'a, 't> {
 
     /// Removes a few dead rows of each aged table.
     pub(super) fn sweep(&mut self) -> Result<(), Error> {
-        let (txn, shard, age_ms) = (&mut *self.txn, &mut self.shard, self.shard.age_ms);
+        let age_ms = self.shard.age_ms;
+        let (txn, shard) = (&mut *self.txn, &mut self.shard);
         for mark in REQUESTS.sweep(txn, table(&mut shard.requests), age_ms)? {
             dedup::forget(shard, &mark)?;
         }

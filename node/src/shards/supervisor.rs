@@ -146,7 +146,8 @@ impl ShardSupervisor {
             Arc::new(MetaMachine)
         } else {
             let ids = self.identity.event_ids();
-            let ids = ids.ok_or_else(|| rowhouse_raft::Error::corrupt("node", "it has replicas but no cluster"))?;
+            let ids =
+                ids.ok_or_else(|| rowhouse_raft::Error::corrupt("node", "it has replicas but no cluster"))?;
             Arc::new(ShardMachine::new(ids))
         };
         start_group(Arc::clone(&self.host), GroupSpec { group, replica, machine }).await?;

@@ -52,7 +52,11 @@ mod tests {
         assert_eq!(told(&mut shard, start), (start, 10_000), "the first command is a leap");
         assert_eq!(told(&mut shard, start + 700), (start + 700, 10_700));
         assert_eq!(told(&mut shard, start - 59_300), (start + 700, 10_700), "a clock a minute behind");
-        assert_eq!(told(&mut shard, start + 8 * HOUR), (start + 8 * HOUR, 20_700), "a leap costs ten seconds");
+        assert_eq!(
+            told(&mut shard, start + 8 * HOUR),
+            (start + 8 * HOUR, 20_700),
+            "a leap costs ten seconds"
+        );
         assert_eq!(told(&mut shard, start + 900), (start + 900, 20_700), "corrected");
         assert_eq!(told(&mut shard, start + 1900), (start + 1900, 21_700));
         assert_eq!(told(&mut shard, u64::MAX), (u64::MAX, 31_700));

@@ -71,7 +71,8 @@ impl Replica {
         for command in commands {
             self.index += 1;
             let context = EntryContext { group: SHARD as u16, term: 1, index: self.index };
-            let reply = ShardMachine::new(ids()).apply(context, command, &mut txn).expect("memory can be read");
+            let reply =
+                ShardMachine::new(ids()).apply(context, command, &mut txn).expect("memory can be read");
             assert!(reply.len() <= 256, "outcomes are small");
             outcomes.push(Outcome::decode(reply).expect("an outcome"));
         }
