@@ -22,7 +22,7 @@ use crate::state::records;
 
 /// A request issued longer ago is refused: four times as long as gateways retry.
 pub const REQUEST_WINDOW_MS: u64 = 120_000;
-/// How long an outcome is remembered: the window, and three leaps of a clock.
+/// How long an outcome is remembered: the window, and hundreds of leaps of a clock.
 const REQUEST_LIFETIME_MS: u64 = REQUEST_WINDOW_MS + 30_000;
 /// A request issued further beyond the shard's present comes from a gateway that has yet to hear of a
 /// correction. Its HLC may be ahead by a good deal less.

@@ -24,7 +24,7 @@ const AUTH_TOKEN_WINDOW_MS: u64 = 180_000;
 /// Longest time between two moments that are both within a token's window. A proof's is counted in whole
 /// seconds on both sides, which adds one.
 const GUARD_WINDOW_MS: u64 = 2 * AUTH_TOKEN_WINDOW_MS + 1_000;
-/// Six leaps of a clock.
+/// Hundreds of leaps of a clock.
 const GUARD_SLACK_MS: u64 = 60_000;
 const GUARD_LIFETIME_MS: u64 = GUARD_WINDOW_MS + GUARD_SLACK_MS;
 

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::{Objects, millis};
 use crate::actor::Pace;
 use crate::clock::Stamp;
-use crate::state::log_time::{self, AGE_STEP_MS_MAX};
+use crate::state::log_time::{self, AGE_GAP_MS_MAX};
 use crate::state::objects::{Place, in_state};
 use crate::state::records;
 use crate::{Error, Group};
@@ -23,9 +23,8 @@ use crate::{Error, Group};
 /// Due rows wait no longer than a tenth of the grace, and it is looked at most so often.
 const TICK_MIN: Duration = Duration::from_millis(200);
 const TICK_MAX: Duration = Duration::from_secs(5);
-/// While a row waits for its time, the shard hears of time at least so often: one command ages it by
-/// `AGE_STEP_MS_MAX` at most, whatever passed before.
-const AGE_EVERY_MS: u64 = AGE_STEP_MS_MAX / 2;
+/// While a row waits for its time, the shard hears of time at least so often: it would take longer gaps for sleep.
+const AGE_EVERY_MS: u64 = AGE_GAP_MS_MAX / 6;
 /// Commands in one look at a shard: 16,384 objects of each kind. The rest waits for the next look.
 const COLLECTIONS_MAX: usize = 64;
 

@@ -9,8 +9,11 @@ use rowhouse_proto::wire::state::Shard;
 /// A command this far behind the shard's present comes from a clock that was corrected; one less far behind
 /// from a leader whose clock differs a little.
 pub const CORRECTION_MS: u64 = 60_000;
-/// What one command may age the shard by: a clock that leaps costs the tables no more.
-pub const AGE_STEP_MS_MAX: u64 = 10_000;
+/// A shard ages by as much as its present moves on, up to this.
+pub const AGE_GAP_MS_MAX: u64 = 30_000;
+/// More is a shard nobody wrote to or a clock that leaps, which cannot be told apart, and counts as this: commands of
+/// two times that alternate under load forget nothing early, and a shard that is seldom written to forgets in the end.
+const AGE_LEAP_MS: u64 = 100;
 /// No request issued within so long before the shard's present counts as forgotten.
 pub(crate) const NEVER_FORGOTTEN_MS: u64 = 60_000;
 
@@ -24,7 +27,10 @@ pub(crate) fn advance(shard: &mut Shard, told_ms: u64) {
     let before_ms = shard.now_ms;
     shard.now_ms = shard_now(before_ms, told_ms);
     // By the present and not by the command before: commands that overtake each other would age twice.
-    let passed_ms = shard.now_ms.saturating_sub(before_ms).min(AGE_STEP_MS_MAX);
+    let passed_ms = match shard.now_ms.saturating_sub(before_ms) {
+        gap_ms @ 0..=AGE_GAP_MS_MAX => gap_ms,
+        _ => AGE_LEAP_MS,
+    };
     shard.age_ms = shard.age_ms.saturating_add(passed_ms);
     shard.requests_forgotten_us = shard.requests_forgotten_us.min(forgettable_us(shard.now_ms));
 }
@@ -49,18 +55,15 @@ mod tests {
     fn the_present_follows_corrections_and_ignores_small_differences() {
         let mut shard = Shard::default();
         let start = 500 * HOUR;
-        assert_eq!(told(&mut shard, start), (start, 10_000), "the first command is a leap");
-        assert_eq!(told(&mut shard, start + 700), (start + 700, 10_700));
-        assert_eq!(told(&mut shard, start - 59_300), (start + 700, 10_700), "a clock a minute behind");
-        assert_eq!(
-            told(&mut shard, start + 8 * HOUR),
-            (start + 8 * HOUR, 20_700),
-            "a leap costs ten seconds"
-        );
-        assert_eq!(told(&mut shard, start + 900), (start + 900, 20_700), "corrected");
-        assert_eq!(told(&mut shard, start + 1900), (start + 1900, 21_700));
-        assert_eq!(told(&mut shard, u64::MAX), (u64::MAX, 31_700));
-        assert_eq!(told(&mut shard, 0), (0, 31_700));
+        assert_eq!(told(&mut shard, start), (start, 100), "the first command is a leap");
+        assert_eq!(told(&mut shard, start + 700), (start + 700, 800));
+        assert_eq!(told(&mut shard, start - 59_300), (start + 700, 800), "a clock a minute behind");
+        assert_eq!(told(&mut shard, start + 30_700), (start + 30_700, 30_800));
+        assert_eq!(told(&mut shard, start + 8 * HOUR), (start + 8 * HOUR, 30_900), "a leap counts little");
+        assert_eq!(told(&mut shard, start + 30_900), (start + 30_900, 30_900), "corrected");
+        assert_eq!(told(&mut shard, start + 31_900), (start + 31_900, 31_900));
+        assert_eq!(told(&mut shard, u64::MAX), (u64::MAX, 32_000));
+        assert_eq!(told(&mut shard, 0), (0, 32_000));
     }
 
     #[test]
@@ -71,7 +74,17 @@ mod tests {
             told(&mut shard, HOUR + ms);
             told(&mut shard, HOUR + ms - 5);
         }
-        assert_eq!(shard.age_ms, 10_999);
+        assert_eq!(shard.age_ms, 100 + 999);
+    }
+
+    #[test]
+    fn commands_of_two_times_that_alternate_age_little() {
+        let mut shard = Shard::default();
+        for ms in 0..200 {
+            told(&mut shard, 100 * HOUR + ms);
+            told(&mut shard, 108 * HOUR + ms);
+        }
+        assert!(shard.age_ms <= 400 * AGE_LEAP_MS, "{}", shard.age_ms);
     }
 
     #[test]
