@@ -42,7 +42,7 @@ fn a_node_alone_does_not_know_the_time() {
     let user = User::new(30);
     cluster.client.signup(&user);
     for n in 0..3 {
-        cluster.stop(n);
+        cluster.kill(n);
     }
     cluster.restart(0);
     let alone = wait_for("its replicas", || {
