@@ -117,7 +117,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_round_trip_and_fit_a_double(shard_bits in 0u32..=12, us: u64, above in 0u64..1_000_000, shard in 0u32..4096) {
+        fn ids_round_trip_and_fit_a_double(
+            shard_bits in 0u32..=12,
+            us: u64,
+            above in 0u64..1_000_000,
+            shard in 0u32..4096,
+        ) {
             let ids = layout(shard_bits);
             let (tick, shard) = (ids.tick(us) + above, shard % ids.shard_count());
             let id = ids.id(tick, shard);
@@ -139,7 +144,11 @@ mod tests {
 
         #[test]
         fn ids_of_another_layout_lie_below_those_of_a_later_millisecond(
-            old_bits in 0u32..=12, new_bits in 0u32..=12, ms in EVENT_EPOCH_MS..EVENT_EPOCH_MS + (1 << 40), us in 0u64..1000, shard in 0u32..4096,
+            old_bits in 0u32..=12,
+            new_bits in 0u32..=12,
+            ms in EVENT_EPOCH_MS..EVENT_EPOCH_MS + (1 << 40),
+            us in 0u64..1000,
+            shard in 0u32..4096,
         ) {
             let (old, new) = (layout(old_bits), layout(new_bits));
             let before = old.id(old.tick(ms * 1000 + us), shard);
