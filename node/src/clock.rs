@@ -1,11 +1,12 @@
-//! The node's hybrid logical clock (consensus.md §6): physical time that no step of the wall clock moves,
-//! and above it a counter that never falls, not even over a crash.
+//! The node's hybrid logical clock (consensus.md §6): physical time that no step of the wall clock moves and
+//! most nodes agree to, and above it a counter.
 //!
-//! Order and event ids come from `now`; windows and expiries from `physical_ms`, never from the HLC.
+//! Order and event ids come from the counter; windows and expiries from physical time, never from the HLC. No
+//! command is stamped before a majority of the nodes was heard: a clock nobody else has seen may be years off.
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -20,25 +21,35 @@ const RESERVATION: &str = "hlc_reserved_until";
 const AHEAD_US: u64 = 10_000_000;
 /// The reservation is extended when less than this is left.
 const EXTEND_BELOW_US: u64 = AHEAD_US / 2;
+/// Others, and the reservation of an earlier run, lift the HLC so far above physical time at most.
+pub const HLC_AHEAD_US_MAX: u64 = AHEAD_US;
+/// Further above physical time it can only be because that was corrected: it comes back. Shards keep their ids
+/// rising whatever it does.
+const HLC_RETURN_US: u64 = 2 * HLC_AHEAD_US_MAX;
+/// A reservation further above the HLC than this is of a time that was corrected; it is written anew.
+const RESERVED_US_MAX: u64 = HLC_RETURN_US + AHEAD_US;
 /// 500 ppm: the fastest a clock may be slewed and still measure durations well.
 const SLEW_US_PER_SECOND: i64 = 500;
-/// How far physical time may be above that of most nodes: more is a clock that runs away.
-const ABOVE_OTHERS_MAX_US: i64 = 500_000;
+/// How far physical time may be from that of most nodes: more is a clock that runs away, or one left behind.
+const FROM_OTHERS_US_MAX: i64 = 500_000;
 /// How often the reservation and the slew are looked after.
 const TICK: Duration = Duration::from_secs(1);
 
+type Source = Arc<dyn Fn() -> u64 + Send + Sync>;
+
 /// Reads of physical time in µs since the Unix epoch.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct TimeSource {
     /// Driven by the monotonic clock.
-    pub steady_us: fn() -> u64,
+    pub steady_us: Source,
     /// The wall clock, which may step.
-    pub wall_us: fn() -> u64,
+    pub wall_us: Source,
 }
 
 impl TimeSource {
     pub fn system() -> Self {
-        Self { steady_us: <crate::Runtime as rowhouse_raft::runtime::Runtime>::wall_us, wall_us: system_us }
+        let steady_us = <crate::Runtime as rowhouse_raft::runtime::Runtime>::wall_us;
+        Self { steady_us: Arc::new(steady_us), wall_us: Arc::new(system_us) }
     }
 }
 
@@ -46,13 +57,27 @@ fn system_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
+/// What a command carries of its leader's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Order and event ids.
+    pub hlc_us: u64,
+    /// Windows and expiries.
+    pub now_ms: u64,
+}
+
 pub struct Clock {
     engine: Arc<dyn LogEngine>,
     time: TimeSource,
     /// Added to the steady clock.
     slew_us: AtomicI64,
-    /// What is added to the steady clock is never more, whatever our own reading.
+    /// What is added to the steady clock is held between these, whatever our own reading.
+    offset_min_us: AtomicI64,
     offset_max_us: AtomicI64,
+    /// Physical time is what a majority agrees to, or there is no cluster to ask.
+    judged: AtomicBool,
+    /// A majority was heard once: later silence does not take it back.
+    settled: AtomicBool,
     last: AtomicU64,
     /// Every value handed out lies below it; durable.
     reserved: AtomicU64,
@@ -60,7 +85,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Goes on from max(reservation, physical time). Blocks on the disk.
+    /// Blocks on the disk.
     pub fn open(engine: Arc<dyn LogEngine>, time: TimeSource) -> Result<Self, Error> {
         let reserved = match engine.node_record(RESERVATION)? {
             Some(bytes) => u64::from_be_bytes(
@@ -68,62 +93,105 @@ impl Clock {
             ),
             None => 0,
         };
-        let start = reserved.max((time.steady_us)());
-        let clock = Self {
+        Ok(Self {
             engine,
             time,
             slew_us: AtomicI64::new(0),
+            offset_min_us: AtomicI64::new(i64::MIN),
             offset_max_us: AtomicI64::new(i64::MAX),
-            last: AtomicU64::new(start),
+            judged: AtomicBool::new(false),
+            settled: AtomicBool::new(false),
+            last: AtomicU64::new(0),
             reserved: AtomicU64::new(reserved),
             extending: Mutex::new(()),
-        };
-        clock.extend(start)?;
-        Ok(clock)
+        })
     }
 
-    /// Physical time that others would agree to.
+    /// The best this node knows of physical time: for what may be wrong for a moment after a start.
     pub fn physical_us(&self) -> u64 {
-        let slew = self.slew_us.load(Ordering::Relaxed);
-        let offset = slew.min(self.offset_max_us.load(Ordering::Relaxed));
-        (self.time.steady_us)().saturating_add_signed(offset)
-    }
-
-    /// Physical time as this node alone knows it: what it tells others.
-    pub fn reading_us(&self) -> u64 {
-        (self.time.steady_us)().saturating_add_signed(self.slew_us.load(Ordering::Relaxed))
-    }
-
-    /// How far a reading that has just arrived is above the steady clock; 0 is none.
-    pub fn offset_of(&self, reading_us: u64) -> Option<i64> {
-        (reading_us != 0)
-            .then(|| reading_us.cast_signed().saturating_sub((self.time.steady_us)().cast_signed()))
-    }
-
-    /// Holds physical time at the median of all readings, our own among them, and a little above
-    /// (consensus.md §6 (d)). Of an even number it is the upper one: of two nobody knows which is wrong.
-    pub fn judge(&self, mut offsets_us: Vec<i64>) {
-        let own = self.slew_us.load(Ordering::Relaxed);
-        offsets_us.push(own);
-        offsets_us.sort_unstable();
-        let max = offsets_us[offsets_us.len() / 2].saturating_add(ABOVE_OTHERS_MAX_US);
-        let before = self.offset_max_us.swap(max, Ordering::Relaxed);
-        if own > max && own <= before {
-            tracing::error!(
-                above_us = own - max,
-                "this node's clock is ahead of most others; it is held back"
-            );
-        }
+        let offset = self.slew_us.load(Ordering::Relaxed).min(self.offset_max_us.load(Ordering::Relaxed));
+        self.steady_us().saturating_add_signed(offset.max(self.offset_min_us.load(Ordering::Relaxed)))
     }
 
     pub fn physical_ms(&self) -> u64 {
         self.physical_us() / 1000
     }
 
-    /// Strictly above everything handed out or merged before, on this node, over restarts too.
-    pub fn now(&self) -> Result<u64, Error> {
+    /// Physical time that others agree to: for what must not be judged by a wrong clock.
+    pub fn judged_us(&self) -> Option<u64> {
+        self.judged.load(Ordering::SeqCst).then(|| self.physical_us())
+    }
+
+    pub fn judged_ms(&self) -> Option<u64> {
+        Some(self.judged_us()? / 1000)
+    }
+
+    /// Time since some moment, which nothing corrects: for rates.
+    pub fn steady_us(&self) -> u64 {
+        (self.time.steady_us)()
+    }
+
+    /// Physical time as this node alone knows it: what it tells others.
+    pub fn reading_us(&self) -> u64 {
+        self.steady_us().saturating_add_signed(self.slew_us.load(Ordering::Relaxed))
+    }
+
+    /// How far a reading that has just arrived is above the steady clock; 0 is none.
+    pub fn offset_of(&self, reading_us: u64) -> Option<i64> {
+        (reading_us != 0).then(|| reading_us.cast_signed().saturating_sub(self.steady_us().cast_signed()))
+    }
+
+    /// Holds physical time near the median of all readings, our own among them (consensus.md §6 (d)). Of an even
+    /// number the upper one bounds from above and the lower one from below: of two nobody knows which is wrong.
+    /// `nodes` is how many the map has, this one included.
+    pub fn judge(&self, mut offsets_us: Vec<i64>, nodes: usize) {
+        let own = self.slew_us.load(Ordering::Relaxed);
+        offsets_us.push(own);
+        offsets_us.sort_unstable();
+        let heard = offsets_us.len();
+        let max = offsets_us[heard / 2].saturating_add(FROM_OTHERS_US_MAX);
+        let min = offsets_us[(heard - 1) / 2].saturating_sub(FROM_OTHERS_US_MAX);
+        let max_before = self.offset_max_us.swap(max, Ordering::Relaxed);
+        let min_before = self.offset_min_us.swap(min, Ordering::Relaxed);
+        let held = |own: i64, min: i64, max: i64| own > max || own < min;
+        if held(own, min, max) && !held(own, min_before, max_before) {
+            tracing::error!(
+                held_by_us = own.clamp(min, max).saturating_sub(own),
+                "this node's clock is away from most others; it is held near them"
+            );
+        }
+        if heard * 2 > nodes {
+            self.settled.store(true, Ordering::SeqCst);
+            self.begin();
+        } else if !self.settled.load(Ordering::SeqCst) {
+            self.judged.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Without a cluster there is nobody to ask.
+    pub fn judge_alone(&self) {
+        self.begin();
+    }
+
+    /// The HLC goes on from the reservation, as far as that may be believed.
+    fn begin(&self) {
+        if !self.judged.load(Ordering::SeqCst) {
+            self.lift(self.reserved.load(Ordering::SeqCst));
+            self.judged.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// For a proposal.
+    pub fn stamp(&self) -> Result<Stamp, Error> {
+        let now_ms = self.judged_ms().ok_or(Error::ClockNotJudged)?;
+        Ok(Stamp { hlc_us: self.next()?, now_ms })
+    }
+
+    /// Above everything handed out or merged before on this node, over restarts too, unless physical time was
+    /// corrected.
+    fn next(&self) -> Result<u64, Error> {
         let physical = self.physical_us();
-        let next = |last: u64| physical.max(last + 1);
+        let next = |last: u64| if is_astray(last, physical) { physical } else { physical.max(last + 1) };
         let before = match self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last)))
         {
             Ok(before) | Err(before) => before,
@@ -135,29 +203,43 @@ impl Clock {
         Ok(now)
     }
 
-    /// The largest value so far, for others to merge.
+    /// The largest value so far, for others to merge; 0 while this node does not know the time.
     pub fn latest(&self) -> u64 {
-        self.last.load(Ordering::SeqCst).max(self.physical_us())
+        let Some(physical) = self.judged_us() else { return 0 };
+        let last = self.last.load(Ordering::SeqCst);
+        if is_astray(last, physical) { physical } else { physical.max(last) }
     }
 
-    /// Takes in a peer's or gateway's clock. Never refused: skew is an alarm, not an error.
+    /// Takes in a peer's or gateway's clock, as far as it may be believed. Never refused: skew is an alarm, not
+    /// an error.
     pub fn merge(&self, remote: u64) {
-        self.last.fetch_max(remote, Ordering::SeqCst);
+        if self.judged.load(Ordering::SeqCst) {
+            self.lift(remote);
+        }
     }
 
-    /// Makes the reservation reach past `value`, durably. Rare on a request's path: only when the
-    /// background tick was late or a peer's clock is far ahead.
+    fn lift(&self, value: u64) {
+        let most = self.physical_us().saturating_add(HLC_AHEAD_US_MAX);
+        self.last.fetch_max(value.min(most), Ordering::SeqCst);
+    }
+
+    fn is_extension_due(&self, value: u64) -> bool {
+        let reserved = self.reserved.load(Ordering::SeqCst);
+        value + EXTEND_BELOW_US >= reserved || reserved > value + RESERVED_US_MAX
+    }
+
+    /// Makes the reservation reach a little past `value`, durably. Rare on a request's path: only after a start, or
+    /// when the background tick was late or a peer's clock is far ahead.
     fn extend(&self, value: u64) -> Result<(), Error> {
         let _one_at_a_time = match self.extending.lock() {
             Ok(guard) => guard,
             Err(poisoned) => poisoned.into_inner(),
         };
-        if value + EXTEND_BELOW_US < self.reserved.load(Ordering::SeqCst) {
-            return Ok(());
+        if self.is_extension_due(value) {
+            let until = value + AHEAD_US;
+            self.engine.put_node_record(RESERVATION, Bytes::copy_from_slice(&until.to_be_bytes()))?;
+            self.reserved.store(until, Ordering::SeqCst);
         }
-        let until = value + AHEAD_US;
-        self.engine.put_node_record(RESERVATION, Bytes::copy_from_slice(&until.to_be_bytes()))?;
-        self.reserved.fetch_max(until, Ordering::SeqCst);
         Ok(())
     }
 
@@ -177,7 +259,7 @@ impl Clock {
                 tracing::warn!(skew_us = skew, "the wall clock was stepped; it is followed slowly");
             }
             let latest = self.latest();
-            if latest + EXTEND_BELOW_US >= self.reserved.load(Ordering::SeqCst) {
+            if latest != 0 && self.is_extension_due(latest) {
                 let clock = Arc::clone(&self);
                 tokio::task::spawn_blocking(move || clock.extend(latest))
                     .await
@@ -186,6 +268,10 @@ impl Clock {
         }
         Ok(())
     }
+}
+
+fn is_astray(last: u64, physical: u64) -> bool {
+    last > physical.saturating_add(HLC_RETURN_US)
 }
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ pub enum Error {
          again, which builds it anew from them"
     )]
     DamagedBlobIndex(String),
+    #[error("the clock of this node was not compared with those of most nodes yet")]
+    ClockNotJudged,
     #[error("shutting down")]
     Stopped,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use prost::Message;
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::meta::CommitInitRequest;
 use rowhouse_raft::ReplicaId;
 use rowhouse_raft::log_store::LogEngine;
@@ -24,6 +25,7 @@ const FORMAT: &str = "data_folder_version";
 const NODE_UUID: &str = "node_uuid";
 const CLUSTER_ID: &str = "cluster_id";
 const HOMESERVER: &str = "homeserver";
+const SHARD_COUNT: &str = "shard_count";
 const INIT: &str = "init";
 
 pub struct Identity {
@@ -31,6 +33,8 @@ pub struct Identity {
     node_uuid: NodeUuid,
     homeserver: [u8; 32],
     cluster_id: ArcSwapOption<ClusterId>,
+    /// By the cluster's number of shards: replicas start before this node has heard of a map.
+    event_ids: ArcSwapOption<EventIds>,
     /// What `cluster init` told this node, if it was among the first ones.
     init: ArcSwapOption<CommitInitRequest>,
 }
@@ -62,6 +66,7 @@ impl Identity {
         }
         let cluster_id =
             engine.node_record(CLUSTER_ID)?.map(|bytes| fixed(CLUSTER_ID, &bytes)).transpose()?;
+        let event_ids = engine.node_record(SHARD_COUNT)?.map(|bytes| event_ids(&bytes)).transpose()?;
         let init = match engine.node_record(INIT)? {
             Some(bytes) => {
                 Some(CommitInitRequest::decode(bytes).map_err(|_| Error::DamagedRecord { key: INIT })?)
@@ -73,6 +78,7 @@ impl Identity {
             node_uuid,
             homeserver,
             cluster_id: ArcSwapOption::from_pointee(cluster_id),
+            event_ids: ArcSwapOption::from_pointee(event_ids),
             init: ArcSwapOption::from_pointee(init),
         })
     }
@@ -90,6 +96,11 @@ impl Identity {
         self.cluster_id.load().as_deref().copied()
     }
 
+    /// `None` until initialized or joined.
+    pub fn event_ids(&self) -> Option<EventIds> {
+        self.event_ids.load().as_deref().copied()
+    }
+
     pub fn init(&self) -> Option<Arc<CommitInitRequest>> {
         self.init.load_full()
     }
@@ -101,14 +112,23 @@ impl Identity {
         Some(place as ReplicaId + 1)
     }
 
-    /// Becomes part of `cluster_id`; `init` for one of its first nodes. Synced when it returns; blocks.
-    pub fn join(&self, cluster_id: ClusterId, init: Option<CommitInitRequest>) -> Result<(), Error> {
+    /// Becomes part of `cluster_id`, whose events have ids of this layout; `init` for one of its first nodes.
+    /// Synced when it returns; blocks.
+    pub fn join(
+        &self,
+        cluster_id: ClusterId,
+        ids: EventIds,
+        init: Option<CommitInitRequest>,
+    ) -> Result<(), Error> {
         self.engine.put_node_record(HOMESERVER, Bytes::copy_from_slice(&self.homeserver))?;
+        let shard_count = Bytes::copy_from_slice(&ids.shard_count().to_be_bytes());
+        self.engine.put_node_record(SHARD_COUNT, shard_count)?;
         if let Some(init) = &init {
             self.engine.put_node_record(INIT, init.encode_to_vec().into())?;
         }
         // Last: a node without a cluster id is uninitialized, whatever else is there.
         self.engine.put_node_record(CLUSTER_ID, Bytes::copy_from_slice(&cluster_id))?;
+        self.event_ids.store(Some(Arc::new(ids)));
         if let Some(init) = init {
             self.init.store(Some(Arc::new(init)));
         }
@@ -119,6 +139,11 @@ impl Identity {
 
 fn fixed<const N: usize>(key: &'static str, bytes: &[u8]) -> Result<[u8; N], Error> {
     bytes.try_into().map_err(|_| Error::DamagedRecord { key })
+}
+
+fn event_ids(bytes: &[u8]) -> Result<EventIds, Error> {
+    let shard_count = u32::from_be_bytes(fixed(SHARD_COUNT, bytes)?);
+    EventIds::new(shard_count).ok_or(Error::DamagedRecord { key: SHARD_COUNT })
 }
 
 /// Lower-case hexadecimal, for messages.

@@ -7,7 +7,7 @@
 pub mod actor;
 pub mod apply;
 pub mod blobs;
-mod clock;
+pub mod clock;
 mod config;
 mod coordinator;
 mod drain;

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::actor::{Supervisor, TaskKind};
-use crate::apply::ShardMachine;
 use crate::blobs::{BlobOptions, BlobStore};
 use crate::clock::{Clock, TimeSource};
 use crate::config::NodeConfig;
@@ -94,9 +93,13 @@ impl Parts {
         let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
             let (engine, state) = open_stores(&data_dir, memory)?;
             let identity = Identity::open(Arc::clone(&engine), homeserver)?;
-            let clock = Clock::open(Arc::clone(&engine), TimeSource::system())?;
-            let blobs = BlobStore::open(&data_dir.join("blobs"), BlobOptions::default())?;
-            Ok((engine, state, Arc::new(identity), Arc::new(clock), blobs))
+            let clock = Arc::new(Clock::open(Arc::clone(&engine), TimeSource::system())?);
+            // By the same clock as what sweeps them.
+            let of_chunks = Arc::clone(&clock);
+            let options =
+                BlobOptions { now_ms: Arc::new(move || of_chunks.physical_ms()), ..BlobOptions::default() };
+            let blobs = BlobStore::open(&data_dir.join("blobs"), options)?;
+            Ok((engine, state, Arc::new(identity), clock, blobs))
         });
         let (engine, state, identity, clock, blobs) = opened.await.map_err(|_| Error::Stopped)??;
         let me = NodeInfo {
@@ -277,7 +280,6 @@ impl Parts {
             view: self.view.clone(),
             engine: Arc::clone(&self.engine),
             host: Arc::clone(&self.host),
-            machine: Arc::new(ShardMachine),
             problems: Arc::clone(&self.problems),
         }
     }

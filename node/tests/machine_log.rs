@@ -10,7 +10,6 @@ use rowhouse_node::apply::{Precheck, precheck};
 use rowhouse_node::read;
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
-use rowhouse_proto::domain::event::{event_id, event_time};
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{AgedTable, Shard};
 
@@ -23,7 +22,7 @@ fn event_ids_rise_whatever_the_clocks_do() {
         script.ms = ms;
         assert_eq!(script.run(put(cookie(1), ALICE, &format!("/pub/{nth}"), b"x")), None);
         last = event_t(ms).max(last + 1);
-        expected.push(event_id(last, SHARD));
+        expected.push(ids().id(last, SHARD));
     }
     let ids: Vec<u64> = script.replica.events().iter().map(|event| event.id).collect();
     assert_eq!(ids, expected);
@@ -46,7 +45,7 @@ fn close_moves_the_event_clock_and_writes_nothing_else() {
     assert!(clock.last_event_t < clock.closed_t);
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/b", b"x")), None);
     let newest = script.replica.events().pop().expect("two events");
-    assert_eq!(newest.id, event_id(event_t(50_000) + 1, SHARD));
+    assert_eq!(newest.id, ids().id(event_t(50_000) + 1, SHARD));
     assert_eq!(script.run(close(1)), None);
     let clock = read::clock(&script.replica.view()).expect("readable");
     assert_eq!(clock.closed_t, event_t(50_000) + 1, "never back");
@@ -81,32 +80,21 @@ fn a_request_beyond_the_window_is_refused_and_its_row_swept() {
     let old = script.command(put(cookie(1), ALICE, "/pub/a", b"x"));
     let fresh_but_old = script.command(put(cookie(1), ALICE, "/pub/b", b"x"));
     assert_eq!(script.replica.refusal(&old), None);
-    script.ms = 119_000;
+    script.pass(149_000);
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/c", b"x")), None);
-    assert_eq!(script.replica.refusal(&old), None, "still known");
-    script.ms = 125_000;
+    let known = script.again(&old);
+    assert_eq!(script.replica.refusal(&known), None, "still known");
+    script.pass(2_000);
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/c", b"x")), None);
-    assert_eq!(script.run(put(cookie(1), ALICE, "/pub/c", b"x")), None);
-    assert_eq!(script.replica.refusal(&old), Some(RequestExpired));
-    assert_eq!(script.replica.refusal(&fresh_but_old), Some(RequestExpired));
-    assert_eq!(script.get("/pub/b", None), Err(NotFound));
-    assert_eq!(script.replica.rows_of(tables::REQUEST), 3);
-    assert_eq!(script.replica.rows_of(tables::REQUEST_AGE), 3);
-}
-
-#[test]
-fn a_row_outlives_its_request_even_when_the_shard_s_clock_was_behind() {
-    let mut script = Script::new();
-    let mut early = script.command(put(cookie(1), ALICE, "/pub/a", b"x"));
-    early.issued_at_us += 100_000_000;
-    assert_eq!(script.replica.refusal(&early), None);
-    script.ms = 130_000;
-    for _ in 0..3 {
-        script.run(put(cookie(1), ALICE, "/pub/b", b"x"));
+    for late in [old, fresh_but_old] {
+        let late = script.again(&late);
+        assert_eq!(script.replica.refusal(&late), Some(RequestExpired));
+        let verdict = precheck(&script.replica.view(), &late, None, late.now_ms).expect("readable");
+        assert_eq!(verdict, Precheck::Refused(RequestExpired.into()), "before it comes to the log");
     }
-    assert_eq!(script.replica.refusal(&early), None, "known as long as it is not expired");
-    let clock = read::clock(&script.replica.view()).expect("readable");
-    assert!(event_time(early.issued_at_us) + 120_000_000 >= clock.closed_t);
+    assert_eq!(script.get("/pub/b", None), Err(NotFound));
+    assert_eq!(script.replica.rows_of(tables::REQUEST), 2);
+    assert_eq!(script.replica.rows_of(tables::REQUEST_AGE), 2);
 }
 
 #[test]

@@ -8,13 +8,15 @@ mod model;
 use machine_fixture::*;
 use model::*;
 use proptest::prelude::*;
-use rowhouse_node::apply::{Precheck, REQUEST_WINDOW_US, precheck};
+use rowhouse_node::apply::{Precheck, REQUEST_WINDOW_MS, precheck};
 use rowhouse_node::read;
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::{self, *};
-use rowhouse_proto::domain::event::event_time;
 use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::wire::state::{Usage, User};
+
+/// What the machine takes for another leader's clock, and not for a correction.
+const SETBACK_MS_MAX: u64 = 59_000;
 
 struct Run {
     model: Model,
@@ -30,7 +32,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let mut run = Self {
-            model: Model { now_ms: START_MS, ..Model::default() },
+            model: Model::default(),
             replica: Replica::default(),
             ms: 0,
             log: Vec::new(),
@@ -50,11 +52,14 @@ impl Run {
         let number = self.log.len() as u64 + 1;
         match step {
             Step::Wait { ms } => self.ms += ms,
-            Step::Setback { ms } => self.ms = self.ms.saturating_sub(*ms),
-            Step::Close { ahead_us } => {
-                let t = event_t(self.ms) + ahead_us;
+            Step::Setback { ms } => {
+                let earliest_ms = self.model.now_ms.saturating_sub(START_MS + SETBACK_MS_MAX);
+                self.ms = self.ms.saturating_sub(*ms).max(earliest_ms);
+            }
+            Step::Close { ahead } => {
+                let t = event_t(self.ms) + ahead;
                 let command = command(number, self.ms, close(t));
-                self.tick(&command);
+                self.model.tick(command.now_ms);
                 self.model.last_t = self.model.last_t.max(t);
                 self.record(command);
             }
@@ -103,38 +108,25 @@ impl Run {
         }
     }
 
-    fn tick(&mut self, command: &Command) {
-        self.model.now_ms = self.model.now_ms.max(command.now_ms);
-    }
-
     fn fresh(&mut self, step: &Step, command: Command) -> Result<(), TestCaseError> {
         let length = match step {
             Step::Put { length, .. } => Some(*length as u64),
             _ => None,
         };
         let prechecked = precheck(&self.replica.view(), &command, length, command.now_ms).expect("readable");
-        let too_old = event_time(command.issued_at_us) + REQUEST_WINDOW_US < self.model.last_t;
-        let (events, now_ms) = (self.model.events.len(), self.model.now_ms);
-        self.tick(&command);
-        let expected = if too_old { Some(RequestExpired) } else { self.decide(step, &command) };
-        if too_old {
-            // Nothing applied: not even the clock.
-            self.model.now_ms = now_ms;
-        } else {
-            let hlc_t = event_time(command.hlc_us);
-            let emitted = self.model.events.len() > events;
-            let floor = self.model.last_t + u64::from(emitted);
-            self.model.last_t = hlc_t.max(floor);
-        }
+        let events = self.model.events.len();
+        self.model.tick(command.now_ms);
+        let expected = self.decide(step, &command);
+        let emitted = self.model.events.len() > events;
+        let floor = self.model.last_t + u64::from(emitted);
+        self.model.last_t = ids().tick(command.hlc_us).max(floor);
         self.requests.push(self.log.len());
         let answer = self.record(command);
         prop_assert_eq!(code(&answer), expected, "{:?}", step);
-        if !too_old {
-            match prechecked {
-                Precheck::Refused(refusal) => prop_assert_eq!(Some(refusal.code), expected),
-                Precheck::Propose => {}
-                Precheck::Known(outcome) => prop_assert!(false, "a fresh request is known: {outcome:?}"),
-            }
+        match prechecked {
+            Precheck::Refused(refusal) => prop_assert_eq!(Some(refusal.code), expected),
+            Precheck::Propose => {}
+            Precheck::Known(outcome) => prop_assert!(false, "a fresh request is known: {outcome:?}"),
         }
         self.check_state()
     }
@@ -168,10 +160,11 @@ impl Run {
         let first = self.answers[at].clone();
         let now = command(0, self.ms, close(0));
         (again.hlc_us, again.now_ms) = (now.hlc_us, now.now_ms);
-        let expired = event_time(again.issued_at_us) + REQUEST_WINDOW_US < self.model.last_t;
+        let now_ms = self.model.now_ms.max(again.now_ms);
+        let expired = again.issued_at_us / 1000 + REQUEST_WINDOW_MS < now_ms;
         let before = self.replica.rows.0.clone();
         let answer = self.record(again);
-        if first.code == RequestExpired.number() || (expired && answer != first) {
+        if expired && answer != first {
             prop_assert_eq!(code(&answer), Some(RequestExpired));
         } else {
             prop_assert_eq!(&answer, &first);

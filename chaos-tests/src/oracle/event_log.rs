@@ -5,10 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use rowhouse_proto::domain::event::EventIds;
+
 use super::Violation;
 use crate::history::{Action, History, Key, Operation, Outcome, Value};
 
 const ORACLE: &str = "events";
+/// A double holds every id below it.
+const ID_END: u64 = 1 << 53;
 
 /// One event, with user and content translated back to the run's own names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +30,10 @@ pub struct EventLog {
     pub events: Vec<Event>,
 }
 
-pub fn check_events(history: &History, logs: &[EventLog]) -> Vec<Violation> {
+/// `ids`: of the cluster's number of shards.
+pub fn check_events(history: &History, logs: &[EventLog], ids: EventIds) -> Vec<Violation> {
     let mut violations = Vec::new();
-    check_ids(logs, &mut violations);
+    check_ids(logs, ids, &mut violations);
     let mut by_key: BTreeMap<&Key, Vec<&Event>> = BTreeMap::new();
     for event in logs.iter().flat_map(|log| &log.events) {
         by_key.entry(&event.key).or_default().push(event);
@@ -53,8 +58,8 @@ fn violation(what: String) -> Violation {
     Violation { oracle: ORACLE, what }
 }
 
-/// Ids rise within a shard, carry its number, and are unique in the cluster.
-fn check_ids(logs: &[EventLog], violations: &mut Vec<Violation>) {
+/// Ids rise within a shard, carry its number, fit a double, and are unique in the cluster.
+fn check_ids(logs: &[EventLog], ids: EventIds, violations: &mut Vec<Violation>) {
     let mut seen = BTreeSet::new();
     for log in logs {
         for pair in log.events.windows(2) {
@@ -64,9 +69,11 @@ fn check_ids(logs: &[EventLog], violations: &mut Vec<Violation>) {
             }
         }
         for event in &log.events {
-            if event.id & 0xFFF != u64::from(log.shard) {
-                violations
-                    .push(violation(format!("shard {}: id {} names another shard", log.shard, event.id)));
+            if ids.shard_of(event.id) != log.shard || event.id >= ID_END {
+                violations.push(violation(format!(
+                    "shard {}: id {} names another shard or no time",
+                    log.shard, event.id
+                )));
             }
             if !seen.insert(event.id) {
                 violations.push(violation(format!("id {} was given twice", event.id)));
@@ -145,6 +152,10 @@ mod tests {
         Operation { key: key(), action, called_ns, returned_ns: called_ns + 5, outcome }
     }
 
+    fn ids() -> EventIds {
+        EventIds::new(16).expect("a power of two")
+    }
+
     fn history() -> History {
         let operations = vec![
             operation(Action::Put(1), Outcome::Done, 0),
@@ -159,12 +170,12 @@ mod tests {
     fn log(values: &[Option<Value>]) -> Vec<EventLog> {
         let events = values.iter().enumerate();
         let events =
-            events.map(|(at, value)| Event { id: (at as u64 + 1) << 12 | 3, key: key(), value: *value });
+            events.map(|(at, value)| Event { id: (at as u64 + 1) << 4 | 3, key: key(), value: *value });
         vec![EventLog { shard: 3, events: events.collect() }]
     }
 
     fn found(values: &[Option<Value>]) -> usize {
-        check_events(&history(), &log(values)).len()
+        check_events(&history(), &log(values), ids()).len()
     }
 
     #[test]
@@ -189,16 +200,20 @@ mod tests {
         assert_eq!(found(&[Some(3), None, Some(1)]), 1);
         let mut logs = log(&[Some(1), None, Some(3)]);
         logs[0].events[2].id = logs[0].events[1].id;
-        assert_eq!(check_events(&history(), &logs).len(), 2, "not rising, and given twice");
-        logs[0].events[2].id = 99 << 12 | 4;
-        assert_eq!(check_events(&history(), &logs).len(), 1, "another shard's number");
+        assert_eq!(check_events(&history(), &logs, ids()).len(), 2, "not rising, and given twice");
+        for wrong in [99 << 4 | 4, 1 << 53 | 3] {
+            logs[0].events[2].id = wrong;
+            assert_eq!(check_events(&history(), &logs, ids()).len(), 1, "{wrong}");
+        }
+        logs[0].events[2].id = 99 << 4 | 4;
+        assert_eq!(check_events(&history(), &logs, ids()).len(), 1, "another shard's number");
     }
 
     #[test]
     fn events_of_unknown_keys_are_found() {
         let mut logs = log(&[Some(1), None, Some(3)]);
         let key = Key { user: 9, path: "/pub/y".into() };
-        logs[0].events.push(Event { id: 99 << 12 | 3, key, value: Some(5) });
-        assert_eq!(check_events(&history(), &logs).len(), 1);
+        logs[0].events.push(Event { id: 99 << 4 | 3, key, value: Some(5) });
+        assert_eq!(check_events(&history(), &logs, ids()).len(), 1);
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::domain::slot::Slot;
 use tokio::task::JoinSet;
 
@@ -171,7 +172,9 @@ async fn verdict(
     violations.extend(findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()));
     let (logs, strange) = judge::event_logs(cluster, shard_count, &accounts, &history, sizes).await?;
     violations.extend(strange);
-    violations.extend(check_events(&history, &logs));
+    let ids = EventIds::new(shard_count)
+        .ok_or_else(|| Error::Cluster(format!("no cluster has {shard_count} shards")))?;
+    violations.extend(check_events(&history, &logs, ids));
     let keys: Vec<Key> = history.by_key().into_keys().cloned().collect();
     let (objects, wrong) = copies::check(cluster, &accounts, &keys).await?;
     violations.extend(wrong);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
 use prost::Message;
-use rowhouse_proto::COMMAND_VERSION;
+use rowhouse_node::clock::Stamp;
 use rowhouse_proto::wire::command::{self, Command, Credential, Outcome};
+use rowhouse_proto::{COMMAND_VERSION, ErrorCode};
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::{GroupId, ProposeError, ReadError};
 
@@ -64,6 +65,17 @@ impl SimUser {
         })
     }
 
+    pub fn sign_in(&self, now_us: u64) -> command::command::Body {
+        command::command::Body::OpenCookieSession(command::OpenCookieSession {
+            user: self.key.clone(),
+            auth_token: Some(command::AuthTokenId { timestamp_us: now_us }),
+            session: Some(command::CookieSessionSpec {
+                secret_hash: self.secret_hash.clone(),
+                capabilities: vec!["/:rw".to_owned()],
+            }),
+        })
+    }
+
     pub fn put(&self, path: &str, value: u64) -> command::command::Body {
         let body = value.to_string();
         command::command::Body::PutEntry(command::PutEntry {
@@ -78,47 +90,61 @@ impl SimUser {
     }
 }
 
-/// Builds a command as a node does: with the proposing node's own clock.
+/// Builds a command as a node does: with the proposing node's own clock, if it knows the time.
 fn stamp(
     cluster: &SimCluster,
     node: usize,
     request_id: u128,
     issued_at_us: u64,
     body: command::command::Body,
-) -> Bytes {
-    let now_us = cluster.now_us(node);
+) -> Option<Bytes> {
+    let clock = cluster.clock(node)?;
+    clock.merge(cluster.seen_hlc_us());
+    let Stamp { hlc_us, now_ms } = clock.stamp().ok()?;
     let command = Command {
         version: COMMAND_VERSION,
         request_id: Bytes::copy_from_slice(&request_id.to_be_bytes()),
         issued_at_us,
-        hlc_us: now_us,
-        now_ms: now_us / 1000,
+        hlc_us,
+        now_ms,
         body: Some(body),
     };
-    Bytes::from(command.encode_to_vec())
+    Some(Bytes::from(command.encode_to_vec()))
 }
 
 fn random_id() -> u128 {
     u128::from(Simulation::random_u64()) << 64 | u128::from(Simulation::random_u64())
 }
 
-/// Proposes until answered; a retry keeps the request id.
+/// Proposes until answered; a retry keeps the request id. A request of another time that was certainly not applied
+/// is asked again, once, with the time it was told.
 pub async fn execute(cluster: &SimCluster, group: GroupId, body: command::command::Body) -> Answer<Outcome> {
     let request_id = random_id();
     let mut node = (Simulation::random_u64() % NODES as u64) as usize;
-    let issued_at_us = cluster.seen_us();
+    let mut issued_at_us = cluster.issued_at_us();
+    let mut may_start_over = true;
     for _ in 0..ATTEMPTS_MAX {
-        let hint = match cluster.group(node, group) {
+        let stamped = || stamp(cluster, node, request_id, issued_at_us, body.clone());
+        let hint = match cluster.group(node, group).zip(stamped()) {
             None => None,
-            Some(handle) => {
-                let bytes = stamp(cluster, node, request_id, issued_at_us, body.clone());
-                match handle.propose(bytes, Bytes::new()).await {
+            Some((handle, bytes)) => {
+                let answer = handle.propose(bytes, Bytes::new()).await;
+                cluster.hear(node);
+                match answer {
                     Ok(reply) => match Outcome::decode(reply) {
+                        Ok(outcome) if may_start_over && is_expired(&outcome) => {
+                            issued_at_us = cluster.issued_at_us();
+                            may_start_over = false;
+                            continue;
+                        }
                         Ok(outcome) => return Answer::Done(outcome),
                         Err(_) => return Answer::Unknown,
                     },
                     Err(ProposeError::NotLeader { leader_node }) => node_of(leader_node),
-                    Err(_) => None,
+                    Err(_) => {
+                        may_start_over = false;
+                        None
+                    }
                 }
             }
         };
@@ -126,6 +152,10 @@ pub async fn execute(cluster: &SimCluster, group: GroupId, body: command::comman
         Simulation::sleep(BACKOFF).await;
     }
     Answer::Unknown
+}
+
+fn is_expired(outcome: &Outcome) -> bool {
+    outcome.code == ErrorCode::RequestExpired.number()
 }
 
 /// A linearizable read of one file's body.

@@ -1,10 +1,12 @@
-//! The three simulated nodes: their disks outlive them, everything else dies in a crash.
+//! The three simulated nodes: their disks and the clocks of their machines outlive them, everything else dies in a
+//! crash.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rowhouse_node::clock::{Clock, TimeSource};
 use rowhouse_raft::log_store::{LossyLog, LossyOptions, TailBudget};
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::state::{MemoryState, StateStore};
@@ -17,6 +19,9 @@ pub const NODES: usize = 3;
 /// Small, so that readers meet evicted entries and fall back to the engine.
 const TAIL_BYTES: usize = 64 * 1024;
 
+/// A gateway takes what is this far behind for a correction.
+const CORRECTION_US: u64 = 60_000_000;
+
 /// A group's machine, by group: the same on every node.
 pub type Machines = BTreeMap<GroupId, Arc<dyn Machine>>;
 
@@ -24,8 +29,18 @@ struct SimNode {
     log: Arc<LossyLog<Simulation>>,
     state: Arc<MemoryState>,
     host: Option<Arc<Host<Simulation>>>,
-    /// How far its wall clock has been stepped, µs.
-    clock_step_us: i64,
+    clock: Option<Arc<Clock>>,
+    /// How wrong its machine's clock is, µs.
+    clock_error_us: Arc<AtomicI64>,
+}
+
+/// Whether nodes tell each other the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocks {
+    /// Each believes its own: commands differ by as much as the clocks do.
+    Apart,
+    /// As pings do it.
+    Judged,
 }
 
 /// Handles to the nodes; cheap to clone.
@@ -34,6 +49,9 @@ pub struct SimCluster {
     nodes: Arc<Vec<Mutex<SimNode>>>,
     net: SimNet<Simulation>,
     machines: Arc<Machines>,
+    clocks: Clocks,
+    /// The largest HLC a gateway was told, and its own time since the start then.
+    told: Arc<Mutex<(u64, u64)>>,
     timing: RaftTiming,
     /// Clients read and do not write.
     quiet: Arc<AtomicBool>,
@@ -54,7 +72,7 @@ pub fn node_of(node: Option<[u8; 16]>) -> Option<usize> {
 }
 
 impl SimCluster {
-    pub fn new(machines: Machines) -> Self {
+    pub fn new(machines: Machines, clocks: Clocks) -> Self {
         let timing = RaftTiming::default();
         let nodes = (0..NODES)
             .map(|_| {
@@ -62,7 +80,8 @@ impl SimCluster {
                     log: LossyLog::new(LossyOptions::default()),
                     state: Arc::new(MemoryState::new()),
                     host: None,
-                    clock_step_us: 0,
+                    clock: None,
+                    clock_error_us: Arc::default(),
                 })
             })
             .collect();
@@ -70,6 +89,8 @@ impl SimCluster {
             nodes: Arc::new(nodes),
             net: SimNet::new(SimWeather::default()),
             machines: Arc::new(machines),
+            clocks,
+            told: Arc::default(),
             timing,
             quiet: Arc::default(),
         }
@@ -113,16 +134,21 @@ impl SimCluster {
         self.node(node).host.is_some()
     }
 
-    pub fn step_clock(&self, node: usize, to_us: i64) {
-        self.node(node).clock_step_us = to_us;
+    /// At once, also while the node runs.
+    pub fn set_clock_error(&self, node: usize, error_us: i64) {
+        self.node(node).clock_error_us.store(error_us, Ordering::Relaxed);
     }
 
     /// Boots a node from what its disks hold.
     pub async fn start(&self, node: usize) -> Result<(), Error> {
-        let (log, state) = {
+        let (log, state, error_us) = {
             let node = self.node(node);
-            (node.log.clone(), node.state.clone())
+            (node.log.clone(), node.state.clone(), node.clock_error_us.clone())
         };
+        let clock = open_clock(&log, &error_us);
+        if self.clocks == Clocks::Apart {
+            clock.judge_alone();
+        }
         self.net.restart(uuid(node));
         let transport = Transport::new(self.net.wire(uuid(node)), PathBuf::new());
         let host = Host::new(HostOptions {
@@ -136,7 +162,11 @@ impl SimCluster {
             let replica = replica_id(*group, node);
             host.start(GroupSpec { group: *group, replica, machine: machine.clone() }).await?;
         }
-        self.node(node).host = Some(host);
+        {
+            let mut node = self.node(node);
+            (node.host, node.clock) = (Some(host), Some(clock));
+        }
+        self.tell_time();
         Ok(())
     }
 
@@ -156,21 +186,63 @@ impl SimCluster {
     }
 }
 
+fn open_clock(log: &Arc<LossyLog<Simulation>>, error_us: &Arc<AtomicI64>) -> Arc<Clock> {
+    let error_us = Arc::clone(error_us);
+    let reads: Arc<dyn Fn() -> u64 + Send + Sync> =
+        Arc::new(move || Simulation::wall_us().saturating_add_signed(error_us.load(Ordering::Relaxed)));
+    let time = TimeSource { steady_us: Arc::clone(&reads), wall_us: reads };
+    let clock = Clock::open(log.clone(), time);
+    Arc::new(clock.unwrap_or_else(|error| panic!("the clock's reservation cannot be read: {error}")))
+}
+
 impl SimCluster {
-    /// The node's own wall clock, stepped as the nemesis left it.
-    pub fn now_us(&self, node: usize) -> u64 {
-        let step = self.node(node).clock_step_us;
-        Simulation::wall_us().saturating_add_signed(step)
+    /// The clock of a node that is up.
+    pub fn clock(&self, node: usize) -> Option<Arc<Clock>> {
+        self.node(node).clock.clone()
     }
 
-    /// The largest clock any node has: what a gateway that talks to all of them has seen.
-    pub fn seen_us(&self) -> u64 {
-        (0..NODES).map(|node| self.now_us(node)).max().unwrap_or(0)
+    /// A round of pings among the nodes that are up; partitions do not concern it.
+    pub fn tell_time(&self) {
+        if self.clocks == Clocks::Apart {
+            return;
+        }
+        let clocks: Vec<Arc<Clock>> = (0..NODES).filter_map(|node| self.clock(node)).collect();
+        for clock in &clocks {
+            let others = || clocks.iter().filter(|other| !Arc::ptr_eq(clock, other));
+            let offsets = others().filter_map(|other| clock.offset_of(other.reading_us())).collect();
+            clock.judge(offsets, NODES);
+            for other in others() {
+                clock.merge(other.latest());
+            }
+        }
+    }
+
+    /// A gateway hears a node's clock, in any answer.
+    pub fn hear(&self, node: usize) {
+        let Some(hlc_us) = self.clock(node).map(|clock| clock.latest()).filter(|hlc_us| *hlc_us != 0) else {
+            return;
+        };
+        let now_us = self.issued_at_us();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if hlc_us > told.0 || hlc_us.saturating_add(CORRECTION_US) < now_us {
+            *told = (hlc_us, Simulation::wall_us());
+        }
+    }
+
+    /// The cluster's time as the gateway knows it.
+    pub fn issued_at_us(&self) -> u64 {
+        let (hlc_us, at_us) = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        hlc_us.saturating_add(Simulation::wall_us().saturating_sub(at_us))
+    }
+
+    pub fn seen_hlc_us(&self) -> u64 {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Power is cut: what was not synced is gone. Does nothing to a node that is down.
     pub async fn crash(&self, node: usize) {
         let Some(host) = self.node(node).host.take() else { return };
+        self.node(node).clock = None;
         self.net.crash(uuid(node));
         for group in self.groups() {
             host.stop(group).await;

@@ -11,6 +11,7 @@ mod meta_client;
 mod nemesis;
 mod probe;
 mod run;
+mod wrong_clocks;
 
 use run::{Report, SimOptions, run};
 
@@ -52,6 +53,16 @@ fn clients_see_a_linearizable_homeserver_under_faults() {
             faults.crashes > 0 && faults.partitions > 0 && faults.one_way > 0 && faults.clock_steps > 0,
             "every fault must have been tried: {faults:?}"
         );
+    }
+}
+
+#[test]
+fn nodes_with_wrong_clocks_serve_and_are_corrected() {
+    for (seed, error_us) in (0..).zip(wrong_clocks::ERRORS_US) {
+        for errors_us in [[error_us, 0, 0], [error_us; 3]] {
+            println!("{errors_us:?}");
+            wrong_clocks::run(seed, errors_us);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use rowhouse_raft::{ProposeError, ReadError};
 
 use crate::cluster::{NODES, SimCluster, node_of, uuid};
 
+pub const SHARD_COUNT: u32 = 16;
 const BACKOFF: Duration = Duration::from_millis(80);
 
 /// What the client was told.
@@ -30,7 +31,7 @@ impl MetaClient {
     pub fn bootstrap() -> Body {
         Body::Bootstrap(Bootstrap {
             cluster_id: Bytes::from_static(&[7; 16]),
-            shard_count: 16,
+            shard_count: SHARD_COUNT,
             nodes: (0..NODES)
                 .map(|node| MetaNode {
                     node_uuid: Bytes::copy_from_slice(&uuid(node)),
@@ -64,7 +65,7 @@ impl MetaClient {
 
     /// Proposes once; nothing is known of a proposal without an outcome.
     pub async fn propose(&mut self, cluster: &SimCluster, body: Body) -> Option<MetaOutcome> {
-        let now_ms = cluster.now_us(self.node) / 1000;
+        let now_ms = cluster.clock(self.node).map_or(0, |clock| clock.physical_ms());
         let result = match cluster.group(self.node, meta::GROUP) {
             Some(group) => group.propose(meta::encode(body, now_ms), Bytes::new()).await,
             None => Err(ProposeError::NotLeader { leader_node: None }),

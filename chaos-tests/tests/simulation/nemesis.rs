@@ -130,5 +130,5 @@ async fn crash_behind_partition(cluster: &SimCluster) {
 
 fn step_clock(cluster: &SimCluster) {
     let step = (Simulation::random_u64() % (2 * CLOCK_STEP_US_MAX)) as i64 - CLOCK_STEP_US_MAX as i64;
-    cluster.step_clock(any_node(), step);
+    cluster.set_clock_error(any_node(), step);
 }

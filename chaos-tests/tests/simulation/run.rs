@@ -11,17 +11,18 @@ use rowhouse_chaos_tests::oracle::{Event, EventLog, ReplicaHashes, Verdict, chec
 use rowhouse_node::apply::ShardMachine;
 use rowhouse_node::meta::{self, MetaMachine};
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::{Group, GroupId, Machine};
 
 use crate::client::{Answer, SimUser, execute, read};
-use crate::cluster::{Machines, NODES, SimCluster};
-use crate::meta_client::MetaClient;
+use crate::cluster::{Clocks, Machines, NODES, SimCluster};
+use crate::meta_client::{MetaClient, SHARD_COUNT};
 use crate::nemesis::{self, Faults};
 use crate::probe;
 
 /// Two shards: enough for one node to lead one and follow the other.
-const GROUPS: [GroupId; 2] = [0, 1];
+pub const GROUPS: [GroupId; 2] = [0, 1];
 const CLIENTS_PER_GROUP: u32 = 3;
 /// Few paths, so that clients meet on them.
 const PATHS: u64 = 3;
@@ -63,15 +64,16 @@ impl Report {
 
 /// What the clients of a run share.
 #[derive(Default)]
-struct Record {
+pub struct Record {
     report: Report,
-    history: History,
-    stop: bool,
+    pub history: History,
+    pub stop: bool,
 }
 
-type Shared = Arc<Mutex<Record>>;
+pub type Shared = Arc<Mutex<Record>>;
+type JoinHandle = <Simulation as AsyncRuntime>::JoinHandle<()>;
 
-fn with<T>(record: &Shared, change: impl FnOnce(&mut Record) -> T) -> T {
+pub fn with<T>(record: &Shared, change: impl FnOnce(&mut Record) -> T) -> T {
     change(&mut record.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -89,34 +91,26 @@ fn path(number: u64) -> String {
     format!("/pub/sim/{number}")
 }
 
-fn machines() -> Machines {
+/// As the meta group is told (`MetaClient::bootstrap`).
+fn ids() -> EventIds {
+    EventIds::new(SHARD_COUNT).unwrap_or_else(|| panic!("{SHARD_COUNT} is a power of two"))
+}
+
+pub fn machines() -> Machines {
     GROUPS
         .into_iter()
-        .map(|group| (group, Arc::new(ShardMachine) as Arc<dyn Machine>))
+        .map(|group| (group, Arc::new(ShardMachine::new(ids())) as Arc<dyn Machine>))
         .chain([(meta::GROUP, Arc::new(MetaMachine) as Arc<dyn Machine>)])
         .collect()
 }
 
 async fn simulate(options: SimOptions) -> Report {
     let SimOptions { seed, fault_rounds } = options;
-    let cluster = SimCluster::new(machines());
+    let cluster = SimCluster::new(machines(), Clocks::Apart);
     cluster.bootstrap().await.unwrap_or_else(|error| panic!("seed {seed}: bootstrap: {error}"));
     let record = Shared::default();
-    for group in GROUPS {
-        let user = user_of(group);
-        let signup = execute(&cluster, group, user.signup(cluster.seen_us())).await;
-        assert!(
-            matches!(&signup, Answer::Done(outcome) if outcome.code == 0),
-            "seed {seed}: signup: {signup:?}"
-        );
-    }
-    let clients: Vec<_> = GROUPS
-        .into_iter()
-        .flat_map(|group| (0..CLIENTS_PER_GROUP).map(move |client| (group, client)))
-        .map(|(group, client)| {
-            Simulation::spawn(use_homeserver(cluster.clone(), record.clone(), group, client))
-        })
-        .collect();
+    sign_up(&cluster, seed).await;
+    let clients = spawn_clients(&cluster, &record);
     let meta_client = Simulation::spawn(use_meta(cluster.clone(), record.clone(), seed));
     let faults = nemesis::run(&cluster, fault_rounds).await;
     with(&record, |record| record.stop = true);
@@ -131,6 +125,29 @@ async fn simulate(options: SimOptions) -> Report {
     report.elapsed_us = now_us();
     cluster.shutdown().await;
     report
+}
+
+/// The users of all groups, by the cluster's own time.
+pub async fn sign_up(cluster: &SimCluster, seed: u64) {
+    cluster.hear(0);
+    for group in GROUPS {
+        let user = user_of(group);
+        let signup = execute(cluster, group, user.signup(cluster.issued_at_us())).await;
+        assert!(
+            matches!(&signup, Answer::Done(outcome) if outcome.code == 0),
+            "seed {seed}: signup: {signup:?}"
+        );
+    }
+}
+
+pub fn spawn_clients(cluster: &SimCluster, record: &Shared) -> Vec<JoinHandle> {
+    GROUPS
+        .into_iter()
+        .flat_map(|group| (0..CLIENTS_PER_GROUP).map(move |client| (group, client)))
+        .map(|(group, client)| {
+            Simulation::spawn(use_homeserver(cluster.clone(), record.clone(), group, client))
+        })
+        .collect()
 }
 
 async fn use_meta(cluster: SimCluster, record: Shared, seed: u64) -> MetaClient {
@@ -167,7 +184,7 @@ async fn recover_meta(cluster: &SimCluster, client: &mut MetaClient, seed: u64) 
     client.registered() as u32
 }
 
-fn user_of(group: GroupId) -> SimUser {
+pub fn user_of(group: GroupId) -> SimUser {
     SimUser::new(group as u8 + 1)
 }
 
@@ -216,7 +233,7 @@ fn note(record: &Shared, operation: Operation) {
 }
 
 /// Faults are over: within bounded time every group serves again and its replicas agree.
-async fn recover(cluster: &SimCluster, record: &Shared, seed: u64) {
+pub async fn recover(cluster: &SimCluster, record: &Shared, seed: u64) {
     for node in 0..NODES {
         cluster.restart(node).await;
     }
@@ -253,7 +270,7 @@ fn agree(cluster: &SimCluster, group: GroupId) -> bool {
     indexes.len() == NODES && indexes.iter().all(|index| *index == indexes[0])
 }
 
-fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
+pub fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
     let (mut report, history) =
         with(record, |record| (std::mem::take(&mut record.report), std::mem::take(&mut record.history)));
     for (key, operations) in history.by_key() {
@@ -276,7 +293,7 @@ fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
     }
     assert!(hashes.violations().is_empty(), "seed {seed}: {:?}", hashes.violations());
     assert!(hashes.compared() >= GROUPS.len() as u64, "seed {seed}: hashes were compared");
-    let violations = check_events(&history, &logs);
+    let violations = check_events(&history, &logs, ids());
     assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
     report
 }
@@ -295,7 +312,7 @@ fn event_log(handle: &Group<Simulation>, group: GroupId, history: &History, seed
     let events = events
         .into_iter()
         .map(|(t, event)| Event {
-            id: t << 12 | u64::from(group),
+            id: ids().id(t, u32::from(group)),
             key: Key { user: usize::from(group), path: event.path },
             value: <[u8; 32]>::try_from(event.hash.as_ref()).ok().and_then(|hash| values.get(&hash).copied()),
         })

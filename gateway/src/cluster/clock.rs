@@ -1,46 +1,99 @@
-//! The largest hybrid clock value seen in any reply: what a command carries as `issued_at`, so that
-//! shards can tell a retry that comes too late (consensus.md §3).
+//! The cluster's time as nodes' replies tell it, and its own pace since: what a change carries as `issued_at`, so
+//! that shards can tell a retry that comes too late (consensus.md §3).
+//!
+//! The gateway's own wall clock has no part in it. Where the cluster corrects its time, the gateway follows.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+/// A reply this far behind what was expected tells of a correction, not of a slow reply.
+const CORRECTION_US: u64 = 60_000_000;
+
+#[derive(Clone, Copy)]
+struct Seen {
+    hlc_us: u64,
+    at: Instant,
+}
+
+impl Seen {
+    fn now_us(&self) -> u64 {
+        let since = u64::try_from(self.at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.hlc_us.saturating_add(since)
+    }
+}
 
 #[derive(Default)]
 pub struct Clock {
-    seen_us: AtomicU64,
+    seen: Mutex<Option<Seen>>,
 }
 
 impl Clock {
+    /// 0 is a node that does not know the time.
     pub fn observe(&self, hlc_us: u64) {
-        // Replies mostly bring a larger value, but those of other shards may not: skip the write then.
-        if hlc_us > self.seen_us.load(Ordering::Relaxed) {
-            self.seen_us.fetch_max(hlc_us, Ordering::Relaxed);
+        if hlc_us == 0 {
+            return;
+        }
+        let mut seen = self.seen();
+        let is_news = seen
+            .is_none_or(|seen| hlc_us > seen.hlc_us || hlc_us.saturating_add(CORRECTION_US) < seen.now_us());
+        if is_news {
+            *seen = Some(Seen { hlc_us, at: Instant::now() });
         }
     }
 
-    /// Physical time only while no node has answered yet.
-    pub fn issued_at_us(&self) -> u64 {
-        match self.seen_us.load(Ordering::Relaxed) {
-            0 => physical_us(),
-            seen => seen,
-        }
+    /// `None` until a node has told the time. It does so with the map: before that nothing can be sent.
+    pub fn issued_at_us(&self) -> Option<u64> {
+        self.seen().map(|seen| seen.now_us())
     }
-}
 
-fn physical_us() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
+    /// The largest value nodes told: what is sent from now on comes after it. 0: none yet.
+    pub fn seen_hlc_us(&self) -> u64 {
+        self.seen().map_or(0, |seen| seen.hlc_us)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn the_largest_value_seen_wins() {
+    const START: u64 = 1_800_000_000_000_000;
+    const MINUTE: u64 = 60_000_000;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_goes_on_between_replies_and_is_theirs() {
         let clock = Clock::default();
-        assert!(clock.issued_at_us() > 1_600_000_000_000_000, "physical before the first reply");
-        clock.observe(50);
-        clock.observe(40);
-        assert_eq!(clock.issued_at_us(), 50);
+        assert_eq!((clock.issued_at_us(), clock.seen_hlc_us()), (None, 0), "no time of its own");
+        clock.observe(0);
+        assert_eq!(clock.issued_at_us(), None, "a node that does not know it either");
+        clock.observe(START);
+        tokio::time::advance(Duration::from_secs(90)).await;
+        assert_eq!(clock.issued_at_us(), Some(START + 90_000_000), "a quiet hour does not freeze it");
+        assert_eq!(clock.seen_hlc_us(), START);
+        clock.observe(START + 90_000_000 - 5);
+        assert_eq!(
+            clock.issued_at_us(),
+            Some(START + 90_000_000 - 5),
+            "the cluster's pace, not this machine's"
+        );
+        clock.observe(START + 50);
+        assert_eq!(clock.seen_hlc_us(), START + 90_000_000 - 5, "a reply that was overtaken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn corrections_are_followed_both_ways() {
+        let clock = Clock::default();
+        let years = 80 * 365 * 86_400_000_000;
+        for told in [START, START + years, START + MINUTE, START + 30 * MINUTE, START + 2 * MINUTE] {
+            clock.observe(told);
+            assert_eq!((clock.issued_at_us(), clock.seen_hlc_us()), (Some(told), told));
+        }
+        clock.observe(START + MINUTE);
+        assert_eq!(clock.seen_hlc_us(), START + 2 * MINUTE, "a difference between nodes");
     }
 }

@@ -54,7 +54,8 @@ impl Verdict {
 /// One request's way through the replicas of its shard.
 #[derive(Default)]
 pub struct Walk {
-    pub attempts: u32,
+    /// An attempt ended without an answer.
+    pub may_be_applied: bool,
     redirects: u32,
     last: Option<usize>,
     hint: Option<Vec<u8>>,
@@ -73,7 +74,6 @@ impl Walk {
             None => shard as usize,
         };
         let index = hinted.or_else(|| group.leader()).or_else(|| in_turn.checked_rem(count))?;
-        self.attempts += 1;
         self.last = Some(index);
         Some(index)
     }
@@ -97,6 +97,7 @@ impl Walk {
 
     /// The attempt failed without an answer. Returns the pause before the next one.
     pub fn failed(&mut self, group: &Group) -> Duration {
+        self.may_be_applied = true;
         if let Some(last) = self.last {
             group.forget_leader(last);
         }

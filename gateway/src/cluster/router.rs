@@ -40,7 +40,8 @@ pub struct Cluster {
 /// What belongs to one client request from its arrival, over all its RPCs and retries.
 pub struct Call {
     deadline: Instant,
-    issued_at_us: u64,
+    /// Cluster time when it arrived; unknown before the first map.
+    issued_at_us: Option<u64>,
     trace: Bytes,
 }
 
@@ -85,6 +86,10 @@ impl Cluster {
     /// Takes a map from a watch. Only the watch calls it, from one task. `false`: not usable.
     pub fn install(&self, wire: &ClusterMap) -> bool {
         let current = self.map.load_full();
+        // With the first map comes the cluster's time: without it no change could be sent.
+        if current.is_none() && wire.hlc == 0 {
+            return false;
+        }
         if let Some(map) = &current {
             if wire.cluster_id != map.cluster_id && !wire.cluster_id.is_empty() {
                 tracing::warn!("a node of another cluster answers at a known address");
@@ -133,25 +138,37 @@ impl Cluster {
         op: execute_request::Op,
     ) -> Result<execute_reply::Result, Rejection> {
         let _permit = self.admission.request()?;
+        let issued_at_us = match call.issued_at_us {
+            Some(issued_at_us) => issued_at_us,
+            None => self.time_us().await?,
+        };
         let mut request = ExecuteRequest {
             version: WIRE_VERSION,
             group: shard,
             request_id: Bytes::copy_from_slice(&rand::random::<[u8; 16]>()),
-            issued_at_us: call.issued_at_us,
+            issued_at_us,
             trace: call.trace.clone(),
             client_addr,
+            seen_hlc_us: self.clock.seen_hlc_us(),
             op: Some(op),
         };
         let mut walk = Walk::default();
         let outcome = self.drive(call, shard, &mut walk, |node| send_execute(node, request.clone())).await;
         let expired = matches!(&outcome, Err(rejection) if rejection.code() == ErrorCode::RequestExpired);
-        if !expired || walk.attempts > 1 {
+        if !expired || walk.may_be_applied {
             return outcome;
         }
-        // The first attempt was too old already: this gateway had not heard of the cluster for long.
-        // Nothing was applied, and the refusal brought the clock up to date.
-        request.issued_at_us = self.clock.issued_at_us();
+        // Every attempt was of another time already: the cluster's was corrected and this gateway had not heard
+        // of it. Nothing was applied, and the refusal brought the clock up to date.
+        request.issued_at_us = self.time_us().await?;
+        request.seen_hlc_us = self.clock.seen_hlc_us();
         self.drive(call, shard, &mut walk, |node| send_execute(node, request.clone())).await
+    }
+
+    /// The cluster's time now, once a map has brought it.
+    async fn time_us(&self) -> Result<u64, Rejection> {
+        self.map().await?;
+        self.clock.issued_at_us().ok_or_else(|| ErrorCode::Unavailable.into())
     }
 
     /// A linearizable read.

@@ -22,6 +22,8 @@ use super::disk::Disk;
 use crate::cluster::{Group, Map};
 
 pub const CLUSTER_ID: [u8; 16] = [9; 16];
+/// The time every answer and map tells.
+pub const HLC_US: u64 = 1_700_000_000_000_000;
 
 type Answer<T> = Box<dyn FnMut(T) -> Result<Reaction, Status> + Send>;
 
@@ -113,7 +115,7 @@ impl FakeNode {
             queried: Mutex::default(),
             announced: Mutex::default(),
             map: tokio::sync::watch::Sender::new(ClusterMap::default()),
-            hlc: 1_700_000_000_000_000,
+            hlc: HLC_US,
         });
         let disk = Disk::default();
         let stop = CancellationToken::new();
@@ -293,6 +295,7 @@ pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], sign
         nodes,
         groups,
         settings: Some(Settings { signup_mode: signup_mode.into() }),
+        hlc: HLC_US,
         ..ClusterMap::default()
     }
 }

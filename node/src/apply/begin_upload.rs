@@ -39,7 +39,7 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &BeginUpload) -> Result<Ou
     let Target { credential, user, path } = command.into();
     let Granted { user, .. } = authorize::write(&*turn.txn, credential, user, path, now_s)?;
     let id = parse_id(&command.object).ok_or(ErrorCode::Internal)?;
-    let until_ms = turn.now_ms().saturating_add(command.lifetime_ms.min(LIFETIME_MS_MAX));
+    let until_ms = turn.age_ms().saturating_add(command.lifetime_ms.min(LIFETIME_MS_MAX));
     if command.renew {
         object::renew(turn, id, &user, until_ms)?;
     } else {

@@ -6,5 +6,5 @@ use rowhouse_proto::wire::command::Close;
 use super::turn::Turn;
 
 pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &Close) {
-    turn.close(command.t_us);
+    turn.close(command.t);
 }

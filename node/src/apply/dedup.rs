@@ -1,12 +1,12 @@
 //! A request id is applied once (consensus.md §3).
 //!
-//! A row is swept only when `last_t` has passed its time by the window, and its time is never below the
-//! request's `issued_at`: so a retry that no longer finds its row is always refused as too old.
+//! A row is forgotten by the shard's age. A retry that no longer finds its row is refused: it is older than the
+//! window, or no younger than a request whose row was forgotten, or of another era of the clocks
+//! (docs/decisions/009).
 
 use bytes::Bytes;
 use prost::Message;
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::domain::event::event_time;
 use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::wire::state::{Request, Shard};
 use rowhouse_raft::Error;
@@ -15,12 +15,18 @@ use super::outcome;
 use super::stop::Stop;
 use super::turn::{Turn, table};
 use crate::planted;
-use crate::state::aged::REQUESTS;
-use crate::state::read::{Read, decode};
+use crate::state::aged::{REQUESTS, Row};
+use crate::state::log_time::forgettable_us;
+use crate::state::read::{Read, decode, unwrap_raw};
 use crate::state::records;
 
-/// How long an outcome is remembered: four times as long as gateways retry.
-pub const REQUEST_WINDOW_US: u64 = 120_000_000;
+/// A request issued longer ago is refused: four times as long as gateways retry.
+pub const REQUEST_WINDOW_MS: u64 = 120_000;
+/// How long an outcome is remembered: the window, and hundreds of leaps of a clock.
+const REQUEST_LIFETIME_MS: u64 = REQUEST_WINDOW_MS + 30_000;
+/// A request issued further beyond the shard's present comes from a gateway that has yet to hear of a
+/// correction. Its HLC may be ahead by a good deal less.
+pub const ISSUED_AHEAD_MS_MAX: u64 = 60_000;
 /// A request id: 128 random bits.
 const REQUEST_ID_BYTES: usize = 16;
 
@@ -42,10 +48,28 @@ pub(super) fn answered(read: &dyn Read, shard: &Shard, command: &Command) -> Res
     if let Some(outcome) = known_outcome(read, &command.request_id)? {
         return Ok(Some(outcome));
     }
-    if event_time(command.issued_at_us).saturating_add(REQUEST_WINDOW_US) < shard.last_t_us {
-        return Ok(Some(outcome::refused_code(ErrorCode::RequestExpired)));
+    Ok(is_expired(shard, command.issued_at_us).then(|| outcome::refused_code(ErrorCode::RequestExpired)))
+}
+
+/// Whether a request that has no row might be a retry of one that had.
+pub(super) fn is_expired(shard: &Shard, issued_at_us: u64) -> bool {
+    let issued_at_ms = issued_at_us / 1000;
+    issued_at_ms.saturating_add(REQUEST_WINDOW_MS) < shard.now_ms
+        || issued_at_ms > shard.now_ms.saturating_add(ISSUED_AHEAD_MS_MAX)
+        || issued_at_us <= shard.requests_forgotten_us
+}
+
+/// A row with this mark was swept. One of another era of the clocks would have every new request refused, and
+/// its own retry is refused as long as the clocks stay out of that era.
+pub(super) fn forget(shard: &mut Shard, mark: &Bytes) -> Result<(), Error> {
+    let issued_at_us = unwrap_raw(mark, "request's mark")?;
+    let issued_at_us = u64::from_be_bytes(
+        issued_at_us[..].try_into().map_err(|error| Error::corrupt("request's mark", error))?,
+    );
+    if issued_at_us <= forgettable_us(shard.now_ms) {
+        shard.requests_forgotten_us = shard.requests_forgotten_us.max(issued_at_us);
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Refuses when nothing more can be remembered.
@@ -58,8 +82,9 @@ pub(super) fn room(shard: &Shard) -> Result<(), Stop> {
 
 /// Rule 4.
 pub(super) fn remember(turn: &mut Turn<'_, '_>, request_id: &Bytes, issued_at_us: u64, outcome: &Outcome) {
-    let t_us = turn.close_to_hlc().max(event_time(issued_at_us));
-    let row = Request { t_us, outcome: outcome.encode_to_vec().into() };
-    let requests = table(&mut turn.shard.requests);
-    REQUESTS.insert(turn.txn, requests, request_id, t_us, records::encode(&row));
+    let dies_at_ms = turn.age_ms().saturating_add(REQUEST_LIFETIME_MS);
+    let request = Request { dies_at_ms, outcome: outcome.encode_to_vec().into() };
+    let mark = records::wrap_raw(&issued_at_us.to_be_bytes());
+    let row = Row { id: request_id, dies_at_ms, mark };
+    REQUESTS.insert(turn.txn, table(&mut turn.shard.requests), row, records::encode(&request));
 }

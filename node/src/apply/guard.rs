@@ -1,9 +1,10 @@
 //! Replay guards: an AuthToken and a PoP nonce are good once for each user (architecture.md, decision 16).
 //!
 //! A guard is consumed whether or not the rest of its command succeeds. The tokens' own windows are judged
-//! again here by `shard_now`: a guard is forgotten only when its token is too old by the same clock, so
-//! leaders with differing clocks cannot accept it twice.
+//! again here by `shard_now`, and a guard outlives its token's window by the shard's age: leaders with differing
+//! clocks cannot accept a token twice, and none that leaps a few times can have it forgotten.
 
+use bytes::Bytes;
 use pubky_common::auth;
 use rowhouse_proto::domain::jws;
 use rowhouse_proto::wire::command::{AuthTokenId, PopNonce};
@@ -11,16 +12,21 @@ use rowhouse_proto::wire::state::{self, AgedTable, Shard};
 use rowhouse_proto::{ErrorCode, Refusal};
 use rowhouse_raft::Error;
 
-use super::GUARD_LIFETIME_MS;
 use super::stop::Stop;
 use super::turn::{Turn, table};
-use crate::state::aged::{AUTH_TOKENS, Aged, NONCES};
+use crate::state::aged::{AUTH_TOKENS, Aged, NONCES, Row};
 use crate::state::read::{Read, decode};
 use crate::state::records;
 use rowhouse_proto::domain::user::UserKey;
 
 /// An AuthToken is good this long before and after its timestamp; the protocol's own window.
 const AUTH_TOKEN_WINDOW_MS: u64 = 180_000;
+/// Longest time between two moments that are both within a token's window. A proof's is counted in whole
+/// seconds on both sides, which adds one.
+const GUARD_WINDOW_MS: u64 = 2 * AUTH_TOKEN_WINDOW_MS + 1_000;
+/// Hundreds of leaps of a clock.
+const GUARD_SLACK_MS: u64 = 60_000;
+const GUARD_LIFETIME_MS: u64 = GUARD_WINDOW_MS + GUARD_SLACK_MS;
 
 /// What one command consumes.
 #[derive(Clone, Copy)]
@@ -72,24 +78,18 @@ fn check_auth_token_window(timestamp_ms: u64, now_ms: u64) -> Result<(), Refusal
     Err(Refusal::new(ErrorCode::InvalidAuthToken, error.to_string()))
 }
 
-/// When the guard was consumed, if it is still remembered.
-fn seen_ms(read: &dyn Read, guard: Guard<'_>, user: &UserKey) -> Result<Option<u64>, Error> {
+/// The age at which a consumed guard is forgotten, if its row is still there.
+fn dies_at_ms(read: &dyn Read, guard: Guard<'_>, user: &UserKey) -> Result<Option<u64>, Error> {
     let (rows, _) = guard.kind();
     let Some(value) = rows.get(read, &guard.id(user))? else { return Ok(None) };
-    Ok(Some(decode::<state::Guard>(&value, "replay guard")?.seen_ms))
+    Ok(Some(decode::<state::Guard>(&value, "replay guard")?.dies_at_ms))
 }
 
-/// Refuses what `consume` would refuse, and consumes nothing.
-pub(super) fn check(
-    read: &dyn Read,
-    shard: &Shard,
-    guard: Guard<'_>,
-    user: &UserKey,
-    now_ms: u64,
-) -> Result<(), Stop> {
-    guard.check_window(now_ms)?;
+/// Refuses what `consume` would refuse, and consumes nothing. `shard` has the times of the command.
+pub(super) fn check(read: &dyn Read, shard: &Shard, guard: Guard<'_>, user: &UserKey) -> Result<(), Stop> {
+    guard.check_window(shard.now_ms)?;
     let (rows, reused) = guard.kind();
-    if seen_ms(read, guard, user)?.is_some_and(|seen| seen.saturating_add(GUARD_LIFETIME_MS) >= now_ms) {
+    if dies_at_ms(read, guard, user)?.is_some_and(|dies_at_ms| dies_at_ms >= shard.age_ms) {
         return Err(reused.into());
     }
     let mut shard = *shard;
@@ -98,17 +98,17 @@ pub(super) fn check(
 
 /// After this the guard is spent, whatever becomes of the command.
 pub(super) fn consume(turn: &mut Turn<'_, '_>, guard: Guard<'_>, user: &UserKey) -> Result<(), Stop> {
-    let now_ms = turn.now_ms();
-    check(&*turn.txn, &turn.shard, guard, user, now_ms)?;
-    let forgotten = seen_ms(&*turn.txn, guard, user)?;
+    check(&*turn.txn, &turn.shard, guard, user)?;
+    let forgotten = dies_at_ms(&*turn.txn, guard, user)?;
+    let dies_at_ms = turn.age_ms().saturating_add(GUARD_LIFETIME_MS);
     let (rows, _) = guard.kind();
     let id = guard.id(user);
     let table = guard.table(&mut turn.shard);
-    if let Some(seen) = forgotten {
-        rows.remove(turn.txn, table, &id, seen);
+    if let Some(dead_since) = forgotten {
+        rows.remove(turn.txn, table, &id, dead_since);
     }
-    let row = records::encode(&state::Guard { seen_ms: now_ms });
-    rows.insert(turn.txn, table, &id, now_ms, row);
+    let row = Row { id: &id, dies_at_ms, mark: Bytes::new() };
+    rows.insert(turn.txn, table, row, records::encode(&state::Guard { dies_at_ms }));
     Ok(())
 }
 

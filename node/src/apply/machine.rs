@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message;
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::command::{Command, Outcome, command::Body};
 use rowhouse_proto::{COMMAND_VERSION, ErrorCode};
 use rowhouse_raft::state::Txn;
@@ -16,10 +17,18 @@ use super::{
 
 /// The machine of every shard. It holds no state of its own: everything is in the group's.
 #[derive(Clone, Copy, Debug)]
-pub struct ShardMachine;
+pub struct ShardMachine {
+    /// Of the cluster, fixed when it was made.
+    ids: EventIds,
+}
 
-fn execute(command: &Command, body: &Body, txn: &mut Txn<'_>, log_index: u64) -> Result<Outcome, Error> {
-    let mut turn = Turn::open(txn, command, log_index)?;
+impl ShardMachine {
+    pub fn new(ids: EventIds) -> Self {
+        Self { ids }
+    }
+}
+
+fn execute(mut turn: Turn<'_, '_>, command: &Command, body: &Body) -> Result<Outcome, Error> {
     // What the cluster asks of itself has no request id: repeating it changes nothing.
     match body {
         Body::Close(close) => close::apply(&mut turn, close),
@@ -43,6 +52,7 @@ fn answer(mut turn: Turn<'_, '_>, command: &Command, body: &Body) -> Result<Outc
     };
     // Nothing was applied, and the same request may succeed once the table has room.
     if outcome.code != ErrorCode::GuardTableFull.number() {
+        turn.close_to_hlc();
         dedup::remember(&mut turn, &command.request_id, command.issued_at_us, &outcome);
     }
     turn.store_shard();
@@ -67,7 +77,10 @@ impl Machine for ShardMachine {
     fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         let outcome = match Command::decode(command.clone()) {
             Ok(command) if command.version == COMMAND_VERSION => match &command.body {
-                Some(body) => execute(&command, body, txn, context.index)?,
+                Some(body) => {
+                    let turn = Turn::open(txn, self.ids, &command, context.index)?;
+                    execute(turn, &command, body)?
+                }
                 None => outcome::refused_code(ErrorCode::WrongVersion),
             },
             _ => outcome::refused_code(ErrorCode::WrongVersion),

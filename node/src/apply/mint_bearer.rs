@@ -1,6 +1,7 @@
 //! Exchange of a grant and a proof for a bearer; checks 4, 5, 10 and 11–14 of client-api.md §1.4, the others
 //! need no state. A grant has exactly one live bearer: the newest.
 
+use bytes::Bytes;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{self, MintBearer, MintedBearer, Outcome, PopNonce, outcome::Value};
@@ -10,8 +11,9 @@ use rowhouse_raft::Error;
 use super::guard::{self, Guard};
 use super::stop::Stop;
 use super::turn::{Turn, table};
-use super::{BEARER_LIFETIME_S, authorize, outcome};
-use crate::state::aged::BEARERS;
+use super::{authorize, outcome};
+use crate::state::aged::{BEARERS, Row};
+use crate::state::session::BEARER_LIFETIME_S;
 use crate::state::{Read, records, tables};
 
 pub(super) fn parts(command: &MintBearer) -> Result<(UserKey, &command::Grant, &PopNonce), Stop> {
@@ -61,9 +63,12 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Out
     }
     drop_bearer(turn, &mut grant)?;
     let expires_at = presented.expires_at.min(now_s.saturating_add(BEARER_LIFETIME_S));
-    let bearer = Bearer { user: command.user.clone(), grant_id: presented.id.clone(), expires_at };
-    let bearers = table(&mut turn.shard.bearers);
-    BEARERS.insert(turn.txn, bearers, &command.bearer_hash, expires_at, records::encode(&bearer));
+    let left_ms = expires_at.saturating_mul(1000).saturating_sub(turn.now_ms());
+    let dies_at_ms = turn.age_ms().saturating_add(left_ms);
+    let bearer =
+        Bearer { user: command.user.clone(), grant_id: presented.id.clone(), expires_at, dies_at_ms };
+    let row = Row { id: &command.bearer_hash, dies_at_ms, mark: Bytes::new() };
+    BEARERS.insert(turn.txn, table(&mut turn.shard.bearers), row, records::encode(&bearer));
     grant.bearer_hash = command.bearer_hash.clone();
     turn.txn.put(tables::grant(&user, &presented.id), records::encode(&grant));
     Ok(outcome::with(Value::Minted(MintedBearer {
@@ -100,7 +105,7 @@ fn stored_or_new(
 pub(super) fn drop_bearer(turn: &mut Turn<'_, '_>, grant: &mut Grant) -> Result<(), Error> {
     let hash = std::mem::take(&mut grant.bearer_hash);
     if let Some(bearer) = records::bearer(&*turn.txn, &hash)? {
-        BEARERS.remove(turn.txn, table(&mut turn.shard.bearers), &hash, bearer.expires_at);
+        BEARERS.remove(turn.txn, table(&mut turn.shard.bearers), &hash, bearer.dies_at_ms);
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The shard's state machine: one file per command, one decision for each question.
 //!
 //! Apply is a pure function of state and command: no clock, no randomness, nothing of this machine
-//! (consensus.md R6). Time is `shard_now`, event ids come from `last_t`; both live in the shard's record.
+//! (consensus.md R6). Time is `shard_now`, tables age by `age_ms`, event ids come from `last_t`; all live in the
+//! shard's record.
 //! A command that must be refused is a normal outcome; only unreadable storage is an error.
 //!
 //! The decisions are also asked before a proposal (`precheck`), so that a bad request never reaches the log.
@@ -27,13 +28,8 @@ mod revoke_grant;
 mod stop;
 mod turn;
 
-pub use dedup::{REQUEST_WINDOW_US, known_outcome};
+pub use dedup::{ISSUED_AHEAD_MS_MAX, REQUEST_WINDOW_MS, known_outcome};
 pub use machine::ShardMachine;
 pub use precheck::{Precheck, precheck};
 pub use put_entry::Length;
 pub use stop::Stop;
-
-/// A bearer's life; clients refresh five minutes before its end.
-pub const BEARER_LIFETIME_S: u64 = 3600;
-/// AuthToken ids and PoP nonces are remembered for twice the window their tokens are good for.
-pub const GUARD_LIFETIME_MS: u64 = 360_000;

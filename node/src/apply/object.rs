@@ -66,7 +66,7 @@ pub(super) fn staged(turn: &Turn<'_, '_>, id: &Bytes, user: &UserKey) -> Result<
     let id = parse_id(id).ok_or(ErrorCode::Internal)?;
     let row = objects::object(&*turn.txn, &id)?;
     match row {
-        Some(row) if row.state() == State::Staged && row.user == user[..] && row.at > turn.now_ms() => {
+        Some(row) if row.state() == State::Staged && row.user == user[..] && row.at > turn.age_ms() => {
             Ok(Staged { id, row })
         }
         _ => Err(ErrorCode::UploadExpired.into()),
@@ -104,7 +104,7 @@ pub(super) fn move_on(turn: &mut Turn<'_, '_>, id: ObjectId, row: &Object, state
     if row.state() == State::Staged {
         turn.shard.uploads = turn.shard.uploads.saturating_sub(1);
     }
-    let mut next = Object { at: turn.now_ms(), ..row.clone() };
+    let mut next = Object { at: turn.age_ms(), ..row.clone() };
     next.set_state(state);
     store(turn, id, Some(row), Some(&next));
 }

@@ -13,7 +13,7 @@ use super::guard::{self, Guard};
 use super::put_entry::Length;
 use super::stop::Stop;
 use super::{begin_upload, create_user, dedup, delete_entry, mint_bearer, open_cookie_session, put_entry};
-use crate::state::{Read, records};
+use crate::state::{Read, log_time, records};
 
 /// What to do with a command that was not proposed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +45,12 @@ pub fn precheck(
 }
 
 fn decide(read: &dyn Read, command: &Command, content_length: Option<u64>, now_ms: u64) -> Result<(), Stop> {
-    let shard = records::shard(read)?;
-    let now_ms = shard.now_ms.max(now_ms);
-    let now_s = now_ms / 1000;
+    let mut shard = records::shard(read)?;
+    log_time::advance(&mut shard, now_ms);
+    if dedup::is_expired(&shard, command.issued_at_us) {
+        return Err(ErrorCode::RequestExpired.into());
+    }
+    let now_s = shard.now_ms / 1000;
     match &command.body {
         Some(Body::PutEntry(put)) => {
             let length = content_length.map_or(Length::Counted(put.body.len() as u64), Length::Declared);
@@ -59,18 +62,18 @@ fn decide(read: &dyn Read, command: &Command, content_length: Option<u64>, now_m
         }
         Some(Body::CreateUser(create)) => {
             let (user, guard) = create_user::user_and_guard(create)?;
-            guard::check(read, &shard, guard, &user, now_ms)?;
+            guard::check(read, &shard, guard, &user)?;
         }
         Some(Body::OpenCookieSession(open)) => {
             let (user, token, _) = open_cookie_session::parts(open)?;
-            guard::check(read, &shard, Guard::AuthToken(token), &user, now_ms)?;
+            guard::check(read, &shard, Guard::AuthToken(token), &user)?;
         }
         Some(Body::MintBearer(mint)) => {
             let (user, grant, nonce) = mint_bearer::parts(mint)?;
             mint_bearer::check_before_nonce(read, &user, grant, now_s)?;
-            guard::check(read, &shard, Guard::Nonce(nonce), &user, now_ms)?;
+            guard::check(read, &shard, Guard::Nonce(nonce), &user)?;
         }
-        Some(Body::RevokeGrant(revoke)) => check_revoke(read, &shard, revoke, now_ms)?,
+        Some(Body::RevokeGrant(revoke)) => check_revoke(read, &shard, revoke)?,
         Some(Body::CloseCookieSession(_) | Body::Close(_) | Body::CollectObjects(_)) => {}
         None => return Err(ErrorCode::WrongVersion.into()),
     }
@@ -81,12 +84,11 @@ fn check_revoke(
     read: &dyn Read,
     shard: &Shard,
     revoke: &rowhouse_proto::wire::command::RevokeGrant,
-    now_ms: u64,
 ) -> Result<(), Stop> {
     if let Some(revoke_grant::By::Proof(proof)) = &revoke.by {
         let user = user::parse(&revoke.user)?;
         let nonce = proof.nonce.as_ref().ok_or(ErrorCode::Internal)?;
-        guard::check(read, shard, Guard::Nonce(nonce), &user, now_ms)?;
+        guard::check(read, shard, Guard::Nonce(nonce), &user)?;
     }
     Ok(())
 }

@@ -1,21 +1,25 @@
-//! One command's turn at the shard: its transaction, and the shard's record with the two clocks.
+//! One command's turn at the shard: its transaction, and the shard's record with its times.
 
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::domain::event::{EVENT_TIME_MAX, event_time};
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{AgedTable, Event, Shard, Usage};
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
-use super::GUARD_LIFETIME_MS;
-use super::dedup::REQUEST_WINDOW_US;
+use super::dedup;
 use crate::state::aged::{AUTH_TOKENS, BEARERS, NONCES, REQUESTS};
-use crate::state::{records, tables};
+use crate::state::{log_time, records, tables};
 use rowhouse_proto::domain::user::UserKey;
+
+/// How far one `Close` goes above the ceiling of clocks or the shard's own event time. Several reach every event
+/// another shard may have there; none brings a shard to the end of its event time.
+const CLOSE_ABOVE_MAX: u64 = 1 << 16;
 
 pub(super) struct Turn<'a, 't> {
     pub(super) txn: &'a mut Txn<'t>,
     pub(super) shard: Shard,
+    ids: EventIds,
     /// The command's HLC as event time.
     hlc_t: u64,
     /// Of the command's entry.
@@ -27,11 +31,20 @@ pub(super) struct Turn<'a, 't> {
 pub(super) struct EventSlot(u64);
 
 impl<'a, 't> Turn<'a, 't> {
-    /// Moves `shard_now`; writes nothing yet.
-    pub(super) fn open(txn: &'a mut Txn<'t>, command: &Command, log_index: u64) -> Result<Self, Error> {
+    /// Moves the shard's times; writes nothing yet.
+    pub(super) fn open(
+        txn: &'a mut Txn<'t>,
+        ids: EventIds,
+        command: &Command,
+        log_index: u64,
+    ) -> Result<Self, Error> {
         let mut shard = records::shard(&*txn)?;
-        shard.now_ms = shard.now_ms.max(command.now_ms);
-        Ok(Self { txn, shard, hlc_t: event_time(command.hlc_us), log_index })
+        if shard.shard_count != 0 && shard.shard_count != ids.shard_count() {
+            return Err(Error::corrupt("shard record", "its event ids are of another number of shards"));
+        }
+        shard.shard_count = ids.shard_count();
+        log_time::advance(&mut shard, command.now_ms);
+        Ok(Self { txn, shard, ids, hlc_t: ids.tick(command.hlc_us), log_index })
     }
 
     pub(super) fn log_index(&self) -> u64 {
@@ -42,6 +55,11 @@ impl<'a, 't> Turn<'a, 't> {
         self.shard.now_ms
     }
 
+    /// The time that tables and objects age by.
+    pub(super) fn age_ms(&self) -> u64 {
+        self.shard.age_ms
+    }
+
     pub(super) fn now_s(&self) -> u64 {
         self.shard.now_ms / 1000
     }
@@ -49,40 +67,40 @@ impl<'a, 't> Turn<'a, 't> {
     /// The time of this command's event (consensus.md §6, I1). Taken before anything is written,
     /// because a shard at the end of its event time must refuse.
     pub(super) fn event_slot(&self) -> Result<EventSlot, ErrorCode> {
-        let t = self.hlc_t.max(self.shard.last_t_us + 1);
-        if t > EVENT_TIME_MAX { Err(ErrorCode::Internal) } else { Ok(EventSlot(t)) }
+        let t = self.hlc_t.max(self.shard.last_t.saturating_add(1));
+        if t > self.ids.last_tick() { Err(ErrorCode::Internal) } else { Ok(EventSlot(t)) }
     }
 
     pub(super) fn emit(&mut self, slot: EventSlot, user: &UserKey, event: &Event) {
         let EventSlot(t) = slot;
-        self.shard.last_t_us = t;
-        self.shard.last_event_t_us = t;
+        self.shard.last_t = t;
+        self.shard.last_event_t = t;
         self.txn.put(tables::event(t), records::encode(event));
         self.txn.put(tables::event_of_user(user, t), bytes::Bytes::new());
     }
 
-    /// Nothing at or below `t` will follow (I2).
+    /// Nothing at or below `t` will follow (I2), as far as one command may go.
     pub(super) fn close(&mut self, t: u64) {
-        self.shard.last_t_us = self.shard.last_t_us.max(t.min(EVENT_TIME_MAX));
+        let highest = self.shard.last_t.max(self.ids.ceiling()).saturating_add(CLOSE_ABOVE_MAX);
+        self.shard.last_t = self.shard.last_t.max(t.min(highest).min(self.ids.last_tick()));
     }
 
-    /// The event time a remembered request is aged by: every command moves `last_t` to its own HLC, or
-    /// requests of a shard without events would all be as old as its last event.
-    pub(super) fn close_to_hlc(&mut self) -> u64 {
+    /// As a `Close` with the command's own time: a shard that is in use needs none for the feed to pass it.
+    pub(super) fn close_to_hlc(&mut self) {
         self.close(self.hlc_t);
-        self.shard.last_t_us
     }
 
-    /// Removes a few dead rows of each aged table, by log time.
+    /// Removes a few dead rows of each aged table.
     pub(super) fn sweep(&mut self) -> Result<(), Error> {
-        let shard = &mut self.shard;
-        let seen_before = shard.now_ms.saturating_sub(GUARD_LIFETIME_MS);
-        let asked_before = shard.last_t_us.saturating_sub(REQUEST_WINDOW_US);
-        let (txn, now_s) = (&mut *self.txn, shard.now_ms / 1000);
-        REQUESTS.sweep(txn, table(&mut shard.requests), asked_before)?;
-        AUTH_TOKENS.sweep(txn, table(&mut shard.auth_tokens), seen_before)?;
-        NONCES.sweep(txn, table(&mut shard.nonces), seen_before)?;
-        BEARERS.sweep(txn, table(&mut shard.bearers), now_s)
+        let age_ms = self.shard.age_ms;
+        let (txn, shard) = (&mut *self.txn, &mut self.shard);
+        for mark in REQUESTS.sweep(txn, table(&mut shard.requests), age_ms)? {
+            dedup::forget(shard, &mark)?;
+        }
+        AUTH_TOKENS.sweep(txn, table(&mut shard.auth_tokens), age_ms)?;
+        NONCES.sweep(txn, table(&mut shard.nonces), age_ms)?;
+        BEARERS.sweep(txn, table(&mut shard.bearers), age_ms)?;
+        Ok(())
     }
 
     /// Keeps the shard's total beside the user's own counter.

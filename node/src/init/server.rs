@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rowhouse_proto::domain::slot::SHARD_COUNT_MAX;
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::meta::{CommitInitRequest, NodeInfo, PrepareInitReply};
 use rowhouse_raft::log_store::LogEngine;
 use rowhouse_raft::{GroupSpec, Host, Replica};
@@ -63,11 +63,11 @@ impl InitServer {
             homeserver: self.identity.homeserver().to_vec().into(),
             ..request
         };
-        let cluster_id = self.check(&init)?;
+        let (cluster_id, ids) = self.check(&init)?;
         match (self.identity.cluster_id(), self.identity.init()) {
             (None, _) => {
                 let (identity, init) = (Arc::clone(&self.identity), init.clone());
-                tokio::task::spawn_blocking(move || identity.join(cluster_id, Some(init)))
+                tokio::task::spawn_blocking(move || identity.join(cluster_id, ids, Some(init)))
                     .await
                     .map_err(|_| Error::Stopped)??;
                 info!(cluster = hex(&cluster_id), "became one of the first nodes");
@@ -94,7 +94,7 @@ impl InitServer {
         Ok(Some(start_group(Arc::clone(&self.host), spec).await?))
     }
 
-    fn check(&self, init: &CommitInitRequest) -> Result<ClusterId, Error> {
+    fn check(&self, init: &CommitInitRequest) -> Result<(ClusterId, EventIds), Error> {
         let refuse = |why: &str| Err(Error::Init(why.to_owned()));
         let Ok(cluster_id) = ClusterId::try_from(&init.cluster_id[..]) else {
             return refuse("malformed cluster id");
@@ -105,10 +105,10 @@ impl InitServer {
         if !init.nodes.iter().any(|node| node.node_uuid == self.me.node_uuid) {
             return refuse("this node is not among the first ones named");
         }
-        if !init.shard_count.is_power_of_two() || init.shard_count > SHARD_COUNT_MAX {
-            return refuse("the number of shards must be a power of two up to 4096");
+        match EventIds::new(init.shard_count) {
+            Some(ids) => Ok((cluster_id, ids)),
+            None => refuse("the number of shards must be a power of two up to 4096"),
         }
-        Ok(cluster_id)
     }
 }
 

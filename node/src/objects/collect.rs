@@ -14,12 +14,17 @@ use tracing::debug;
 
 use super::{Objects, millis};
 use crate::actor::Pace;
+use crate::clock::Stamp;
+use crate::state::log_time::{self, AGE_GAP_MS_MAX};
 use crate::state::objects::{Place, in_state};
-use crate::{Error, Group, read};
+use crate::state::records;
+use crate::{Error, Group};
 
 /// Due rows wait no longer than a tenth of the grace, and it is looked at most so often.
 const TICK_MIN: Duration = Duration::from_millis(200);
-const TICK_MAX: Duration = Duration::from_secs(10);
+const TICK_MAX: Duration = Duration::from_secs(5);
+/// While a row waits for its time, the shard hears of time at least so often: it would take longer gaps for sleep.
+const AGE_EVERY_MS: u64 = AGE_GAP_MS_MAX / 6;
 /// Commands in one look at a shard: 16,384 objects of each kind. The rest waits for the next look.
 const COLLECTIONS_MAX: usize = 64;
 
@@ -45,29 +50,38 @@ impl Objects {
     /// Also once in half an orphan's age with nothing due: sweeps count by the shard's clock, and a shard
     /// that nobody writes to has no other reason to move it.
     fn is_due(&self, group: &Group) -> Result<bool, Error> {
-        let physical_ms = self.clock.physical_ms();
+        // Nothing is proposed before the time is known.
+        let Some(physical_ms) = self.clock.judged_ms() else { return Ok(false) };
         let (grace_ms, orphan_ms) = (millis(self.limits.garbage_grace), millis(self.limits.orphan_age));
         let due = group.read_latest(|view| {
-            let shard_ms = read::clock(view)?.now_ms;
-            let now_ms = shard_ms.max(physical_ms);
-            let before_ms = now_ms.saturating_sub(grace_ms);
-            for (state, to_ms) in
-                [(State::Dead, before_ms), (State::Garbage, before_ms), (State::Staged, now_ms)]
+            let mut shard = records::shard(view)?;
+            let shard_ms = shard.now_ms;
+            log_time::advance(&mut shard, physical_ms);
+            let before_ms = shard.age_ms.checked_sub(grace_ms);
+            let mut waiting = false;
+            for (state, due_ms) in
+                [(State::Dead, before_ms), (State::Garbage, before_ms), (State::Staged, Some(shard.age_ms))]
             {
-                if !in_state(view, state, Place::first_at(0), to_ms, 1)?.is_empty() {
+                let first = in_state(view, state, Place::first_at(0), u64::MAX - 1, 1)?;
+                let Some(first) = first.first() else { continue };
+                if due_ms.is_some_and(|due_ms| first.at <= due_ms) {
                     return Ok(true);
                 }
+                waiting = true;
             }
-            Ok(shard_ms != 0 && shard_ms.saturating_add(orphan_ms / 2) < physical_ms)
+            let behind_ms = shard.now_ms.abs_diff(shard_ms);
+            Ok(waiting && behind_ms >= AGE_EVERY_MS
+                || shard_ms != 0 && shard_ms.saturating_add(orphan_ms / 2) < physical_ms)
         });
         due.map_err(|error: rowhouse_raft::Error| error.into())
     }
 
     async fn propose_collection(&self, group: &Group) -> Result<(), Error> {
+        let Stamp { hlc_us, now_ms } = self.clock.stamp()?;
         let command = Command {
             version: COMMAND_VERSION,
-            hlc_us: self.clock.now()?,
-            now_ms: self.clock.physical_ms(),
+            hlc_us,
+            now_ms,
             body: Some(Body::CollectObjects(CollectObjects { grace_ms: millis(self.limits.garbage_grace) })),
             ..Command::default()
         };

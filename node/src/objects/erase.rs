@@ -27,7 +27,7 @@ const COMPACT_STEPS_MAX: usize = 64;
 struct Pass {
     /// Everything before it is erased.
     from_ms: u64,
-    /// And of those that died at that very moment of the shard's clock, these.
+    /// And of those that died at that very age of the shard, these.
     erased: BTreeSet<ObjectId>,
     /// Dead as of this log index.
     dead: Option<(u64, Vec<Place>)>,

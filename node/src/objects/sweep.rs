@@ -28,11 +28,12 @@ pub async fn sweep(objects: Arc<Objects>, stop: CancellationToken) -> Result<(),
 
 impl Objects {
     /// By the shard's applied clock: a replica that lags behind the log may hold chunks of objects whose
-    /// rows it has yet to see.
+    /// rows it has yet to see. And by this node's, which may have been corrected since the shard heard of time.
     async fn sweep_group(&self, group: &Group) -> Result<(), Error> {
         let orphan_ms = millis(self.limits.orphan_age);
-        let shard_ms = group.read_latest(read::clock)?.now_ms;
-        let Some(before_ms) = shard_ms.checked_sub(orphan_ms) else { return Ok(()) };
+        let Some(physical_ms) = self.clock.judged_ms() else { return Ok(()) };
+        let now_ms = group.read_latest(read::clock)?.now_ms.min(physical_ms);
+        let Some(before_ms) = now_ms.checked_sub(orphan_ms) else { return Ok(()) };
         let mut after = None;
         loop {
             let page = self.held_page(group, after).await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::meta::{ClusterMap, NodeInfo, RegisterNodeRequest, WatchMapRequest};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +124,8 @@ impl MapWatch {
     async fn belongs(&self, map: &ClusterMap) -> Result<bool, Error> {
         let theirs = ClusterId::try_from(&map.cluster_id[..])
             .map_err(|_| Error::Init("malformed cluster id in a map".to_owned()))?;
+        let ids = EventIds::new(map.shard_count)
+            .ok_or_else(|| Error::Init("malformed number of shards in a map".to_owned()))?;
         match self.identity.cluster_id() {
             Some(ours) => Ok(ours == theirs),
             None if map.homeserver != self.identity.homeserver()[..] => {
@@ -134,7 +137,7 @@ impl MapWatch {
             None => {
                 info!(cluster = hex(&theirs), "joining as a new node");
                 let identity = Arc::clone(&self.identity);
-                tokio::task::spawn_blocking(move || identity.join(theirs, None))
+                tokio::task::spawn_blocking(move || identity.join(theirs, ids, None))
                     .await
                     .map_err(|_| Error::Stopped)??;
                 Ok(true)

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::meta::{PingReply, PingRequest};
 use tokio::time::MissedTickBehavior;
@@ -19,6 +20,10 @@ use crate::identity::{Identity, NodeUuid, hex};
 use crate::space::Space;
 
 const ROUND: Duration = Duration::from_secs(1);
+/// A peer that answers later has no say in the judgement of its round: one that is gone must not keep a node that
+/// starts from knowing the time.
+const JUDGE_WITHIN: Duration = Duration::from_millis(300);
+
 pub struct Monitor {
     pub identity: Arc<Identity>,
     pub addresses: Arc<Addresses>,
@@ -37,6 +42,7 @@ impl Monitor {
         let mut tick = tokio::time::interval(ROUND);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut draining, mut low_space) = (self.drain.watch(), self.space.watch());
+        let mut map = self.view.watch();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -44,6 +50,8 @@ impl Monitor {
                 changed = draining.changed() => changed.map_err(|_| Error::Stopped)?,
                 // And of this before one of them leads: it takes or refuses writes by it.
                 changed = low_space.changed() => changed.map_err(|_| Error::Stopped)?,
+                // Whose clocks count, and where they are.
+                changed = map.changed() => changed.map_err(|_| Error::Stopped)?,
                 _ = tick.tick() => {}
             }
             self.round().await?;
@@ -65,21 +73,52 @@ impl Monitor {
         }
         targets.sort_unstable();
         targets.dedup();
-        let pings = targets.iter().map(|(address, name)| self.ping(address, name.as_deref()));
-        let answers = join_all(pings).await;
-        for ((address, _), answer) in targets.iter().zip(answers) {
-            // An absent peer is no error: the next round asks again.
-            let Ok(reply) = answer else { continue };
-            self.check_cluster(address, &reply)?;
-            self.clock.merge(reply.hlc);
-            if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
-                let PingReply { low_space, draining, physical_us, .. } = reply;
-                let offset_us = self.clock.offset_of(physical_us);
-                self.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
+        let pings = targets.iter().map(|(address, name)| async move {
+            let reply = self.ping(address, name.as_deref()).await?;
+            Ok::<_, Error>((address, reply))
+        });
+        let mut answers: FuturesUnordered<_> = pings.collect();
+        let patience = tokio::time::sleep(JUDGE_WITHIN);
+        tokio::pin!(patience);
+        let mut hlcs = Vec::new();
+        loop {
+            tokio::select! {
+                answer = answers.next() => match answer {
+                    Some(Ok((address, reply))) => {
+                        self.take(address, &reply)?;
+                        hlcs.push(reply.hlc);
+                    }
+                    // An absent peer is no error: the next round asks again.
+                    Some(Err(_)) => {}
+                    None => break,
+                },
+                () = &mut patience, if !patience.is_elapsed() => self.judge(),
             }
         }
-        self.clock.judge(self.peers.offsets_us());
+        self.judge();
+        for hlc in hlcs {
+            self.clock.merge(hlc);
+        }
         Ok(())
+    }
+
+    fn take(&self, address: &str, reply: &PingReply) -> Result<(), Error> {
+        self.check_cluster(address, reply)?;
+        if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
+            let PingReply { low_space, draining, physical_us, .. } = *reply;
+            let offset_us = self.clock.offset_of(physical_us);
+            self.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
+        }
+        Ok(())
+    }
+
+    fn judge(&self) {
+        let map = self.view.map();
+        if self.identity.cluster_id().is_none() {
+            self.clock.judge_alone();
+        } else if map.map_version != 0 {
+            self.clock.judge(self.peers.offsets_us(&map.nodes), map.nodes.len());
+        }
     }
 
     async fn ping(&self, address: &str, name: Option<&str>) -> Result<PingReply, Error> {

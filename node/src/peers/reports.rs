@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use rowhouse_proto::wire::meta::NodeInfo;
 
 use crate::identity::NodeUuid;
 
@@ -35,10 +36,12 @@ impl Peers {
         peers.get(node).is_some_and(|report| !report.draining && report.at.elapsed() < HEARD_WITHIN)
     }
 
-    /// Readings of physical time, those of silent nodes too: two steady clocks drift apart by no more
-    /// than their slew.
-    pub fn offsets_us(&self) -> Vec<i64> {
-        self.0.load().values().filter_map(|report| report.offset_us).collect()
+    /// Readings of physical time of the others among `nodes`, those of silent ones too: two steady clocks drift
+    /// apart by no more than their slew.
+    pub fn offsets_us(&self, nodes: &[NodeInfo]) -> Vec<i64> {
+        let peers = self.0.load();
+        let report = |node: &NodeInfo| peers.get(&node.node_uuid[..]);
+        nodes.iter().filter_map(|node| report(node)?.offset_us).collect()
     }
 
     pub fn heard(&self, node: NodeUuid, report: Report) {
@@ -61,15 +64,17 @@ mod tests {
     #[test]
     fn the_last_word_of_a_node_counts_and_a_silent_one_leads_nothing() {
         let (peers, node) = (Peers::default(), [1; 16]);
+        let named = [NodeInfo { node_uuid: vec![1; 16].into(), ..NodeInfo::default() }];
         assert!(!peers.may_lead(&node) && !peers.is_low(&node), "never heard");
         peers.heard(node, report(true, false, Some(3)));
         assert!(peers.may_lead(&node) && peers.is_low(&node));
         peers.heard(node, report(false, true, None));
         assert!(!peers.may_lead(&node) && !peers.is_low(&node));
-        assert!(peers.offsets_us().is_empty());
+        assert!(peers.offsets_us(&named).is_empty());
         let long_ago = Instant::now().checked_sub(HEARD_WITHIN).expect("a machine up for seconds");
         peers.heard(node, Report { at: long_ago, ..report(false, false, Some(7)) });
         assert!(!peers.may_lead(&node));
-        assert_eq!(peers.offsets_us(), [7]);
+        assert_eq!(peers.offsets_us(&named), [7]);
+        assert!(peers.offsets_us(&[]).is_empty(), "of no node of the map");
     }
 }

@@ -10,8 +10,8 @@ use rowhouse_raft::Error;
 use rowhouse_raft::state::View;
 
 use crate::apply::Stop;
-use crate::state::records;
 use crate::state::session::{self, Presented};
+use crate::state::{log_time, records};
 
 /// `now_ms` is the leader's physical clock. A directory's name is no file: 404.
 pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Entry, Stop> {
@@ -56,5 +56,5 @@ pub(super) fn may_read(
 
 /// Never behind what apply would judge by.
 pub(super) fn shard_now_s(view: &View<'_>, now_ms: u64) -> Result<u64, Error> {
-    Ok(records::shard(view)?.now_ms.max(now_ms) / 1000)
+    Ok(log_time::shard_now(records::shard(view)?.now_ms, now_ms) / 1000)
 }

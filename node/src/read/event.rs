@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use rowhouse_proto::domain::event::{event_id, time_of_id};
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::shard::{EventPage, EventRecord, ListEvents};
 use rowhouse_raft::Error;
 use rowhouse_raft::state::{ScanOrder, View};
@@ -18,12 +18,14 @@ pub fn list_events(view: &View<'_>, shard: u32, query: &ListEvents) -> Result<Ev
         0 => EVENT_PAGE_MAX,
         limit => limit.min(EVENT_PAGE_MAX),
     } as usize;
+    // Nothing was applied yet, or the machine has said what ids are made of.
+    let Some(ids) = EventIds::new(records::shard(view)?.shard_count) else { return Ok(EventPage::default()) };
     // The event at the cursor's own time comes after it if the cursor is another shard's.
-    let from = tables::event(time_of_id(query.after));
+    let from = tables::event(ids.tick_of(query.after));
     let mut events = Vec::new();
     let mut failure = None;
     view.scan(&from, &[tables::EVENT + 1], ScanOrder::Ascending, &mut |key, value| {
-        match record(shard, key, value) {
+        match record(ids, shard, key, value) {
             Ok(record) if record.id > query.after => events.push(record),
             Ok(_) => {}
             Err(error) => failure = Some(error),
@@ -37,11 +39,11 @@ pub fn list_events(view: &View<'_>, shard: u32, query: &ListEvents) -> Result<Ev
     failure.map_or(Ok(EventPage { events }), Err)
 }
 
-fn record(shard: u32, key: &[u8], value: &[u8]) -> Result<EventRecord, Error> {
+fn record(ids: EventIds, shard: u32, key: &[u8], value: &[u8]) -> Result<EventRecord, Error> {
     let t: [u8; 8] = key[1..].try_into().map_err(|_| Error::corrupt("event", "its key is no time"))?;
     let event = records::decode_event(value)?;
     Ok(EventRecord {
-        id: event_id(u64::from_be_bytes(t), shard),
+        id: ids.id(u64::from_be_bytes(t), shard),
         deleted: event.hash.is_empty(),
         user: event.user,
         path: event.path,

@@ -9,7 +9,7 @@ use crate::state::records;
 /// A shard's clocks at one applied index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardClock {
-    /// Event time at or below which no event will follow.
+    /// Event time in ticks at or below which no event will follow.
     pub closed_t: u64,
     /// Event time of the newest event; 0: none yet.
     pub last_event_t: u64,
@@ -19,7 +19,7 @@ pub struct ShardClock {
 
 pub fn clock(view: &View<'_>) -> Result<ShardClock, Error> {
     let shard = records::shard(view)?;
-    Ok(ShardClock { closed_t: shard.last_t_us, last_event_t: shard.last_event_t_us, now_ms: shard.now_ms })
+    Ok(ShardClock { closed_t: shard.last_t, last_event_t: shard.last_event_t, now_ms: shard.now_ms })
 }
 
 pub fn stats(view: &View<'_>) -> Result<Stats, Error> {

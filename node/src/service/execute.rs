@@ -14,6 +14,7 @@ use super::shard::ShardService;
 use super::trace;
 use crate::Group;
 use crate::apply::{Precheck, Stop, precheck};
+use crate::clock::Stamp;
 use crate::planted;
 use crate::read::get_session;
 
@@ -23,7 +24,9 @@ impl ShardService {
             return Err(ErrorCode::WrongVersion.into());
         }
         let group = self.group(request.group)?;
-        self.clock.merge(request.issued_at_us);
+        self.clock.merge(request.seen_hlc_us);
+        // Nothing is decided by a clock that may be years off; a node that knows the time will be found.
+        let now_us = self.clock.judged_us().ok_or(ErrorCode::Unavailable)?;
         let trace = trace::carry(&Span::current(), &request.trace);
         let head = Head {
             shard: request.group,
@@ -33,7 +36,7 @@ impl ShardService {
         };
         let verifier = Verifier {
             homeserver_z32: &self.homeserver_z32,
-            now_s: self.clock.physical_ms() / 1000,
+            now_s: now_us / 1_000_000,
             upload_lifetime_ms: self.upload_lifetime_ms,
         };
         let prepared = verifier.prepare(request)?;
@@ -50,7 +53,7 @@ impl ShardService {
             self.check_home(user, head.shard)?;
         }
         if prepared.anonymous {
-            self.attempts.admit(&head.client_addr, head.shard, self.clock.physical_us())?;
+            self.attempts.admit(&head.client_addr, head.shard, self.clock.steady_us())?;
         }
         Ok(())
     }
@@ -63,12 +66,12 @@ impl ShardService {
         trace: Bytes,
     ) -> Result<Reply, Refused> {
         let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
-        let now_ms = self.clock.physical_ms();
+        let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| Refused::unable(&error))?;
         let command = Command {
             version: COMMAND_VERSION,
             request_id: head.request_id,
             issued_at_us: head.issued_at_us,
-            hlc_us: self.clock.now().map_err(|error| Refused::unable(&error))?,
+            hlc_us,
             now_ms,
             body: Some(body),
         };

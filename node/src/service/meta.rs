@@ -31,6 +31,8 @@ use crate::{Error, Group, meta};
 
 /// A watcher hears at least this often that its node lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// And this often while the node does not know the time, without which a gateway can send nothing.
+const TIMELESS_SIGN: Duration = Duration::from_millis(100);
 /// A proposal's own deadline, and a little.
 const CALL_DEADLINE: Duration = Duration::from_secs(6);
 
@@ -147,13 +149,14 @@ impl Meta for MetaService {
         check_version(request.get_ref().version)?;
         let maps = self.status.view.watch();
         let (clock, stop) = (Arc::clone(&self.status.clock), self.stop.clone());
-        let stream = futures::stream::unfold((maps, true), move |(mut maps, first)| {
+        let stream = futures::stream::unfold((maps, None), move |(mut maps, last_hlc)| {
             let (clock, stop) = (Arc::clone(&clock), stop.clone());
             async move {
-                if !first {
+                if let Some(last_hlc) = last_hlc {
+                    let silence_max = if last_hlc == 0 { TIMELESS_SIGN } else { SIGN_OF_LIFE };
                     tokio::select! {
                         () = stop.cancelled() => return None,
-                        changed = timeout(SIGN_OF_LIFE, maps.changed()) => {
+                        changed = timeout(silence_max, maps.changed()) => {
                             if let Ok(Err(_)) = changed { return None }
                         }
                     }
@@ -161,7 +164,8 @@ impl Meta for MetaService {
                 let mut map = ClusterMap::clone(&maps.borrow_and_update());
                 map.version = WIRE_VERSION;
                 map.hlc = clock.latest();
-                Some((Ok(map), (maps, false)))
+                let hlc = map.hlc;
+                Some((Ok(map), (maps, Some(hlc))))
             }
         });
         Ok(Response::new(Box::pin(stream)))

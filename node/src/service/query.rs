@@ -1,7 +1,7 @@
 //! A linearizable read: barrier, then the answer from one consistent view, inline in this task.
 
 use rowhouse_proto::wire::shard::query_reply::Result as Reply;
-use rowhouse_proto::wire::shard::{QueryRequest, query_request::Op};
+use rowhouse_proto::wire::shard::{QueryRequest, credential::Kind, query_request::Op};
 use rowhouse_proto::{ErrorCode, WIRE_VERSION};
 
 use super::refused::Refused;
@@ -15,9 +15,24 @@ impl ShardService {
         }
         let group = self.group(request.group)?;
         let op = request.op.ok_or(ErrorCode::WrongVersion)?;
+        // A node that does not know the time yet cannot tell whether a bearer still works; another may.
+        if presents_bearer(&op) && self.clock.judged_us().is_none() {
+            return Err(ErrorCode::Unavailable.into());
+        }
         group.read_barrier().await?;
         answer(&group, request.group, &op, self.clock.physical_ms())
     }
+}
+
+/// Only bearers expire.
+fn presents_bearer(op: &Op) -> bool {
+    let credential = match op {
+        Op::ReadEntry(query) => query.credential.as_ref(),
+        Op::ListEntries(query) => query.credential.as_ref(),
+        Op::GetSession(query) => query.credential.as_ref(),
+        Op::ListEvents(_) | Op::ShardStats(_) => None,
+    };
+    credential.is_some_and(|credential| matches!(credential.kind, Some(Kind::BearerHash(_))))
 }
 
 fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refused> {

@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use super::plan::{Desired, Step, births, desired, plan};
 use super::replica::{ReplicaLife, is_hopeless};
 use super::start::start_group;
+use crate::apply::ShardMachine;
 use crate::identity::Identity;
 use crate::meta::{self, MetaMachine};
 use crate::peers::ClusterView;
@@ -36,8 +37,6 @@ pub struct ShardSupervisor {
     pub view: ClusterView,
     pub engine: Arc<dyn LogEngine>,
     pub host: Arc<Host<Runtime>>,
-    /// Of every shard.
-    pub machine: Arc<dyn Machine>,
     pub problems: Problems,
 }
 
@@ -143,8 +142,14 @@ impl ShardSupervisor {
     }
 
     async fn start(&self, group: GroupId, replica: ReplicaId) -> Result<(), rowhouse_raft::Error> {
-        let machine: Arc<dyn Machine> =
-            if group == meta::GROUP { Arc::new(MetaMachine) } else { Arc::clone(&self.machine) };
+        let machine: Arc<dyn Machine> = if group == meta::GROUP {
+            Arc::new(MetaMachine)
+        } else {
+            let ids = self.identity.event_ids();
+            let ids =
+                ids.ok_or_else(|| rowhouse_raft::Error::corrupt("node", "it has replicas but no cluster"))?;
+            Arc::new(ShardMachine::new(ids))
+        };
         start_group(Arc::clone(&self.host), GroupSpec { group, replica, machine }).await?;
         info!(group, replica, "replica started");
         Ok(())

@@ -8,8 +8,14 @@ use rowhouse_proto::wire::state::{Bearer, Grant};
 use rowhouse_proto::wire::{command, shard};
 use rowhouse_raft::Error;
 
+use super::log_time::CORRECTION_MS;
 use super::read::Read;
 use super::records;
+
+/// A bearer's life; clients refresh five minutes before its end.
+pub const BEARER_LIFETIME_S: u64 = 3600;
+/// No bearer has longer to live, unless it was minted while the clocks were ahead.
+const BEARER_LEFT_S_MAX: u64 = BEARER_LIFETIME_S + CORRECTION_MS / 1000;
 
 /// What a request carried, hashed; gateway and log have a message each for it.
 #[derive(Clone, Copy)]
@@ -47,6 +53,7 @@ pub(crate) fn live_bearer(read: &dyn Read, hash: &[u8], now_s: u64) -> Result<Op
     let user: UserKey = bearer.user[..].try_into().map_err(|error| Error::corrupt("bearer's user", error))?;
     let Some(grant) = records::grant(read, &user, &bearer.grant_id)? else { return Ok(None) };
     let live = bearer.expires_at > now_s
+        && bearer.expires_at - now_s <= BEARER_LEFT_S_MAX
         && grant.expires_at > now_s
         && grant.revoked_at.is_none()
         && grant.bearer_hash == hash;

@@ -17,19 +17,19 @@ pub const COOKIE_SESSION: u8 = 0x10;
 pub const GRANT: u8 = 0x11;
 /// bearer hash → Bearer
 pub const BEARER: u8 = 0x12;
-/// expiry, bearer hash
+/// age of the shard at which the row dies, bearer hash
 pub const BEARER_AGE: u8 = 0x13;
 /// user, timestamp → Guard
 pub const AUTH_TOKEN: u8 = 0x20;
-/// time seen, user, timestamp
+/// age at which it dies, user, timestamp
 pub const AUTH_TOKEN_AGE: u8 = 0x21;
 /// user, nonce → Guard
 pub const NONCE: u8 = 0x22;
-/// time seen, user, nonce
+/// age at which it dies, user, nonce
 pub const NONCE_AGE: u8 = 0x23;
 /// request id → Request
 pub const REQUEST: u8 = 0x24;
-/// event time, request id
+/// age at which it dies, request id → when the request was issued
 pub const REQUEST_AGE: u8 = 0x25;
 /// user, path → Entry
 pub const ENTRY: u8 = 0x30;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 use pubky_common::crypto::Keypair;
 use rowhouse_node::apply::ShardMachine;
-use rowhouse_proto::domain::event::EVENT_EPOCH_US;
+use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::command::{self, Command, Outcome, command::Body, credential::Kind};
 use rowhouse_proto::wire::shard::{EventRecord, ListEvents};
 use rowhouse_proto::{COMMAND_VERSION, ErrorCode};
@@ -20,6 +20,11 @@ use rowhouse_raft::{EntryContext, Error, Machine};
 /// Unix time at which every test begins.
 pub const START_MS: u64 = 1_800_000_000_000;
 pub const SHARD: u32 = 5;
+
+/// Of a cluster with 16 shards.
+pub fn ids() -> EventIds {
+    EventIds::new(16).expect("a power of two")
+}
 
 #[derive(Default)]
 pub struct Rows(pub BTreeMap<Bytes, Bytes>);
@@ -66,7 +71,8 @@ impl Replica {
         for command in commands {
             self.index += 1;
             let context = EntryContext { group: SHARD as u16, term: 1, index: self.index };
-            let reply = ShardMachine.apply(context, command, &mut txn).expect("memory can be read");
+            let reply =
+                ShardMachine::new(ids()).apply(context, command, &mut txn).expect("memory can be read");
             assert!(reply.len() <= 256, "outcomes are small");
             outcomes.push(Outcome::decode(reply).expect("an outcome"));
         }
@@ -162,7 +168,7 @@ pub fn command(number: u64, ms: u64, body: Body) -> Command {
 }
 
 pub fn event_t(ms: u64) -> u64 {
-    (START_MS + ms) * 1000 - EVENT_EPOCH_US
+    ids().tick((START_MS + ms) * 1000)
 }
 
 pub fn auth_token(ms: u64, nth: u64) -> command::AuthTokenId {
@@ -260,6 +266,6 @@ pub fn delete(credential: Option<command::Credential>, user: u8, path: &str) -> 
     Body::DeleteEntry(command::DeleteEntry { credential, user: key_of(user), path: path.to_owned() })
 }
 
-pub fn close(t_us: u64) -> Body {
-    Body::Close(command::Close { t_us })
+pub fn close(t: u64) -> Body {
+    Body::Close(command::Close { t })
 }

@@ -15,6 +15,9 @@ pub const BOB: u8 = 2;
 /// Seed of the client key behind the script's grants.
 pub const CLIENT: u8 = 9;
 
+/// Below what one command ages a shard by at most.
+const PASS_STEP_MS: u64 = 5_000;
+
 /// Applies bodies one after the other, each as a request of its own.
 pub struct Script {
     pub replica: Replica,
@@ -39,6 +42,21 @@ impl Script {
     pub fn run(&mut self, body: Body) -> Option<ErrorCode> {
         let command = self.command(body);
         self.replica.refusal(&command)
+    }
+
+    /// Lets time pass as a shard hears of it that is not quite idle.
+    pub fn pass(&mut self, ms: u64) {
+        let end = self.ms + ms;
+        while self.ms < end {
+            self.ms = end.min(self.ms + PASS_STEP_MS);
+            self.run(close(0));
+        }
+    }
+
+    /// The same request, as a leader proposes it now.
+    pub fn again(&self, first: &Command) -> Command {
+        let now = command(0, self.ms, close(0));
+        Command { hlc_us: now.hlc_us, now_ms: now.now_ms, ..first.clone() }
     }
 
     pub fn set_user(&mut self, user: u8, record: &User) {

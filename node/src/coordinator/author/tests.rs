@@ -61,6 +61,7 @@ impl Publisher for FakeNetwork {
 
 fn author() -> Author {
     let clock = Clock::open(Arc::new(Records::default()), TimeSource::system()).expect("readable");
+    clock.judge_alone();
     Author {
         keypair: Keypair::from_secret_key(&[3; 32]),
         clock: Arc::new(clock),
