@@ -104,7 +104,10 @@ impl Monitor {
 
     fn take(&self, address: &str, reply: &PingReply) -> Result<(), Error> {
         self.check_cluster(address, reply)?;
-        if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
+        // A node may be among its own seeds, and is no witness for itself.
+        if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..])
+            && node != self.identity.node_uuid()
+        {
             let PingReply { low_space, draining, physical_us, .. } = *reply;
             let offset_us = self.clock.offset_of(physical_us);
             self.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
