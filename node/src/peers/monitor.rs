@@ -104,10 +104,7 @@ impl Monitor {
 
     fn take(&self, address: &str, reply: &PingReply) -> Result<(), Error> {
         self.check_cluster(address, reply)?;
-        // A node may be among its own seeds, and is no witness for itself.
-        if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..])
-            && node != self.identity.node_uuid()
-        {
+        if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
             let PingReply { low_space, draining, physical_us, .. } = *reply;
             let offset_us = self.clock.offset_of(physical_us);
             self.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
@@ -120,7 +117,8 @@ impl Monitor {
         if self.identity.cluster_id().is_none() {
             self.clock.judge_alone();
         } else if map.map_version != 0 {
-            self.clock.judge(self.peers.offsets_us(&map.nodes), map.nodes.len());
+            let others = self.peers.offsets_us(&map.nodes, &self.identity.node_uuid());
+            self.clock.judge(others, map.nodes.len());
         }
     }
 
