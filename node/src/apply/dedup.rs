@@ -16,7 +16,6 @@ use super::stop::Stop;
 use super::turn::{Turn, table};
 use crate::planted;
 use crate::state::aged::{REQUESTS, Row};
-use crate::state::log_time::forgettable_us;
 use crate::state::read::{Read, decode, unwrap_raw};
 use crate::state::records;
 
@@ -59,16 +58,14 @@ pub(super) fn is_expired(shard: &Shard, issued_at_us: u64) -> bool {
         || issued_at_us <= shard.requests_forgotten_us
 }
 
-/// A row with this mark was swept. One of another era of the clocks would have every new request refused, and
-/// its own retry is refused as long as the clocks stay out of that era.
+/// A row with this mark was swept. One of a time ahead of the present counts as far as the next command lets it
+/// (`log_time::advance`); its own retry is refused as long as the clocks stay out of that time.
 pub(super) fn forget(shard: &mut Shard, mark: &Bytes) -> Result<(), Error> {
     let issued_at_us = unwrap_raw(mark, "request's mark")?;
     let issued_at_us = u64::from_be_bytes(
         issued_at_us[..].try_into().map_err(|error| Error::corrupt("request's mark", error))?,
     );
-    if issued_at_us <= forgettable_us(shard.now_ms) {
-        shard.requests_forgotten_us = shard.requests_forgotten_us.max(issued_at_us);
-    }
+    shard.requests_forgotten_us = shard.requests_forgotten_us.max(issued_at_us);
     Ok(())
 }
 

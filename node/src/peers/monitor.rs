@@ -117,7 +117,8 @@ impl Monitor {
         if self.identity.cluster_id().is_none() {
             self.clock.judge_alone();
         } else if map.map_version != 0 {
-            self.clock.judge(self.peers.offsets_us(&map.nodes), map.nodes.len());
+            let others = self.peers.offsets_us(&map.nodes, &self.identity.node_uuid());
+            self.clock.judge(others, map.nodes.len());
         }
     }
 

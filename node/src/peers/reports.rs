@@ -36,12 +36,12 @@ impl Peers {
         peers.get(node).is_some_and(|report| !report.draining && report.at.elapsed() < HEARD_WITHIN)
     }
 
-    /// Readings of physical time of the others among `nodes`, those of silent ones too: two steady clocks drift
-    /// apart by no more than their slew.
-    pub fn offsets_us(&self, nodes: &[NodeInfo]) -> Vec<i64> {
+    /// Readings of physical time of `nodes` but for `me`, those of silent ones too: two steady clocks drift apart by
+    /// no more than their slew. A node may hear itself, if it is among its own seeds, and is no witness.
+    pub fn offsets_us(&self, nodes: &[NodeInfo], me: &NodeUuid) -> Vec<i64> {
         let peers = self.0.load();
-        let report = |node: &NodeInfo| peers.get(&node.node_uuid[..]);
-        nodes.iter().filter_map(|node| report(node)?.offset_us).collect()
+        let others = nodes.iter().filter(|node| node.node_uuid != me[..]);
+        others.filter_map(|node| peers.get(&node.node_uuid[..])?.offset_us).collect()
     }
 
     pub fn heard(&self, node: NodeUuid, report: Report) {
@@ -70,11 +70,12 @@ mod tests {
         assert!(peers.may_lead(&node) && peers.is_low(&node));
         peers.heard(node, report(false, true, None));
         assert!(!peers.may_lead(&node) && !peers.is_low(&node));
-        assert!(peers.offsets_us(&named).is_empty());
+        assert!(peers.offsets_us(&named, &[9; 16]).is_empty());
         let long_ago = Instant::now().checked_sub(HEARD_WITHIN).expect("a machine up for seconds");
         peers.heard(node, Report { at: long_ago, ..report(false, false, Some(7)) });
         assert!(!peers.may_lead(&node));
-        assert_eq!(peers.offsets_us(&named), [7]);
-        assert!(peers.offsets_us(&[]).is_empty(), "of no node of the map");
+        assert_eq!(peers.offsets_us(&named, &[9; 16]), [7]);
+        assert!(peers.offsets_us(&[], &[9; 16]).is_empty(), "of no node of the map");
+        assert!(peers.offsets_us(&named, &node).is_empty(), "its own");
     }
 }

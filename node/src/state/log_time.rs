@@ -14,8 +14,8 @@ pub const AGE_GAP_MS_MAX: u64 = 30_000;
 /// More is a shard nobody wrote to or a clock that leaps, which cannot be told apart, and counts as this: commands of
 /// two times that alternate under load forget nothing early, and a shard that is seldom written to forgets in the end.
 const AGE_LEAP_MS: u64 = 100;
-/// No request issued within so long before the shard's present counts as forgotten.
-pub(crate) const NEVER_FORGOTTEN_MS: u64 = 60_000;
+/// No request issued within so long before the shard's present counts as forgotten: twice as long as gateways retry.
+const NEVER_FORGOTTEN_MS: u64 = 60_000;
 
 /// The present, of a shard whose present was `before_ms`, when a leader's clock says `told_ms`.
 pub fn shard_now(before_ms: u64, told_ms: u64) -> u64 {
@@ -32,12 +32,8 @@ pub(crate) fn advance(shard: &mut Shard, told_ms: u64) {
         _ => AGE_LEAP_MS,
     };
     shard.age_ms = shard.age_ms.saturating_add(passed_ms);
-    shard.requests_forgotten_us = shard.requests_forgotten_us.min(forgettable_us(shard.now_ms));
-}
-
-/// The newest `issued_at` that may count as forgotten.
-pub(crate) fn forgettable_us(now_ms: u64) -> u64 {
-    now_ms.saturating_sub(NEVER_FORGOTTEN_MS).saturating_mul(1000)
+    let forgettable_us = shard.now_ms.saturating_sub(NEVER_FORGOTTEN_MS).saturating_mul(1000);
+    shard.requests_forgotten_us = shard.requests_forgotten_us.min(forgettable_us);
 }
 
 #[cfg(test)]
