@@ -108,7 +108,11 @@ impl InitServer {
         if !init.shard_count.is_power_of_two() || init.shard_count > SHARD_COUNT_MAX {
             return refuse("the number of shards must be a power of two up to 4096");
         }
-        Ok(cluster_id)
+        // Before anything is kept: the first entry would be refused for ever.
+        match meta::unkept(&init.settings.clone().unwrap_or_default().signup_mode) {
+            Some(why) => refuse(why),
+            None => Ok(cluster_id),
+        }
     }
 }
 
