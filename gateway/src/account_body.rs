@@ -29,6 +29,7 @@ struct Refused {
     draining: Option<Draining>,
 }
 
+type Next = Result<Frame<Bytes>, axum::Error>;
 type Draining = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl AccountBody {
@@ -37,10 +38,7 @@ impl AccountBody {
         Self { inner, lease, declared, held_back, read: 0, refused: None }
     }
 
-    fn poll_within(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Result<Frame<Bytes>, axum::Error>>, ErrorCode>> {
+    fn poll_within(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Next>, ErrorCode>> {
         if self.declared.is_some_and(|length| length > ACCOUNT_BODY_BYTES_MAX as u64) {
             return Poll::Ready(Err(ErrorCode::AccountBodyTooLarge));
         }
@@ -66,10 +64,7 @@ impl HttpBody for AccountBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Next>> {
         let this = self.get_mut();
         if this.refused.is_none() {
             match ready!(this.poll_within(cx)) {

@@ -9,7 +9,7 @@ const CAUSES_MAX: usize = 16;
 /// The error and its causes, outermost first, without what was said already.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
-    for cause in successors(Some(error), |error| error.source()).take(CAUSES_MAX) {
+    for cause in successors(Some(error), |&error| error.source()).take(CAUSES_MAX) {
         let text = cause.to_string();
         if said.is_empty() {
             said = text;

@@ -46,7 +46,8 @@ pub async fn optional_json<T: DeserializeOwned>(
 }
 
 fn request(app: &App, parts: &Parts, body: Body) -> Request {
-    let address = parts.extensions.get::<ClientAddr>().map_or(Ipv6Addr::UNSPECIFIED.into(), |addr| addr.0);
+    let known = parts.extensions.get::<ClientAddr>().map(|addr| addr.0);
+    let address = known.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let lease = app.cluster.admission().account(address);
     let mut request = Request::new(Body::new(AccountBody::new(body, &parts.headers, lease)));
     *request.headers_mut() = parts.headers.clone();
@@ -65,7 +66,7 @@ async fn within<T, E: Error + IntoResponse + 'static>(
 
 /// The body's own refusal if that is behind it, else what the extractor says of a body.
 fn refused(error: impl Error + IntoResponse + 'static) -> Response {
-    let mut causes = successors(Some(&error as &(dyn Error + 'static)), |error| error.source());
+    let mut causes = successors(Some(&error as &(dyn Error + 'static)), |&error| error.source());
     match causes.find_map(|cause| cause.downcast_ref::<Refusal>().cloned()) {
         Some(refusal) => Rejection::from(refusal).into_response(),
         None => error.into_response(),

@@ -238,8 +238,9 @@ async fn half_sent_sign_ins_take_room_from_nobody_but_their_own_address() {
     let other = sign_in_from("127.0.0.2", address).await;
     assert!(other.starts_with("HTTP/1.1 200"), "{other}");
     let cookie = [("cookie", user.cookie.as_str())];
-    let put = fixture.client.send("PUT", &user.storage("/pub/a"), &cookie, &vec![0; INLINE_BODY_BYTES_MAX]);
-    assert_eq!(put.await.status, 201, "whoever stores has room of their own");
+    let body = vec![0; INLINE_BODY_BYTES_MAX];
+    let put = fixture.client.send("PUT", &user.storage("/pub/a"), &cookie, &body).await;
+    assert_eq!(put.status, 201, "whoever stores has room of their own");
     drop(half_sent);
     sign_in_is("200", address).await;
 }
