@@ -149,6 +149,14 @@ mod tests {
         assert_eq!(intake.chunk().await.err(), Some(ErrorCode::Overloaded));
         drop(first);
         assert!(intake.chunk().await.is_ok());
+        assert!(intake.asked());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_not_asked_for_what_there_is_no_room_for() {
+        let mut intake = intake(Body::from("more"), CHUNK_BYTES - 1);
+        assert_eq!(intake.chunk().await.err(), Some(ErrorCode::Overloaded));
+        assert!(!intake.asked());
     }
 
     #[tokio::test(start_paused = true)]
