@@ -14,6 +14,7 @@ use tower_http::cors::CorsLayer;
 use crate::cluster::{Call, Cluster};
 use crate::config::Limits;
 use crate::layers::{RequestTrace, cache_policy, tenant, trace};
+use crate::not_implemented;
 use crate::respond::Rejection;
 use crate::routes::{
     cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, get_entry, grant_exchange,
@@ -63,7 +64,7 @@ impl App {
 
 /// The client API, the same on every client listener.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    not_implemented::mount(Router::new(), not_implemented::CLIENT)
         .route("/", get(root))
         .route("/info", get(info))
         .route("/signup_tokens/{token}", get(signup_token).head(only_get).fallback(only_get))

@@ -1,14 +1,11 @@
 //! Request bodies, read within bounds: of size, of time, and of bytes held by all requests together.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX};
 
@@ -33,6 +30,12 @@ pub enum Upload {
 /// The Content-Length header, when it is a number.
 pub fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the client sends its body only once it is asked for: when the body is first polled, the connection
+/// answers `100 Continue`. So who refuses such a request leaves its body alone (RFC 9110 §10.1.1).
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Reads at most an inline body. `lease` grows with what arrives.
@@ -87,78 +90,6 @@ pub async fn drain(mut body: Body) {
     };
     // Running out of time is as good an end as any.
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, discard).await;
-}
-
-/// A body whose bytes count against the gateway's bound while it is being read.
-pub struct Metered {
-    inner: Body,
-    lease: ByteLease,
-}
-
-impl Metered {
-    pub fn new(inner: Body, lease: ByteLease) -> Self {
-        Self { inner, lease }
-    }
-}
-
-impl HttpBody for Metered {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-            && self.lease.grow(data.len()).is_err()
-        {
-            return Poll::Ready(Some(Err(axum::Error::new("too many bytes in flight"))));
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-/// A response body that holds its share of the bound until it is written or its client is gone.
-pub struct Held {
-    data: Bytes,
-    _lease: ByteLease,
-}
-
-impl Held {
-    pub fn new(data: Bytes, lease: ByteLease) -> Self {
-        Self { data, _lease: lease }
-    }
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let data = std::mem::take(&mut self.data);
-        Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.data.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.len() as u64)
-    }
 }
 
 #[cfg(test)]
@@ -218,8 +149,6 @@ mod tests {
     #[tokio::test]
     async fn bytes_beyond_the_gateways_bound_are_refused() {
         assert_eq!(read(chunks(&[10]), None, 9).await, Err(ErrorCode::Overloaded));
-        let metered = Metered::new(chunks(&[5, 5]), Admission::new(1, 9, 0).bytes());
-        assert!(Body::new(metered).collect().await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

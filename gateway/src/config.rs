@@ -10,6 +10,8 @@ use crate::Error;
 
 /// The password every example uses; accepted only where the operator says that this is a development cluster.
 const DEFAULT_ADMIN_PASSWORD: &str = "admin";
+/// The key of every Pubky testnet: anybody can be this homeserver.
+const TESTNET_SECRET: [u8; 32] = [0; 32];
 
 /// Configuration of one gateway.
 #[derive(Clone)]
@@ -19,7 +21,7 @@ pub struct GatewayConfig {
     /// `None`: no admin listener.
     pub admin_listen: Option<SocketAddr>,
     pub admin_password: String,
-    /// A development cluster: the default admin password is accepted.
+    /// A development cluster: the default admin password is accepted, and the testnet's key beyond loopback.
     pub development: bool,
     /// Mutual TLS with the nodes; `None`: plaintext, and no listener that other machines can reach. Whoever
     /// composes the process refreshes them.
@@ -60,14 +62,19 @@ impl GatewayConfig {
     }
 
     pub fn validate(&self) -> Result<(), Error> {
-        if let Some(certificates) = &self.certificates {
-            validate_subject(certificates)?;
-        } else {
-            let listeners = [Some(self.http_listen), Some(self.tls_listen), self.admin_listen];
-            if let Some(address) = listeners.into_iter().flatten().find(|address| !address.ip().is_loopback())
-            {
-                return Err(Error::BeyondLoopback(address));
-            }
+        let listeners = [Some(self.http_listen), Some(self.tls_listen), self.admin_listen];
+        let beyond = listeners.into_iter().flatten().find(|address| !address.ip().is_loopback());
+        match (&self.certificates, beyond) {
+            (Some(certificates), _) => validate_subject(certificates)?,
+            (None, Some(address)) => return Err(Error::BeyondLoopback(address)),
+            (None, None) => {}
+        }
+        if self.homeserver_secret == TESTNET_SECRET && beyond.is_some() && !self.development {
+            return Err(Error::Config(
+                "the homeserver's secret is the testnet's, which everybody knows: make one of your own, pass \
+                 --development, or listen on loopback addresses"
+                    .into(),
+            ));
         }
         self.validate_values()
     }
@@ -80,7 +87,7 @@ impl GatewayConfig {
         if self.admin_listen.is_some() {
             self.validate_admin_password()?;
         }
-        Ok(())
+        if self.announce { validate_public_ip(self.public_ip) } else { Ok(()) }
     }
 
     fn validate_admin_password(&self) -> Result<(), Error> {
@@ -92,6 +99,20 @@ impl GatewayConfig {
         }
         Ok(())
     }
+}
+
+/// What the homeserver's record names must be one machine.
+fn validate_public_ip(ip: IpAddr) -> Result<(), Error> {
+    let what = match ip.to_canonical() {
+        ip if ip.is_unspecified() => "stands for every address of this machine, and for none outside of it",
+        ip if ip.is_multicast() => "is a multicast address",
+        IpAddr::V4(ip) if ip.is_broadcast() => "is the broadcast address",
+        _ => return Ok(()),
+    };
+    Err(Error::Config(format!(
+        "the homeserver's record would send clients to {ip}, which {what}: set `gateway.public_ip` (--public-ip) \
+         to the address at which clients reach this gateway, or `gateway.announce` to false (--no-announce)"
+    )))
 }
 
 fn validate_subject(certificates: &Certificates) -> Result<(), Error> {
@@ -165,7 +186,7 @@ mod tests {
     use crate::testing::Issuer;
 
     fn config() -> GatewayConfig {
-        GatewayConfig::new([0; 32], vec!["127.0.0.1:1".into()])
+        GatewayConfig::new([7; 32], vec!["127.0.0.1:1".into()])
     }
 
     #[test]
@@ -180,6 +201,33 @@ mod tests {
         config.certificates = Some(issuer.certificates(Role::Node, "n1"));
         assert!(matches!(config.validate(), Err(Error::Config(_))), "the certificate of a node");
         config.certificates = Some(issuer.certificates(Role::Gateway, "g1"));
+        assert!(config.validate().is_ok());
+    }
+
+    #[test]
+    fn only_the_address_of_one_machine_is_announced() {
+        let with = |ip: &str, announce| {
+            GatewayConfig { public_ip: ip.parse().expect("an address"), announce, ..config() }.validate()
+        };
+        for ip in ["0.0.0.0", "::", "::ffff:0.0.0.0", "224.0.0.1", "ff02::1", "255.255.255.255"] {
+            let error = with(ip, true).expect_err(ip).to_string();
+            assert!(error.contains(ip) && error.contains("--public-ip"), "{error}");
+            assert!(with(ip, false).is_ok(), "{ip} is told to nobody");
+        }
+        for ip in ["127.0.0.1", "192.0.2.1", "2001:db8::1"] {
+            assert!(with(ip, true).is_ok(), "{ip}");
+        }
+    }
+
+    #[test]
+    fn the_testnets_key_stays_on_loopback_outside_of_development() {
+        let mut config = GatewayConfig { homeserver_secret: TESTNET_SECRET, ..config() };
+        assert!(config.validate().is_ok());
+        config.certificates = Some(Issuer::new().certificates(Role::Gateway, "g1"));
+        config.http_listen = "0.0.0.0:0".parse().expect("address");
+        let error = config.validate().expect_err("everybody has the key");
+        assert!(error.to_string().contains("everybody knows"), "{error}");
+        config.development = true;
         assert!(config.validate().is_ok());
     }
 

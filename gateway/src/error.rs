@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use rowhouse_proto::causes;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("invalid configuration: {0}")]
@@ -12,8 +14,13 @@ pub enum Error {
          --tls-cert, --tls-key and --tls-ca, or listen on a loopback address"
     )]
     BeyondLoopback(SocketAddr),
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("invalid node address {address}")]
+    #[error("invalid node address {address}: {}", causes(source))]
     NodeAddress { address: String, source: tonic::transport::Error },
+    #[error(
+        "the configured secret is of the homeserver {ours}, but the cluster of node {node} is of {theirs}: start \
+         with the secret of that homeserver, or with nodes of the right cluster"
+    )]
+    ForeignHomeserver { ours: String, theirs: String, node: String },
 }

@@ -7,7 +7,7 @@ use pubky_common::crypto::Keypair;
 use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -29,6 +29,7 @@ pub struct Gateway {
     life: Life,
     limits: Arc<Limits>,
     cluster: Arc<Cluster>,
+    failures: mpsc::Receiver<Error>,
 }
 
 impl Gateway {
@@ -40,7 +41,7 @@ impl Gateway {
         }
         let keypair = Keypair::from_secret(&config.homeserver_secret);
         let limits = Arc::new(config.limits.clone());
-        let cluster = Arc::new(Cluster::new(&limits, dialer));
+        let cluster = Arc::new(Cluster::new(&limits, dialer, keypair.public_key()));
         let app = Arc::new(App {
             cluster: Arc::clone(&cluster),
             homeserver: keypair.public_key(),
@@ -49,6 +50,7 @@ impl Gateway {
         let (http, http_address) = open(config.http_listen)?;
         let (tls, tls_address) = open(config.tls_listen)?;
         let admin = config.admin_listen.map(open).transpose()?;
+        let (failed, failures) = mpsc::channel(1);
         let mut gateway = Self {
             http_address,
             tls_address,
@@ -58,12 +60,10 @@ impl Gateway {
             life: Life::default(),
             limits: Arc::clone(&limits),
             cluster: Arc::clone(&cluster),
+            failures,
         };
-        gateway.life.tasks.spawn(logged(watch(
-            Arc::clone(&cluster),
-            config.nodes.clone(),
-            gateway.life.stop.clone(),
-        )));
+        let watching = watch(Arc::clone(&cluster), config.nodes.clone(), gateway.life.stop.clone());
+        gateway.life.tasks.spawn(watched(watching, failed));
         let connections = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
         let speaking = Http::new(app::router(Arc::clone(&app)), Arc::clone(&limits));
         let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout);
@@ -74,6 +74,13 @@ impl Gateway {
             gateway.listen_admin(socket, app, &config, address.clone(), limits);
         }
         if config.announce {
+            if address.ip.to_canonical().is_loopback() && !config.development {
+                tracing::warn!(
+                    public_ip = %address.ip,
+                    "the homeserver's record will name a loopback address, at which no other machine finds this \
+                     gateway: set gateway.public_ip (--public-ip), or --no-announce"
+                );
+            }
             let request = announcement(&address);
             let own = [gateway.http_address, gateway.tls_address];
             let (leaving, end) = (gateway.leaving.clone(), gateway.life.end.clone());
@@ -93,6 +100,14 @@ impl Gateway {
 
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Why this gateway can never serve; pending while it may.
+    pub async fn ended(&mut self) -> Error {
+        match self.failures.recv().await {
+            Some(error) => error,
+            None => std::future::pending().await,
+        }
     }
 
     /// For a readiness probe: why this gateway should not be counted on; empty if it should.
@@ -173,9 +188,11 @@ fn open(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     Ok((socket, bound))
 }
 
-async fn logged(task: impl Future<Output = Result<(), Error>>) {
-    if let Err(error) = task.await {
-        tracing::error!(%error, "the map watch ended");
+async fn watched(watching: impl Future<Output = Result<(), Error>>, failed: mpsc::Sender<Error>) {
+    if let Err(error) = watching.await {
+        tracing::error!(%error, "this gateway cannot serve");
+        // Nobody listens once it stops.
+        let _stopping = failed.try_send(error);
     }
 }
 

@@ -5,6 +5,7 @@
 //! quotas and existence are checked in the shard, in the same RPC as the read or write. Deliberately
 //! absent: Raft, RocksDB, and any cache of sessions or entries.
 
+mod account_body;
 mod admin;
 mod announce;
 mod app;
@@ -17,7 +18,9 @@ mod credentials;
 mod error;
 mod gateway;
 mod layers;
+mod leased;
 mod listen;
+mod not_implemented;
 mod objects;
 mod respond;
 mod routes;

@@ -65,6 +65,10 @@ error_codes! {
     BodyTooLarge = 30, PAYLOAD_TOO_LARGE, "Bodies over 65536 bytes are not supported yet";
     MissingHost = 31, BAD_REQUEST, "Header of type `host` was missing";
     RequestTimeout = 32, REQUEST_TIMEOUT, "The request took too long";
+    /// Of a signup, sign-in or exchange. The text is the one clients know from larger bodies.
+    AccountBodyTooLarge = 33, PAYLOAD_TOO_LARGE, "Failed to buffer the request body: length limit exceeded";
+    /// A route of the protocol that is not there yet.
+    NotImplemented = 34, NOT_IMPLEMENTED, "Not Implemented";
 
     // ---- authentication ----
     NoSession = 40, UNAUTHORIZED, "No authenticated session found";

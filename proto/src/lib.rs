@@ -3,14 +3,18 @@
 //! `wire` holds generated code only; `chunks` takes its place where bodies are large. `domain` knows no
 //! transport: no tonic, tokio or rocksdb.
 
+mod causes;
 pub mod chunks;
 pub mod domain;
 mod error;
+mod private_file;
 pub mod tls;
 mod trace;
 pub mod wire;
 
+pub use causes::causes;
 pub use error::{ErrorCode, Refusal};
+pub use private_file::is_exposed;
 pub use trace::TraceContext;
 
 /// Version of every RPC message; a peer with another one is refused with a clear error.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rowhouse_proto::tls::{CertificateFiles, Certificates, Dialer, Role};
+use rowhouse_proto::tls::{CertificateFiles, Certificates, Dialer, Role, TlsError};
 
 use crate::error::Error;
 use crate::settings::TlsSection;
@@ -52,13 +52,18 @@ impl TlsArgs {
 /// `None` without [tls].
 pub fn open(section: &TlsSection, role: Role) -> Result<Option<Arc<Certificates>>, Error> {
     let Some(files) = section.files() else { return Ok(None) };
-    let certificates = Certificates::open(files).map_err(|error| Error::Usage(error.to_string()))?;
+    let certificates = Certificates::open(files).map_err(unusable)?;
     let subject = certificates.subject();
     if subject.role() == role {
         return Ok(Some(Arc::new(certificates)));
     }
     let cert = certificates.files().cert.display();
     Err(Error::Usage(format!("{cert} is of {subject}; a certificate of role {role} is needed here")))
+}
+
+fn unusable(error: TlsError) -> Error {
+    let text = error.to_string();
+    if error.may_pass() { Error::NotYet(text) } else { Error::Usage(text) }
 }
 
 /// Takes new files over for as long as the process runs, and says in time when they are about to expire.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// `EX_USAGE` of sysexits: the flags or the configuration are wrong, and starting again will not help.
 pub const EXIT_USAGE: u8 = 64;
+/// `EX_TEMPFAIL` of sysexits: a file that is not there or not good yet may be later, so starting again may help.
+pub const EXIT_NOT_YET: u8 = 75;
 /// Anything else that went wrong.
 pub const EXIT_FAILED: u8 = 1;
 
@@ -11,6 +13,8 @@ pub const EXIT_FAILED: u8 = 1;
 pub enum Error {
     #[error("{0}")]
     Usage(String),
+    #[error("{0}")]
+    NotYet(String),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("cannot {what}: {source}")]
@@ -34,6 +38,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => EXIT_USAGE,
+            Self::NotYet(_) => EXIT_NOT_YET,
             _ => EXIT_FAILED,
         }
     }

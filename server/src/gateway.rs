@@ -38,7 +38,8 @@ pub struct GatewayArgs {
     /// host:port of a storage node; may be given several times, the others are learned.
     #[arg(long = "node")]
     nodes: Vec<String>,
-    /// Address clients reach this gateway at, for the homeserver's record; the TLS listener's if absent.
+    /// Address clients reach this gateway at, for the homeserver's record; the TLS listener's if absent. Needed
+    /// where that is 0.0.0.0 or ::.
     #[arg(long)]
     public_ip: Option<IpAddr>,
     /// Pubky TLS port clients reach; the listener's if absent.
@@ -59,7 +60,7 @@ pub struct GatewayArgs {
     /// Requests that may wait for storage nodes at once; more are told to come back.
     #[arg(long)]
     requests_max: Option<u64>,
-    /// A development cluster: the password `admin` is accepted.
+    /// A development cluster: the password `admin` is accepted, and the testnet's key beyond loopback.
     #[arg(long)]
     development: bool,
     /// Towards the nodes; clients are shown the homeserver's own key.
@@ -84,14 +85,16 @@ pub async fn run(args: GatewayArgs) -> Result<(), Error> {
     config.validate().map_err(usage)?;
     let mut stop = Stop::listen()?;
     let probes = Probes::listen(loaded.settings.probes.listen).await?;
-    let gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
+    let mut gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
     probes.started(gateway.readiness());
-    tokio::select! {
-        () = stop.requested() => {}
+    let ended = tokio::select! {
+        () = stop.requested() => Ok(()),
+        // Starting again with the same secret and nodes would not help.
+        error = gateway.ended() => Err(usage(error)),
         never = keep_fresh(certificates) => match never {},
-    }
+    };
     gateway.shutdown().await;
-    Ok(())
+    ended
 }
 
 impl GatewayArgs {

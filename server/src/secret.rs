@@ -1,14 +1,11 @@
-//! Files that hold a secret, readable by their owner alone: the homeserver's key, as 64 hexadecimal digits, and
-//! passwords.
+//! Files that hold a secret: the homeserver's key, as 64 hexadecimal digits, and passwords.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use rowhouse_proto::is_exposed;
 
 use crate::error::Error;
 use crate::files;
-
-/// Permission bits of group and others.
-const FOREIGN_ACCESS: u32 = 0o077;
 
 pub fn read(path: &Path) -> Result<[u8; 32], Error> {
     let text = read_text(path)?;
@@ -33,11 +30,11 @@ pub fn read_password(path: &Path) -> Result<String, Error> {
 fn read_text(path: &Path) -> Result<String, Error> {
     let unreadable = |error| {
         let path = path.display();
-        Error::Usage(format!("cannot read the secret file {path} ({error}): create it or name another"))
+        Error::NotYet(format!("cannot read the secret file {path} ({error}): create it or name another"))
     };
-    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
-    if mode & FOREIGN_ACCESS != 0 {
-        let text = format!("{} is open to other users: chmod 600 it", path.display());
+    if is_exposed(&std::fs::metadata(path).map_err(unreadable)?) {
+        let path = path.display();
+        let text = format!("{path} is open to other users: chmod 600 it, or 640 for its group");
         return Err(Error::Usage(text));
     }
     std::fs::read_to_string(path).map_err(unreadable)
@@ -49,8 +46,10 @@ pub fn create(path: &Path, secret: &[u8; 32]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
-    use crate::error::EXIT_USAGE;
+    use crate::error::{EXIT_NOT_YET, EXIT_USAGE};
 
     #[test]
     fn a_created_secret_reads_back() {
@@ -69,7 +68,7 @@ mod tests {
             assert_eq!(read_password(&path).ok().as_deref(), password, "{text:?}");
         }
         let absent = read_password(&dir.path().join("absent")).unwrap_err();
-        assert_eq!(absent.exit_code(), EXIT_USAGE);
+        assert_eq!(absent.exit_code(), EXIT_NOT_YET);
         assert!(absent.to_string().contains("absent"), "{absent}");
     }
 
@@ -78,8 +77,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         create(&path, &[7; 32]).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(read(&path).unwrap_err().exit_code(), EXIT_USAGE);
+        let readable_by = |mode| {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            read(&path)
+        };
+        // As Kubernetes mounts secrets for a group.
+        assert_eq!(readable_by(0o440).unwrap(), [7; 32]);
+        for mode in [0o444, 0o644, 0o660] {
+            assert_eq!(readable_by(mode).unwrap_err().exit_code(), EXIT_USAGE, "{mode:o}");
+        }
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         for wrong in ["", "00", &"g".repeat(64), &"00".repeat(33)] {
             files::write(&path, wrong.as_bytes()).unwrap();
             assert_eq!(read(&path).unwrap_err().exit_code(), EXIT_USAGE, "{wrong}");

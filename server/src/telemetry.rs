@@ -12,6 +12,7 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use rowhouse_proto::causes;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -44,17 +45,17 @@ pub struct Telemetry {
 impl Telemetry {
     /// Must run inside the runtime: the exporter's connection lives on it.
     pub fn start(service: &str, format: LogFormat) -> Result<Self, Error> {
+        let lines = filter("RUST_LOG", LOG_DEFAULT)?;
+        let spans = filter("ROWHOUSE_TRACE", TRACE_DEFAULT)?;
         let provider = wanted(|name| std::env::var(name).ok()).then(|| provider(service)).transpose()?;
         let traces = provider.as_ref().map(|provider| {
-            tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer("rowhouse"))
-                .with_filter(filter("ROWHOUSE_TRACE", TRACE_DEFAULT))
+            tracing_opentelemetry::layer().with_tracer(provider.tracer("rowhouse")).with_filter(spans)
         });
         tracing_subscriber::registry()
-            .with(logs(format).with_filter(filter("RUST_LOG", LOG_DEFAULT)))
+            .with(logs(format).with_filter(lines))
             .with(traces)
             .try_init()
-            .map_err(|error| Error::Failed(format!("cannot start logging: {error}")))?;
+            .map_err(|error| Error::Failed(format!("cannot start logging: {}", causes(&error))))?;
         if let Some(provider) = &provider {
             opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
             opentelemetry::global::set_tracer_provider(provider.clone());
@@ -81,8 +82,15 @@ fn logs(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
     }
 }
 
-fn filter(variable: &str, default: &str) -> EnvFilter {
-    EnvFilter::try_from_env(variable).unwrap_or_else(|_| EnvFilter::new(default))
+fn filter(variable: &str, default: &str) -> Result<EnvFilter, Error> {
+    let set = std::env::var_os(variable).unwrap_or_default();
+    let text = if set.is_empty() { default.into() } else { set.to_string_lossy() };
+    EnvFilter::try_new(&text).map_err(|error| {
+        Error::Usage(format!(
+            "{variable} is {text:?}, which is no filter ({}): write for example {variable}=info,rowhouse_node=debug",
+            causes(&error)
+        ))
+    })
 }
 
 /// Whether the standard variables ask for exported traces.
@@ -97,10 +105,9 @@ fn wanted(variable: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 fn provider(service: &str) -> Result<SdkTracerProvider, Error> {
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .build()
-        .map_err(|error| Error::Usage(format!("the OTEL_* variables do not make an exporter: {error}")))?;
+    let exporter = SpanExporter::builder().with_tonic().build().map_err(|error| {
+        Error::Usage(format!("the OTEL_* variables do not make an exporter: {}", causes(&error)))
+    })?;
     let mut resource = Resource::builder();
     if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
         resource = resource.with_service_name(format!("rowhouse-{service}"));

@@ -41,13 +41,40 @@ fn what_cannot_be_understood_ends_with_64_and_says_why() {
         &["node"],
         &["gateway", "--http-listen", "nowhere"],
         &["cluster", "init", "--node", "127.0.0.1:1", "--node", "127.0.0.1:2"],
-        &["cluster", "init", "--node", "127.0.0.1:1", "--shards", "3"],
+        &["cluster", "init", "--node", "127.0.0.1:1", "--shards", "3", "--signup-mode", "open"],
         &node,
     ] {
         let output = rowhouse(args);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(EXIT_USAGE), "{args:?}: {text}");
         assert!(!text.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn signups_are_opened_by_whoever_says_so() {
+    for mode in [&[][..], &["--signup-mode=token_required"]] {
+        let output = rowhouse(&[&["cluster", "init", "--node=127.0.0.1:1"], mode].concat());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(EXIT_USAGE), "{mode:?}: {text}");
+        assert!(text.contains("not there yet") && text.contains("--signup-mode open"), "{text}");
+    }
+}
+
+#[test]
+fn a_filter_that_is_none_is_named_and_not_replaced() {
+    for variable in ["RUST_LOG", "ROWHOUSE_TRACE"] {
+        let filtered = |filter: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
+            command.arg("config-reference").env(variable, filter).output().expect("the binary runs")
+        };
+        let output = filtered("info,rowhouse=loud");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(EXIT_USAGE), "{text}");
+        assert!(text.contains(variable) && text.contains("info,rowhouse=loud"), "{text}");
+        for filter in ["", "debug,rowhouse=info"] {
+            assert!(filtered(filter).status.success(), "{variable}={filter}");
+        }
     }
 }
 

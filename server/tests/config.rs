@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 /// sysexits' `EX_USAGE`.
 const EXIT_USAGE: i32 = 64;
+/// sysexits' `EX_TEMPFAIL`: the file may be there later.
+const EXIT_NOT_YET: i32 = 75;
 const NODE: &str =
     "[node]\ndata_dir = \"data\"\nlisten = \"127.0.0.1:0\"\n[secret]\nhomeserver_secret_file = \"none\"\n";
 const GATEWAY: &str = "[gateway]\nhttp_listen = \"127.0.0.1:0\"\ntls_listen = \"127.0.0.1:0\"\n\
@@ -40,8 +42,13 @@ fn text(bytes: &[u8]) -> String {
 
 #[track_caller]
 fn assert_refused(output: &Output, parts: &[&str]) {
+    assert_ends(output, EXIT_USAGE, parts);
+}
+
+#[track_caller]
+fn assert_ends(output: &Output, code: i32, parts: &[&str]) {
     let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(EXIT_USAGE), "{said}");
+    assert_eq!(output.status.code(), Some(code), "{said}");
     for part in parts {
         assert!(said.contains(part), "{part:?} in {said}");
     }
@@ -86,7 +93,8 @@ fn an_invalid_configuration_ends_with_64_and_says_what_to_do() {
     assert_refused(&with(("ROWHOUSE_RAFT__ELECTION_MIN_MS", "60000")), &["election_max_ms", "600"]);
     let print = ["node", "--config=rowhouse.toml", "--print-config"];
     assert_refused(&folder.run(&print, &[("ROWHOUSE_NODE__LISTEN", "0.0.0.0:1")]), &["mTLS"]);
-    assert_refused(&with(("ROWHOUSE_LOG_FORMAT", "json")), &["cannot read the secret file none"]);
+    let unread = with(("ROWHOUSE_LOG_FORMAT", "json"));
+    assert_ends(&unread, EXIT_NOT_YET, &["cannot read the secret file none"]);
     assert_refused(&folder.run(&["node", "--config", "absent.toml"], &[]), &["absent.toml", "--config"]);
     assert_refused(&folder.run(&["node"], &[]), &["--data-dir", "ROWHOUSE_NODE__LISTEN", "[secret]"]);
     assert!(!folder.data().exists(), "nothing was started");
@@ -109,9 +117,24 @@ fn beyond_loopback_the_certificates_are_read_first() {
     assert!(printed.status.success(), "no file needs to be there: {}", text(&printed.stderr));
     assert!(said.lines().any(|line| line == "key = \"c.key\"  # ROWHOUSE_TLS__KEY"), "{said}");
     secret_file(&folder.0.path().join("none"));
-    assert_refused(&folder.run(&node, &both), &["c.key"]);
+    assert_ends(&folder.run(&node, &both), EXIT_NOT_YET, &["c.key"]);
     assert_refused(&folder.run(&[node.as_slice(), &["--tls-cert=c"]].concat(), &[]), &["[tls] lacks"]);
     assert!(!folder.data().exists(), "nothing was started");
+}
+
+#[test]
+fn a_gateway_that_listens_everywhere_must_be_told_what_to_announce() {
+    let folder = Folder::with(&GATEWAY.replace("127.0.0.1:0", "0.0.0.0:0"));
+    let files =
+        [("ROWHOUSE_TLS__CERT", "c.pem"), ("ROWHOUSE_TLS__KEY", "c.key"), ("ROWHOUSE_TLS__CA", "ca.pem")];
+    let with =
+        |flag: &str| folder.run(&["gateway", "--config=rowhouse.toml", "--print-config", flag], &files);
+    for flag in ["--development", "--public-ip=::", "--public-ip=255.255.255.255"] {
+        assert_refused(&with(flag), &["gateway.public_ip", "--public-ip", "--no-announce"]);
+    }
+    for flag in ["--public-ip=192.0.2.1", "--no-announce"] {
+        assert!(with(flag).status.success(), "{flag}");
+    }
 }
 
 fn secret_file(path: &Path) {

@@ -149,6 +149,31 @@ fn the_cluster_heals_ends_in_order_and_leaves_nothing_when_its_parent_is_killed(
 }
 
 #[test]
+fn a_closed_terminal_ends_the_cluster_in_order() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = dev(dir.path());
+    let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
+    command.args(args.iter().filter(|arg| !arg.to_string_lossy().starts_with("--data-dir")));
+    command.arg("--ephemeral").env("TMPDIR", dir.path()).stdout(Stdio::null());
+    let mut process = command.spawn().expect("the binary runs");
+    let folders = || std::fs::read_dir(dir.path()).expect("a folder").filter_map(Result::ok);
+    let mut pid = None;
+    until("the first component runs", || {
+        assert_eq!(process.try_wait().expect("its state"), None, "it ended");
+        let read = folders().find_map(|folder| std::fs::read(folder.path().join("cluster.json")).ok());
+        let file: Value = serde_json::from_slice(&read.unwrap_or_default()).unwrap_or_default();
+        pid = file["components"][0]["pid"].as_u64();
+        pid.is_some()
+    });
+    signal(process.id().into(), Signal::SIGHUP);
+    let ended = process.wait().expect("it ends");
+    assert!(ended.success(), "{ended}");
+    assert!(pid.is_some_and(is_gone), "it has stopped what it had started");
+    assert_eq!(folders().count(), 0, "its folder is gone");
+}
+
+#[test]
 fn a_taken_port_is_named_with_the_flag_that_changes_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -3,14 +3,17 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use rowhouse_proto::tls::{Authority, Role};
 use serde_json::Value;
 
 /// Far above what anything here takes, on a machine that may be compiling meanwhile.
 const PATIENCE: Duration = Duration::from_secs(120);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 const EXIT_USAGE: i32 = 64;
+/// sysexits' `EX_TEMPFAIL`.
+const EXIT_NOT_YET: i32 = 75;
 
 fn rowhouse(args: &[String]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rowhouse")).args(args).output().expect("the binary runs")
@@ -28,6 +31,20 @@ fn make_certificates(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let said = String::from_utf8_lossy(&made.stdout).into_owned();
     assert!(said.contains("trying out") && said.contains("--tls-cert"), "{said}");
+}
+
+/// An operator's certificate that has ended an hour ago.
+fn make_expired(folder: &Path, name: &str) {
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).expect("made");
+    let authority = Authority::open("main", &read("ca.pem"), &read("ca.key")).expect("a CA");
+    let hour = Duration::from_secs(3600);
+    let now = SystemTime::now();
+    let issued = authority.issue(Role::Ctl, name, now - 2 * hour..now - hour).expect("issued");
+    std::fs::write(folder.join(format!("{name}.pem")), issued.certificate_pem).expect("written");
+    let key = folder.join(format!("{name}.key"));
+    std::fs::write(&key, issued.key_pem).expect("written");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&key, private).expect("permissions");
 }
 
 fn tls(folder: &Path, name: &str) -> Vec<String> {
@@ -135,7 +152,7 @@ fn certificates_are_replaced_under_a_running_node() {
     assert!(!node.answers(&tls(&new, "admin")), "another CA");
     assert!(!node.answers(&[]), "plaintext");
 
-    for (command, args) in [("ctl status", ""), ("cluster init", "--timeout-s 1")] {
+    for (command, args) in [("ctl status", ""), ("cluster init", "--signup-mode open --timeout-s 1")] {
         let said = rowhouse(&words(&format!("{command} --node {} {args}", node.address))).stderr;
         let said = String::from_utf8_lossy(&said).into_owned();
         assert!(said.contains("show one of the role ctl: --tls-cert"), "what to do: {said}");
@@ -149,7 +166,7 @@ fn certificates_are_replaced_under_a_running_node() {
     until("the node uses the new ones", || node.answers(&tls(&new, "admin")));
     assert!(!node.answers(&tls(&old, "admin")), "the old CA is trusted no more");
     node.assert_runs();
-    let mut init = words(&format!("cluster init --node {} --shards 1", node.address));
+    let mut init = words(&format!("cluster init --signup-mode open --node {} --shards 1", node.address));
     init.extend(tls(&new, "admin"));
     let done = rowhouse(&init);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -161,18 +178,20 @@ fn flags_that_make_no_sense_are_refused_with_the_reason() {
     let certificates = dir.path().join("certs");
     make_certificates(&certificates);
     let status = |shown: Vec<String>| [words("ctl status --node 127.0.0.1:1"), shown].concat();
+    make_expired(&certificates, "late");
     let own = tls(&certificates, "admin");
     let cases = [
-        (status(tls(&certificates, "g1")), "role ctl is needed"),
-        (status(tls(&certificates, "nobody")), "nobody.key"),
-        (status(own[..2].to_vec()), "--tls-key"),
-        (status(own[2..].to_vec()), "--tls-cert"),
-        (status([&own[..2], &tls(&certificates, "g1")[2..]].concat()), "KeyMismatch"),
+        (status(tls(&certificates, "g1")), EXIT_USAGE, "role ctl is needed"),
+        (status(tls(&certificates, "nobody")), EXIT_NOT_YET, "nobody.key"),
+        (status(own[..2].to_vec()), EXIT_USAGE, "--tls-key"),
+        (status(own[2..].to_vec()), EXIT_USAGE, "--tls-cert"),
+        (status([&own[..2], &tls(&certificates, "g1")[2..]].concat()), EXIT_NOT_YET, "KeyMismatch"),
+        (status(tls(&certificates, "late")), EXIT_NOT_YET, "CertExpired"),
     ];
-    for (args, reason) in cases {
+    for (args, code, reason) in cases {
         let output = rowhouse(&args);
         let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(EXIT_USAGE), "{args:?}: {text}");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
         assert!(text.contains(reason), "{args:?}: {text}");
     }
 }

@@ -10,15 +10,16 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tower_http::cors::CorsLayer;
 
-use crate::respond;
+use crate::{not_implemented, respond};
 
 pub use info::{Admin, PublicAddress};
 
 pub fn router(admin: Arc<Admin>) -> Router {
-    Router::new()
+    let protected = not_implemented::mount(Router::new(), not_implemented::ADMIN)
         .route("/info", get(info::info))
         // Inside: everything but the greeting needs the password.
-        .layer(from_fn_with_state(Arc::clone(&admin), password::password))
+        .layer(from_fn_with_state(Arc::clone(&admin), password::password));
+    not_implemented::mount_dav(protected)
         .route("/", get(async || respond::text("Homeserver - Admin Endpoint")))
         .with_state(admin)
         // The dashboard is a page of another origin.

@@ -2,17 +2,21 @@
 //! what does not fit is refused at once, with Retry-After, so that memory stays bounded. Chunks of large
 //! bodies wait in a queue of their own, so that their clients slow down and small bodies lose no room.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::ErrorCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::account_room::{AccountLease, AccountRoom};
+
 #[derive(Clone)]
 pub struct Admission {
     requests: Arc<Semaphore>,
     body_bytes: Arc<Semaphore>,
     chunk_bytes: Arc<Semaphore>,
+    accounts: Arc<AccountRoom>,
 }
 
 impl Admission {
@@ -22,6 +26,7 @@ impl Admission {
             requests: pool(requests_max),
             body_bytes: pool(body_bytes_max),
             chunk_bytes: pool(chunk_bytes_max),
+            accounts: Arc::default(),
         }
     }
 
@@ -33,6 +38,11 @@ impl Admission {
     /// An empty lease, to grow as bytes arrive: a slow upload holds what it has sent, not what it may send.
     pub fn bytes(&self) -> ByteLease {
         ByteLease { pool: Arc::clone(&self.body_bytes), held: None }
+    }
+
+    /// The same for the body of an account route, which comes from `address`.
+    pub fn account(&self, address: IpAddr) -> AccountLease {
+        Arc::clone(&self.accounts).lease(address)
     }
 
     /// Room for a chunk of a large body. Taken whole before its first byte is read: chunks that wait for

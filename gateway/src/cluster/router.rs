@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use pubky_common::crypto::PublicKey;
 use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::ClusterMap;
 use rowhouse_proto::wire::shard::{
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 use super::retry::{Verdict, Walk};
 use super::{Admission, Clock, Map, Node};
+use crate::Error;
 use crate::config::Limits;
 use crate::respond::Rejection;
 
@@ -35,6 +37,7 @@ pub struct Cluster {
     retry_timeout: Duration,
     map_timeout: Duration,
     dialer: Dialer,
+    homeserver: PublicKey,
 }
 
 /// What belongs to one client request from its arrival, over all its RPCs and retries.
@@ -46,7 +49,7 @@ pub struct Call {
 }
 
 impl Cluster {
-    pub fn new(limits: &Limits, dialer: Dialer) -> Self {
+    pub fn new(limits: &Limits, dialer: Dialer, homeserver: PublicKey) -> Self {
         Self {
             map: ArcSwapOption::empty(),
             installed: watch::Sender::new(0),
@@ -55,6 +58,7 @@ impl Cluster {
             retry_timeout: limits.retry_timeout,
             map_timeout: limits.map_timeout,
             dialer,
+            homeserver,
         }
     }
 
@@ -83,8 +87,9 @@ impl Cluster {
         self.map.load_full().ok_or_else(|| ErrorCode::Unavailable.into())
     }
 
-    /// Takes a map from a watch. Only the watch calls it, from one task. `false`: not usable.
-    pub fn install(&self, wire: &ClusterMap) -> bool {
+    /// Takes a map from a watch of `node`. Only the watch calls it, from one task. `false`: not usable. An error:
+    /// this gateway is not of that cluster, nor of any other so far.
+    pub fn install(&self, wire: &ClusterMap, node: &str) -> Result<bool, Error> {
         let current = self.map.load_full();
         // With the first map comes the cluster's time: without it no change could be sent.
         if current.is_none() && wire.hlc == 0 {
@@ -92,23 +97,35 @@ impl Cluster {
         }
         if let Some(map) = &current {
             if wire.cluster_id != map.cluster_id && !wire.cluster_id.is_empty() {
-                tracing::warn!("a node of another cluster answers at a known address");
-                return false;
+                tracing::warn!(node, "a node of another cluster answers at a known address");
+                return Ok(false);
             }
             if wire.map_version < map.version {
-                return false;
+                return Ok(false);
             }
             if wire.map_version == map.version {
                 self.clock.observe(wire.hlc);
-                return true;
+                return Ok(true);
             }
         }
-        let Some(map) = Map::build(wire, current.as_deref(), &self.dialer) else { return false };
+        let Some(map) = Map::build(wire, current.as_deref(), &self.dialer) else { return Ok(false) };
+        if wire.homeserver[..] != self.homeserver.as_bytes()[..] {
+            return Err(self.foreign(&wire.homeserver, node));
+        }
         self.clock.observe(wire.hlc);
         let version = map.version;
         self.map.store(Some(Arc::new(map)));
         self.installed.send_replace(version);
-        true
+        Ok(true)
+    }
+
+    fn foreign(&self, theirs: &[u8], node: &str) -> Error {
+        let theirs = <&[u8; 32]>::try_from(theirs).ok().and_then(|key| pkarr::PublicKey::try_from(key).ok());
+        Error::ForeignHomeserver {
+            ours: self.homeserver.z32(),
+            theirs: theirs.map_or_else(|| "nobody".into(), |key| key.to_z32()),
+            node: node.to_owned(),
+        }
     }
 
     pub fn call(&self, trace: Option<TraceContext>) -> Call {

@@ -20,7 +20,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between streams: short enough for a starting cluster, long enough for a dead one.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Runs until `stop`.
+/// Runs until `stop`, or until the cluster turns out to be another homeserver's.
 pub async fn watch(cluster: Arc<Cluster>, seeds: Vec<String>, stop: CancellationToken) -> Result<(), Error> {
     let seed = |address: &String| Node::seed(address, cluster.dialer()).map(Arc::new);
     let seeds: Vec<Arc<Node>> = seeds.iter().map(seed).collect::<Result<_, _>>()?;
@@ -34,7 +34,7 @@ pub async fn watch(cluster: Arc<Cluster>, seeds: Vec<String>, stop: Cancellation
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = follow(&cluster, node) => {}
+            followed = follow(&cluster, node) => followed?,
         }
         tracing::debug!(node = node.address(), "map watch ended");
         turn = turn.wrapping_add(1);
@@ -46,13 +46,14 @@ pub async fn watch(cluster: Arc<Cluster>, seeds: Vec<String>, stop: Cancellation
 }
 
 /// Follows one node's stream to its end.
-async fn follow(cluster: &Cluster, node: &Node) {
+async fn follow(cluster: &Cluster, node: &Node) -> Result<(), Error> {
     let mut meta = node.meta();
     let opening = meta.watch_map(WatchMapRequest { version: WIRE_VERSION });
-    let Ok(Ok(reply)) = tokio::time::timeout(OPEN_TIMEOUT, opening).await else { return };
+    let Ok(Ok(reply)) = tokio::time::timeout(OPEN_TIMEOUT, opening).await else { return Ok(()) };
     let mut maps = reply.into_inner();
     let mut patience = OPEN_TIMEOUT;
     while let Ok(Ok(Some(map))) = tokio::time::timeout(patience, maps.message()).await {
-        patience = if cluster.install(&map) { SILENCE_MAX } else { UNUSABLE_MAX };
+        patience = if cluster.install(&map, node.address())? { SILENCE_MAX } else { UNUSABLE_MAX };
     }
+    Ok(())
 }

@@ -25,6 +25,7 @@ use tower::Service;
 
 use super::accept::Life;
 use super::patience::{Patience, Phase};
+use crate::body::expects_continue;
 use crate::config::Limits;
 use crate::routes::ClientAddr;
 
@@ -124,12 +125,15 @@ impl Service<http::Request<Incoming>> for ConnectionService {
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientAddr(self.peer.ip()));
+        let held_back = expects_continue(request.headers());
         let busy = self.phase.busy();
         let (answer, stop) = (self.router.call(request), self.stop.clone());
         Box::pin(async move {
             let mut response = answer.await?;
             drop(busy);
-            if stop.is_cancelled() {
+            // A refused client that waited with its body must know whether to send it: it need not.
+            let refused = response.status().is_client_error() || response.status().is_server_error();
+            if stop.is_cancelled() || (held_back && refused) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)

@@ -10,8 +10,8 @@ use http_body_util::BodyExt;
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode};
 
 use super::chunker::{Chunker, Digest};
-use super::leased::leased;
 use crate::cluster::{Admission, ByteLease};
+use crate::leased::leased;
 
 /// Patiences in which a whole chunk must come: room in memory that is held byte by byte is others' room.
 const CHUNK_TIMEOUTS: u32 = 8;
@@ -29,6 +29,7 @@ pub struct Intake {
     data: std::vec::IntoIter<Bytes>,
     open: Bytes,
     rest: Body,
+    asked: bool,
     chunker: Chunker,
     admission: Admission,
     /// Bounds idleness, of the client and in the queue for room: a large body may take as long as it takes.
@@ -42,6 +43,7 @@ impl Intake {
             data: head.into_iter(),
             open: Bytes::new(),
             rest,
+            asked: false,
             chunker: Chunker::default(),
             admission,
             timeout,
@@ -79,6 +81,11 @@ impl Intake {
         std::mem::take(&mut self.chunker).digest()
     }
 
+    /// Whether the client was asked for more than had come at first.
+    pub fn asked(&self) -> bool {
+        self.asked
+    }
+
     /// What the client has yet to send.
     pub fn into_rest(self) -> Body {
         self.rest
@@ -91,6 +98,7 @@ impl Intake {
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, ErrorCode> {
+        self.asked = true;
         let next = async {
             loop {
                 match self.rest.frame().await {
@@ -141,6 +149,14 @@ mod tests {
         assert_eq!(intake.chunk().await.err(), Some(ErrorCode::Overloaded));
         drop(first);
         assert!(intake.chunk().await.is_ok());
+        assert!(intake.asked());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_not_asked_for_what_there_is_no_room_for() {
+        let mut intake = intake(Body::from("more"), CHUNK_BYTES - 1);
+        assert_eq!(intake.chunk().await.err(), Some(ErrorCode::Overloaded));
+        assert!(!intake.asked());
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,6 @@ mod download;
 mod fan;
 mod intake;
 mod lane;
-mod leased;
 mod upload;
 
 pub use download::{Source, download};

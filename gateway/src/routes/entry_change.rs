@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
+use http_body::Body as _;
 use pubky_common::constants::storage::{PRIVATE_ROOT, PUBLIC_ROOT};
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::ErrorCode;
@@ -10,7 +11,7 @@ use rowhouse_proto::wire::shard::{Credential, execute_reply, execute_request};
 use super::entry_target::EntryTarget;
 use super::receive;
 use crate::app::App;
-use crate::body::declared_length;
+use crate::body::{declared_length, expects_continue};
 use crate::cluster::Call;
 use crate::credentials::Credentials;
 use crate::respond::Rejection;
@@ -22,6 +23,8 @@ pub struct EntryChange<'a> {
     pub target: EntryTarget,
     /// The Content-Length header, when there was one.
     pub declared: Option<u64>,
+    /// The client waits with its body until it is asked for.
+    pub body_held_back: bool,
     credentials: Credentials,
     address: String,
 }
@@ -32,7 +35,8 @@ impl<'a> EntryChange<'a> {
         let call = app.call(&parts.extensions);
         let (target, credentials) = EntryTarget::writable(app, &call, &mut parts).await?;
         let (declared, address) = (declared_length(&parts.headers), receive::client_addr(&parts));
-        Ok((Self { app, target, declared, credentials, address }, call, body))
+        let body_held_back = expects_continue(&parts.headers) && !body.is_end_stream();
+        Ok((Self { app, target, declared, body_held_back, credentials, address }, call, body))
     }
 
     /// One RPC to the tenant's shard for each credential until one lives.

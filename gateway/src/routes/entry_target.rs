@@ -1,8 +1,9 @@
 //! Which entry a storage request is about, in either addressing.
 
 use axum::extract::{FromRequestParts, Path};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::Method;
 use http::request::Parts;
 use pubky_common::crypto::PublicKey;
 use pubky_common::storage_path::StoragePath;
@@ -13,6 +14,7 @@ use crate::app::App;
 use crate::cluster::Call;
 use crate::credentials::Credentials;
 use crate::layers::Target;
+use crate::not_implemented::{STORAGE_METHODS, not_implemented};
 use crate::respond::{Rejection, method_not_allowed};
 use crate::session;
 
@@ -78,6 +80,9 @@ impl EntryTarget {
 }
 
 /// Locks are not offered yet, so `Allow` does not name them.
-pub async fn no_such_storage_method() -> Response {
+pub async fn no_such_storage_method(method: Method) -> Response {
+    if STORAGE_METHODS.contains(&method.as_str()) {
+        return not_implemented().await.into_response();
+    }
     method_not_allowed("GET, HEAD, PUT, DELETE")
 }

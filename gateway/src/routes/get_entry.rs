@@ -16,9 +16,9 @@ use super::entry_target::EntryTarget;
 use super::list_entries::list_entries;
 use super::list_params::ListParams;
 use crate::app::App;
-use crate::body::Held;
 use crate::cluster::Call;
 use crate::credentials::Credentials;
+use crate::leased::leased;
 use crate::objects::{Source, download};
 use crate::respond::Rejection;
 use crate::session::with_credentials;
@@ -46,8 +46,7 @@ fn get_inline(app: &App, entry: Entry, request: &HeaderMap, legacy: bool) -> Res
     let response = EntryResponse::get(&entry, entry.body.len() as u64, request, legacy)?;
     // Within a body that is here, so within a usize.
     let (start, end) = (response.span.start as usize, response.span.end as usize);
-    let body = Body::new(Held::new(entry.body.slice(start..end), lease));
-    Ok(response.with(body))
+    Ok(response.with(Body::from(leased(entry.body.slice(start..end), lease))))
 }
 
 /// The body comes from the disks of the shard's replicas.

@@ -11,9 +11,9 @@ use super::entry_target::EntryTarget;
 use super::get_entry::read_with;
 use super::list_params::ListParams;
 use crate::app::App;
-use crate::body::Held;
 use crate::cluster::Call;
 use crate::credentials::Credentials;
+use crate::leased::leased;
 use crate::respond::{Rejection, TEXT, with_body};
 
 const SCHEME: &str = "pubky://";
@@ -42,8 +42,7 @@ pub async fn list_entries(
     let body = render(&target.user.z32(), &listing.paths);
     let mut lease = app.cluster.admission().bytes();
     lease.grow(body.len())?;
-    let body = axum::body::Body::new(Held::new(body.into(), lease));
-    let mut response = with_body(StatusCode::OK, TEXT, body);
+    let mut response = with_body(StatusCode::OK, TEXT, leased(body.into(), lease));
     vary_legacy(&mut response, target.legacy);
     Ok(response)
 }

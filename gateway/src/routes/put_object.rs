@@ -32,7 +32,9 @@ pub async fn put_object(
     let renew_every = match begin(change, call, &object, false).await {
         Ok(renew_every) => renew_every,
         Err(refused) => {
-            drain(rest).await;
+            if !change.body_held_back {
+                drain(rest).await;
+            }
             return Err(refused);
         }
     };
@@ -47,7 +49,8 @@ pub async fn put_object(
         Ok(sent) => commit(change, &app.cluster.call_again(call), object, sent).await,
         Err(refused) => {
             // A client that sends nothing waits for nothing but the answer.
-            if refused.code() != ErrorCode::RequestTimeout {
+            let sends = intake.asked() || !change.body_held_back;
+            if sends && refused.code() != ErrorCode::RequestTimeout {
                 drain(intake.into_rest()).await;
             }
             Err(refused)
@@ -117,8 +120,9 @@ async fn commit(
     Sent { digest, holders }: Sent,
 ) -> Result<(), Rejection> {
     let hash = Bytes::copy_from_slice(&digest.hash);
-    let upload = Upload { object, length: digest.length, hash, holders };
-    let put = put_op(change, &digest.opening, Some(upload));
+    // Of an unknown length nothing may have come: that is no object.
+    let upload = (digest.length > 0).then(|| Upload { object, length: digest.length, hash, holders });
+    let put = put_op(change, &digest.opening, upload);
     change
         .ask(call, |credential| {
             execute_request::Op::PutEntry(PutEntry { credential: Some(credential), ..put.clone() })

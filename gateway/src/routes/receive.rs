@@ -1,18 +1,19 @@
 //! Bodies of the account routes: small, read whole, by axum's own extractors so that their refusals are
 //! the ones clients know; but within the gateway's bounds of time and bytes.
 
-use std::future::Future;
-use std::net::IpAddr;
+use std::error::Error;
+use std::iter::successors;
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Json, OptionalFromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use rowhouse_proto::ErrorCode;
+use rowhouse_proto::{ErrorCode, Refusal};
 use serde::de::DeserializeOwned;
 
+use crate::account_body::AccountBody;
 use crate::app::App;
-use crate::body::Metered;
 use crate::respond::Rejection;
 
 /// The peer of a connection, in every request's extensions.
@@ -45,17 +46,29 @@ pub async fn optional_json<T: DeserializeOwned>(
 }
 
 fn request(app: &App, parts: &Parts, body: Body) -> Request {
-    let mut request = Request::new(Body::new(Metered::new(body, app.cluster.admission().bytes())));
+    let known = parts.extensions.get::<ClientAddr>().map(|addr| addr.0);
+    let address = known.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let lease = app.cluster.admission().account(address);
+    let mut request = Request::new(Body::new(AccountBody::new(body, &parts.headers, lease)));
     *request.headers_mut() = parts.headers.clone();
     request
 }
 
-async fn within<T, E: IntoResponse>(
+async fn within<T, E: Error + IntoResponse + 'static>(
     app: &App,
     reading: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Response> {
     match tokio::time::timeout(app.limits.body_timeout, reading).await {
-        Ok(read) => read.map_err(IntoResponse::into_response),
+        Ok(read) => read.map_err(refused),
         Err(_elapsed) => Err(Rejection::from(ErrorCode::RequestTimeout).into_response()),
+    }
+}
+
+/// The body's own refusal if that is behind it, else what the extractor says of a body.
+fn refused(error: impl Error + IntoResponse + 'static) -> Response {
+    let mut causes = successors(Some(&error as &(dyn Error + 'static)), |&error| error.source());
+    match causes.find_map(|cause| cause.downcast_ref::<Refusal>().cloned()) {
+        Some(refusal) => Rejection::from(refusal).into_response(),
+        None => error.into_response(),
     }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt};
+use pubky_common::crypto::Keypair;
 use rowhouse_proto::tls::{Certificates, Connection, Dialer};
 use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
 use rowhouse_proto::wire::meta::*;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
+use super::SECRET;
 use super::disk::Disk;
 use crate::cluster::{Group, Map};
 
@@ -296,6 +298,7 @@ pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], sign
         groups,
         settings: Some(Settings { signup_mode: signup_mode.into() }),
         hlc: HLC_US,
+        homeserver: Keypair::from_secret(&SECRET).public_key().as_bytes().to_vec().into(),
         ..ClusterMap::default()
     }
 }

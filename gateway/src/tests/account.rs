@@ -14,7 +14,7 @@ use rowhouse_proto::wire::shard::{GrantSession, execute_reply, execute_request, 
 
 use crate::testing::{Fixture, SECRET, Script, User, failure, map_of, session_of};
 
-fn auth_token(user: &User) -> Vec<u8> {
+pub fn auth_token(user: &User) -> Vec<u8> {
     AuthToken::sign(&user.keypair, Capabilities::from(vec![Capability::root()])).serialize()
 }
 

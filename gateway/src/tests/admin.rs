@@ -74,7 +74,11 @@ async fn a_listener_that_cannot_be_had_is_an_error_with_its_address() {
     let mut config = GatewayConfig::new(SECRET, vec!["127.0.0.1:1".into()]);
     config.http_listen = fixture.gateway.http_address();
     match Gateway::start(config).await {
-        Err(Error::Listen { address, .. }) => assert_eq!(address, fixture.gateway.http_address()),
+        Err(error @ Error::Listen { .. }) => {
+            let address = fixture.gateway.http_address().to_string();
+            let text = error.to_string();
+            assert!(text.contains(&address) && text.contains("Address already in use"), "{text}");
+        }
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("two gateways on one port"),
     }
@@ -83,5 +87,11 @@ async fn a_listener_that_cannot_be_had_is_an_error_with_its_address() {
 #[tokio::test]
 async fn a_malformed_node_address_is_an_error_at_start() {
     let config = GatewayConfig::new(SECRET, vec!["not an address".into()]);
-    assert!(matches!(Gateway::start(config).await, Err(Error::NodeAddress { .. })));
+    let error = Gateway::start(config).await.err().expect("refused");
+    assert!(matches!(error, Error::NodeAddress { .. }));
+    let text = error.to_string();
+    assert!(
+        text.starts_with("invalid node address not an address: ") && text.contains("invalid uri"),
+        "{text}"
+    );
 }

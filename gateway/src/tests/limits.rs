@@ -3,15 +3,24 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rowhouse_proto::wire::shard::{
+    Done, Entry, Listing, execute_reply, execute_request, query_reply, query_request,
+};
+use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::testing::{Fixture, Script, User, raw};
+use super::account::auth_token;
+use crate::cluster::ACCOUNT_BODY_BYTES_MAX;
+use crate::testing::{Fixture, Script, User, raw, session_of};
 
 const SOON: Duration = Duration::from_millis(300);
 /// Far beyond any timeout of the gateways under test.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What one address may hold, in the largest bodies.
+const HALF_SENT: usize = 64;
+const ANSWERS_UNREAD: usize = 32;
 
 /// Everything the server says until it closes.
 async fn until_closed(stream: &mut TcpStream) -> String {
@@ -153,6 +162,172 @@ async fn connections_beyond_the_cap_are_closed_and_places_come_back() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("no place came back");
+}
+
+/// A sign-in that lacks its last byte, once the gateway has read the rest.
+async fn half_sent_sign_in(address: SocketAddr) -> TcpStream {
+    let head = format!(
+        "POST /session HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {ACCOUNT_BODY_BYTES_MAX}\r\n\r\n"
+    );
+    let mut stream = open(address, &head).await;
+    // It is being read from now on.
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.expect("asked for the body");
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(&vec![0; ACCOUNT_BODY_BYTES_MAX - 1]).await.expect("open");
+    stream
+}
+
+/// What a sign-in from a loopback address is answered; the shard would take it.
+async fn sign_in_from(ip: &str, address: SocketAddr) -> String {
+    let body = auth_token(&User::random());
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::new(ip.parse().expect("an address"), 0)).expect("loopback");
+    let mut stream = socket.connect(address).await.expect("listening");
+    let head = format!(
+        "POST /session HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), &body].concat()).await.expect("open");
+    until_closed(&mut stream).await
+}
+
+/// Waits until sign-ins are answered so.
+async fn sign_in_is(status: &str, address: SocketAddr) -> String {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let answer = sign_in_from("127.0.0.1", address).await;
+        if answer.starts_with(&format!("HTTP/1.1 {status}")) {
+            return answer;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{answer}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn half_sent_sign_ins_take_room_from_nobody_but_their_own_address() {
+    let user = User::random();
+    let session = session_of(&user.key);
+    let script = Script::execute(move |request| {
+        Ok(match request.op {
+            Some(execute_request::Op::CookieSignin(_)) => {
+                execute_reply::Result::CookieSession(session.clone())
+            }
+            _ => execute_reply::Result::Done(Done {}),
+        })
+    });
+    // No more than the half-sent ones hold.
+    let room = HALF_SENT * ACCOUNT_BODY_BYTES_MAX;
+    let fixture = Fixture::with(script, |config| {
+        config.limits.body_bytes_max = room;
+        config.limits.body_timeout = PATIENCE;
+    })
+    .await;
+    let address = fixture.gateway.http_address();
+    let mut half_sent = Vec::new();
+    for _ in 0..HALF_SENT {
+        half_sent.push(half_sent_sign_in(address).await);
+    }
+    // The last bytes may still be on their way.
+    let refused = sign_in_is("503", address).await;
+    assert!(
+        refused.contains("retry-after: 1") && refused.ends_with(ErrorCode::Overloaded.text()),
+        "{refused}"
+    );
+    let other = sign_in_from("127.0.0.2", address).await;
+    assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+    let cookie = [("cookie", user.cookie.as_str())];
+    let body = vec![0; INLINE_BODY_BYTES_MAX];
+    let put = fixture.client.send("PUT", &user.storage("/pub/a"), &cookie, &body).await;
+    assert_eq!(put.status, 201, "whoever stores has room of their own");
+    drop(half_sent);
+    sign_in_is("200", address).await;
+}
+
+/// A connection whose client asks for the same again and again and takes next to nothing.
+async fn unread(address: SocketAddr, request: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small window");
+    let mut stream = socket.connect(address).await.expect("listening");
+    // More than the kernel takes off the gateway's hands for a client that reads nothing.
+    stream.write_all(request.repeat(ANSWERS_UNREAD).as_bytes()).await.expect("open");
+    stream
+}
+
+#[tokio::test]
+async fn what_a_client_does_not_take_is_counted_until_it_does() {
+    const LISTING_BYTES: usize = 1024 * 1024;
+    let paths: Vec<String> =
+        (0..LISTING_BYTES / 1024).map(|_| format!("/pub/{}", "a".repeat(1024))).collect();
+    let inline = Entry { body: vec![0; INLINE_BODY_BYTES_MAX].into(), ..Entry::default() };
+    let script = Script::query(move |request| {
+        Ok(match request.op {
+            Some(query_request::Op::ListEntries(_)) => {
+                query_reply::Result::Listing(Listing { paths: paths.clone() })
+            }
+            _ => query_reply::Result::Entry(inline.clone()),
+        })
+    });
+    let fixture = Fixture::with(script, |config| {
+        // Room for one listing.
+        config.limits.body_bytes_max = 3 * LISTING_BYTES / 2;
+        config.limits.write_timeout = PATIENCE * 60;
+    })
+    .await;
+    let user = User::random();
+    let listing = user.storage("/pub/");
+    let status = async || fixture.client.get(&listing, &[]).await.status;
+    let request = format!("GET {listing} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let stalled = unread(fixture.gateway.http_address(), &request).await;
+    let becomes = async |expected| {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while status().await != expected {
+            assert!(tokio::time::Instant::now() < deadline, "it never was {expected}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    becomes(503).await;
+    drop(stalled);
+    becomes(200).await;
+}
+
+#[tokio::test]
+async fn account_bodies_are_bounded_and_a_client_that_asks_first_is_told_at_once() {
+    let fixture = Fixture::start(Script::default()).await;
+    let text = ErrorCode::AccountBodyTooLarge.text();
+    let too_large = vec![b' '; ACCOUNT_BODY_BYTES_MAX + 1];
+    let json = [("content-type", "application/json")];
+    for (method, path) in [
+        ("POST", "/signup"),
+        ("POST", "/session"),
+        ("POST", "/auth/grant/signup"),
+        ("POST", "/auth/grant/session"),
+        ("DELETE", "/auth/grant/session"),
+    ] {
+        let reply = fixture.client.send(method, path, &json, &too_large).await;
+        assert_eq!((reply.status, reply.text().as_str()), (413, text), "{method} {path}");
+        let fits = fixture.client.send(method, path, &json, &too_large[1..]).await;
+        assert_eq!(fits.status, 400, "{method} {path}: read, and no token or JSON");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n\
+             content-length: {}\r\n\r\n",
+            too_large.len()
+        );
+        let answer = until_closed(&mut open(fixture.gateway.http_address(), &head).await).await;
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with(text), "{answer}");
+    }
+    let typed = [("content-type", "text/plain")];
+    let reply = fixture.client.send("POST", "/auth/grant/session", &typed, &too_large).await;
+    assert_eq!(reply.status, 415, "its type comes first");
+    let chunked = format!(
+        "POST /session HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+        too_large.len(),
+        " ".repeat(too_large.len())
+    );
+    let answer = raw(fixture.gateway.http_address(), chunked.as_bytes()).await;
+    assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+    assert!(fixture.node.executed().is_empty());
 }
 
 #[tokio::test]

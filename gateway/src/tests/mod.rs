@@ -9,5 +9,6 @@ mod object_read;
 mod object_write;
 mod read;
 mod retries;
+mod routes;
 mod transport;
 mod write;

@@ -183,11 +183,47 @@ async fn what_the_shard_refuses_is_refused_before_the_body() {
         let mut stream = TcpStream::connect(fixture.gateway.http_address()).await.expect("listening");
         stream.write_all(head.as_bytes()).await.expect("open");
         let answer = until_closed(&mut stream).await;
-        assert!(answer.contains(&format!("HTTP/1.1 {}", code.http_status().as_u16())), "{answer}");
-        assert_eq!(fixture.node.executed().len(), 2);
+        // Its answer is the first thing said, and says that nothing is expected any more.
+        assert!(answer.starts_with(&format!("HTTP/1.1 {}", code.http_status().as_u16())), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        for framing in ["content-length: 5", "transfer-encoding: chunked"] {
+            let head = head_of(&user, &format!("{framing}\r\nexpect: 100-continue"));
+            let mut stream = TcpStream::connect(fixture.gateway.http_address()).await.expect("listening");
+            stream.write_all(head.as_bytes()).await.expect("open");
+            let answer = until_closed(&mut stream).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {}", code.http_status().as_u16())), "{answer}");
+        }
+        assert_eq!(fixture.node.executed().len(), 4);
         assert_not_committed(&fixture);
         assert!(fixture.nodes().all(|node| node.disk.offered() == 0));
     }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_asked_for_its_body_whatever_its_size() {
+    let (fixture, user) = three().await;
+    for (framing, body, length) in [
+        ("content-length: 5", "small", 5),
+        ("transfer-encoding: chunked", "5\r\nsmall\r\n0\r\n\r\n", 5),
+        ("transfer-encoding: chunked", "0\r\n\r\n", 0),
+    ] {
+        let head = head_of(&user, &format!("{framing}\r\nexpect: 100-continue"));
+        let mut stream = TcpStream::connect(fixture.gateway.http_address()).await.expect("listening");
+        stream.write_all(head.as_bytes()).await.expect("open");
+        let mut asked = [0; 25];
+        stream.read_exact(&mut asked).await.expect("asked for the body");
+        assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream.write_all(body.as_bytes()).await.expect("open");
+        assert!(until_closed(&mut stream).await.starts_with("HTTP/1.1 201"), "{framing}");
+        let executed = fixture.node.executed();
+        let put = put_of(executed.last().expect("asked"));
+        assert_eq!(put.upload.as_ref().map_or(0, |upload| upload.length), length, "{framing}");
+        assert!(put.body.is_empty());
+    }
+    let empty = head_of(&user, "content-length: 0\r\nexpect: 100-continue");
+    let mut stream = TcpStream::connect(fixture.gateway.http_address()).await.expect("listening");
+    stream.write_all(empty.as_bytes()).await.expect("open");
+    assert!(until_closed(&mut stream).await.starts_with("HTTP/1.1 201"), "there is no body to ask for");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::Error;
 use crate::testing::{Announced, FakeNode, Fixture, SECRET, SHARDS, Script, User, map_of};
 
 /// Accepts exactly the homeserver's raw public key.
@@ -186,6 +187,33 @@ async fn a_gateway_takes_its_address_back_before_it_closes() {
     assert!(last.request.leaving && last.answers, "told while it still serves");
     let same = AnnounceGatewayRequest { leaving: false, ..last.request };
     assert_eq!(same, first.request);
+}
+
+#[tokio::test]
+async fn a_gateway_with_another_homeservers_key_says_so_and_serves_nobody() {
+    let mut fixture = Fixture::with(Script::default(), |config| {
+        config.homeserver_secret = [8; 32];
+        config.announce = true;
+        config.limits.map_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let error =
+        tokio::time::timeout(Duration::from_secs(60), fixture.gateway.ended()).await.expect("it ends");
+    let (ours, theirs) =
+        (Keypair::from_secret(&[8; 32]).public_key().z32(), Keypair::from_secret(&SECRET).public_key().z32());
+    match &error {
+        Error::ForeignHomeserver { ours: said, theirs: other, node } => {
+            assert_eq!((said, other, node), (&ours, &theirs, &fixture.node.address.to_string()));
+        }
+        other => panic!("{other}"),
+    }
+    let text = error.to_string();
+    assert!(text.contains(&ours) && text.contains(&theirs), "{text}");
+    assert!(!fixture.gateway.readiness()().is_empty());
+    assert_eq!(fixture.client.get(&User::random().storage("/pub/a"), &[]).await.status, 503);
+    let Fixture { node, gateway, .. } = fixture;
+    gateway.shutdown().await;
+    assert!(node.announced().is_empty());
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub struct InitOptions {
     /// host:port of each of the first nodes.
     pub nodes: Vec<String>,
     pub shards: u32,
-    /// `open` or `token_required`.
+    /// `meta::OPEN_SIGNUP`: nodes refuse `token_required` as long as there are no tokens.
     pub signup_mode: String,
     /// For everything, including the wait until every shard has a leader.
     pub deadline: Duration,

@@ -105,9 +105,13 @@ impl InitServer {
         if !init.nodes.iter().any(|node| node.node_uuid == self.me.node_uuid) {
             return refuse("this node is not among the first ones named");
         }
-        match EventIds::new(init.shard_count) {
-            Some(ids) => Ok((cluster_id, ids)),
-            None => refuse("the number of shards must be a power of two up to 4096"),
+        let Some(ids) = EventIds::new(init.shard_count) else {
+            return refuse("the number of shards must be a power of two up to 4096");
+        };
+        // Before anything is kept: the first entry would be refused for ever.
+        match meta::unkept(&init.settings.clone().unwrap_or_default().signup_mode) {
+            Some(why) => refuse(why),
+            None => Ok((cluster_id, ids)),
         }
     }
 }

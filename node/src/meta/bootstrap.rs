@@ -11,6 +11,8 @@ use super::{Verdict, tables};
 
 /// Version of the cluster record.
 const RECORD_VERSION: u32 = 1;
+/// The signup mode in which everybody may sign up.
+pub const OPEN_SIGNUP: &str = "open";
 
 pub fn apply(txn: &mut Txn<'_>, command: Bootstrap) -> Result<Verdict, Error> {
     if let Some(cluster) = tables::cluster(&*txn)? {
@@ -63,5 +65,10 @@ fn invalid(command: &Bootstrap) -> Option<&'static str> {
     if command.nodes.is_empty() || command.nodes.iter().any(|node| node.node_uuid.len() != 16) {
         return Some("nodes must be named by 16 bytes each");
     }
-    None
+    unkept(&command.signup_mode)
+}
+
+/// Why a signup mode is refused: nothing may promise what is not kept, and tokens are asked for nowhere yet.
+pub fn unkept(signup_mode: &str) -> Option<&'static str> {
+    (signup_mode != OPEN_SIGNUP).then_some("there are no signup tokens yet: the signup mode must be `open`")
 }

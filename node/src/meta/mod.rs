@@ -20,6 +20,7 @@ use rowhouse_raft::GroupId;
 pub const GROUP: GroupId = rowhouse_proto::META_GROUP as GroupId;
 
 pub use announce_gateway::announce;
+pub use bootstrap::{OPEN_SIGNUP, unkept};
 pub use machine::{MetaMachine, encode};
 pub use map::{cluster_map, map_version};
 pub use set_packet::packet_timestamp_us;

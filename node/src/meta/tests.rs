@@ -120,6 +120,16 @@ fn gateway(public_ip: &str, tls_port: u32) -> Body {
 }
 
 #[test]
+fn a_cluster_promises_no_signup_tokens() {
+    let mut store = Store::default();
+    for signup_mode in ["token_required", "", "anything"] {
+        let Body::Bootstrap(bootstrap) = bootstrap(3, 16) else { panic!("another command") };
+        store.refused(Body::Bootstrap(Bootstrap { signup_mode: signup_mode.into(), ..bootstrap }));
+    }
+    store.accepted(bootstrap(3, 16));
+}
+
+#[test]
 fn bootstrap_happens_once_and_repeats_harmlessly() {
     let mut store = Store::default();
     store.refused(bootstrap(3, 12));

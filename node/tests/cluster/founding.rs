@@ -17,6 +17,9 @@ fn complete(map: &ClusterMap) -> bool {
 fn a_cluster_begins_once_and_every_node_knows_the_map() {
     let cluster = Cluster::started(3);
     assert!(cluster.running().all(|node| node.map().cluster_id.is_empty()), "nothing happens by itself");
+    let refused = cluster.initialize_as("token_required").expect_err("there are no tokens");
+    assert!(refused.to_string().contains("must be `open`"), "{refused}");
+    assert!(cluster.running().all(|node| node.map().cluster_id.is_empty()), "nothing was begun");
     let first = cluster.initialize().expect("initializes");
     assert!(first.created);
     let again = cluster.initialize().expect("a second time is harmless");

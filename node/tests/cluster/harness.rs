@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rowhouse_node::init::{InitOptions, InitReport, initialize_cluster};
+use rowhouse_node::meta::OPEN_SIGNUP;
 use rowhouse_node::{Error, Node, NodeConfig};
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::tls::{Dialer, Role};
@@ -150,10 +151,14 @@ impl Cluster {
     }
 
     pub fn initialize(&self) -> Result<InitReport, Error> {
+        self.initialize_as(OPEN_SIGNUP)
+    }
+
+    pub fn initialize_as(&self, signup_mode: &str) -> Result<InitReport, Error> {
         self.client.runtime.block_on(initialize_cluster(InitOptions {
             nodes: self.addresses.clone(),
             shards: SHARDS,
-            signup_mode: "open".into(),
+            signup_mode: signup_mode.into(),
             deadline: GENEROUS,
             dialer: self.client.operator.clone(),
         }))

@@ -9,7 +9,7 @@ pub enum TlsError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {detail}")]
     Malformed { path: PathBuf, detail: String },
-    #[error("{0} can be read by every user of this machine: chmod 600 it")]
+    #[error("{0} is open to other users of this machine: chmod 600 it, or 640 for its group")]
     KeyExposed(PathBuf),
     #[error("{cert} is not accepted by the CA in {ca}: {detail}")]
     Untrusted { cert: PathBuf, ca: PathBuf, detail: String },
@@ -30,4 +30,12 @@ pub enum TlsError {
     Issue(#[from] rcgen::Error),
     #[error(transparent)]
     Tls(#[from] rustls::Error),
+}
+
+impl TlsError {
+    /// Whether the same files may be of use later, with nobody changing the configuration: they are not there
+    /// yet, are about to be renewed, or were read between two of them.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Read { .. } | Self::Untrusted { .. } | Self::Tls(_))
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
@@ -10,14 +9,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::TlsError;
+use crate::is_exposed;
 
 /// A chain and a bundle of CAs take a few KiB.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Certificates in one file: a chain, or the CAs of a rotation.
 const CERTIFICATES_MAX: usize = 16;
-/// Permission bits of users who are neither the owner nor in the group. A group is how volumes of secrets are
-/// made readable.
-const WORLD_ACCESS: u32 = 0o007;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
@@ -51,8 +48,8 @@ impl CertificateFiles {
     }
 
     pub(super) fn read(&self) -> Result<Contents, TlsError> {
-        let open = std::fs::metadata(&self.key).map_err(|source| unreadable(&self.key, source))?;
-        if open.permissions().mode() & WORLD_ACCESS != 0 {
+        let key = std::fs::metadata(&self.key).map_err(|source| unreadable(&self.key, source))?;
+        if is_exposed(&key) {
             return Err(TlsError::KeyExposed(self.key.clone()));
         }
         Ok(Contents { cert: read(&self.cert)?, key: read(&self.key)?, ca: read(&self.ca)? })

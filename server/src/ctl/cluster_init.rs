@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rowhouse_node::init::{InitOptions, initialize_cluster};
+use rowhouse_node::meta::OPEN_SIGNUP;
 use rowhouse_proto::tls::Dialer;
 use uuid::Uuid;
 
@@ -24,9 +25,9 @@ pub struct InitArgs {
     /// Number of shards, a power of two; fixed for the cluster's life.
     #[arg(long, default_value_t = 16)]
     pub shards: u32,
-    /// Who may sign up.
-    #[arg(long, value_enum, default_value_t = SignupMode::TokenRequired)]
-    pub signup_mode: SignupMode,
+    /// Who may sign up: so far anybody (`open`), and that must be said, because there are no signup tokens yet.
+    #[arg(long, value_enum)]
+    pub signup_mode: Option<SignupMode>,
     /// Give up when the cluster does not live after this many seconds; doing it again is harmless.
     #[arg(long, default_value_t = 60)]
     pub timeout_s: u64,
@@ -41,23 +42,14 @@ pub enum SignupMode {
     TokenRequired,
 }
 
-impl SignupMode {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::TokenRequired => "token_required",
-        }
-    }
-}
-
 /// Answers a line for people.
 pub async fn init(args: InitArgs) -> Result<String, Error> {
-    check(&args)?;
+    let signup_mode = check(&args)?;
     let dialer = args.tls.dialer()?;
     let options = InitOptions {
         nodes: args.nodes.clone(),
         shards: args.shards,
-        signup_mode: args.signup_mode.name().to_owned(),
+        signup_mode: signup_mode.to_owned(),
         deadline: Duration::from_secs(args.timeout_s),
         dialer: dialer.clone(),
     };
@@ -81,7 +73,8 @@ async fn explained(nodes: &[String], dialer: &Dialer, error: &rowhouse_node::Err
     Error::Failed(error.to_string())
 }
 
-fn check(args: &InitArgs) -> Result<(), Error> {
+/// Refuses what makes no sense; answers the signup mode.
+fn check(args: &InitArgs) -> Result<&'static str, Error> {
     let distinct: BTreeSet<&String> = args.nodes.iter().collect();
     if distinct.len() != args.nodes.len() {
         return Err(Error::Usage("a node is named twice".into()));
@@ -92,7 +85,14 @@ fn check(args: &InitArgs) -> Result<(), Error> {
     if !args.shards.is_power_of_two() || args.shards > SHARDS_MAX {
         return Err(Error::Usage(format!("--shards must be a power of two up to {SHARDS_MAX}")));
     }
-    Ok(())
+    match args.signup_mode {
+        Some(SignupMode::Open) => Ok(OPEN_SIGNUP),
+        Some(SignupMode::TokenRequired) | None => Err(Error::Usage(
+            "signup tokens are not there yet, so everybody who reaches a gateway can sign up: pass --signup-mode open \
+             to say that this is what you want"
+                .into(),
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +101,18 @@ mod tests {
 
     fn args(nodes: &[&str], shards: u32) -> InitArgs {
         let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
-        InitArgs { nodes, shards, signup_mode: SignupMode::Open, timeout_s: 1, tls: TlsArgs::default() }
+        let signup_mode = Some(SignupMode::Open);
+        InitArgs { nodes, shards, signup_mode, timeout_s: 1, tls: TlsArgs::default() }
+    }
+
+    #[test]
+    fn nobody_opens_signups_without_saying_so() {
+        for mode in [None, Some(SignupMode::TokenRequired)] {
+            let error = check(&InitArgs { signup_mode: mode, ..args(&["a:1"], 1) }).unwrap_err();
+            assert_eq!(error.exit_code(), crate::error::EXIT_USAGE);
+            assert!(error.to_string().contains("--signup-mode open"), "{error}");
+        }
+        assert_eq!(check(&args(&["a:1"], 1)).unwrap(), "open");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Its output goes to a file in its data folder. It is in a process group of its own, so that Ctrl-C
 //! reaches the parent alone and the parent decides the order; and it dies with the parent.
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,8 +17,10 @@ use tokio::process::{Child as Process, Command};
 use super::plan::Component;
 use crate::error::Error;
 
-/// An output file larger than this is set aside (one old one is kept) when the component starts.
+/// An output file larger than this is set aside; one old one is kept.
 const OUTPUT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// How often its size is looked at.
+const OUTPUT_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After SIGKILL only the kernel's own work is left.
 const KILLED_MAX: Duration = Duration::from_secs(10);
 
@@ -45,6 +49,16 @@ impl Child {
         Ok(Self { pid, process })
     }
 
+    /// Sets the output aside, whenever there is too much of it, while the process writes it.
+    pub async fn keep_output_short(component: &Component) -> Infallible {
+        loop {
+            tokio::time::sleep(OUTPUT_LOOK_EVERY).await;
+            if let Err(error) = set_aside(&component.log_file(), OUTPUT_BYTES_MAX) {
+                tracing::warn!(%error, component = component.name, "its output was not set aside");
+            }
+        }
+    }
+
     /// Resolves when the process has ended.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.process.wait().await
@@ -64,8 +78,37 @@ impl Child {
 
 fn open_output(component: &Component) -> io::Result<File> {
     let path = component.log_file();
-    if std::fs::metadata(&path).is_ok_and(|file| file.len() > OUTPUT_BYTES_MAX) {
-        std::fs::rename(&path, path.with_extension("log.old"))?;
-    }
+    set_aside(&path, OUTPUT_BYTES_MAX)?;
     OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// By copying: a process has the file open, and appends to whatever is left of it. Lines it writes at this very
+/// moment may be lost.
+fn set_aside(path: &Path, bytes_max: u64) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|file| file.len() > bytes_max) {
+        std::fs::copy(path, path.with_extension("log.old"))?;
+        OpenOptions::new().write(true).truncate(true).open(path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn output_is_set_aside_while_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("output.log");
+        set_aside(&path, 4).unwrap();
+        let mut writer = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+        for (line, kept, old) in [("1234", "1234", ""), ("5", "", "12345"), ("6", "6", "12345")] {
+            writer.write_all(line.as_bytes()).unwrap();
+            set_aside(&path, 4).unwrap();
+            assert_eq!((read("output.log").as_str(), read("output.log.old").as_str()), (kept, old), "{line}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use pkarr::{Keypair, PublicKey};
 use rowhouse_proto::tls::Dialer;
@@ -73,11 +74,12 @@ impl Root {
         std::fs::create_dir_all(&path).map_err(Error::io(&path))?;
         let lock_file = path.join("lock");
         let file = File::create(&lock_file).map_err(Error::io(&lock_file))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-            Error::Usage(format!(
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+            Errno::EWOULDBLOCK => Error::Usage(format!(
                 "a cluster runs in {} already: stop it, or choose another --data-dir",
                 path.display()
-            ))
+            )),
+            error => Error::io(&lock_file)(error.into()),
         })?;
         Ok(Self { path, _lock: lock, temporary: args.ephemeral })
     }
@@ -174,7 +176,7 @@ impl Dev {
             let init = InitArgs {
                 nodes: addresses.clone(),
                 shards: self.args.shards,
-                signup_mode: SignupMode::Open,
+                signup_mode: Some(SignupMode::Open),
                 timeout_s: self.args.ready_timeout_s,
                 tls: self.tls.clone(),
             };

@@ -207,6 +207,7 @@ impl Keeper {
         let ended = tokio::select! {
             status = child.ended() => Some(status),
             () = self.stop.cancelled() => None,
+            never = Child::keep_output_short(&self.component) => match never {},
         };
         let why = match ended {
             Some(status) => Some(status.map_err(Error::failed("wait for a component"))?.to_string()),

@@ -151,7 +151,7 @@ pub const KEYS: &[Key] = &[
         .required("127.0.0.1:6301")
         .flag("--node"),
     key("gateway.public_ip", Kind::Ip, "Address clients reach this gateway at, for the homeserver's record.")
-        .unset("that of `gateway.tls_listen`")
+        .unset("that of `gateway.tls_listen`, unless that is 0.0.0.0 or ::")
         .flag("--public-ip"),
     key("gateway.public_tls_port", Kind::Port, "Pubky TLS port clients reach.")
         .unset("that of the TLS listener")
@@ -168,8 +168,12 @@ pub const KEYS: &[Key] = &[
         "Whether this gateway's address enters the homeserver's record. The flag says false.",
     )
     .flag("--no-announce"),
-    key("gateway.development", Kind::Bool, "A development cluster: the admin password `admin` is accepted.")
-        .flag("--development"),
+    key(
+        "gateway.development",
+        Kind::Bool,
+        "A development cluster: the admin password `admin` is accepted, and the testnet's key beyond loopback.",
+    )
+    .flag("--development"),
     HOMESERVER_SECRET_FILE,
     TLS_CERT,
     TLS_KEY,
@@ -187,7 +191,7 @@ pub const KEYS: &[Key] = &[
     key(
         "admin.password_file",
         Kind::Path,
-        "File whose one line is the password of the admin listener, readable by its owner alone.",
+        "File whose one line is the password of the admin listener, readable by its owner, and its group at most.",
     )
     .unset("taken from `admin.password`")
     .flag("--admin-password-file"),

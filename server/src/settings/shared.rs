@@ -17,7 +17,7 @@ pub struct SecretSection {
 pub const HOMESERVER_SECRET_FILE: Key = key(
     "secret.homeserver_secret_file",
     Kind::Path,
-    "File with the homeserver's secret key: 64 hexadecimal digits, readable by its owner alone.",
+    "File with the homeserver's secret key: 64 hexadecimal digits, readable by its owner, and its group at most.",
 )
 .required("/etc/rowhouse/homeserver.secret")
 .flag("--homeserver-secret-file");

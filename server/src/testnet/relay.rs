@@ -7,6 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 
+use rowhouse_proto::causes;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -31,7 +32,8 @@ impl PkarrRelay {
             io::Error::new(error.kind(), text)
         })?;
         let kept_free = UdpSocket::bind((Ipv4Addr::LOCALHOST, DHT_DEFAULT_PORT));
-        let relay = pkarr_relay::Relay::run_test(bootstrap).await.map_err(io::Error::other)?;
+        let relay = pkarr_relay::Relay::run_test(bootstrap).await;
+        let relay = relay.map_err(|error| io::Error::other(causes(error.as_ref())))?;
         drop(kept_free);
         let address = listener.local_addr()?;
         Ok(Self { relay, listener, address })

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
+use rowhouse_proto::causes;
 use serde::{Deserialize, Serialize};
 
 use super::dht::Nodes;
@@ -110,8 +111,9 @@ async fn start_http_relay(port: u16) -> Result<http_relay::HttpRelay, Error> {
         .run()
         .await
         .map_err(|error| {
+            let why = causes(error.as_ref());
             Error::Failed(format!(
-                "port {port} of the HTTP relay: {error}; choose another with --http-relay-port"
+                "port {port} of the HTTP relay: {why}; choose another with --http-relay-port"
             ))
         })
 }

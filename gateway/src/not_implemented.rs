@@ -1,0 +1,51 @@
+//! The protocol's routes that are not there yet, in one place. They say 501, rather than what the storage
+//! routes or an unknown path would answer. Whoever adds a route deletes its line: a path and method that stand
+//! twice end the gateway's start.
+
+use axum::Router;
+use axum::routing::{MethodFilter, any, on};
+use rowhouse_proto::ErrorCode;
+
+use crate::respond::Rejection;
+
+type Routes = &'static [(MethodFilter, &'static str)];
+
+pub const CLIENT: Routes = &[
+    (MethodFilter::GET, "/auth/grant/sessions"),
+    (MethodFilter::DELETE, "/auth/grant/session/{gid}"),
+    (MethodFilter::GET, "/events/"),
+    (MethodFilter::GET, "/events-stream"),
+];
+
+/// Methods of `/storage/{user}/{*path}`.
+pub const STORAGE_METHODS: [&str; 2] = ["LOCK", "UNLOCK"];
+
+/// Behind the admin password.
+pub const ADMIN: Routes = &[
+    (MethodFilter::GET, "/generate_signup_token"),
+    (MethodFilter::POST, "/generate_signup_token"),
+    (MethodFilter::GET, "/signup_tokens"),
+    (MethodFilter::GET, "/events-stream"),
+    (MethodFilter::DELETE, "/webdav/{*entry_path}"),
+    (MethodFilter::GET, "/users"),
+    (MethodFilter::GET, "/users/{pubkey}"),
+    (MethodFilter::POST, "/users/{pubkey}/disable"),
+    (MethodFilter::POST, "/users/{pubkey}/enable"),
+    (MethodFilter::GET, "/users/{pubkey}/quota"),
+    (MethodFilter::PATCH, "/users/{pubkey}/quota"),
+];
+
+/// WebDAV has its own authentication and its own methods.
+const DAV: [&str; 3] = ["/dav", "/dav/", "/dav/{*path}"];
+
+pub fn mount<S: Clone + Send + Sync + 'static>(router: Router<S>, routes: Routes) -> Router<S> {
+    routes.iter().fold(router, |router, (method, path)| router.route(path, on(*method, not_implemented)))
+}
+
+pub fn mount_dav<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    DAV.iter().fold(router, |router, path| router.route(path, any(not_implemented)))
+}
+
+pub async fn not_implemented() -> Rejection {
+    ErrorCode::NotImplemented.into()
+}
