@@ -19,13 +19,13 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &CollectObjects) -> Result
     let Some(before_ms) = now_ms.checked_sub(command.grace_ms) else { return Ok(()) };
     for place in objects::in_state(&*turn.txn, State::Dead, Place::first_at(0), before_ms, COLLECT_MAX)? {
         if let Some(row) = objects::object(&*turn.txn, &place.id)? {
-            object::forget(turn, place.id, &row);
+            object::forget(turn, place.id, &row)?;
         }
     }
     for (state, due_ms) in [(State::Garbage, before_ms), (State::Staged, now_ms)] {
         for place in objects::in_state(&*turn.txn, state, Place::first_at(0), due_ms, COLLECT_MAX)? {
             if let Some(row) = objects::object(&*turn.txn, &place.id)? {
-                object::move_on(turn, place.id, &row, State::Dead);
+                object::move_on(turn, place.id, &row, State::Dead)?;
             }
         }
     }

@@ -145,6 +145,7 @@ impl Verifier<'_> {
             content_length: op.content_length,
             lifetime_ms: self.upload_lifetime_ms,
             renew: op.renew,
+            reserved_bytes: op.reserved_bytes,
         };
         let answer = Answer::UploadBegun { lifetime_ms: self.upload_lifetime_ms };
         Ok(Prepared::new(Body::BeginUpload(command), answer, Some(user)).growing())

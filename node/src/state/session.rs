@@ -49,7 +49,7 @@ pub(crate) fn live_bearer(read: &dyn Read, hash: &[u8], now_s: u64) -> Result<Op
     let live = bearer.expires_at > now_s
         && grant.expires_at > now_s
         && grant.revoked_at.is_none()
-        && grant.bearer_hash == hash;
+        && grant.sessions.iter().any(|session| session.bearer_hash == hash);
     Ok(live.then_some(LiveBearer { user, bearer, grant }))
 }
 
