@@ -36,7 +36,7 @@ pub(super) fn check(read: &dyn Read, shard: &Shard, command: &BeginUpload, now_s
 
 /// What it may send: the bytes that are counted for it. One that is renewed keeps what it has.
 fn reserved(command: &BeginUpload) -> u64 {
-    command.content_length.unwrap_or(command.reserved_bytes.max(UPLOAD_WINDOW_BYTES))
+    command.content_length.unwrap_or_else(|| command.reserved_bytes.max(UPLOAD_WINDOW_BYTES))
 }
 
 /// Only who writes, and what it may add to the disks, is judged again: what becomes of the path and the quota

@@ -96,10 +96,8 @@ struct Part {
 
 impl Part {
     fn of(row: Option<&Object>) -> Self {
-        row.map_or(Self::default(), |row| Self {
-            bytes: row.length,
-            uploads: u64::from(row.state() == State::Staged),
-        })
+        let Some(row) = row else { return Self::default() };
+        Self { bytes: row.length, uploads: u64::from(row.state() == State::Staged) }
     }
 }
 
