@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use machine_fixture::upload::*;
 use machine_fixture::*;
 use prost::Message;
 
@@ -39,6 +40,11 @@ fn check(replica: &mut Replica, name: &str, command: &rowhouse_proto::wire::comm
     assert_eq!(text, golden, "{name}");
 }
 
+/// Old bodies are collected after their grace.
+fn at_ms(name: &str, number: u64) -> u64 {
+    number * 10 + if name == "collect_objects" { GRACE_MS } else { 0 }
+}
+
 #[test]
 fn every_command_writes_the_bytes_it_always_wrote() {
     let mut replica = Replica::default();
@@ -55,10 +61,14 @@ fn every_command_writes_the_bytes_it_always_wrote() {
         }),
         ("revoke_grant", bearer_logout(3)),
         ("refused", put(bearer(3), user, "/pub/app/a", b"hello")),
+        ("begin_upload", begin(user, "/pub/app/b", 4, None)),
+        ("put_object", commit(user, "/pub/app/b", 4, 3 * MIB)),
+        ("replace_object", put(cookie(1), user, "/pub/app/b", b"hello")),
+        ("collect_objects", collect()),
         ("close", close(event_t(60_000))),
     ];
     for (at, (name, body)) in steps.into_iter().enumerate() {
         let number = at as u64;
-        check(&mut replica, name, &command(number, number * 10, body));
+        check(&mut replica, name, &command(number, at_ms(name, number), body));
     }
 }

@@ -4,48 +4,13 @@ mod machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::script::*;
+use machine_fixture::upload::*;
 use machine_fixture::*;
 use rowhouse_node::apply::{Precheck, precheck};
-use rowhouse_node::state::objects::{self, ObjectId, Place};
+use rowhouse_node::state::objects::{self, Place};
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
-use rowhouse_proto::wire::command::{self, command::Body};
-use rowhouse_proto::wire::state::{Object, Shard, Usage, User, object::State};
-
-const LIFETIME_MS: u64 = 1000;
-const GRACE_MS: u64 = 500;
-const MIB: u64 = 1024 * 1024;
-
-fn id(n: u8) -> ObjectId {
-    [n; 16]
-}
-
-fn begin(user: u8, path: &str, n: u8, content_length: Option<u64>) -> Body {
-    Body::BeginUpload(command::BeginUpload {
-        credential: cookie(user),
-        user: key_of(user),
-        path: path.to_owned(),
-        object: Bytes::copy_from_slice(&id(n)),
-        content_length,
-        lifetime_ms: LIFETIME_MS,
-        renew: false,
-    })
-}
-
-fn renew(user: u8, path: &str, n: u8) -> Body {
-    let Body::BeginUpload(upload) = begin(user, path, n, None) else { panic!("an upload") };
-    Body::BeginUpload(command::BeginUpload { renew: true, ..upload })
-}
-
-fn commit(user: u8, path: &str, n: u8, length: u64) -> Body {
-    let Body::PutEntry(put) = put(cookie(user), user, path, b"") else { panic!("a put") };
-    let object = command::Object { id: Bytes::copy_from_slice(&id(n)), length };
-    Body::PutEntry(command::PutEntry { hash: hash(n), object: Some(object), ..put })
-}
-
-fn collect() -> Body {
-    Body::CollectObjects(command::CollectObjects { grace_ms: GRACE_MS })
-}
+use rowhouse_proto::wire::state::{Object, Usage, User, object::State};
 
 fn state(script: &Script, n: u8) -> Option<State> {
     let row: Option<Object> = script.replica.row(&tables::object(&id(n)));
@@ -61,17 +26,13 @@ fn state(script: &Script, n: u8) -> Option<State> {
     state
 }
 
-fn uploads(script: &Script) -> u64 {
-    script.replica.row::<Shard>(&[tables::SHARD]).expect("a record").uploads
-}
-
 #[test]
 fn a_body_goes_from_upload_to_oblivion() {
     let mut script = Script::new();
     assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
-    assert_eq!((state(&script, 1), uploads(&script)), (Some(State::Staged), 1));
+    assert_eq!((state(&script, 1), uploads(&script.replica)), (Some(State::Staged), 1));
     assert_eq!(script.run(commit(ALICE, "/pub/a", 1, 3 * MIB)), None);
-    assert_eq!((state(&script, 1), uploads(&script)), (Some(State::Live), 0));
+    assert_eq!((state(&script, 1), uploads(&script.replica)), (Some(State::Live), 0));
     let entry = script.get("/pub/a", None).expect("stored");
     assert_eq!((entry.length, entry.hash, entry.object), (3 * MIB, hash(1), Bytes::from(vec![1; 16])));
     assert!(entry.body.is_empty());
@@ -96,7 +57,9 @@ fn a_body_goes_from_upload_to_oblivion() {
         script.run(collect());
     }
     assert_eq!(state(&script, 2), None);
-    assert_eq!(script.replica.row(&tables::usage(&key_bytes(ALICE))), Some(Usage::default()));
+    let usage: Usage = script.replica.row(&tables::usage(&key_bytes(ALICE))).expect("a record");
+    assert_eq!((usage.bytes, usage.files), (0, 0));
+    assert_eq!(script.replica.rows_of(tables::PHYSICAL_USAGE), 0);
 }
 
 #[test]
@@ -112,7 +75,7 @@ fn small_and_large_bodies_replace_each_other() {
     assert_eq!((bodies(&script), state(&script, 1)), (1, Some(State::Garbage)));
     let entry = script.get("/pub/a", None).expect("stored");
     assert_eq!((&entry.body[..], entry.object.is_empty()), (&b"small again"[..], true));
-    let expected = Usage { bytes: 11 + 256, files: 1 };
+    let expected = Usage { bytes: 11 + 256, files: 1, removed_ms: 0 };
     assert_eq!(script.replica.row(&tables::usage(&key_bytes(ALICE))), Some(expected));
 }
 
@@ -123,14 +86,14 @@ fn an_upload_expires_unless_it_is_begun_again() {
     script.ms += LIFETIME_MS - 1;
     assert_eq!(script.run(renew(ALICE, "/pub/a", 1)), None, "more time");
     assert_eq!(script.run(renew(BOB, "/pub/a", 1)), Some(UploadExpired), "another's");
-    assert_eq!(uploads(&script), 1);
+    assert_eq!(uploads(&script.replica), 1);
     script.ms += LIFETIME_MS - 1;
     script.run(collect());
     assert_eq!(state(&script, 1), Some(State::Staged));
     script.ms += 1;
     assert_eq!(script.run(commit(ALICE, "/pub/a", 1, MIB)), Some(UploadExpired), "its time is over");
     script.run(collect());
-    assert_eq!((state(&script, 1), uploads(&script)), (Some(State::Dead), 0));
+    assert_eq!((state(&script, 1), uploads(&script.replica)), (Some(State::Dead), 0));
     assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), Some(UploadExpired), "the dead stay dead");
     script.ms += GRACE_MS;
     script.run(collect());
@@ -183,11 +146,8 @@ fn collecting_is_bounded_and_changes_nothing_that_is_not_due() {
     let mut script = Script::new();
     let objects = u16::from(u8::MAX) + 200;
     for n in 0..objects {
-        let mut object = [0; 16];
-        object[..2].copy_from_slice(&n.to_be_bytes());
-        let Body::BeginUpload(upload) = begin(ALICE, "/pub/a", 0, None) else { panic!("an upload") };
-        let object = Bytes::copy_from_slice(&object);
-        assert_eq!(script.run(Body::BeginUpload(command::BeginUpload { object, ..upload })), None);
+        let user = if n % 2 == 0 { ALICE } else { BOB };
+        assert_eq!(script.run(begin_id(user, "/pub/a", &wide_id(n), None)), None);
     }
     let before = script.replica.rows.0.clone();
     script.run(collect());
@@ -195,7 +155,7 @@ fn collecting_is_bounded_and_changes_nothing_that_is_not_due() {
     assert!(changed.count() <= 1, "only the shard's own record");
     script.ms += LIFETIME_MS;
     script.run(collect());
-    assert_eq!(uploads(&script), u64::from(objects) - 256);
+    assert_eq!(uploads(&script.replica), u64::from(objects) - 256);
     script.run(collect());
-    assert_eq!(uploads(&script), 0);
+    assert_eq!(uploads(&script.replica), 0);
 }

@@ -126,6 +126,10 @@ error_codes! {
     TooFewCopies = 115, SERVICE_UNAVAILABLE, "Too few disks took the body, retry later";
     /// A body's chunks are on no replica that answers.
     BodyUnavailable = 116, SERVICE_UNAVAILABLE, "The body cannot be read now, retry later";
+    /// Old versions and uploads count: some of it goes when their grace is over.
+    TooMuchStored = 117, INSUFFICIENT_STORAGE, "Too many bytes wait to be erased, retry later";
+    /// A user has a bounded number of uploads under way; those that were given up expire.
+    TooManyUploads = 118, TOO_MANY_REQUESTS, "Too many uploads at once, retry later";
 }
 
 impl ErrorCode {
@@ -147,6 +151,7 @@ impl ErrorCode {
                 | Self::WrongVersion
                 | Self::TooFewCopies
                 | Self::BodyUnavailable
+                | Self::TooManyUploads
         )
     }
 }

@@ -27,6 +27,8 @@ pub const META_GROUP: u32 = 0xFFFF;
 pub const INLINE_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bodies beyond that are cut into chunks of this many bytes (consensus.md §8); the last one may be shorter.
 pub const CHUNK_BYTES: usize = 1024 * 1024;
+/// What an upload may have on its way to the disks.
+pub const UPLOAD_WINDOW_BYTES: u64 = 4 * CHUNK_BYTES as u64;
 /// An object's id: random, of one upload alone.
 pub const OBJECT_ID_BYTES: usize = 16;
 /// Largest gRPC message between gateway and node: an inline body and room for its head.

@@ -93,7 +93,7 @@ impl Cluster {
         let current = self.map.load_full();
         // With the first map comes the cluster's time: without it no change could be sent.
         if current.is_none() && wire.hlc == 0 {
-            return false;
+            return Ok(false);
         }
         if let Some(map) = &current {
             if wire.cluster_id != map.cluster_id && !wire.cluster_id.is_empty() {

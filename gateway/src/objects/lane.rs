@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::chunks::{Messages, Parcel};
 use rowhouse_proto::wire::chunk::{StageReply, StageRequest};
+use rowhouse_proto::{CHUNK_BYTES, UPLOAD_WINDOW_BYTES, WIRE_VERSION};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tonic::Status;
@@ -22,7 +22,7 @@ use crate::cluster::Node;
 /// Chunks on their way to a replica: one being written there while the next one travels.
 pub const WINDOW: usize = 2;
 /// Chunks a replica may owe, those on their way among them: how far it may fall behind the others.
-pub const OWED_MAX: usize = 4;
+pub const OWED_MAX: usize = UPLOAD_WINDOW_BYTES as usize / CHUNK_BYTES;
 
 /// The end of a lane's answers, or one of them.
 pub enum Event {

@@ -11,4 +11,4 @@ mod upload;
 
 pub use download::{Source, download};
 pub use intake::Intake;
-pub use upload::{Sent, send};
+pub use upload::{Reserve, Sent, send};

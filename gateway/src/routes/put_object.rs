@@ -8,13 +8,13 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use rowhouse_proto::wire::shard::{BeginUpload, PutEntry, Upload, execute_reply, execute_request};
-use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES};
+use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES, UPLOAD_WINDOW_BYTES};
 
 use super::entry_change::EntryChange;
 use super::put_entry::put_op;
 use crate::body::drain;
 use crate::cluster::Call;
-use crate::objects::{Intake, Sent, send};
+use crate::objects::{Intake, Reserve, Sent, send};
 use crate::respond::Rejection;
 
 /// An upload that is not mentioned for its lifetime is over; mentioned so often in it, a few may be missed.
@@ -29,7 +29,7 @@ pub async fn put_object(
     rest: Body,
 ) -> Result<(), Rejection> {
     let object = Bytes::copy_from_slice(&rand::random::<[u8; OBJECT_ID_BYTES]>());
-    let renew_every = match begin(change, call, &object, false).await {
+    let renew_every = match begin(change, call, &object, Beginning::First).await {
         Ok(renew_every) => renew_every,
         Err(refused) => {
             if !change.body_held_back {
@@ -40,10 +40,17 @@ pub async fn put_object(
     };
     let app = change.app;
     let admission = app.cluster.admission().clone();
+    let mut reserved = Reserved {
+        change,
+        call,
+        object: &object,
+        // A client sends no more than it declared.
+        bytes: change.declared.unwrap_or(UPLOAD_WINDOW_BYTES),
+    };
     let mut intake = Intake::new(head, rest, admission, app.limits.body_timeout);
     let outcome = tokio::select! {
         refused = renewed(renew_every, || begin_again(change, call, &object)) => Err(refused),
-        sent = carry(change, &object, &mut intake) => sent,
+        sent = carry(change, &object, &mut intake, &mut reserved) => sent,
     };
     match outcome {
         Ok(sent) => commit(change, &app.cluster.call_again(call), object, sent).await,
@@ -58,13 +65,26 @@ pub async fn put_object(
     }
 }
 
+#[derive(Clone, Copy)]
+enum Beginning {
+    First,
+    /// Gives it more time; and room for so many bytes in all, if it has less.
+    Again {
+        reserved_bytes: u64,
+    },
+}
+
 /// Everything that can be refused before the body is read is refused here. How often it must be renewed.
 async fn begin(
     change: &EntryChange<'_>,
     call: &Call,
     object: &Bytes,
-    renew: bool,
+    beginning: Beginning,
 ) -> Result<Duration, Rejection> {
+    let (renew, reserved_bytes) = match beginning {
+        Beginning::First => (false, 0),
+        Beginning::Again { reserved_bytes } => (true, reserved_bytes),
+    };
     let reply = change
         .ask(call, |credential| {
             execute_request::Op::BeginUpload(BeginUpload {
@@ -74,6 +94,7 @@ async fn begin(
                 object: object.clone(),
                 content_length: change.declared,
                 renew,
+                reserved_bytes,
             })
         })
         .await?;
@@ -87,7 +108,8 @@ async fn begin(
 }
 
 async fn begin_again(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<Duration, Rejection> {
-    begin(change, &change.app.cluster.call_again(call), object, true).await
+    let beginning = Beginning::Again { reserved_bytes: 0 };
+    begin(change, &change.app.cluster.call_again(call), object, beginning).await
 }
 
 /// Begins the object anew now and then. Ends only when the shard refuses it.
@@ -105,12 +127,41 @@ where
     }
 }
 
-async fn carry(change: &EntryChange<'_>, object: &Bytes, intake: &mut Intake) -> Result<Sent, Rejection> {
+/// What the shard counts for the upload: a body of unknown length must not fill its user's disks unseen.
+struct Reserved<'a> {
+    change: &'a EntryChange<'a>,
+    call: &'a Call,
+    object: &'a Bytes,
+    bytes: u64,
+}
+
+impl Reserve for Reserved<'_> {
+    type Refused = Rejection;
+
+    /// A fourth more than is needed, so that a long body does not ask for every chunk.
+    async fn reserve(&mut self, bytes: u64) -> Result<(), Rejection> {
+        if bytes <= self.bytes {
+            return Ok(());
+        }
+        let reserved_bytes = bytes + (bytes / 4).max(UPLOAD_WINDOW_BYTES);
+        let call = self.change.app.cluster.call_again(self.call);
+        begin(self.change, &call, self.object, Beginning::Again { reserved_bytes }).await?;
+        self.bytes = reserved_bytes;
+        Ok(())
+    }
+}
+
+async fn carry(
+    change: &EntryChange<'_>,
+    object: &Bytes,
+    intake: &mut Intake,
+    reserved: &mut Reserved<'_>,
+) -> Result<Sent, Rejection> {
     let app = change.app;
     let map = app.cluster.map().await?;
     let shard = map.shard_of_user(&change.target.user);
     let group = map.group(shard).ok_or(ErrorCode::Internal)?;
-    Ok(send(group, shard, object, intake, app.limits.retry_timeout).await?)
+    send(group, shard, object, intake, app.limits.retry_timeout, reserved).await
 }
 
 async fn commit(

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rowhouse_proto::wire::shard::{
-    BeginUpload, Done, ExecuteRequest, PutEntry, Upload, UploadBegun, execute_reply, execute_request,
+    BeginUpload, Done, ExecuteRequest, Failure, PutEntry, Upload, UploadBegun, execute_reply, execute_request,
 };
-use rowhouse_proto::{CHUNK_BYTES, ErrorCode, INLINE_BODY_BYTES_MAX};
+use rowhouse_proto::{CHUNK_BYTES, ErrorCode, INLINE_BODY_BYTES_MAX, UPLOAD_WINDOW_BYTES};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
@@ -35,6 +35,12 @@ fn chunked(body: &[u8]) -> Vec<u8> {
     }
     message.extend_from_slice(b"0\r\n\r\n");
     message
+}
+
+async fn put_of_unknown_length(fixture: &Fixture, user: &User, body: &[u8]) -> Reply {
+    let cookie = ("cookie", user.cookie.as_str());
+    let headers = [cookie, ("transfer-encoding", "chunked"), ("content-length", "(none)")];
+    fixture.client.send("PUT", &user.storage("/pub/a.txt"), &headers, &chunked(body)).await
 }
 
 async fn put(fixture: &Fixture, user: &User, body: &[u8]) -> Reply {
@@ -324,4 +330,43 @@ async fn an_upload_that_expired_is_not_begun_anew() {
     let executed = fixture.node.executed();
     assert_eq!(executed.iter().map(|request| begun(request).renew).collect::<Vec<_>>(), [false, true]);
     assert_eq!(begun(&executed[0]).object, begun(&executed[1]).object);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_asks_before_it_passes_what_is_reserved() {
+    let (fixture, user) = three().await;
+    let body = body_of(12 * CHUNK_BYTES);
+    assert_eq!(put_of_unknown_length(&fixture, &user, &body).await.status, 201);
+    let executed = fixture.node.executed();
+    let [beginnings @ .., last] = &executed[..] else { panic!("{executed:?}") };
+    assert_eq!(put_of(last).upload.as_ref().expect("an object").length, body.len() as u64);
+    let asked: Vec<_> =
+        beginnings.iter().map(begun).map(|begin| (begin.renew, begin.reserved_bytes)).collect();
+    // At the fifth chunk for nine, at the tenth for fourteen.
+    let chunk = CHUNK_BYTES as u64;
+    assert_eq!(asked, [(false, 0), (true, 9 * chunk), (true, 14 * chunk)]);
+    assert_eq!(UPLOAD_WINDOW_BYTES, 4 * chunk);
+
+    assert_eq!(put(&fixture, &user, &body).await.status, 201);
+    assert_eq!(fixture.node.executed().len(), executed.len() + 2, "one that is declared need not ask");
+}
+
+#[tokio::test]
+async fn a_body_that_may_not_grow_further_is_refused() {
+    let script = Script::execute(|request| {
+        Ok(if begun(&request).renew {
+            let refused = failure(ErrorCode::TooMuchStored);
+            execute_reply::Result::Failure(Failure { retry_after_ms: 60_000, ..refused })
+        } else {
+            execute_reply::Result::Done(Done {})
+        })
+    });
+    let fixture = Fixture::three(script, |_| {}).await;
+    let reply = put_of_unknown_length(&fixture, &User::random(), &body_of(7 * CHUNK_BYTES)).await;
+    assert_eq!((reply.status, reply.text().as_str()), (507, ErrorCode::TooMuchStored.text()));
+    assert_eq!(reply.header("retry-after").as_deref(), Some("60"));
+    assert_not_committed(&fixture);
+    assert!(
+        fixture.nodes().all(|node| node.disk.offered() as u64 * CHUNK_BYTES as u64 <= UPLOAD_WINDOW_BYTES)
+    );
 }

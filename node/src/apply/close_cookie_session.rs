@@ -3,15 +3,12 @@
 use rowhouse_proto::domain::user;
 use rowhouse_proto::wire::command::{CloseCookieSession, Outcome};
 
-use super::outcome;
 use super::stop::Stop;
 use super::turn::Turn;
-use crate::state::{records, tables};
+use super::{cookies, outcome};
 
 pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &CloseCookieSession) -> Result<Outcome, Stop> {
     let user = user::parse(&command.user)?;
-    if records::cookie_session(&*turn.txn, &user, &command.secret_hash)?.is_some() {
-        turn.txn.delete(tables::cookie_session(&user, &command.secret_hash));
-    }
+    cookies::remove(turn, &user, &command.secret_hash)?;
     Ok(outcome::done())
 }

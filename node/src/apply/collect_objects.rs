@@ -18,11 +18,11 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &CollectObjects) -> Result
     // The dead first, so that none takes two steps at once.
     let before_ms = age_ms.checked_sub(command.grace_ms);
     for (place, row) in due(turn, State::Dead, before_ms)? {
-        object::forget(turn, place.id, &row);
+        object::forget(turn, place.id, &row)?;
     }
     for (state, due_ms) in [(State::Garbage, before_ms), (State::Staged, Some(age_ms))] {
         for (place, row) in due(turn, state, due_ms)? {
-            object::move_on(turn, place.id, &row, State::Dead);
+            object::move_on(turn, place.id, &row, State::Dead)?;
         }
     }
     Ok(())

@@ -37,7 +37,7 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &CreateUser) -> Result<Out
     turn.txn.put(tables::user(&user), records::encode(&account));
     turn.shard.users += 1;
     Ok(match &command.session {
-        Some(session) => open_cookie_session::open(turn, &user, session),
+        Some(session) => open_cookie_session::open(turn, &user, session)?,
         None => outcome::done(),
     })
 }

@@ -25,7 +25,8 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &DeleteEntry) -> Result<Ou
 
     let user = &user;
     let before = records::usage(&*turn.txn, user)?;
-    let after = quota::after_delete(&before, Some(&entry));
+    let mut after = quota::after_delete(&before, Some(&entry));
+    after.removed_ms = after.removed_ms.max(entry.modified_ms);
     turn.txn.delete(tables::entry(user, path.as_str()));
     object::discard_body(turn, user, path.as_str(), &entry)?;
     turn.store_usage(user, &before, &after);

@@ -1,17 +1,16 @@
 //! Exchange of a grant and a proof for a bearer; checks 4, 5, 10 and 11–14 of client-api.md §1.4, the others
-//! need no state. A grant has exactly one live bearer: the newest.
+//! need no state. A grant has exactly one live bearer, the newest: every bearer has the same slot.
 
 use bytes::Bytes;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{self, MintBearer, MintedBearer, Outcome, PopNonce, outcome::Value};
 use rowhouse_proto::wire::state::{Bearer, Grant};
-use rowhouse_raft::Error;
 
 use super::guard::{self, Guard};
 use super::stop::Stop;
 use super::turn::{Turn, table};
-use super::{authorize, outcome};
+use super::{authorize, grants, outcome};
 use crate::state::aged::{BEARERS, Row};
 use crate::state::session::BEARER_LIFETIME_S;
 use crate::state::{Read, records, tables};
@@ -38,6 +37,7 @@ pub(super) fn check_before_nonce(
     }
     match records::grant(read, user, &grant.id)? {
         Some(stored) if stored.revoked_at.is_some() => Err(ErrorCode::GrantRevoked.into()),
+        None if grants::revoked_long_ago(read, user, grant.issued_at)? => Err(ErrorCode::GrantRevoked.into()),
         _ => Ok(()),
     }
 }
@@ -57,11 +57,11 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Out
     if records::user(&*turn.txn, &user)?.is_none() {
         return Err(ErrorCode::NotFound.into());
     }
-    let mut grant = stored_or_new(&*turn.txn, &user, presented, now_s)?;
+    let mut grant = stored_or_new(turn, &user, presented)?;
     if grant.expires_at <= now_s {
         return Err(ErrorCode::GrantExpired.into());
     }
-    drop_bearer(turn, &mut grant)?;
+    grants::replace_bearer(turn, &mut grant, Bytes::new(), &command.bearer_hash)?;
     let expires_at = presented.expires_at.min(now_s.saturating_add(BEARER_LIFETIME_S));
     let left_ms = expires_at.saturating_mul(1000).saturating_sub(turn.now_ms());
     let dies_at_ms = turn.age_ms().saturating_add(left_ms);
@@ -69,7 +69,6 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Out
         Bearer { user: command.user.clone(), grant_id: presented.id.clone(), expires_at, dies_at_ms };
     let row = Row { id: &command.bearer_hash, dies_at_ms, mark: Bytes::new() };
     BEARERS.insert(turn.txn, table(&mut turn.shard.bearers), row, records::encode(&bearer));
-    grant.bearer_hash = command.bearer_hash.clone();
     turn.txn.put(tables::grant(&user, &presented.id), records::encode(&grant));
     Ok(outcome::with(Value::Minted(MintedBearer {
         token_expires_at: expires_at,
@@ -80,32 +79,21 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &MintBearer) -> Result<Out
 }
 
 /// The first presentation of a grant id decides what it is; a later one must be of the same client.
-fn stored_or_new(
-    read: &dyn Read,
-    user: &UserKey,
-    presented: &command::Grant,
-    now_s: u64,
-) -> Result<Grant, Stop> {
-    match records::grant(read, user, &presented.id)? {
+fn stored_or_new(turn: &mut Turn<'_, '_>, user: &UserKey, presented: &command::Grant) -> Result<Grant, Stop> {
+    match records::grant(&*turn.txn, user, &presented.id)? {
         Some(stored) if stored.client_key != presented.client_key => Err(ErrorCode::GrantNotOwned.into()),
         Some(stored) => Ok(stored),
-        None => Ok(Grant {
-            client_id: presented.client_id.clone(),
-            capabilities: presented.capabilities.clone(),
-            client_key: presented.client_key.clone(),
-            issued_at: presented.issued_at,
-            expires_at: presented.expires_at,
-            created_at: now_s,
-            ..Grant::default()
-        }),
+        None => {
+            let grant = Grant {
+                client_id: presented.client_id.clone(),
+                capabilities: presented.capabilities.clone(),
+                client_key: presented.client_key.clone(),
+                issued_at: presented.issued_at,
+                expires_at: presented.expires_at,
+                created_at: turn.now_s(),
+                ..Grant::default()
+            };
+            Ok(grants::number(turn, user, &presented.id, grant)?)
+        }
     }
-}
-
-/// Ends the grant's live bearer; the caller stores the grant.
-pub(super) fn drop_bearer(turn: &mut Turn<'_, '_>, grant: &mut Grant) -> Result<(), Error> {
-    let hash = std::mem::take(&mut grant.bearer_hash);
-    if let Some(bearer) = records::bearer(&*turn.txn, &hash)? {
-        BEARERS.remove(turn.txn, table(&mut turn.shard.bearers), &hash, bearer.dies_at_ms);
-    }
-    Ok(())
 }

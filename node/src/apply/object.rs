@@ -7,6 +7,7 @@ use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::state::{Entry, Object, object::State};
 use rowhouse_raft::Error;
 
+use super::physical;
 use super::stop::Stop;
 use super::turn::Turn;
 use crate::planted;
@@ -22,21 +23,28 @@ pub(super) struct Staged {
     row: Object,
 }
 
+impl Staged {
+    /// Bytes that are counted for it.
+    pub(super) fn reserved(&self) -> u64 {
+        self.row.length
+    }
+}
+
 /// Begins an upload; a second time for the same object changes nothing but its time.
 pub(super) fn stage(
     turn: &mut Turn<'_, '_>,
     id: ObjectId,
     user: &UserKey,
     until_ms: u64,
+    reserved: u64,
 ) -> Result<(), Stop> {
     if objects::object(&*turn.txn, &id)?.is_some() {
-        return renew(turn, id, user, until_ms);
+        return renew(turn, id, user, until_ms, reserved);
     }
     if turn.shard.uploads >= UPLOADS_MAX {
         return Err(ErrorCode::GuardTableFull.into());
     }
-    turn.shard.uploads += 1;
-    store(turn, id, None, Some(&staged_row(user, until_ms)));
+    store(turn, id, None, Some(&staged_row(user, until_ms, reserved)))?;
     Ok(())
 }
 
@@ -47,18 +55,19 @@ pub(super) fn renew(
     id: ObjectId,
     user: &UserKey,
     until_ms: u64,
+    reserved: u64,
 ) -> Result<(), Stop> {
     let before = objects::object(&*turn.txn, &id)?;
-    match &before {
-        Some(row) if row.state() == State::Staged && row.user == user[..] => {}
+    let reserved = match &before {
+        Some(row) if row.state() == State::Staged && row.user == user[..] => reserved.max(row.length),
         _ => return Err(ErrorCode::UploadExpired.into()),
-    }
-    store(turn, id, before.as_ref(), Some(&staged_row(user, until_ms)));
+    };
+    store(turn, id, before.as_ref(), Some(&staged_row(user, until_ms, reserved)))?;
     Ok(())
 }
 
-fn staged_row(user: &UserKey, until_ms: u64) -> Object {
-    Object { at: until_ms, user: Bytes::copy_from_slice(user), ..Object::default() }
+fn staged_row(user: &UserKey, until_ms: u64, reserved: u64) -> Object {
+    Object { at: until_ms, length: reserved, user: Bytes::copy_from_slice(user), ..Object::default() }
 }
 
 /// The upload a PUT refers to, while it has time left.
@@ -73,12 +82,11 @@ pub(super) fn staged(turn: &Turn<'_, '_>, id: &Bytes, user: &UserKey) -> Result<
     }
 }
 
-pub(super) fn commit(turn: &mut Turn<'_, '_>, staged: Staged, entry: &Entry) {
+pub(super) fn commit(turn: &mut Turn<'_, '_>, staged: Staged, entry: &Entry) -> Result<(), Error> {
     let mut row =
         Object { at: turn.log_index(), length: entry.length, hash: entry.hash.clone(), ..staged.row.clone() };
     row.set_state(State::Live);
-    turn.shard.uploads = turn.shard.uploads.saturating_sub(1);
-    store(turn, staged.id, Some(&staged.row), Some(&row));
+    store(turn, staged.id, Some(&staged.row), Some(&row))
 }
 
 /// What an entry held is its body no longer. Readers of an object may still be at it.
@@ -95,25 +103,33 @@ pub(super) fn discard_body(
     let row = objects::object(&*turn.txn, &id)?
         .ok_or_else(|| Error::corrupt("object", "an entry refers to one that is not there"))?;
     let next = if planted::erase_at_overwrite() { State::Dead } else { State::Garbage };
-    move_on(turn, id, &row, next);
-    Ok(())
+    move_on(turn, id, &row, next)
 }
 
 /// From now on in another state.
-pub(super) fn move_on(turn: &mut Turn<'_, '_>, id: ObjectId, row: &Object, state: State) {
-    if row.state() == State::Staged {
-        turn.shard.uploads = turn.shard.uploads.saturating_sub(1);
-    }
+pub(super) fn move_on(
+    turn: &mut Turn<'_, '_>,
+    id: ObjectId,
+    row: &Object,
+    state: State,
+) -> Result<(), Error> {
     let mut next = Object { at: turn.age_ms(), ..row.clone() };
     next.set_state(state);
-    store(turn, id, Some(row), Some(&next));
+    store(turn, id, Some(row), Some(&next))
 }
 
-pub(super) fn forget(turn: &mut Turn<'_, '_>, id: ObjectId, row: &Object) {
-    store(turn, id, Some(row), None);
+pub(super) fn forget(turn: &mut Turn<'_, '_>, id: ObjectId, row: &Object) -> Result<(), Error> {
+    store(turn, id, Some(row), None)
 }
 
-fn store(turn: &mut Turn<'_, '_>, id: ObjectId, before: Option<&Object>, after: Option<&Object>) {
+/// The only place where a row changes, so that what is counted of rows cannot differ from them.
+fn store(
+    turn: &mut Turn<'_, '_>,
+    id: ObjectId,
+    before: Option<&Object>,
+    after: Option<&Object>,
+) -> Result<(), Error> {
+    physical::count(turn, before, after)?;
     if let Some(before) = before {
         turn.txn.delete(tables::object_state(before.state(), before.at, &id));
     }
@@ -124,4 +140,5 @@ fn store(turn: &mut Turn<'_, '_>, id: ObjectId, before: Option<&Object>, after: 
         }
         None => turn.txn.delete(tables::object(&id)),
     }
+    Ok(())
 }

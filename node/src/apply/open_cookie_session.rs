@@ -1,4 +1,4 @@
-//! Sign-in by AuthToken. Disabled users may sign in; sessions never expire and are not counted.
+//! Sign-in by AuthToken. Disabled users may sign in; sessions never expire.
 
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::user::{self, UserKey};
@@ -6,12 +6,13 @@ use rowhouse_proto::wire::command::{
     AuthTokenId, CookieSessionSpec, OpenCookieSession, OpenedCookie, Outcome, outcome::Value,
 };
 use rowhouse_proto::wire::state::CookieSession;
+use rowhouse_raft::Error;
 
 use super::guard::{self, Guard};
 use super::stop::Stop;
 use super::turn::Turn;
-use super::{authorize, outcome};
-use crate::state::{records, tables};
+use super::{authorize, cookies, outcome};
+use crate::state::records;
 
 pub(super) fn parts(
     command: &OpenCookieSession,
@@ -31,13 +32,21 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &OpenCookieSession) -> Res
     if records::user(&*turn.txn, &user)?.is_none() {
         return Err(ErrorCode::NotFound.into());
     }
-    Ok(open(turn, &user, session))
+    Ok(open(turn, &user, session)?)
 }
 
 /// Stores the session of a user who exists.
-pub(super) fn open(turn: &mut Turn<'_, '_>, user: &UserKey, session: &CookieSessionSpec) -> Outcome {
+pub(super) fn open(
+    turn: &mut Turn<'_, '_>,
+    user: &UserKey,
+    session: &CookieSessionSpec,
+) -> Result<Outcome, Error> {
     let created_at_us = turn.now_ms().saturating_mul(1000);
-    let row = CookieSession { capabilities: session.capabilities.clone(), created_at_us };
-    turn.txn.put(tables::cookie_session(user, &session.secret_hash), records::encode(&row));
-    outcome::with(Value::Opened(OpenedCookie { created_at_us }))
+    let row = CookieSession {
+        capabilities: session.capabilities.clone(),
+        created_at_us,
+        ..CookieSession::default()
+    };
+    cookies::add(turn, user, &session.secret_hash, row)?;
+    Ok(outcome::with(Value::Opened(OpenedCookie { created_at_us })))
 }

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use pubky_common::StoragePath;
 use rowhouse_proto::domain::path::ancestors;
 use rowhouse_proto::wire::command::{Credential, Outcome, PutEntry};
-use rowhouse_proto::wire::state::{Entry, Event, Usage};
+use rowhouse_proto::wire::state::{Entry, Event, Usage, User};
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX};
 use rowhouse_raft::Error;
 
 use super::authorize::{self, Granted};
 use super::stop::Stop;
 use super::turn::Turn;
-use super::{object, outcome, quota};
+use super::{modified, object, outcome, physical, quota};
 use crate::state::{Read, records, tables};
 use rowhouse_proto::domain::user::UserKey;
 
@@ -49,9 +49,17 @@ impl<'a> From<&'a PutEntry> for Target<'a> {
 pub(super) struct Accepted {
     user: UserKey,
     path: StoragePath,
+    account: User,
     previous: Option<Entry>,
     before: Usage,
     after: Usage,
+}
+
+impl Accepted {
+    /// Whose file it is.
+    pub(super) fn owner(self) -> (UserKey, User) {
+        (self.user, self.account)
+    }
 }
 
 /// The whole decision of client-api.md §4.2, in its order.
@@ -86,7 +94,7 @@ pub(super) fn check(
         }
         Length::Unknown => before,
     };
-    Ok(Accepted { user, path, previous, before, after })
+    Ok(Accepted { user, path, account, previous, before, after })
 }
 
 /// A file may be no directory's name, and lie below no file.
@@ -127,15 +135,19 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &PutEntry) -> Result<Outco
         Some(staged) => Some(object::staged(turn, &staged.id, &accepted.user)?),
         None => None,
     };
+    if let Some(staged) = &staged {
+        let grows_by = length.saturating_sub(staged.reserved());
+        physical::check_growth(&*turn.txn, &accepted.account, &accepted.user, grows_by)?;
+    }
     let slot = turn.event_slot()?;
 
-    let Accepted { user, path, previous, before, after } = accepted;
+    let Accepted { user, path, previous, before, after, .. } = accepted;
     let user = &user;
     let entry = Entry {
         hash: command.hash.clone(),
         length,
         content_type: command.content_type.clone(),
-        modified_ms: turn.now_ms(),
+        modified_ms: modified::time(turn.now_ms(), &command.hash, previous.as_ref(), &before),
         object: command.object.as_ref().map(|object| object.id.clone()).unwrap_or_default(),
     };
     turn.txn.put(tables::entry(user, path.as_str()), records::encode(&entry));
@@ -143,7 +155,7 @@ pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &PutEntry) -> Result<Outco
         object::discard_body(turn, user, path.as_str(), &previous)?;
     }
     match staged {
-        Some(staged) => object::commit(turn, staged, &entry),
+        Some(staged) => object::commit(turn, staged, &entry)?,
         None => turn.txn.put(tables::body(user, path.as_str()), records::wrap_raw(&command.body)),
     }
     turn.store_usage(user, &before, &after);

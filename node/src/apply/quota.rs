@@ -12,6 +12,7 @@ pub(super) fn after_put(usage: &Usage, previous: Option<&Entry>, length: u64) ->
     Usage {
         bytes: freed.bytes.saturating_add(length).saturating_add(FILE_OVERHEAD_BYTES),
         files: freed.files + 1,
+        ..freed
     }
 }
 
@@ -22,6 +23,7 @@ pub(super) fn after_delete(usage: &Usage, previous: Option<&Entry>) -> Usage {
         Some(entry) => Usage {
             bytes: usage.bytes.saturating_sub(entry.length.saturating_add(FILE_OVERHEAD_BYTES)),
             files: usage.files.saturating_sub(1),
+            ..*usage
         },
     }
 }
@@ -48,9 +50,9 @@ mod tests {
     fn a_file_counts_its_bytes_and_256_more() {
         let empty = Usage::default();
         let one = after_put(&empty, None, 100);
-        assert_eq!(one, Usage { bytes: 356, files: 1 });
+        assert_eq!(one, Usage { bytes: 356, files: 1, removed_ms: 0 });
         let grown = after_put(&one, Some(&entry(100)), 150);
-        assert_eq!(grown, Usage { bytes: 406, files: 1 });
+        assert_eq!(grown, Usage { bytes: 406, files: 1, removed_ms: 0 });
         assert_eq!(after_delete(&grown, Some(&entry(150))), empty);
     }
 

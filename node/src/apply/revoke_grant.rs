@@ -1,22 +1,21 @@
-//! Logout: a grant is revoked for ever, and its bearer is gone with it. Revoked rows are never purged.
+//! Logout: a grant is revoked for ever, and its bearer is gone with it.
 
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::domain::user::{self, UserKey};
+use rowhouse_proto::domain::user;
 use rowhouse_proto::wire::command::{Outcome, RevokeGrant, revoke_grant};
-use rowhouse_proto::wire::state::Grant;
 
 use super::guard::{self, Guard};
 use super::stop::Stop;
 use super::turn::Turn;
-use super::{mint_bearer, outcome};
+use super::{grants, outcome};
+use crate::state::records;
 use crate::state::session::live_bearer;
-use crate::state::{records, tables};
 
 pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &RevokeGrant) -> Result<Outcome, Stop> {
     match &command.by {
         Some(revoke_grant::By::BearerHash(hash)) => {
             if let Some(live) = live_bearer(&*turn.txn, hash, turn.now_s())? {
-                revoke(turn, &live.user, &live.bearer.grant_id, live.grant)?;
+                grants::revoke(turn, &live.user, &live.bearer.grant_id, live.grant)?;
             }
             Ok(outcome::done())
         }
@@ -36,14 +35,6 @@ fn by_proof(turn: &mut Turn<'_, '_>, user: &[u8], proof: &revoke_grant::ByProof)
     if stored.client_key != presented.client_key {
         return Err(ErrorCode::GrantNotOwned.into());
     }
-    revoke(turn, &user, &presented.id, stored)?;
+    grants::revoke(turn, &user, &presented.id, stored)?;
     Ok(outcome::done())
-}
-
-fn revoke(turn: &mut Turn<'_, '_>, user: &UserKey, id: &str, mut grant: Grant) -> Result<(), Stop> {
-    mint_bearer::drop_bearer(turn, &mut grant)?;
-    let now_s = turn.now_s();
-    grant.revoked_at.get_or_insert(now_s);
-    turn.txn.put(tables::grant(user, id), records::encode(&grant));
-    Ok(())
 }

@@ -145,6 +145,7 @@ impl Verifier<'_> {
             content_length: op.content_length,
             lifetime_ms: self.upload_lifetime_ms,
             renew: op.renew,
+            reserved_bytes: op.reserved_bytes,
         };
         let answer = Answer::UploadBegun { lifetime_ms: self.upload_lifetime_ms };
         Ok(Prepared::new(Body::BeginUpload(command), answer, Some(user)).growing())
@@ -282,4 +283,30 @@ fn credential(presented: shard::Credential) -> Option<command::Credential> {
 
 fn key_bytes(key: &PublicKey) -> Bytes {
     Bytes::copy_from_slice(key.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_is_begun_with_what_it_reserves() {
+        let tenant = Bytes::from_static(&[7; 32]);
+        let begin = |content_length, reserved_bytes| {
+            let op = shard::BeginUpload {
+                tenant: tenant.clone(),
+                content_length,
+                reserved_bytes,
+                ..shard::BeginUpload::default()
+            };
+            let request = ExecuteRequest { op: Some(Op::BeginUpload(op)), ..ExecuteRequest::default() };
+            let verifier = Verifier { homeserver_z32: "", now_s: 0, upload_lifetime_ms: 5 };
+            match verifier.prepare(request).map(|prepared| prepared.body) {
+                Ok(Body::BeginUpload(begin)) => (begin.content_length, begin.reserved_bytes),
+                _ => panic!("an upload"),
+            }
+        };
+        assert_eq!(begin(None, 9), (None, 9));
+        assert_eq!(begin(Some(3), 0), (Some(3), 0));
+    }
 }

@@ -14,6 +14,8 @@ const BUSY_RETRY_MS: u32 = 100;
 const LEADER_RETRY_MS: u32 = 100;
 /// The admission of anonymous attempts refills within seconds.
 const ATTEMPTS_RETRY_MS: u32 = 1_000;
+/// Uploads that were given up and old versions go one by one, each within minutes.
+const GRACE_RETRY_MS: u32 = 60_000;
 /// An operator has to act, or a compaction to end.
 const SPACE_RETRY_MS: u32 = 5_000;
 
@@ -55,6 +57,7 @@ fn retry_after_ms(code: ErrorCode) -> u32 {
     match code {
         ErrorCode::TooManyAttempts => ATTEMPTS_RETRY_MS,
         ErrorCode::DiskFull => SPACE_RETRY_MS,
+        ErrorCode::TooMuchStored | ErrorCode::TooManyUploads => GRACE_RETRY_MS,
         ErrorCode::Overloaded | ErrorCode::GuardTableFull => BUSY_RETRY_MS,
         code if code.is_transient() => LEADER_RETRY_MS,
         _ => 0,

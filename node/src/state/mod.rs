@@ -1,5 +1,5 @@
 //! A shard's state as its machine lays it out: keys, versioned values, and the rules that hold over
-//! several rows (sessions, aged tables).
+//! several rows (sessions, aged tables, rosters).
 //!
 //! Only `apply` writes, inside the transaction of one command; `read` and the checks before a proposal
 //! look. The group's log position is not here: the engine keeps it (table 0).
@@ -9,6 +9,7 @@ pub mod log_time;
 pub mod objects;
 pub(crate) mod read;
 pub(crate) mod records;
+pub(crate) mod roster;
 pub(crate) mod session;
 pub mod tables;
 

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn values_carry_their_version() {
-        let usage = Usage { bytes: 300, files: 1 };
+        let usage = Usage { bytes: 300, files: 1, removed_ms: 0 };
         let value = encode(&usage);
         assert_eq!(value[0], VALUE_VERSION);
         assert_eq!(decode::<Usage>(&value, "usage").expect("just encoded"), usage);

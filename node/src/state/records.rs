@@ -1,7 +1,9 @@
 //! Typed access to single rows.
 
 use bytes::Bytes;
-use rowhouse_proto::wire::state::{Bearer, CookieSession, Entry, Event, Grant, Shard, Usage, User};
+use rowhouse_proto::wire::state::{
+    Bearer, CookieSession, Entry, Event, Grant, PhysicalUsage, Shard, Usage, User, UserSessions,
+};
 use rowhouse_raft::Error;
 
 use super::read::{Read, decode, load, unwrap_raw};
@@ -24,6 +26,14 @@ pub(crate) fn user(read: &dyn Read, user: &UserKey) -> Result<Option<User>, Erro
 
 pub(crate) fn usage(read: &dyn Read, user: &UserKey) -> Result<Usage, Error> {
     Ok(load(read, &tables::usage(user), "usage record")?.unwrap_or_default())
+}
+
+pub(crate) fn physical_usage(read: &dyn Read, user: &UserKey) -> Result<PhysicalUsage, Error> {
+    Ok(load(read, &tables::physical_usage(user), "physical usage record")?.unwrap_or_default())
+}
+
+pub(crate) fn user_sessions(read: &dyn Read, user: &UserKey) -> Result<UserSessions, Error> {
+    Ok(load(read, &tables::user_sessions(user), "record of a user's sessions")?.unwrap_or_default())
 }
 
 pub(crate) fn cookie_session(

@@ -56,7 +56,7 @@ pub(crate) fn live_bearer(read: &dyn Read, hash: &[u8], now_s: u64) -> Result<Op
         && bearer.expires_at - now_s <= BEARER_LEFT_S_MAX
         && grant.expires_at > now_s
         && grant.revoked_at.is_none()
-        && grant.bearer_hash == hash;
+        && grant.sessions.iter().any(|session| session.bearer_hash == hash);
     Ok(live.then_some(LiveBearer { user, bearer, grant }))
 }
 

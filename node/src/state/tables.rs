@@ -11,6 +11,10 @@ pub const SHARD: u8 = 0x01;
 pub const USER: u8 = 0x02;
 /// user → Usage; apart from the account, because every write changes it
 pub const USAGE: u8 = 0x03;
+/// user → PhysicalUsage; none: all zeros. Apart from the usage, because other commands change it
+pub const PHYSICAL_USAGE: u8 = 0x04;
+/// user → UserSessions
+pub const USER_SESSIONS: u8 = 0x05;
 /// user, secret hash → CookieSession
 pub const COOKIE_SESSION: u8 = 0x10;
 /// user, grant id → Grant
@@ -19,6 +23,14 @@ pub const GRANT: u8 = 0x11;
 pub const BEARER: u8 = 0x12;
 /// age of the shard at which the row dies, bearer hash
 pub const BEARER_AGE: u8 = 0x13;
+/// user, CookieSession.number → secret hash
+pub const COOKIE_SESSION_ORDER: u8 = 0x14;
+/// user, Grant.number → grant id; not of revoked ones
+pub const GRANT_ORDER: u8 = 0x15;
+/// user, expiry, grant id; not of revoked ones
+pub const GRANT_EXPIRY: u8 = 0x16;
+/// user, time issued, grant id; of revoked ones
+pub const REVOKED_GRANT: u8 = 0x17;
 /// user, timestamp → Guard
 pub const AUTH_TOKEN: u8 = 0x20;
 /// age at which it dies, user, timestamp
@@ -63,12 +75,28 @@ pub fn usage(user: &UserKey) -> Bytes {
     key(USAGE, &[user])
 }
 
+pub fn physical_usage(user: &UserKey) -> Bytes {
+    key(PHYSICAL_USAGE, &[user])
+}
+
+pub fn user_sessions(user: &UserKey) -> Bytes {
+    key(USER_SESSIONS, &[user])
+}
+
 pub fn cookie_session(user: &UserKey, secret_hash: &[u8]) -> Bytes {
     key(COOKIE_SESSION, &[user, secret_hash])
 }
 
 pub fn grant(user: &UserKey, id: &str) -> Bytes {
     key(GRANT, &[user, id.as_bytes()])
+}
+
+pub fn grant_expiry(user: &UserKey, expires_at: u64, id: &str) -> Bytes {
+    key(GRANT_EXPIRY, &[user, &expires_at.to_be_bytes(), id.as_bytes()])
+}
+
+pub fn revoked_grant(user: &UserKey, issued_at: u64, id: &str) -> Bytes {
+    key(REVOKED_GRANT, &[user, &issued_at.to_be_bytes(), id.as_bytes()])
 }
 
 pub fn entry(user: &UserKey, path: &str) -> Bytes {

@@ -44,6 +44,7 @@ fn begin(cluster: &Cluster, user: &User, path: &str, object: [u8; 16]) {
         object: object.to_vec().into(),
         content_length: None,
         renew: false,
+        reserved_bytes: 0,
     };
     let op = execute_request::Op::BeginUpload(begin);
     cluster.client.execute(user.shard(), request_id(), op).expect("begun");

@@ -202,6 +202,7 @@ impl Run {
             content_length: None,
             lifetime_ms: 600_000,
             renew: false,
+            reserved_bytes: 0,
         };
         let command = self.now(Body::BeginUpload(begin));
         assert_eq!(self.replica.refusal(&command), None);

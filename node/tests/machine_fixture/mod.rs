@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod script;
+pub mod upload;
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
