@@ -12,4 +12,5 @@ mod cluster {
     mod objects;
     mod packet;
     mod refusals;
+    mod versions;
 }

@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+use openraft::AsyncRuntime;
 use rowhouse_raft::log_store::{LossyLog, LossyOptions, TailBudget};
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::state::{MemoryState, StateStore};
 use rowhouse_raft::transport::{SimNet, SimWeather, Transport};
 use rowhouse_raft::{
-    Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
+    CheckPace, Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
 };
 
 pub const NODES: usize = 3;
 /// Small, so that readers meet evicted entries and fall back to the engine.
 const TAIL_BYTES: usize = 64 * 1024;
 
-/// A group's machine, by group: the same on every node.
+/// A node's machines, by group.
 pub type Machines = BTreeMap<GroupId, Arc<dyn Machine>>;
 
 struct SimNode {
@@ -33,10 +35,23 @@ struct SimNode {
 pub struct SimCluster {
     nodes: Arc<Vec<Mutex<SimNode>>>,
     net: SimNet<Simulation>,
-    machines: Arc<Machines>,
+    machines: Arc<Vec<Machines>>,
     timing: RaftTiming,
     /// Clients read and do not write.
     quiet: Arc<AtomicBool>,
+}
+
+/// Often, since a run is short.
+const CHECK_PACE: CheckPace = CheckPace { entries: 40, wait: Duration::from_secs(2) };
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// As each node does, as long as it lives.
+async fn compare_replicas(host: Weak<Host<Simulation>>) {
+    while let Some(host) = host.upgrade() {
+        host.check_states(&CHECK_PACE).await;
+        drop(host);
+        Simulation::sleep(CHECK_EVERY).await;
+    }
 }
 
 /// Unique over groups: the log of a node holds all of them.
@@ -54,7 +69,13 @@ pub fn node_of(node: Option<[u8; 16]>) -> Option<usize> {
 }
 
 impl SimCluster {
+    /// With the same machines on every node.
     pub fn new(machines: Machines) -> Self {
+        Self::with_each(vec![machines; NODES])
+    }
+
+    /// With its own machines for each node, of the same groups.
+    pub fn with_each(machines: Vec<Machines>) -> Self {
         let timing = RaftTiming::default();
         let nodes = (0..NODES)
             .map(|_| {
@@ -106,7 +127,7 @@ impl SimCluster {
     }
 
     pub fn groups(&self) -> Vec<GroupId> {
-        self.machines.keys().copied().collect()
+        self.machines[0].keys().copied().collect()
     }
 
     pub fn is_up(&self, node: usize) -> bool {
@@ -132,10 +153,11 @@ impl SimCluster {
             tail: TailBudget::new(TAIL_BYTES),
             timing: self.timing,
         });
-        for (group, machine) in self.machines.iter() {
+        for (group, machine) in &self.machines[node] {
             let replica = replica_id(*group, node);
             host.start(GroupSpec { group: *group, replica, machine: machine.clone() }).await?;
         }
+        drop(Simulation::spawn(compare_replicas(Arc::downgrade(&host))));
         self.node(node).host = Some(host);
         Ok(())
     }

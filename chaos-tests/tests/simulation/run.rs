@@ -92,8 +92,8 @@ fn path(number: u64) -> String {
 fn machines() -> Machines {
     GROUPS
         .into_iter()
-        .map(|group| (group, Arc::new(ShardMachine) as Arc<dyn Machine>))
-        .chain([(meta::GROUP, Arc::new(MetaMachine) as Arc<dyn Machine>)])
+        .map(|group| (group, Arc::new(ShardMachine::default()) as Arc<dyn Machine>))
+        .chain([(meta::GROUP, Arc::new(MetaMachine::default()) as Arc<dyn Machine>)])
         .collect()
 }
 
@@ -164,6 +164,7 @@ async fn recover_meta(cluster: &SimCluster, client: &mut MetaClient, seed: u64) 
         .map(|group| group.status().state_hash)
         .collect();
     assert!(hashes.iter().all(|hash| *hash == hashes[0]), "seed {seed}: meta replicas differ");
+    assert_nobody_halted(cluster, seed);
     client.registered() as u32
 }
 
@@ -220,6 +221,7 @@ async fn recover(cluster: &SimCluster, record: &Shared, seed: u64) {
     for node in 0..NODES {
         cluster.restart(node).await;
     }
+    assert_nobody_halted(cluster, seed);
     let deadline = now_us() + RECOVERY.as_micros() as u64;
     for group in GROUPS {
         for number in 0..PATHS {
@@ -244,6 +246,17 @@ async fn recover(cluster: &SimCluster, record: &Shared, seed: u64) {
     }
 }
 
+/// A replica that meets an entry it cannot apply, or finds that it is not what its leader is, stops.
+fn assert_nobody_halted(cluster: &SimCluster, seed: u64) {
+    for (node, group) in
+        (0..NODES).flat_map(|node| cluster.groups().into_iter().map(move |group| (node, group)))
+    {
+        if let Some(why) = cluster.group(node, group).and_then(|handle| handle.halted()) {
+            panic!("seed {seed}: a replica on node {node} stopped: {why}");
+        }
+    }
+}
+
 /// Every replica applied the same index.
 fn agree(cluster: &SimCluster, group: GroupId) -> bool {
     let indexes: Vec<_> = (0..NODES)
@@ -254,6 +267,7 @@ fn agree(cluster: &SimCluster, group: GroupId) -> bool {
 }
 
 fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
+    assert_nobody_halted(cluster, seed);
     let (mut report, history) =
         with(record, |record| (std::mem::take(&mut record.report), std::mem::take(&mut record.history)));
     for (key, operations) in history.by_key() {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message;
 use rowhouse_proto::wire::command::{Command, Outcome, command::Body};
-use rowhouse_proto::{COMMAND_VERSION, ErrorCode};
+use rowhouse_proto::{COMMAND_VERSIONS, ErrorCode, VersionRange};
 use rowhouse_raft::state::Txn;
 use rowhouse_raft::{EntryContext, Error, Machine};
 
@@ -13,10 +13,21 @@ use super::{
     begin_upload, close, close_cookie_session, collect_objects, create_user, dedup, delete_entry,
     mint_bearer, open_cookie_session, outcome, put_entry, revoke_grant,
 };
+use crate::command_version::decode;
+use crate::planted;
 
 /// The machine of every shard. It holds no state of its own: everything is in the group's.
 #[derive(Clone, Copy, Debug)]
-pub struct ShardMachine;
+pub struct ShardMachine {
+    /// Of the commands it understands; at any other it stops.
+    pub versions: VersionRange,
+}
+
+impl Default for ShardMachine {
+    fn default() -> Self {
+        Self { versions: COMMAND_VERSIONS }
+    }
+}
 
 fn execute(command: &Command, body: &Body, txn: &mut Txn<'_>, log_index: u64) -> Result<Outcome, Error> {
     let mut turn = Turn::open(txn, command, log_index)?;
@@ -65,13 +76,9 @@ fn apply(turn: &mut Turn<'_, '_>, body: &Body) -> Result<Outcome, Stop> {
 
 impl Machine for ShardMachine {
     fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
-        let outcome = match Command::decode(command.clone()) {
-            Ok(command) if command.version == COMMAND_VERSION => match &command.body {
-                Some(body) => execute(&command, body, txn, context.index)?,
-                None => outcome::refused_code(ErrorCode::WrongVersion),
-            },
-            _ => outcome::refused_code(ErrorCode::WrongVersion),
-        };
+        let (command, body) = decode::<Command>(command, self.versions, context)?;
+        let outcome =
+            if planted::diverge() { outcome::done() } else { execute(&command, &body, txn, context.index)? };
         Ok(outcome.encode_to_vec().into())
     }
 }

@@ -18,7 +18,7 @@ use super::plan::{Desired, Step, births, desired, plan};
 use super::replica::{ReplicaLife, is_hopeless};
 use super::start::start_group;
 use crate::identity::Identity;
-use crate::meta::{self, MetaMachine};
+use crate::meta;
 use crate::peers::ClusterView;
 use crate::{Error, Runtime};
 
@@ -36,8 +36,8 @@ pub struct ShardSupervisor {
     pub view: ClusterView,
     pub engine: Arc<dyn LogEngine>,
     pub host: Arc<Host<Runtime>>,
-    /// Of every shard.
-    pub machine: Arc<dyn Machine>,
+    pub shard_machine: Arc<dyn Machine>,
+    pub meta_machine: Arc<dyn Machine>,
     pub problems: Problems,
 }
 
@@ -75,8 +75,9 @@ impl ShardSupervisor {
         for group in self.host.groups() {
             let Some(problem) = group.status().problem else { continue };
             error!(group = group.id(), problem, "replica ended");
+            let hopeless = group.halted().is_some_and(|halted| is_hopeless(&halted));
             self.host.stop(group.id()).await;
-            self.fail(lives, group.id(), problem, false);
+            self.fail(lives, group.id(), problem, hopeless);
         }
     }
 
@@ -143,9 +144,9 @@ impl ShardSupervisor {
     }
 
     async fn start(&self, group: GroupId, replica: ReplicaId) -> Result<(), rowhouse_raft::Error> {
-        let machine: Arc<dyn Machine> =
-            if group == meta::GROUP { Arc::new(MetaMachine) } else { Arc::clone(&self.machine) };
-        start_group(Arc::clone(&self.host), GroupSpec { group, replica, machine }).await?;
+        let machine = if group == meta::GROUP { &self.meta_machine } else { &self.shard_machine };
+        let spec = GroupSpec { group, replica, machine: Arc::clone(machine) };
+        start_group(Arc::clone(&self.host), spec).await?;
         info!(group, replica, "replica started");
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! One shard's machine over rows in memory, and builders of its commands.
 #![allow(dead_code)]
 
+pub mod golden;
 pub mod script;
 
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ impl Replica {
         for command in commands {
             self.index += 1;
             let context = EntryContext { group: SHARD as u16, term: 1, index: self.index };
-            let reply = ShardMachine.apply(context, command, &mut txn).expect("memory can be read");
+            let reply = ShardMachine::default().apply(context, command, &mut txn).expect("understood");
             assert!(reply.len() <= 256, "outcomes are small");
             outcomes.push(Outcome::decode(reply).expect("an outcome"));
         }
@@ -78,6 +79,15 @@ impl Replica {
             };
         }
         (outcomes, writes)
+    }
+
+    /// Why it stops at a command, which changes nothing.
+    pub fn stopped(&mut self, command: &Bytes) -> Error {
+        let mut txn = Txn::new(View::new(&self.rows, Bytes::new()));
+        let context = EntryContext { group: SHARD as u16, term: 1, index: self.index + 1 };
+        let stopped = ShardMachine::default().apply(context, command, &mut txn).expect_err("must stop");
+        assert!(txn.into_writes().is_empty());
+        stopped
     }
 
     pub fn apply_batch(&mut self, commands: &[Command]) -> Vec<Outcome> {
@@ -108,7 +118,7 @@ impl Replica {
     }
 
     pub fn put_row(&mut self, key: Bytes, message: &impl Message) {
-        let mut value = vec![1];
+        let mut value = vec![2];
         value.extend(message.encode_to_vec());
         self.rows.0.insert(key, value.into());
     }
