@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::tls::{Certificates, Role};
+use rowhouse_proto::{COMMAND_VERSIONS, VersionRange};
 use rowhouse_raft::RaftTiming;
 
 use crate::Error;
@@ -92,6 +93,8 @@ pub struct NodeConfig {
     /// Mutual TLS with everybody; `None`: plaintext on loopback. Whoever composes the process refreshes them.
     pub certificates: Option<Arc<Certificates>>,
     pub objects: ObjectLimits,
+    /// Of the commands it understands. No setting: tests have nodes of other versions.
+    pub command_versions: VersionRange,
 }
 
 /// consensus.md R9: the default for development.
@@ -126,6 +129,7 @@ impl NodeConfig {
             gateway_silence_max: GATEWAY_SILENCE_MAX,
             certificates: None,
             objects: ObjectLimits::default(),
+            command_versions: COMMAND_VERSIONS,
         }
     }
 

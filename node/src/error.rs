@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use rowhouse_proto::VersionRange;
+
 use crate::blobs::ChunkKey;
 
 /// What keeps a node from starting, or ends it or one of its actors.
@@ -36,9 +38,15 @@ pub enum Error {
     #[error("node record {key} is damaged")]
     DamagedRecord { key: &'static str },
     #[error(
-        "data folder has format version {found}, this program knows {known}: start the program that wrote it"
+        "this data folder is of another format: {what} has version {found}, this program knows {known}. Start the \
+         program that wrote it; or keep the folder aside, and start with an empty one as a new node"
     )]
-    FormatVersion { found: u32, known: u32 },
+    FormatVersion { what: &'static str, found: u32, known: u32 },
+    #[error(
+        "the cluster has command version {in_force} in force, this program understands {understood}: no replica may \
+         run here; start a program that understands version {in_force}"
+    )]
+    CommandVersion { in_force: u32, understood: VersionRange },
     #[error("cannot bring the cluster to life: {0}")]
     Init(String),
     #[error("{peer}: {detail}")]
@@ -73,7 +81,10 @@ impl Error {
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
-            Self::ForeignCluster { .. } | Self::ForeignHomeserver { .. } | Self::DamagedRecord { .. }
+            Self::ForeignCluster { .. }
+                | Self::ForeignHomeserver { .. }
+                | Self::DamagedRecord { .. }
+                | Self::CommandVersion { .. }
         )
     }
 }

@@ -11,6 +11,7 @@ use prost::Message;
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::meta::CommitInitRequest;
 use rowhouse_raft::ReplicaId;
+use rowhouse_raft::codec::decode_whole;
 use rowhouse_raft::log_store::LogEngine;
 use uuid::Uuid;
 
@@ -20,13 +21,14 @@ pub type NodeUuid = [u8; 16];
 pub type ClusterId = [u8; 16];
 
 /// Version of everything in a data folder.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const FORMAT: &str = "data_folder_version";
 const NODE_UUID: &str = "node_uuid";
 const CLUSTER_ID: &str = "cluster_id";
 const HOMESERVER: &str = "homeserver";
 const SHARD_COUNT: &str = "shard_count";
 const INIT: &str = "init";
+const COMMAND_VERSION: &str = "command_version";
 
 pub struct Identity {
     engine: Arc<dyn LogEngine>,
@@ -47,7 +49,11 @@ impl Identity {
             Some(bytes) => {
                 let found = u32::from_be_bytes(fixed(FORMAT, &bytes)?);
                 if found != FORMAT_VERSION {
-                    return Err(Error::FormatVersion { found, known: FORMAT_VERSION });
+                    return Err(Error::FormatVersion {
+                        what: "its node record",
+                        found,
+                        known: FORMAT_VERSION,
+                    });
                 }
             }
         }
@@ -69,7 +75,8 @@ impl Identity {
         let event_ids = engine.node_record(SHARD_COUNT)?.map(|bytes| event_ids(&bytes)).transpose()?;
         let init = match engine.node_record(INIT)? {
             Some(bytes) => {
-                Some(CommitInitRequest::decode(bytes).map_err(|_| Error::DamagedRecord { key: INIT })?)
+                // Written back as it is read: nothing may be lost in between.
+                Some(decode_whole(INIT, bytes)?)
             }
             None => None,
         };
@@ -110,6 +117,21 @@ impl Identity {
         let init = self.init()?;
         let place = init.nodes.iter().position(|node| node.node_uuid == self.node_uuid[..])?;
         Some(place as ReplicaId + 1)
+    }
+
+    /// The command version the cluster has in force, as far as this node ever heard. No replica may run here
+    /// under a program that does not understand it: it would stop at the next entry, or stop others.
+    pub fn command_version(&self) -> Result<Option<u32>, Error> {
+        let record = self.engine.node_record(COMMAND_VERSION)?;
+        record.map(|bytes| fixed(COMMAND_VERSION, &bytes).map(u32::from_be_bytes)).transpose()
+    }
+
+    /// Remembers that the cluster has this version in force. Synced when it returns; blocks.
+    pub fn heard_command_version(&self, in_force: u32) -> Result<(), Error> {
+        if self.command_version()?.is_none_or(|known| known < in_force) {
+            self.engine.put_node_record(COMMAND_VERSION, Bytes::copy_from_slice(&in_force.to_be_bytes()))?;
+        }
+        Ok(())
     }
 
     /// Becomes part of `cluster_id`, whose events have ids of this layout; `init` for one of its first nodes.
@@ -153,4 +175,75 @@ pub fn hex(bytes: &[u8]) -> String {
         text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rowhouse_proto::wire::meta::{NodeInfo, Settings};
+    use rowhouse_raft::log_store::{LossyLog, LossyOptions};
+
+    use super::*;
+    use crate::Runtime;
+
+    fn init() -> CommitInitRequest {
+        CommitInitRequest {
+            cluster_id: vec![0xC; 16].into(),
+            shard_count: 16,
+            nodes: vec![NodeInfo {
+                node_uuid: vec![1; 16].into(),
+                address: "a:1".into(),
+                name: "n".into(),
+                command_version_min: 2,
+                command_version_max: 3,
+            }],
+            start: false,
+            settings: Some(Settings { signup_mode: "open".into() }),
+            homeserver: vec![7; 32].into(),
+        }
+    }
+
+    /// Of format 2.
+    const GOLDEN: [(&str, &str); 6] = [
+        (FORMAT, "00000002"),
+        (CLUSTER_ID, "0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c"),
+        (HOMESERVER, "0707070707070707070707070707070707070707070707070707070707070707"),
+        (SHARD_COUNT, "00000010"),
+        (
+            INIT,
+            "0a100c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c10101a1e0a10010101010101010101010101010101011203613a311a016e200228032a060a046f70656e32200707070707070707070707070707070707070707070707070707070707070707",
+        ),
+        (COMMAND_VERSION, "00000003"),
+    ];
+
+    #[test]
+    fn the_records_have_the_golden_bytes_and_are_read_back() {
+        let engine: Arc<dyn LogEngine> = LossyLog::<Runtime>::new(LossyOptions::default());
+        let identity = Identity::open(Arc::clone(&engine), [7; 32]).expect("a new folder");
+        let ids = EventIds::new(16).expect("a power of two");
+        identity.join([0xC; 16], ids, Some(init())).expect("writes");
+        for heard in [3, 2] {
+            identity.heard_command_version(heard).expect("writes");
+        }
+        for (key, golden) in GOLDEN {
+            let record = engine.node_record(key).expect("reads").expect("written");
+            assert_eq!(hex(&record), golden, "{key}: a difference is a format change (docs/formats.md)");
+        }
+        let again = Identity::open(engine, [7; 32]).expect("the same folder");
+        assert_eq!(again.init().as_deref(), Some(&init()));
+        assert_eq!(again.command_version().expect("reads"), Some(3), "it never falls");
+    }
+
+    #[test]
+    fn an_older_folder_and_what_a_newer_program_added_are_refused() {
+        let engine: Arc<dyn LogEngine> = LossyLog::<Runtime>::new(LossyOptions::default());
+        engine.put_node_record(FORMAT, Bytes::from_static(&[0, 0, 0, 1])).expect("writes");
+        let refused = Identity::open(Arc::clone(&engine), [7; 32]).err().expect("must refuse");
+        assert!(matches!(refused, Error::FormatVersion { found: 1, known: FORMAT_VERSION, .. }), "{refused}");
+        engine.put_node_record(FORMAT, Bytes::from_static(&[0, 0, 0, 2])).expect("writes");
+        let mut newer = init().encode_to_vec();
+        newer.extend_from_slice(&[0x78, 1]);
+        engine.put_node_record(INIT, newer.into()).expect("writes");
+        let refused = Identity::open(engine, [7; 32]).err().expect("must refuse");
+        assert!(refused.to_string().contains("fields that this program does not know"), "{refused}");
+    }
 }

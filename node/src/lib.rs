@@ -7,7 +7,9 @@
 pub mod actor;
 pub mod apply;
 pub mod blobs;
+mod check;
 pub mod clock;
+mod command_version;
 mod config;
 mod coordinator;
 mod drain;

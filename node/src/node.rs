@@ -19,10 +19,12 @@ use crate::config::NodeConfig;
 use crate::drain::Drain;
 use crate::health::unready;
 use crate::identity::{NodeUuid, hex};
+use crate::init::InitServer;
 use crate::objects::Objects;
 use crate::parts::Parts;
 use crate::peers::ClusterView;
 use crate::service::serve;
+use crate::shards::is_hopeless;
 use crate::{Error, Runtime};
 
 const LOCK_FILE: &str = "lock";
@@ -67,7 +69,7 @@ impl Node {
         serving.spawn(serve(listener, parts.services(&closed), closed.clone()));
         // Before any replica runs: a folder of another cluster must not take part in this one.
         parts.monitor.round().await?;
-        parts.init.start_meta().await?;
+        start_meta(&parts.init).await?;
         let supervisor = parts.supervise(stop.clone());
         let statuses = supervisor.statuses();
         let mut actors = JoinSet::new();
@@ -152,6 +154,18 @@ impl Node {
         self.objects.blobs.close().await;
         info!("node stopped");
         Ok(())
+    }
+}
+
+/// A meta replica that cannot run under this program keeps nothing else from running; its problem is shown by the
+/// supervisor, which tries once more.
+async fn start_meta(init: &InitServer) -> Result<(), Error> {
+    match init.start_meta().await {
+        Err(Error::Raft(error)) if is_hopeless(&error) => {
+            error!(%error, "the meta group's replica does not start");
+            Ok(())
+        }
+        started => started.map(drop),
     }
 }
 

@@ -11,7 +11,7 @@ use rowhouse_raft::log_store::{LogEngine, LogOptions, RocksLog, TailBudget};
 use rowhouse_raft::runtime::Runtime as _;
 use rowhouse_raft::state::{RocksState, StateOptions, StateStore};
 use rowhouse_raft::transport::{Directory, Peer, TonicWire, Transport};
-use rowhouse_raft::{Host, HostOptions};
+use rowhouse_raft::{Host, HostOptions, Machine};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -24,12 +24,13 @@ use crate::coordinator::{Author, Coordinator, NetworkPublisher, OpenPublisher, P
 use crate::drain::Drain;
 use crate::identity::{ClusterId, Identity, NodeUuid};
 use crate::init::InitServer;
+use crate::meta::MetaMachine;
 use crate::objects::{self, Damage, Objects, Progress};
 use crate::peers::{Addresses, ClusterView, MapWatch, Monitor, Peers, Pool};
 use crate::service::{ChunkService, MetaService, Services, ShardService, SpaceGate, StatusReport};
 use crate::shards::{Problems, ShardSupervisor};
 use crate::space::Space;
-use crate::{Error, Runtime, flush};
+use crate::{Error, Runtime, check, flush};
 
 /// What everything on a node shares.
 pub struct Parts {
@@ -50,6 +51,7 @@ pub struct Parts {
     pub published: Arc<PublishRecord>,
     pub presence: Arc<Presence>,
     pub init: Arc<InitServer>,
+    meta_machine: Arc<dyn Machine>,
     pub monitor: Arc<Monitor>,
     pub keypair: Keypair,
     pub objects: Arc<Objects>,
@@ -77,10 +79,18 @@ impl Directory for NodeDirectory {
 fn open_stores(data_dir: &Path, memory_bytes: usize) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
     let (mut of_log, of_state) = (LogOptions::new(memory_bytes / 4), StateOptions::new(memory_bytes));
     of_log.block_cache = of_state.block_cache.clone();
-    let engine = RocksLog::open(&data_dir.join("log"), &of_log)?;
-    let state = RocksState::open(&data_dir.join("state"), of_state)?;
-    let store = StateStore::open(Arc::new(state), data_dir.join("staging"))?;
+    let engine = RocksLog::open(&data_dir.join("log"), &of_log).map_err(of_folder)?;
+    let state = RocksState::open(&data_dir.join("state"), of_state).map_err(of_folder)?;
+    let store = StateStore::open(Arc::new(state), data_dir.join("staging")).map_err(of_folder)?;
     Ok((Arc::new(engine), store))
+}
+
+/// One error for a folder of another format, whichever store notices first.
+fn of_folder(error: rowhouse_raft::Error) -> Error {
+    match error {
+        rowhouse_raft::Error::Version { what, found, known } => Error::FormatVersion { what, found, known },
+        other => other.into(),
+    }
 }
 
 impl Parts {
@@ -106,7 +116,10 @@ impl Parts {
             node_uuid: identity.node_uuid().to_vec().into(),
             address: advertised(&config.advertise, address),
             name: config.name.clone(),
+            command_version_min: config.command_versions.min,
+            command_version_max: config.command_versions.max,
         };
+        let view = ClusterView::new(config.command_versions, identity.command_version()?)?;
         let addresses = Arc::<Addresses>::default();
         let dialer = Dialer::new(config.certificates.clone());
         let directory = NodeDirectory { identity: Arc::clone(&identity), addresses: Arc::clone(&addresses) };
@@ -120,15 +133,17 @@ impl Parts {
             timing: config.timing,
         });
         let space = Space::new(&config.data_dir, config.free_space_min_bytes)?;
-        let (peers, view) = (Arc::<Peers>::default(), ClusterView::default());
+        let peers = Arc::<Peers>::default();
         let pool = Arc::new(Pool::new(dialer));
         let drain = Drain::new(Arc::clone(&host), Arc::clone(&peers));
+        let meta_machine: Arc<dyn Machine> = Arc::new(MetaMachine { versions: config.command_versions });
         let init = InitServer::new(
             Arc::clone(&identity),
             Arc::clone(&engine),
             Arc::clone(&host),
             Arc::clone(&addresses),
             me.clone(),
+            meta_machine.clone(),
         );
         let monitor = Monitor {
             identity: Arc::clone(&identity),
@@ -151,6 +166,7 @@ impl Parts {
             pool: Arc::clone(&pool),
             progress: Arc::new(progress),
             limits: config.objects,
+            view: view.clone(),
         };
         Ok(Self {
             objects: Arc::new(objects),
@@ -172,6 +188,7 @@ impl Parts {
             published: Arc::default(),
             presence: Arc::default(),
             init: Arc::new(init),
+            meta_machine,
             monitor: Arc::new(monitor),
             keypair,
         })
@@ -236,6 +253,8 @@ impl Parts {
         supervisor.add(TaskKind::Flush, move |stop| {
             Box::pin(flush::run(Arc::clone(&host), Arc::clone(&engine), every, stop))
         });
+        let host = Arc::clone(&self.host);
+        supervisor.add(TaskKind::Check, move |stop| Box::pin(check::run(Arc::clone(&host), stop)));
         let drain = Arc::clone(&self.drain);
         supervisor.add(TaskKind::Drain, move |stop| Box::pin(Arc::clone(&drain).run(stop)));
         let map_watch = Arc::new(self.map_watch());
@@ -280,6 +299,8 @@ impl Parts {
             view: self.view.clone(),
             engine: Arc::clone(&self.engine),
             host: Arc::clone(&self.host),
+            versions: self.config.command_versions,
+            meta_machine: Arc::clone(&self.meta_machine),
             problems: Arc::clone(&self.problems),
         }
     }

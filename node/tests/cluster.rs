@@ -13,4 +13,5 @@ mod cluster {
     mod packet;
     mod refusals;
     mod time;
+    mod versions;
 }

@@ -3,41 +3,15 @@
 
 mod machine_fixture;
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
-
 use bytes::Bytes;
 use machine_fixture::upload::*;
 use machine_fixture::*;
 use prost::Message;
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes it");
-        text
-    })
-}
-
 fn check(replica: &mut Replica, name: &str, command: &rowhouse_proto::wire::command::Command) {
     let encoded: Bytes = command.encode_to_vec().into();
     let (outcomes, writes) = replica.apply_bytes(std::slice::from_ref(&encoded));
-    let mut text = format!("command {}\noutcome {}\n", hex(&encoded), hex(&outcomes[0].encode_to_vec()));
-    for (key, value) in writes {
-        let line = match value {
-            Some(value) => format!("put {} {}\n", hex(&key), hex(&value)),
-            None => format!("delete {}\n", hex(&key)),
-        };
-        text.push_str(&line);
-    }
-    // Asked for when it runs: clones may share a target folder.
-    let crate_dir = std::env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo");
-    let file = PathBuf::from(crate_dir).join("tests/machine_golden").join(format!("{name}.txt"));
-    if std::env::var_os("ROWHOUSE_BLESS").is_some() {
-        std::fs::create_dir_all(file.parent().expect("a folder")).expect("writable");
-        std::fs::write(&file, &text).expect("writable");
-    }
-    let golden = std::fs::read_to_string(&file).expect("a golden file for every command");
-    assert_eq!(text, golden, "{name}");
+    golden::check("machine_golden", name, &encoded, &outcomes[0].encode_to_vec(), &writes);
 }
 
 /// Old bodies are collected after their grace.

@@ -12,6 +12,7 @@ use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{AgedTable, Shard};
+use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN};
 
 #[test]
 fn event_ids_rise_whatever_the_clocks_do() {
@@ -98,19 +99,38 @@ fn a_request_beyond_the_window_is_refused_and_its_row_swept() {
 }
 
 #[test]
-fn unknown_commands_are_refused_without_a_trace() {
+fn what_it_does_not_understand_stops_the_replica_without_a_trace() {
     let mut script = Script::new();
-    let mut newer = script.command(put(cookie(1), ALICE, "/pub/a", b"x"));
-    newer.version = 2;
-    let mut empty = script.command(close(0));
-    empty.body = None;
-    let rows = script.replica.rows.0.clone();
-    let garbage = Bytes::from_static(b"\xff\xff\xff");
-    for command in [newer.encode_to_vec().into(), empty.encode_to_vec().into(), garbage] {
-        let (outcomes, writes) = script.replica.apply_bytes(&[command]);
-        assert_eq!(code(&outcomes[0]), Some(WrongVersion));
-        assert!(writes.is_empty());
+    let known = script.command(put(cookie(1), ALICE, "/pub/a", b"x"));
+    let newer = Command { version: COMMAND_VERSION + 1, ..known.clone() };
+    let older = Command { version: COMMAND_VERSION_MIN - 1, ..known.clone() };
+    let empty = Command { body: None, ..known.clone() };
+    let mut with_more = known.encode_to_vec();
+    // Field 63, as an unknown body or another field of a later version would lie there.
+    with_more.extend_from_slice(&[0xfa, 0x03, 0x00]);
+    let garbage = b"\xff\xff\xff".to_vec();
+    let found = [
+        (newer.encode_to_vec(), format!("command version is {}", COMMAND_VERSION + 1)),
+        (older.encode_to_vec(), format!("command version is {}", COMMAND_VERSION_MIN - 1)),
+        (empty.encode_to_vec(), "does not have".to_owned()),
+        (with_more, "does not have".to_owned()),
+        (garbage, "no command".to_owned()),
+    ];
+    for (bytes, why) in found {
+        let stopped = script.replica.stopped(&bytes.into()).to_string();
+        for told in
+            [why.as_str(), "entry", "of group 5", &format!("understands command version {COMMAND_VERSION}")]
+        {
+            assert!(stopped.contains(told), "{told}: {stopped}");
+        }
     }
+    assert_eq!(script.replica.refusal(&known), None, "it goes on from there");
+}
+
+#[test]
+fn a_command_without_a_request_id_is_refused_without_a_trace() {
+    let mut script = Script::new();
+    let rows = script.replica.rows.0.clone();
     let mut nameless = script.command(put(cookie(1), ALICE, "/pub/a", b"x"));
     nameless.request_id = Bytes::from_static(b"short");
     assert_eq!(script.replica.refusal(&nameless), Some(Internal));

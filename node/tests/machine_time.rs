@@ -12,6 +12,7 @@ use rowhouse_node::apply::{ISSUED_AHEAD_MS_MAX, REQUEST_WINDOW_MS};
 use rowhouse_node::read;
 use rowhouse_node::state::objects::{Place, in_state};
 use rowhouse_node::state::tables;
+use rowhouse_proto::COMMAND_VERSIONS;
 use rowhouse_proto::ErrorCode::*;
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{Shard, object::State};
@@ -151,7 +152,8 @@ fn a_state_of_another_number_of_shards_is_not_gone_on_with() {
     let record: Shard = run.replica.row(&[tables::SHARD]).expect("after a command");
     assert_eq!(record.shard_count, 16);
     let command = run.now(close(0));
-    let other = rowhouse_node::apply::ShardMachine::new(EventIds::new(32).expect("a power of two"));
+    let other =
+        rowhouse_node::apply::ShardMachine::new(EventIds::new(32).expect("a power of two"), COMMAND_VERSIONS);
     let mut txn = Txn::new(View::new(&run.replica.rows, Default::default()));
     let context = EntryContext { group: SHARD as u16, term: 1, index: 99 };
     let encoded = prost::Message::encode_to_vec(&command).into();

@@ -10,17 +10,24 @@ mod error;
 mod private_file;
 pub mod tls;
 mod trace;
+mod version;
 pub mod wire;
 
 pub use causes::causes;
 pub use error::{ErrorCode, Refusal};
 pub use private_file::is_exposed;
 pub use trace::TraceContext;
+pub use version::VersionRange;
 
 /// Version of every RPC message; a peer with another one is refused with a clear error.
-pub const WIRE_VERSION: u32 = 1;
-/// Version of the commands in the log.
-pub const COMMAND_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
+/// Newest version of the commands in the log that this program understands. What is proposed is the version that
+/// the cluster map says is in force (docs/decisions/010-versions.md).
+pub const COMMAND_VERSION: u32 = 2;
+/// Oldest one it understands.
+pub const COMMAND_VERSION_MIN: u32 = 2;
+/// All of them.
+pub const COMMAND_VERSIONS: VersionRange = VersionRange { min: COMMAND_VERSION_MIN, max: COMMAND_VERSION };
 /// Group number of the meta group; shards are numbered from 0, at most 4 096 (consensus.md §5).
 pub const META_GROUP: u32 = 0xFFFF;
 /// Bodies up to this many bytes travel in the log (architecture.md, decision 9).

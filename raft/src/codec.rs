@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::impls::leader_id_adv::LeaderId;
 use openraft::{EntryPayload, RaftTypeConfig};
 use prost::Message;
@@ -14,6 +14,7 @@ use rowhouse_proto::wire::raft as wire;
 
 use crate::error::Error;
 use crate::runtime::Production;
+use crate::state::StateCheck;
 use crate::{Envelope, RaftTypes, Replica, ReplicaId};
 
 // The runtime does not occur in any of these: they are the same types under every `RaftTypes<R>`.
@@ -25,7 +26,7 @@ pub type Membership = openraft::Membership<ReplicaId, Replica>;
 pub type StoredMembership = openraft::StoredMembership<LeaderId<u64, ReplicaId>, ReplicaId, Replica>;
 
 /// Version of stored records; raised when a body changes in a way an older program would misread.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 /// Version byte and checksum.
 pub const RECORD_HEAD_BYTES: usize = 5;
 
@@ -95,6 +96,7 @@ pub fn entry_to_wire(entry: &Entry) -> wire::Entry {
         EntryPayload::Normal(envelope) => wire::entry::Payload::Normal(wire::Envelope {
             command: envelope.command.clone(),
             trace: envelope.trace.clone(),
+            check: envelope.check.map(check_to_wire),
         }),
         EntryPayload::Membership(membership) => {
             wire::entry::Payload::Membership(membership_to_wire(membership))
@@ -108,7 +110,8 @@ pub fn entry_from_wire(entry: wire::Entry) -> Result<Entry, Error> {
     let payload = match entry.payload {
         Some(wire::entry::Payload::Blank(_)) => EntryPayload::Blank,
         Some(wire::entry::Payload::Normal(envelope)) => {
-            EntryPayload::Normal(Envelope { command: envelope.command, trace: envelope.trace })
+            let wire::Envelope { command, trace, check } = envelope;
+            EntryPayload::Normal(Envelope { command, trace, check: check.map(check_from_wire).transpose()? })
         }
         Some(wire::entry::Payload::Membership(membership)) => {
             EntryPayload::Membership(membership_from_wire(&membership)?)
@@ -116,6 +119,41 @@ pub fn entry_from_wire(entry: wire::Entry) -> Result<Entry, Error> {
         None => return Err(Error::corrupt("a log entry", "it has no payload this program knows")),
     };
     Ok(Entry { log_id: log_id_from_wire(log_id), payload })
+}
+
+fn check_to_wire(check: StateCheck) -> wire::StateCheck {
+    use wire::state_check::Step;
+    let step = match check {
+        StateCheck::Note => Step::Note(true),
+        StateCheck::Compare { index, hash } => {
+            Step::Compare(wire::NotedHash { index, hash: Bytes::copy_from_slice(&hash) })
+        }
+    };
+    wire::StateCheck { step: Some(step) }
+}
+
+fn check_from_wire(check: wire::StateCheck) -> Result<StateCheck, Error> {
+    use wire::state_check::Step;
+    match check.step {
+        Some(Step::Note(_)) => Ok(StateCheck::Note),
+        Some(Step::Compare(wire::NotedHash { index, hash })) => {
+            let hash = <[u8; 32]>::try_from(hash.as_ref())
+                .map_err(|_| Error::corrupt("a state check", "its hash is not 32 bytes"))?;
+            Ok(StateCheck::Compare { index, hash })
+        }
+        None => Err(Error::corrupt("a state check", "it has no step this program knows")),
+    }
+}
+
+/// Decodes `bytes` whole. A field this program does not know is refused: it would be dropped without a word,
+/// and what is written back later would lack it.
+///
+/// What we write is always as short as prost makes it, so that a decoded message has the length of its bytes
+/// unless something was left out. Costs no allocation.
+pub fn decode_whole<M: Message + Default>(what: &'static str, bytes: impl Buf) -> Result<M, Error> {
+    let length = bytes.remaining();
+    let message = M::decode(bytes).map_err(|error| Error::corrupt(what, error))?;
+    if message.encoded_len() == length { Ok(message) } else { Err(Error::UnknownFields { what }) }
 }
 
 /// Frames `message` for storing.
@@ -142,7 +180,7 @@ pub fn open<M: Message + Default>(what: &'static str, record: Bytes) -> Result<M
     if u32::from_be_bytes(stored) != checksum(version, body) {
         return Err(Error::corrupt(what, "a record's checksum does not match"));
     }
-    M::decode(record.slice(RECORD_HEAD_BYTES..)).map_err(|error| Error::corrupt(what, error))
+    decode_whole(what, record.slice(RECORD_HEAD_BYTES..))
 }
 
 pub fn encode_entry(entry: &Entry) -> Bytes {

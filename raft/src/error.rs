@@ -1,5 +1,7 @@
 //! The crate's errors.
 
+use std::sync::Arc;
+
 use crate::{GroupId, ReplicaId};
 
 /// What ends an operation of the engine, and mostly the replica with it.
@@ -15,6 +17,19 @@ pub enum Error {
     Corrupt { what: &'static str, detail: String },
     #[error("{what} has format version {found}, this program knows {known}")]
     Version { what: &'static str, found: u32, known: u32 },
+    #[error("{what} holds fields that this program does not know: start the program that wrote it")]
+    UnknownFields { what: &'static str },
+    /// A committed entry that this program cannot apply, and must not skip.
+    #[error("entry {index} of group {group} cannot be applied: {detail}")]
+    Unapplicable { group: GroupId, index: u64, detail: String },
+    #[error(
+        "group {group}: this replica is not what its leader is: at entry {index} its state hash is {ours}, the \
+         leader's {theirs}; it stops, for its data must not be served"
+    )]
+    Diverged { group: GroupId, index: u64, ours: String, theirs: String },
+    /// What ended a replica's state machine.
+    #[error(transparent)]
+    Halted(Arc<Self>),
     #[error("no replica of group {0} on this node")]
     NoSuchGroup(GroupId),
     #[error("replica {0} is a tombstone and never comes back")]

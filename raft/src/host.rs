@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures::{StreamExt, stream};
 use openraft::Raft;
 
 use self::turns::Turns;
 use crate::config::RaftTiming;
 use crate::error::Error;
-use crate::group::Group;
+use crate::group::{CheckPace, Group};
 use crate::log_store::{LogEngine, LogStore, ReplicaPhase, ReplicaRecord, TailBudget};
 use crate::machine::Machine;
 use crate::runtime::Runtime;
@@ -23,6 +24,8 @@ use crate::{GroupId, ReplicaId};
 
 /// Entries a group must have applied since its last snapshot before the next one is worth taking.
 const SNAPSHOT_AFTER_ENTRIES: u64 = 1_000;
+/// A group without a quorum holds its own check up, for as long as a proposal may take; others go on beside it.
+const CHECKS_AT_ONCE: usize = 64;
 
 /// A group to run on this node.
 #[derive(Clone)]
@@ -97,9 +100,12 @@ impl<R: Runtime> Host<R> {
         let state = GroupState::open(options.state.clone(), group, machine, log.handle()).await?;
         let handle = state.handle();
         let network = options.transport.network(group, replica);
-        let raft = Raft::build(replica, options.timing.openraft()?, network, log, state)
-            .await
-            .map_err(|fatal| Error::Raft { group, detail: fatal.to_string() })?;
+        let raft =
+            Raft::build(replica, options.timing.openraft()?, network, log, state).await.map_err(|fatal| {
+                // What is committed is applied again before it starts, and may halt it again.
+                let halted = handle.halted().map(Error::Halted);
+                halted.unwrap_or_else(|| Error::Raft { group, detail: fatal.to_string() })
+            })?;
         if let Some(wait) = guard.remaining() {
             raft.runtime_config().elect(false);
             let raft = raft.clone();
@@ -153,6 +159,17 @@ impl<R: Runtime> Host<R> {
             }
         }
         Ok(())
+    }
+
+    /// Has the groups led from here compare their replicas, where that is due. To be called every second or so.
+    pub async fn check_states(&self, pace: &CheckPace) {
+        let led = self.groups().into_iter().filter(|group| group.is_leader());
+        let checks = stream::iter(led).for_each_concurrent(CHECKS_AT_ONCE, |group| async move {
+            if let Err(error) = group.check_state(pace).await {
+                tracing::debug!(group = group.id(), %error, "replicas not compared yet");
+            }
+        });
+        checks.await;
     }
 
     /// Stops every replica, those being started too, and flushes. No replica starts after this.

@@ -20,7 +20,7 @@ mod types;
 pub use config::RaftTiming;
 pub use error::{Error, ProposeError, ReadError};
 pub use fatal::OnFatal;
-pub use group::{Group, GroupRole, GroupStatus, Heir};
+pub use group::{CheckPace, Group, GroupRole, GroupStatus, Heir};
 pub use host::{GroupSpec, Host, HostOptions};
 pub use machine::{EntryContext, Machine};
 pub use types::{Envelope, GroupId, RaftTypes, Replica, ReplicaId, Reply};

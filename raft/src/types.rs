@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use openraft::{AsyncRuntime, RaftTypeConfig};
 
+use crate::state::StateCheck;
+
 /// A Raft group: a shard's number, or `0xFFFF` for the meta group.
 pub type GroupId = u16;
 /// Handed out once by the meta group and never reused (consensus.md §4): openraft cannot detect an id
@@ -19,11 +21,26 @@ pub struct Envelope {
     pub command: Bytes,
     /// Empty, or the 25 bytes of a W3C trace context.
     pub trace: Bytes,
+    /// In place of a command; no machine sees it.
+    pub check: Option<StateCheck>,
+}
+
+impl Envelope {
+    pub fn of_command(command: Bytes, trace: Bytes) -> Self {
+        Self { command, trace, check: None }
+    }
+
+    pub fn of_check(check: StateCheck) -> Self {
+        Self { check: Some(check), ..Self::default() }
+    }
 }
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Envelope({} bytes)", self.command.len())
+        match self.check {
+            Some(check) => write!(f, "Envelope({check:?})"),
+            None => write!(f, "Envelope({} bytes)", self.command.len()),
+        }
     }
 }
 

@@ -210,11 +210,11 @@ fn another_format_version_is_refused() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let options = LogOptions::new(MEMORY);
     let engine = RocksLog::open(dir.path(), &options).expect("opens");
-    assert_eq!(engine.node_record("format_version").expect("reads"), Some(Bytes::from_static(&[0, 0, 0, 1])));
-    engine.put_node_record("format_version", Bytes::from_static(&[0, 0, 0, 2])).expect("writes");
+    assert_eq!(engine.node_record("format_version").expect("reads"), Some(Bytes::from_static(&[0, 0, 0, 2])));
+    engine.put_node_record("format_version", Bytes::from_static(&[0, 0, 0, 1])).expect("writes");
     drop(engine);
     let error = RocksLog::open(dir.path(), &options).err().expect("refused");
-    assert!(matches!(error, Error::Version { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, Error::Version { found: 1, known: 2, .. }), "{error}");
 }
 
 /// Entries of the replica that the database still holds.

@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+use openraft::AsyncRuntime;
 use rowhouse_node::clock::{Clock, TimeSource};
 use rowhouse_raft::log_store::{LossyLog, LossyOptions, TailBudget};
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::state::{MemoryState, StateStore};
 use rowhouse_raft::transport::{SimNet, SimWeather, Transport};
 use rowhouse_raft::{
-    Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
+    CheckPace, Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
 };
 
 pub const NODES: usize = 3;
@@ -22,7 +24,7 @@ const TAIL_BYTES: usize = 64 * 1024;
 /// A gateway takes what is this far behind for a correction.
 const CORRECTION_US: u64 = 60_000_000;
 
-/// A group's machine, by group: the same on every node.
+/// A node's machines, by group.
 pub type Machines = BTreeMap<GroupId, Arc<dyn Machine>>;
 
 struct SimNode {
@@ -48,13 +50,26 @@ pub enum Clocks {
 pub struct SimCluster {
     nodes: Arc<Vec<Mutex<SimNode>>>,
     net: SimNet<Simulation>,
-    machines: Arc<Machines>,
+    machines: Arc<Vec<Machines>>,
     clocks: Clocks,
     /// The largest HLC a gateway was told, and its own time since the start then.
     told: Arc<Mutex<(u64, u64)>>,
     timing: RaftTiming,
     /// Clients read and do not write.
     quiet: Arc<AtomicBool>,
+}
+
+/// Often, since a run is short.
+const CHECK_PACE: CheckPace = CheckPace { entries: 40, wait: Duration::from_secs(2) };
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// As each node does, as long as it lives.
+async fn compare_replicas(host: Weak<Host<Simulation>>) {
+    while let Some(host) = host.upgrade() {
+        host.check_states(&CHECK_PACE).await;
+        drop(host);
+        Simulation::sleep(CHECK_EVERY).await;
+    }
 }
 
 /// Unique over groups: the log of a node holds all of them.
@@ -72,7 +87,13 @@ pub fn node_of(node: Option<[u8; 16]>) -> Option<usize> {
 }
 
 impl SimCluster {
+    /// With the same machines on every node.
     pub fn new(machines: Machines, clocks: Clocks) -> Self {
+        Self::with_each(vec![machines; NODES], clocks)
+    }
+
+    /// With its own machines for each node, of the same groups.
+    pub fn with_each(machines: Vec<Machines>, clocks: Clocks) -> Self {
         let timing = RaftTiming::default();
         let nodes = (0..NODES)
             .map(|_| {
@@ -127,7 +148,7 @@ impl SimCluster {
     }
 
     pub fn groups(&self) -> Vec<GroupId> {
-        self.machines.keys().copied().collect()
+        self.machines[0].keys().copied().collect()
     }
 
     pub fn is_up(&self, node: usize) -> bool {
@@ -158,10 +179,11 @@ impl SimCluster {
             tail: TailBudget::new(TAIL_BYTES),
             timing: self.timing,
         });
-        for (group, machine) in self.machines.iter() {
+        for (group, machine) in &self.machines[node] {
             let replica = replica_id(*group, node);
             host.start(GroupSpec { group: *group, replica, machine: machine.clone() }).await?;
         }
+        drop(Simulation::spawn(compare_replicas(Arc::downgrade(&host))));
         {
             let mut node = self.node(node);
             (node.host, node.clock) = (Some(host), Some(clock));

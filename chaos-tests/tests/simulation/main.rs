@@ -7,6 +7,7 @@
 
 mod client;
 mod cluster;
+mod divergence;
 mod meta_client;
 mod nemesis;
 mod probe;

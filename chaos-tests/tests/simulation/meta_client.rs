@@ -10,6 +10,7 @@ use rowhouse_node::meta;
 use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::{Bootstrap, MetaNode, MetaOutcome, RegisterNode};
 use rowhouse_proto::wire::meta::ClusterMap;
+use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN};
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::{ProposeError, ReadError};
 
@@ -17,6 +18,16 @@ use crate::cluster::{NODES, SimCluster, node_of, uuid};
 
 pub const SHARD_COUNT: u32 = 16;
 const BACKOFF: Duration = Duration::from_millis(80);
+
+fn line(node_uuid: Bytes, address: String) -> MetaNode {
+    MetaNode {
+        node_uuid,
+        address,
+        name: String::new(),
+        command_version_min: COMMAND_VERSION_MIN,
+        command_version_max: COMMAND_VERSION,
+    }
+}
 
 /// What the client was told.
 #[derive(Debug, Default)]
@@ -33,11 +44,7 @@ impl MetaClient {
             cluster_id: Bytes::from_static(&[7; 16]),
             shard_count: SHARD_COUNT,
             nodes: (0..NODES)
-                .map(|node| MetaNode {
-                    node_uuid: Bytes::copy_from_slice(&uuid(node)),
-                    address: format!("founder-{node}:1"),
-                    name: String::new(),
-                })
+                .map(|node| line(Bytes::copy_from_slice(&uuid(node)), format!("founder-{node}:1")))
                 .collect(),
             signup_mode: "open".to_owned(),
             homeserver: Bytes::from_static(&[9; 32]),
@@ -48,11 +55,7 @@ impl MetaClient {
     pub async fn turn(&mut self, cluster: &SimCluster, seed: u64) {
         self.next += 1;
         let uuid = Bytes::from(u128::from(self.next).to_be_bytes().to_vec());
-        let node = MetaNode {
-            node_uuid: uuid.clone(),
-            address: format!("node-{}:1", self.next),
-            name: String::new(),
-        };
+        let node = line(uuid.clone(), format!("node-{}:1", self.next));
         let register = Body::RegisterNode(RegisterNode { node: Some(node), name_proven: false });
         if self.propose(cluster, register).await.is_some_and(|outcome| outcome.accepted) {
             self.registered.push(uuid);
@@ -67,7 +70,7 @@ impl MetaClient {
     pub async fn propose(&mut self, cluster: &SimCluster, body: Body) -> Option<MetaOutcome> {
         let now_ms = cluster.clock(self.node).map_or(0, |clock| clock.physical_ms());
         let result = match cluster.group(self.node, meta::GROUP) {
-            Some(group) => group.propose(meta::encode(body, now_ms), Bytes::new()).await,
+            Some(group) => group.propose(meta::encode(COMMAND_VERSION, body, now_ms), Bytes::new()).await,
             None => Err(ProposeError::NotLeader { leader_node: None }),
         };
         match result {

@@ -10,8 +10,8 @@ use rowhouse_chaos_tests::history::{Action, History, Key, Operation, Outcome};
 use rowhouse_chaos_tests::oracle::{Event, EventLog, ReplicaHashes, Verdict, check_events, check_register};
 use rowhouse_node::apply::ShardMachine;
 use rowhouse_node::meta::{self, MetaMachine};
-use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::{COMMAND_VERSIONS, ErrorCode};
 use rowhouse_raft::runtime::{Runtime, Simulation};
 use rowhouse_raft::{Group, GroupId, Machine};
 
@@ -92,15 +92,15 @@ fn path(number: u64) -> String {
 }
 
 /// As the meta group is told (`MetaClient::bootstrap`).
-fn ids() -> EventIds {
+pub fn ids() -> EventIds {
     EventIds::new(SHARD_COUNT).unwrap_or_else(|| panic!("{SHARD_COUNT} is a power of two"))
 }
 
 pub fn machines() -> Machines {
     GROUPS
         .into_iter()
-        .map(|group| (group, Arc::new(ShardMachine::new(ids())) as Arc<dyn Machine>))
-        .chain([(meta::GROUP, Arc::new(MetaMachine) as Arc<dyn Machine>)])
+        .map(|group| (group, Arc::new(ShardMachine::new(ids(), COMMAND_VERSIONS)) as Arc<dyn Machine>))
+        .chain([(meta::GROUP, Arc::new(MetaMachine::default()) as Arc<dyn Machine>)])
         .collect()
 }
 
@@ -181,6 +181,7 @@ async fn recover_meta(cluster: &SimCluster, client: &mut MetaClient, seed: u64) 
         .map(|group| group.status().state_hash)
         .collect();
     assert!(hashes.iter().all(|hash| *hash == hashes[0]), "seed {seed}: meta replicas differ");
+    assert_nobody_halted(cluster, seed);
     client.registered() as u32
 }
 
@@ -237,6 +238,7 @@ pub async fn recover(cluster: &SimCluster, record: &Shared, seed: u64) {
     for node in 0..NODES {
         cluster.restart(node).await;
     }
+    assert_nobody_halted(cluster, seed);
     let deadline = now_us() + RECOVERY.as_micros() as u64;
     for group in GROUPS {
         for number in 0..PATHS {
@@ -261,6 +263,17 @@ pub async fn recover(cluster: &SimCluster, record: &Shared, seed: u64) {
     }
 }
 
+/// A replica that meets an entry it cannot apply, or finds that it is not what its leader is, stops.
+fn assert_nobody_halted(cluster: &SimCluster, seed: u64) {
+    for (node, group) in
+        (0..NODES).flat_map(|node| cluster.groups().into_iter().map(move |group| (node, group)))
+    {
+        if let Some(why) = cluster.group(node, group).and_then(|handle| handle.halted()) {
+            panic!("seed {seed}: a replica on node {node} stopped: {why}");
+        }
+    }
+}
+
 /// Every replica applied the same index.
 fn agree(cluster: &SimCluster, group: GroupId) -> bool {
     let indexes: Vec<_> = (0..NODES)
@@ -271,6 +284,7 @@ fn agree(cluster: &SimCluster, group: GroupId) -> bool {
 }
 
 pub fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
+    assert_nobody_halted(cluster, seed);
     let (mut report, history) =
         with(record, |record| (std::mem::take(&mut record.report), std::mem::take(&mut record.history)));
     for (key, operations) in history.by_key() {

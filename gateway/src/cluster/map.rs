@@ -169,6 +169,7 @@ mod tests {
                     node_uuid: uuid(index).into(),
                     address: (*address).into(),
                     name: String::new(),
+                    ..NodeInfo::default()
                 })
                 .collect(),
             groups: [0, 1, META_GROUP]

@@ -287,6 +287,7 @@ pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], sign
             node_uuid: uuid(index).into(),
             address: address.to_string(),
             name: format!("n{}", index + 1),
+            ..NodeInfo::default()
         })
         .collect();
     ClusterMap {

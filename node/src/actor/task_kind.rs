@@ -17,6 +17,8 @@ pub enum TaskKind {
     Peers,
     /// Makes applied state durable and lets logs be purged.
     Flush,
+    /// Has the replicas of the groups led from here compare their states.
+    Check,
     /// Watches free disk space.
     Space,
     /// Extends the clock's reservation.
@@ -51,6 +53,7 @@ impl TaskKind {
             },
             // They touch the disk: give it a rest.
             Self::Flush
+            | Self::Check
             | Self::Space
             | Self::Clock
             | Self::Collect
@@ -72,6 +75,7 @@ impl TaskKind {
             Self::Coordinator => "coordinator",
             Self::Peers => "peers",
             Self::Flush => "flush",
+            Self::Check => "check",
             Self::Space => "space",
             Self::Clock => "clock",
             Self::Collect => "collect",

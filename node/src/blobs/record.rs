@@ -97,7 +97,11 @@ pub(super) fn salt_of(file: &File) -> Result<Option<u64>, Error> {
     {
         return match u32_at(&header, 8) {
             Some(FORMAT_VERSION) => Ok(u64_at(&header, 20)),
-            found => Err(Error::FormatVersion { found: found.unwrap_or_default(), known: FORMAT_VERSION }),
+            found => Err(Error::FormatVersion {
+                what: "a segment of chunks",
+                found: found.unwrap_or_default(),
+                known: FORMAT_VERSION,
+            }),
         };
     }
     let record = read_undamaged(file, FIRST_RECORD, HEADER_BYTES)?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use prost::Message;
 use rowhouse_proto::wire::command::meta_command::Body;
-use rowhouse_proto::wire::command::{Bootstrap, MetaNode, MetaOutcome, PlaceShards};
+use rowhouse_proto::wire::command::{Bootstrap, MetaOutcome, PlaceShards, RaiseCommandVersion};
 use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest, TransferLeaderRequest};
 use rowhouse_proto::{META_GROUP, WIRE_VERSION};
 use rowhouse_raft::Host;
@@ -101,6 +101,11 @@ impl Coordinator {
             propose(group, &self.clock, Body::PlaceShards(PlaceShards { placements })).await?;
             return Ok(false);
         }
+        if let Some(to) = meta::raisable(&map) {
+            info!(from = map.command_version, to, "every node understands it: raising the command version");
+            propose(group, &self.clock, Body::RaiseCommandVersion(RaiseCommandVersion { to })).await?;
+            return Ok(false);
+        }
         self.let_go(group, &map, led_since).await?;
         if led_since.elapsed() < BALANCE_AFTER {
             return Ok(false);
@@ -111,15 +116,7 @@ impl Coordinator {
     async fn bootstrap(&self, group: &Group) -> Result<(), Error> {
         let Some(init) = self.identity.init() else { return Ok(()) };
         info!("writing the cluster's first entry");
-        let nodes = init
-            .nodes
-            .iter()
-            .map(|node| MetaNode {
-                node_uuid: node.node_uuid.clone(),
-                address: node.address.clone(),
-                name: node.name.clone(),
-            })
-            .collect();
+        let nodes = init.nodes.iter().cloned().map(meta::to_command).collect();
         let command = Bootstrap {
             cluster_id: init.cluster_id.clone(),
             shard_count: init.shard_count,
@@ -127,7 +124,9 @@ impl Coordinator {
             signup_mode: init.settings.clone().unwrap_or_default().signup_mode,
             homeserver: self.identity.homeserver().to_vec().into(),
         };
-        propose(group, &self.clock, Body::Bootstrap(command)).await
+        let version = meta::first_command_version(&init.nodes)
+            .ok_or_else(|| Error::Init("the first nodes share no command version".to_owned()))?;
+        propose_under(version, group, &self.clock, Body::Bootstrap(command)).await
     }
 
     /// A gateway that is gone cannot withdraw itself.
@@ -176,10 +175,16 @@ async fn deposed(group: &Group) {
     }
 }
 
-/// Proposes a meta command and returns when it is accepted and applied here.
+/// Proposes a meta command under the version in force and returns when it is accepted and applied here.
 pub async fn propose(group: &Group, clock: &Clock, body: Body) -> Result<(), Error> {
+    let version = group.read_latest(|view| meta::command_version(view))?;
+    let version = version.ok_or_else(|| Error::MetaRefused("the cluster is not initialized".to_owned()))?;
+    propose_under(version, group, clock, body).await
+}
+
+async fn propose_under(version: u32, group: &Group, clock: &Clock, body: Body) -> Result<(), Error> {
     let reply = group
-        .propose(meta::encode(body, clock.physical_ms()), Bytes::new())
+        .propose(meta::encode(version, body, clock.physical_ms()), Bytes::new())
         .await
         .map_err(|error| Error::MetaRefused(error.to_string()))?;
     let outcome = MetaOutcome::decode(reply).map_err(|error| Error::MetaRefused(error.to_string()))?;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::Error;
 use crate::identity::hex;
+use crate::meta;
 use crate::peers::{Pool, call};
 
 /// How often readiness is looked at while waiting.
@@ -87,17 +88,13 @@ fn decide(found: &[PrepareInitReply], options: &InitOptions) -> Result<CommitIni
     let ids: BTreeSet<&Bytes> =
         found.iter().map(|reply| &reply.cluster_id).filter(|id| !id.is_empty()).collect();
     match ids.len() {
+        0 if meta::first_command_version(&lines(found)).is_none() => {
+            Err(Error::Init("there is no command version that all of these nodes understand".to_owned()))
+        }
         0 => Ok(CommitInitRequest {
             cluster_id: Uuid::now_v7().into_bytes().to_vec().into(),
             shard_count: options.shards,
-            nodes: found
-                .iter()
-                .map(|reply| NodeInfo {
-                    node_uuid: reply.node_uuid.clone(),
-                    address: reply.address.clone(),
-                    name: reply.name.clone(),
-                })
-                .collect(),
+            nodes: lines(found),
             start: false,
             settings: Some(Settings { signup_mode: options.signup_mode.clone() }),
             homeserver: Bytes::new(),
@@ -105,6 +102,18 @@ fn decide(found: &[PrepareInitReply], options: &InitOptions) -> Result<CommitIni
         1 => resume(found, &uuids),
         _ => Err(Error::Init("the nodes are of different clusters".to_owned())),
     }
+}
+
+/// The nodes as the map will have them.
+fn lines(found: &[PrepareInitReply]) -> Vec<NodeInfo> {
+    let line = |reply: &PrepareInitReply| NodeInfo {
+        node_uuid: reply.node_uuid.clone(),
+        address: reply.address.clone(),
+        name: reply.name.clone(),
+        command_version_min: reply.command_version_min,
+        command_version_max: reply.command_version_max,
+    };
+    found.iter().map(line).collect()
 }
 
 /// Some nodes were told before: only exactly that may be finished.
@@ -222,6 +231,8 @@ mod tests {
             address: format!("127.0.0.1:{n}"),
             name: format!("n{n}"),
             pending,
+            command_version_min: 2,
+            command_version_max: 2,
         }
     }
 
@@ -240,6 +251,16 @@ mod tests {
         let found: Vec<_> = (1..=3).map(|n| reply(n, None)).collect();
         let request = decide(&found, &options()).expect("all empty");
         assert_eq!((request.nodes.len(), request.shard_count, request.cluster_id.len()), (3, 16, 16));
+    }
+
+    #[test]
+    fn nodes_that_share_no_command_version_are_refused() {
+        let newer = PrepareInitReply { command_version_min: 3, command_version_max: 4, ..reply(2, None) };
+        let error = decide(&[reply(1, None), newer.clone()], &options()).expect_err("2, and 3 to 4");
+        assert!(error.to_string().contains("command version"), "{error}");
+        let between = PrepareInitReply { command_version_max: 3, ..reply(1, None) };
+        let request = decide(&[between, newer], &options()).expect("3");
+        assert_eq!(meta::first_command_version(&request.nodes), Some(3));
     }
 
     #[test]

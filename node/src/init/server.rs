@@ -6,12 +6,12 @@ use std::sync::Arc;
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::meta::{CommitInitRequest, NodeInfo, PrepareInitReply};
 use rowhouse_raft::log_store::LogEngine;
-use rowhouse_raft::{GroupSpec, Host, Replica};
+use rowhouse_raft::{GroupSpec, Host, Machine, Replica};
 use tokio::sync::Mutex;
 use tracing::info;
 
 use crate::identity::{ClusterId, Identity, NodeUuid, hex};
-use crate::meta::{self, MetaMachine};
+use crate::meta;
 use crate::peers::Addresses;
 use crate::shards::start_group;
 use crate::{Error, Group, Runtime};
@@ -25,6 +25,7 @@ pub struct InitServer {
     host: Arc<Host<Runtime>>,
     addresses: Arc<Addresses>,
     me: NodeInfo,
+    machine: Arc<dyn Machine>,
     /// One commit at a time.
     committing: Mutex<()>,
 }
@@ -36,8 +37,9 @@ impl InitServer {
         host: Arc<Host<Runtime>>,
         addresses: Arc<Addresses>,
         me: NodeInfo,
+        machine: Arc<dyn Machine>,
     ) -> Self {
-        Self { identity, engine, host, addresses, me, committing: Mutex::new(()) }
+        Self { identity, engine, host, addresses, me, machine, committing: Mutex::new(()) }
     }
 
     pub fn prepare(&self) -> Result<PrepareInitReply, Error> {
@@ -51,6 +53,8 @@ impl InitServer {
             address: self.me.address.clone(),
             name: self.me.name.clone(),
             pending: self.identity.init().map(|init| CommitInitRequest::clone(&init)),
+            command_version_min: self.me.command_version_min,
+            command_version_max: self.me.command_version_max,
         })
     }
 
@@ -90,7 +94,7 @@ impl InitServer {
             return Ok(None);
         };
         self.addresses.learn(&init.nodes);
-        let spec = GroupSpec { group: meta::GROUP, replica, machine: Arc::new(MetaMachine) };
+        let spec = GroupSpec { group: meta::GROUP, replica, machine: Arc::clone(&self.machine) };
         Ok(Some(start_group(Arc::clone(&self.host), spec).await?))
     }
 

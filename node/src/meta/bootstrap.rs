@@ -1,20 +1,20 @@
-//! The cluster's beginning: identity, settings, first nodes, the meta group itself. Once.
+//! The cluster's beginning: identity, settings, first nodes, the meta group itself. Once. The version this first
+//! command was proposed under is the one in force.
 
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::SHARD_COUNT_MAX;
 use rowhouse_proto::wire::command::Bootstrap;
-use rowhouse_proto::wire::meta::{ClusterRecord, GroupInfo, NodeInfo, ReplicaInfo, Settings};
+use rowhouse_proto::wire::meta::{ClusterRecord, GroupInfo, ReplicaInfo, Settings};
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
+use super::node_line::{of_command, refused_by_version};
 use super::{Verdict, tables};
 
-/// Version of the cluster record.
-const RECORD_VERSION: u32 = 1;
 /// The signup mode in which everybody may sign up.
 pub const OPEN_SIGNUP: &str = "open";
 
-pub fn apply(txn: &mut Txn<'_>, command: Bootstrap) -> Result<Verdict, Error> {
+pub fn apply(txn: &mut Txn<'_>, command: Bootstrap, command_version: u32) -> Result<Verdict, Error> {
     if let Some(cluster) = tables::cluster(&*txn)? {
         return Ok(if cluster.cluster_id == command.cluster_id {
             Verdict::Unchanged
@@ -25,28 +25,27 @@ pub fn apply(txn: &mut Txn<'_>, command: Bootstrap) -> Result<Verdict, Error> {
     if let Some(why) = invalid(&command) {
         return Ok(Verdict::refused(why));
     }
-    let mut replicas = Vec::with_capacity(command.nodes.len());
-    for (node, replica_id) in command.nodes.iter().zip(1u64..) {
-        let info = NodeInfo {
-            node_uuid: node.node_uuid.clone(),
-            address: node.address.clone(),
-            name: node.name.clone(),
-        };
-        tables::put_node(txn, &info);
-        replicas.push(ReplicaInfo { replica_id, node_uuid: node.node_uuid.clone() });
+    let nodes: Vec<_> = command.nodes.into_iter().map(of_command).collect();
+    if let Some(refused) = nodes.iter().find_map(|node| refused_by_version(node, command_version)) {
+        return Ok(Verdict::refused(refused));
+    }
+    let mut replicas = Vec::with_capacity(nodes.len());
+    for (node, replica_id) in nodes.into_iter().zip(1u64..) {
+        tables::put_node(txn, &node);
+        replicas.push(ReplicaInfo { replica_id, node_uuid: node.node_uuid });
     }
     let next_replica_id = replicas.len() as u64 + 1;
     tables::put_group(txn, &GroupInfo { group: META_GROUP, epoch: 1, replicas });
     tables::put_cluster(
         txn,
         &ClusterRecord {
-            version: RECORD_VERSION,
             cluster_id: command.cluster_id,
             shard_count: command.shard_count,
             settings: Some(Settings { signup_mode: command.signup_mode }),
             homeserver: command.homeserver,
             map_version: 0,
             next_replica_id,
+            command_version,
         },
     );
     Ok(Verdict::Changed)

@@ -12,6 +12,11 @@ pub fn map_version(store: &dyn Read) -> Result<u64, Error> {
     Ok(tables::cluster(store)?.map_or(0, |cluster| cluster.map_version))
 }
 
+/// The version of commands in force; `None` before `Bootstrap`.
+pub fn command_version(store: &dyn Read) -> Result<Option<u32>, Error> {
+    Ok(tables::cluster(store)?.map(|cluster| cluster.command_version))
+}
+
 /// `None` before `Bootstrap`. Read it from one consistent view.
 pub fn cluster_map(store: &dyn Read) -> Result<Option<ClusterMap>, Error> {
     let Some(cluster) = tables::cluster(store)? else {
@@ -29,5 +34,6 @@ pub fn cluster_map(store: &dyn Read) -> Result<Option<ClusterMap>, Error> {
         packet: tables::packet(store)?.unwrap_or_default(),
         hlc: 0,
         gateways: tables::gateways(store)?,
+        command_version: cluster.command_version,
     }))
 }

@@ -1,11 +1,11 @@
-//! A node joins, or returns under another address. One that proves its name keeps it for life: others believe
+//! A node joins, or returns under another address or with another program. One that proves its name keeps it for life: others believe
 //! its certificate by it.
 
 use rowhouse_proto::wire::command::RegisterNode;
-use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
+use super::node_line::{of_command, refused_by_version};
 use super::{Verdict, tables};
 
 /// Every gateway and node holds the whole list; consensus.md §5 plans for 100.
@@ -19,9 +19,9 @@ pub fn apply(txn: &mut Txn<'_>, command: RegisterNode) -> Result<Verdict, Error>
     let Some(node) = command.node else {
         return Ok(Verdict::refused("no node given"));
     };
-    if tables::cluster(&*txn)?.is_none() {
+    let Some(cluster) = tables::cluster(&*txn)? else {
         return Ok(Verdict::refused("the cluster is not initialized"));
-    }
+    };
     let malformed = node.node_uuid.len() != 16
         || node.address.is_empty()
         || node.address.len() > ADDRESS_BYTES_MAX
@@ -29,7 +29,10 @@ pub fn apply(txn: &mut Txn<'_>, command: RegisterNode) -> Result<Verdict, Error>
     if malformed {
         return Ok(Verdict::refused("malformed node"));
     }
-    let info = NodeInfo { node_uuid: node.node_uuid, address: node.address, name: node.name };
+    let info = of_command(node);
+    if let Some(refused) = refused_by_version(&info, cluster.command_version) {
+        return Ok(Verdict::refused(refused));
+    }
     match tables::node(&*txn, &info.node_uuid)? {
         Some(known) if known == info => return Ok(Verdict::Unchanged),
         Some(known) if command.name_proven && known.name != info.name => {

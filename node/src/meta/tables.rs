@@ -9,6 +9,7 @@ use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
 use crate::state::Read;
+use crate::state::read::{decode, encode, load, unwrap_raw, wrap_raw};
 
 const CLUSTER: &[u8] = &[1];
 const NODE: u8 = 2;
@@ -16,14 +17,10 @@ const GROUP: u8 = 3;
 const PACKET: &[u8] = &[4];
 const GATEWAY: u8 = 5;
 
-fn decode<T: Message + Default>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {
-    T::decode(bytes).map_err(|error| Error::corrupt(what, error))
-}
-
 fn list<T: Message + Default>(store: &dyn Read, what: &'static str, table: u8) -> Result<Vec<T>, Error> {
     let mut records = Vec::new();
     let mut failure = None;
-    store.scan(&[table], &[table + 1], &mut |_, value| match decode(what, value) {
+    store.scan(&[table], &[table + 1], &mut |_, value| match decode(value, what) {
         Ok(record) => {
             records.push(record);
             ControlFlow::Continue(())
@@ -45,15 +42,15 @@ fn key(table: u8, rest: &[u8]) -> Vec<u8> {
 
 /// `None` before `Bootstrap`.
 pub fn cluster(store: &dyn Read) -> Result<Option<ClusterRecord>, Error> {
-    store.get(CLUSTER)?.map(|bytes| decode("cluster record", &bytes)).transpose()
+    load(store, CLUSTER, "cluster record")
 }
 
 pub fn put_cluster(txn: &mut Txn<'_>, record: &ClusterRecord) {
-    txn.put(CLUSTER, record.encode_to_vec());
+    txn.put(CLUSTER, encode(record));
 }
 
 pub fn node(store: &dyn Read, node_uuid: &[u8]) -> Result<Option<NodeInfo>, Error> {
-    store.get(&key(NODE, node_uuid))?.map(|bytes| decode("node record", &bytes)).transpose()
+    load(store, &key(NODE, node_uuid), "node record")
 }
 
 /// In order of their uuids, which is the order of their first starts.
@@ -62,7 +59,7 @@ pub fn nodes(store: &dyn Read) -> Result<Vec<NodeInfo>, Error> {
 }
 
 pub fn put_node(txn: &mut Txn<'_>, node: &NodeInfo) {
-    txn.put(key(NODE, &node.node_uuid), node.encode_to_vec());
+    txn.put(key(NODE, &node.node_uuid), encode(node));
 }
 
 /// In order of their numbers; the meta group comes last.
@@ -71,15 +68,15 @@ pub fn groups(store: &dyn Read) -> Result<Vec<GroupInfo>, Error> {
 }
 
 pub fn put_group(txn: &mut Txn<'_>, group: &GroupInfo) {
-    txn.put(key(GROUP, &group.group.to_be_bytes()), group.encode_to_vec());
+    txn.put(key(GROUP, &group.group.to_be_bytes()), encode(group));
 }
 
 pub fn packet(store: &dyn Read) -> Result<Option<Bytes>, Error> {
-    store.get(PACKET)
+    store.get(PACKET)?.map(|value| unwrap_raw(&value, "packet")).transpose()
 }
 
 pub fn put_packet(txn: &mut Txn<'_>, packet: Bytes) {
-    txn.put(PACKET, packet);
+    txn.put(PACKET, wrap_raw(&packet));
 }
 
 pub fn gateways(store: &dyn Read) -> Result<Vec<GatewayInfo>, Error> {
@@ -87,7 +84,7 @@ pub fn gateways(store: &dyn Read) -> Result<Vec<GatewayInfo>, Error> {
 }
 
 pub fn put_gateway(txn: &mut Txn<'_>, gateway: &GatewayInfo) {
-    txn.put(key(GATEWAY, gateway.public_ip.as_bytes()), gateway.encode_to_vec());
+    txn.put(key(GATEWAY, gateway.public_ip.as_bytes()), encode(gateway));
 }
 
 pub fn delete_gateway(txn: &mut Txn<'_>, public_ip: &str) {

@@ -3,11 +3,13 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use prost::Message;
-use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::place_shards::Placement;
-use rowhouse_proto::wire::command::{Bootstrap, MetaNode, MetaOutcome, PlaceShards, RegisterNode, SetPacket};
+use rowhouse_proto::wire::command::{
+    Bootstrap, MetaCommand, MetaNode, MetaOutcome, PlaceShards, RaiseCommandVersion, RegisterNode, SetPacket,
+};
 use rowhouse_proto::wire::meta::{ClusterMap, GatewayInfo};
+use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, META_GROUP};
 use rowhouse_raft::state::{ScanOrder, StateRead, Txn, View};
 use rowhouse_raft::{EntryContext, Error, Machine};
 
@@ -45,7 +47,8 @@ impl Store {
         let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1 };
         let (reply, writes) = {
             let mut txn = Txn::new(View::new(self, Bytes::new()));
-            let reply = MetaMachine.apply(context, &encode(body, NOW_MS), &mut txn).expect("readable");
+            let command = encode(COMMAND_VERSION, body, NOW_MS);
+            let reply = MetaMachine::default().apply(context, &command, &mut txn).expect("understood");
             (reply, txn.into_writes())
         };
         for (key, value) in writes {
@@ -77,17 +80,21 @@ fn uuid(n: u8) -> Bytes {
     Bytes::copy_from_slice(&[n; 16])
 }
 
+fn meta_node(n: u8, address: &str, name: &str) -> MetaNode {
+    MetaNode {
+        node_uuid: uuid(n),
+        address: address.into(),
+        name: name.into(),
+        command_version_min: COMMAND_VERSION_MIN,
+        command_version_max: COMMAND_VERSION,
+    }
+}
+
 fn bootstrap(nodes: u8, shard_count: u32) -> Body {
     Body::Bootstrap(Bootstrap {
         cluster_id: uuid(0xC),
         shard_count,
-        nodes: (1..=nodes)
-            .map(|n| MetaNode {
-                node_uuid: uuid(n),
-                address: format!("127.0.0.1:{n}"),
-                name: format!("n{n}"),
-            })
-            .collect(),
+        nodes: (1..=nodes).map(|n| meta_node(n, &format!("127.0.0.1:{n}"), &format!("n{n}"))).collect(),
         signup_mode: "open".into(),
         homeserver: Bytes::copy_from_slice(&HOMESERVER),
     })
@@ -209,8 +216,7 @@ fn nodes_move_by_changing_their_address() {
 }
 
 fn register(n: u8, address: &str, name: &str, name_proven: bool) -> Body {
-    let node = MetaNode { node_uuid: uuid(n), address: address.into(), name: name.into() };
-    Body::RegisterNode(RegisterNode { node: Some(node), name_proven })
+    Body::RegisterNode(RegisterNode { node: Some(meta_node(n, address, name)), name_proven })
 }
 
 #[test]
@@ -258,14 +264,82 @@ fn a_withdrawn_gateway_goes_and_the_last_one_stays() {
     assert_eq!(store.map().map_version, version);
 }
 
+/// A node that understands commands up to `newest`.
+fn upgraded(n: u8, newest: u32) -> Body {
+    let node = meta_node(n, &format!("127.0.0.1:{n}"), &format!("n{n}"));
+    let node = Some(MetaNode { command_version_max: newest, ..node });
+    Body::RegisterNode(RegisterNode { node, name_proven: false })
+}
+
+fn raise(to: u32) -> Body {
+    Body::RaiseCommandVersion(RaiseCommandVersion { to })
+}
+
 #[test]
-fn what_cannot_be_decoded_is_refused_and_changes_nothing() {
-    let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1 };
+fn the_command_version_rises_once_every_known_node_understands_it_and_never_falls() {
+    let (old, new) = (COMMAND_VERSION, COMMAND_VERSION + 1);
+    let mut store = Store::default();
+    store.refused(raise(new));
+    store.accepted(bootstrap(3, 16));
+    assert_eq!((store.map().command_version, raisable(&store.map())), (old, None));
+    for n in 1..=3 {
+        let outcome = store.apply(raise(new));
+        assert!(outcome.refused.contains(&format!("version {new} is in force")), "{}", outcome.refused);
+        assert_eq!(raisable(&store.map()), None);
+        store.accepted(upgraded(n, new + u32::from(n)));
+    }
+    assert_eq!(raisable(&store.map()), Some(new + 1), "the newest that all understand");
+    store.accepted(raise(new));
+    assert_eq!(store.map().command_version, new);
+    let version = store.map().map_version;
+    store.accepted(raise(new));
+    assert_eq!(store.map().map_version, version, "it is so already");
+    store.refused(raise(old));
+    store.refused(raise(new + 2));
+}
+
+#[test]
+fn a_node_that_does_not_understand_the_version_in_force_is_refused_with_both_named() {
+    let (old, new) = (COMMAND_VERSION, COMMAND_VERSION + 1);
+    let mut store = Store::default();
+    store.accepted(bootstrap(1, 16));
+    store.refused(upgraded(4, 0));
+    store.accepted(upgraded(1, new));
+    store.accepted(raise(new));
+    for n in [1, 4] {
+        let refused = store.apply(upgraded(n, old)).refused;
+        for told in
+            [format!("node n{n} understands command version {old}"), format!("version {new} is in force")]
+        {
+            assert!(refused.contains(&told), "{refused}");
+        }
+    }
+    store.accepted(upgraded(4, new));
+    let left_behind = MetaNode {
+        command_version_min: new + 1,
+        command_version_max: new + 2,
+        ..meta_node(5, "127.0.0.1:5", "n5")
+    };
+    store.refused(Body::RegisterNode(RegisterNode { node: Some(left_behind), name_proven: false }));
+}
+
+#[test]
+fn what_it_does_not_understand_stops_it_and_changes_nothing() {
+    let context = EntryContext { group: META_GROUP as u16, term: 1, index: 17 };
     let store = Store::default();
     let mut txn = Txn::new(View::new(&store, Bytes::new()));
-    for bytes in [&b"\xff\xff"[..], b""] {
-        let reply = MetaMachine.apply(context, &Bytes::copy_from_slice(bytes), &mut txn).expect("readable");
-        assert!(!MetaOutcome::decode(reply).expect("an outcome").accepted);
+    let newer = MetaCommand { version: COMMAND_VERSION + 1, now_ms: NOW_MS, body: Some(bootstrap(1, 1)) };
+    let bodiless = MetaCommand { version: COMMAND_VERSION, now_ms: NOW_MS, body: None };
+    let mut with_more = encode(COMMAND_VERSION, bootstrap(1, 1), NOW_MS).to_vec();
+    // Field 31, as an unknown body or another field of a later version would lie there.
+    with_more.extend_from_slice(&[0xfa, 0x01, 0x00]);
+    for bytes in
+        [b"\xff\xff".to_vec(), Vec::new(), newer.encode_to_vec(), bodiless.encode_to_vec(), with_more]
+    {
+        let stopped = MetaMachine::default().apply(context, &bytes.into(), &mut txn).expect_err("must stop");
+        assert!(matches!(&stopped, Error::Unapplicable { group: 0xFFFF, index: 17, .. }), "{stopped}");
+        let told = format!("understands command version {COMMAND_VERSION}");
+        assert!(stopped.to_string().contains(&told), "{stopped}");
     }
     assert!(txn.into_writes().is_empty());
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message;
-use rowhouse_proto::COMMAND_VERSION;
 use rowhouse_proto::wire::command::{CollectObjects, Command, command::Body};
 use rowhouse_proto::wire::state::object::State;
 use rowhouse_raft::ProposeError;
@@ -79,7 +78,7 @@ impl Objects {
     async fn propose_collection(&self, group: &Group) -> Result<(), Error> {
         let Stamp { hlc_us, now_ms } = self.clock.stamp()?;
         let command = Command {
-            version: COMMAND_VERSION,
+            version: self.view.command_version(),
             hlc_us,
             now_ms,
             body: Some(Body::CollectObjects(CollectObjects { grace_ms: millis(self.limits.garbage_grace) })),

@@ -28,7 +28,7 @@ pub use sweep::sweep;
 use crate::blobs::{BlobStore, ChunkKey, HeldVersion, VersionId};
 use crate::clock::Clock;
 use crate::config::ObjectLimits;
-use crate::peers::{Addresses, Pool};
+use crate::peers::{Addresses, ClusterView, Pool};
 use crate::space::Space;
 use crate::state::objects::ObjectId;
 use crate::{Error, Group, Runtime, meta};
@@ -46,6 +46,7 @@ pub struct Objects {
     pub pool: Arc<Pool>,
     pub progress: Arc<Progress>,
     pub limits: ObjectLimits,
+    pub view: ClusterView,
 }
 
 impl Objects {

@@ -45,7 +45,12 @@ mod tests {
     use super::*;
 
     fn node(n: u8, address: &str) -> NodeInfo {
-        NodeInfo { node_uuid: vec![n; 16].into(), address: address.into(), name: format!("n{n}") }
+        NodeInfo {
+            node_uuid: vec![n; 16].into(),
+            address: address.into(),
+            name: format!("n{n}"),
+            ..NodeInfo::default()
+        }
     }
 
     #[test]

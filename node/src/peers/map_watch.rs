@@ -47,7 +47,7 @@ impl MapWatch {
             loop {
                 match self.host.group(crate::meta::GROUP) {
                     Some(meta) => self.poll_local(&meta).await?,
-                    None => self.follow_remote().await,
+                    None => self.follow_remote().await?,
                 }
                 if registered.elapsed() >= REGISTER_EVERY {
                     self.register_if_needed().await;
@@ -65,19 +65,28 @@ impl MapWatch {
         if meta.read_latest(|view| map_version(view))? > self.view.map().map_version
             && let Some(map) = meta.read(|view| cluster_map(view))?
         {
-            self.take(map);
+            self.take(map).await?;
         }
         tokio::time::sleep(LOCAL_POLL).await;
         Ok(())
     }
 
-    fn take(&self, map: ClusterMap) {
+    /// Takes over a newer map. What it has in force outlives this process: an older program must not start here.
+    async fn take(&self, map: ClusterMap) -> Result<(), Error> {
+        self.view.check(map.command_version)?;
+        if map.command_version > self.view.map().command_version {
+            let (identity, in_force) = (Arc::clone(&self.identity), map.command_version);
+            tokio::task::spawn_blocking(move || identity.heard_command_version(in_force))
+                .await
+                .map_err(|_| Error::Stopped)??;
+        }
         self.addresses.learn(&map.nodes);
         self.view.publish(map);
+        Ok(())
     }
 
     /// Follows the first of the known nodes that answers, until the stream ends.
-    async fn follow_remote(&self) {
+    async fn follow_remote(&self) -> Result<(), Error> {
         let me = self.identity.node_uuid();
         let known = self.addresses.all().into_iter().filter(|(node, _)| *node != me);
         let known = known.map(|(_, peer)| (peer.address, Some(peer.name)));
@@ -85,13 +94,16 @@ impl MapWatch {
         let targets: Vec<(String, Option<String>)> = known.chain(seeds).collect();
         for (address, name) in targets {
             if self.host.group(crate::meta::GROUP).is_some() {
-                return;
+                return Ok(());
             }
-            if let Err(error) = self.follow(&address, name.as_deref()).await {
-                tracing::debug!(peer = address, %error, "no map from there");
+            match self.follow(&address, name.as_deref()).await {
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => tracing::debug!(peer = address, %error, "no map from there"),
+                Ok(()) => {}
             }
         }
         tokio::time::sleep(REMOTE_RETRY).await;
+        Ok(())
     }
 
     async fn follow(&self, address: &str, name: Option<&str>) -> Result<(), Error> {
@@ -113,8 +125,9 @@ impl MapWatch {
             if map.cluster_id.is_empty() || self.host.group(crate::meta::GROUP).is_some() {
                 return Ok(());
             }
+            self.view.check(map.command_version)?;
             if self.belongs(&map).await? {
-                self.take(map);
+                self.take(map).await?;
             }
             self.register_if_needed().await;
         }

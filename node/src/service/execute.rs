@@ -5,7 +5,7 @@ use prost::Message;
 use rowhouse_proto::wire::command::{Command, Outcome, command::Body, revoke_grant};
 use rowhouse_proto::wire::shard::execute_reply::Result as Reply;
 use rowhouse_proto::wire::shard::{Credential, Done, ExecuteRequest, GetSession, credential};
-use rowhouse_proto::{COMMAND_VERSION, ErrorCode, WIRE_VERSION};
+use rowhouse_proto::{ErrorCode, WIRE_VERSION};
 use tracing::Span;
 
 use super::prepare::{Prepared, Verifier};
@@ -68,7 +68,7 @@ impl ShardService {
         let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
         let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| Refused::unable(&error))?;
         let command = Command {
-            version: COMMAND_VERSION,
+            version: self.view.command_version(),
             request_id: head.request_id,
             issued_at_us: head.issued_at_us,
             hlc_us,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::Stream;
 use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::tls::{Caller, Subject};
-use rowhouse_proto::wire::command::{self, MetaNode, meta_command::Body};
+use rowhouse_proto::wire::command::{self, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{
     AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest, DrainReply,
@@ -216,11 +216,7 @@ impl Meta for MetaService {
         if let Some(refused) = registers_another(caller.as_ref(), request.node.as_ref()) {
             return Ok(Response::new(RegisterNodeReply { refused, ..RegisterNodeReply::default() }));
         }
-        let node = request.node.map(|node| MetaNode {
-            node_uuid: node.node_uuid,
-            address: node.address,
-            name: node.name,
-        });
+        let node = request.node.map(meta::to_command);
         let body = Body::RegisterNode(command::RegisterNode { node, name_proven: caller.is_some() });
         let mut reply = RegisterNodeReply::default();
         match self.propose(body).await? {

@@ -9,5 +9,6 @@ mod start;
 mod supervisor;
 
 pub use plan::desired;
+pub use replica::is_hopeless;
 pub use start::start_group;
 pub use supervisor::{Problems, ShardSupervisor};

@@ -23,7 +23,7 @@ pub enum ReplicaState {
         until: Instant,
         problem: String,
     },
-    /// Damaged or a tombstone: starting it again cannot help.
+    /// Damaged, outrun by a newer program, or a tombstone: starting it again under this program cannot help.
     Broken {
         problem: String,
     },
@@ -76,7 +76,13 @@ impl ReplicaLife {
 /// Whether another attempt could end differently.
 pub fn is_hopeless(error: &RaftError) -> bool {
     match error {
-        RaftError::Corrupt { .. } | RaftError::Version { .. } | RaftError::Tombstone(_) => true,
+        RaftError::Halted(halted) => is_hopeless(halted),
+        RaftError::Corrupt { .. }
+        | RaftError::Version { .. }
+        | RaftError::UnknownFields { .. }
+        | RaftError::Unapplicable { .. }
+        | RaftError::Diverged { .. }
+        | RaftError::Tombstone(_) => true,
         RaftError::Io { .. } | RaftError::NoSuchGroup(_) | RaftError::Raft { .. } | RaftError::Stopped => {
             false
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
+use rowhouse_proto::VersionRange;
 use rowhouse_raft::log_store::{LogEngine, ReplicaPhase, ReplicaRecord};
 use rowhouse_raft::runtime::Runtime as _;
 use rowhouse_raft::{GroupId, GroupSpec, Host, Machine, ReplicaId};
@@ -19,7 +20,7 @@ use super::replica::{ReplicaLife, is_hopeless};
 use super::start::start_group;
 use crate::apply::ShardMachine;
 use crate::identity::Identity;
-use crate::meta::{self, MetaMachine};
+use crate::meta;
 use crate::peers::ClusterView;
 use crate::{Error, Runtime};
 
@@ -37,6 +38,9 @@ pub struct ShardSupervisor {
     pub view: ClusterView,
     pub engine: Arc<dyn LogEngine>,
     pub host: Arc<Host<Runtime>>,
+    /// Of the commands the shards' machines understand.
+    pub versions: VersionRange,
+    pub meta_machine: Arc<dyn Machine>,
     pub problems: Problems,
 }
 
@@ -74,8 +78,9 @@ impl ShardSupervisor {
         for group in self.host.groups() {
             let Some(problem) = group.status().problem else { continue };
             error!(group = group.id(), problem, "replica ended");
+            let hopeless = group.halted().is_some_and(|halted| is_hopeless(&halted));
             self.host.stop(group.id()).await;
-            self.fail(lives, group.id(), problem, false);
+            self.fail(lives, group.id(), problem, hopeless);
         }
     }
 
@@ -143,12 +148,12 @@ impl ShardSupervisor {
 
     async fn start(&self, group: GroupId, replica: ReplicaId) -> Result<(), rowhouse_raft::Error> {
         let machine: Arc<dyn Machine> = if group == meta::GROUP {
-            Arc::new(MetaMachine)
+            Arc::clone(&self.meta_machine)
         } else {
             let ids = self.identity.event_ids();
             let ids =
                 ids.ok_or_else(|| rowhouse_raft::Error::corrupt("node", "it has replicas but no cluster"))?;
-            Arc::new(ShardMachine::new(ids))
+            Arc::new(ShardMachine::new(ids, self.versions))
         };
         start_group(Arc::clone(&self.host), GroupSpec { group, replica, machine }).await?;
         info!(group, replica, "replica started");

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use rowhouse_raft::Error;
+use rowhouse_raft::codec::decode_whole;
 use rowhouse_raft::state::{ScanOrder, Txn, View};
 
 /// First byte of every value: what the rest is. Another number is a format this program does not know.
-const VALUE_VERSION: u8 = 1;
+const VALUE_VERSION: u8 = 2;
 
 /// Sees key and value, and says whether to go on.
 pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
@@ -49,8 +50,10 @@ pub(crate) fn load<T: Message + Default>(
     read.get(key)?.map(|value| decode(&value, what)).transpose()
 }
 
+/// The only place where stored messages are decoded. One with fields this program does not know is refused: a
+/// rewrite would drop them.
 pub(crate) fn decode<T: Message + Default>(value: &[u8], what: &'static str) -> Result<T, Error> {
-    T::decode(unwrap(value, what)?).map_err(|error| Error::corrupt(what, error))
+    decode_whole(what, unwrap(value, what)?)
 }
 
 pub(crate) fn encode(record: &impl Message) -> Bytes {
@@ -97,6 +100,14 @@ mod tests {
         newer[0] = 9;
         assert!(matches!(decode::<Usage>(&newer, "usage"), Err(Error::Version { found: 9, .. })));
         assert!(matches!(decode::<Usage>(&[], "usage"), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_field_this_program_does_not_know_is_refused() {
+        let mut value = encode(&Usage { bytes: 300, files: 1, removed_ms: 0 }).to_vec();
+        // Number 2047, a varint.
+        value.extend_from_slice(&[0xf8, 0x7f, 1]);
+        assert!(matches!(decode::<Usage>(&value, "usage"), Err(Error::UnknownFields { what: "usage" })));
     }
 
     #[test]

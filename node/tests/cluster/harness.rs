@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rowhouse_node::init::{InitOptions, InitReport, initialize_cluster};
 use rowhouse_node::meta::OPEN_SIGNUP;
 use rowhouse_node::{Error, Node, NodeConfig};
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::tls::{Dialer, Role};
 use rowhouse_proto::wire::meta::{ClusterMap, GroupStatus, NodeStatusReply, NodeStatusRequest};
+use rowhouse_raft::{GroupId, ProposeError};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -71,6 +73,20 @@ impl TestNode {
     pub fn stop(self) {
         self.runtime.block_on(self.node.shutdown()).expect("a clean stop");
         self.runtime.shutdown_timeout(GENEROUS);
+    }
+
+    /// What ends it by itself.
+    pub fn ended(mut self) -> Error {
+        let waited = self.runtime.block_on(async { tokio::time::timeout(GENEROUS, self.node.ended()).await });
+        let error = waited.expect("it ends by itself");
+        self.kill();
+        error
+    }
+
+    /// Past every check of the service.
+    pub fn propose(&self, group: u32, command: Bytes) -> Result<Bytes, ProposeError> {
+        let group = self.node.host().group(group as GroupId).expect("a replica");
+        self.runtime.block_on(group.propose(command, Bytes::new()))
     }
 
     pub fn map(&self) -> ClusterMap {
@@ -174,10 +190,17 @@ impl Cluster {
 
     /// Starts a node again on its folder and address.
     pub fn restart(&mut self, n: usize) {
+        self.start_with(n, |_| {}).expect("starts again");
+    }
+
+    /// The same with something else in its configuration.
+    pub fn start_with(&mut self, n: usize, change: impl FnOnce(&mut NodeConfig)) -> Result<(), Error> {
         let mut config = node_config(&self.dirs[n], &self.addresses[n], n, self.issuer.as_ref());
         config.seeds = self.addresses.clone();
         (self.change)(&mut config);
-        self.nodes[n] = Some(TestNode::try_start(config).expect("starts again"));
+        change(&mut config);
+        self.nodes[n] = Some(TestNode::try_start(config)?);
+        Ok(())
     }
 
     /// Of a cluster with mutual TLS.

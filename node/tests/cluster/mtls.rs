@@ -3,7 +3,6 @@
 use std::net::TcpStream;
 
 use rowhouse_node::init::{InitOptions, initialize_cluster};
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::tls::{Dialer, Role};
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{
@@ -14,6 +13,7 @@ use rowhouse_proto::wire::shard::QueryRequest;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use rowhouse_proto::wire::transport::v1::FrameBatch;
 use rowhouse_proto::wire::transport::v1::transport_client::TransportClient;
+use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, WIRE_VERSION};
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -128,6 +128,8 @@ fn nobody_takes_the_place_of_another_node() {
             node_uuid: node_uuid.to_vec().into(),
             address: "127.0.0.1:1".into(),
             name: name.to_owned(),
+            command_version_min: COMMAND_VERSION_MIN,
+            command_version_max: COMMAND_VERSION,
         };
         let request = RegisterNodeRequest { node: Some(node), cluster_id: map.cluster_id.clone() };
         let mut meta = MetaClient::new(channel(&cluster, Role::Node, certified));

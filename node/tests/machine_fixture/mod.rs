@@ -1,6 +1,7 @@
 //! One shard's machine over rows in memory, and builders of its commands.
 #![allow(dead_code)]
 
+pub mod golden;
 pub mod script;
 pub mod upload;
 
@@ -14,7 +15,7 @@ use rowhouse_node::apply::ShardMachine;
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::command::{self, Command, Outcome, command::Body, credential::Kind};
 use rowhouse_proto::wire::shard::{EventRecord, ListEvents};
-use rowhouse_proto::{COMMAND_VERSION, ErrorCode};
+use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSIONS, ErrorCode};
 use rowhouse_raft::state::{ScanOrder, StateRead, Txn, View};
 use rowhouse_raft::{EntryContext, Error, Machine};
 
@@ -72,8 +73,8 @@ impl Replica {
         for command in commands {
             self.index += 1;
             let context = EntryContext { group: SHARD as u16, term: 1, index: self.index };
-            let reply =
-                ShardMachine::new(ids()).apply(context, command, &mut txn).expect("memory can be read");
+            let machine = ShardMachine::new(ids(), COMMAND_VERSIONS);
+            let reply = machine.apply(context, command, &mut txn).expect("understood");
             assert!(reply.len() <= 256, "outcomes are small");
             outcomes.push(Outcome::decode(reply).expect("an outcome"));
         }
@@ -85,6 +86,17 @@ impl Replica {
             };
         }
         (outcomes, writes)
+    }
+
+    /// Why it stops at a command, which changes nothing.
+    pub fn stopped(&mut self, command: &Bytes) -> Error {
+        let mut txn = Txn::new(View::new(&self.rows, Bytes::new()));
+        let context = EntryContext { group: SHARD as u16, term: 1, index: self.index + 1 };
+        let stopped = ShardMachine::new(ids(), COMMAND_VERSIONS)
+            .apply(context, command, &mut txn)
+            .expect_err("must stop");
+        assert!(txn.into_writes().is_empty());
+        stopped
     }
 
     pub fn apply_batch(&mut self, commands: &[Command]) -> Vec<Outcome> {
@@ -115,7 +127,7 @@ impl Replica {
     }
 
     pub fn put_row(&mut self, key: Bytes, message: &impl Message) {
-        let mut value = vec![1];
+        let mut value = vec![2];
         value.extend(message.encode_to_vec());
         self.rows.0.insert(key, value.into());
     }

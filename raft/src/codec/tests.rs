@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const RECORD_VERSION32: u32 = RECORD_VERSION as u32;
+
 fn log_id(term: u64, leader: u64, index: u64) -> LogId {
     LogId { leader_id: LeaderId { term, node_id: leader }, index }
 }
@@ -14,6 +16,7 @@ fn normal(command: &[u8], trace: &[u8]) -> Payload {
     EntryPayload::Normal(Envelope {
         command: Bytes::copy_from_slice(command),
         trace: Bytes::copy_from_slice(trace),
+        check: None,
     })
 }
 
@@ -30,15 +33,15 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn entry_records_have_the_golden_bytes() {
     let blank = Entry { log_id: log_id(1, 2, 3), payload: EntryPayload::Blank };
-    assert_eq!(hex(&encode_entry(&blank)), "0179d294800a060801100218031001");
+    assert_eq!(hex(&encode_entry(&blank)), "02c5acfa320a060801100218031001");
     let normal = Entry { log_id: log_id(7, 1_000, 300), payload: normal(b"put", &[]) };
-    assert_eq!(hex(&encode_entry(&normal)), "019e7d1c0f0a08080710e80718ac021a050a03707574");
+    assert_eq!(hex(&encode_entry(&normal)), "028fc61a720a08080710e80718ac021a050a03707574");
 }
 
 #[test]
 fn golden_records_still_decode() {
-    let blank = Bytes::from_static(b"\x01\x79\xd2\x94\x80\x0a\x06\x08\x01\x10\x02\x18\x03\x10\x01");
-    let entry = decode_entry(blank).expect("a record of version 1");
+    let blank = Bytes::from_static(b"\x02\xc5\xac\xfa\x32\x0a\x06\x08\x01\x10\x02\x18\x03\x10\x01");
+    let entry = decode_entry(blank).expect("a record of version 2");
     assert_eq!(entry, Entry { log_id: log_id(1, 2, 3), payload: EntryPayload::Blank });
 }
 
@@ -72,7 +75,52 @@ fn damage_and_other_versions_are_refused() {
     }
     let mut newer = record.to_vec();
     newer[0] = RECORD_VERSION + 1;
-    assert!(matches!(decode_entry(newer.into()), Err(Error::Version { found: 2, known: 1, .. })));
+    assert!(matches!(
+        decode_entry(newer.into()),
+        Err(Error::Version { found: 3, known: RECORD_VERSION32, .. })
+    ));
+    let mut older = record.to_vec();
+    older[0] = RECORD_VERSION - 1;
+    assert!(matches!(
+        decode_entry(older.into()),
+        Err(Error::Version { found: 1, known: RECORD_VERSION32, .. })
+    ));
+}
+
+/// A field of a later program: number 15, value 1.
+const UNKNOWN_FIELD: &[u8] = &[0x78, 1];
+
+#[test]
+fn a_field_this_program_does_not_know_is_refused_wherever_it_lies() {
+    let of = |entry: &wire::Entry| {
+        let mut bytes = entry.encode_to_vec();
+        bytes.extend_from_slice(UNKNOWN_FIELD);
+        decode_whole::<wire::Entry>("a log entry", &bytes[..])
+    };
+    let entry = entry_to_wire(&Entry { log_id: log_id(1, 2, 3), payload: normal(b"payload", &[]) });
+    assert!(matches!(of(&entry), Err(Error::UnknownFields { what: "a log entry" })));
+    let mut nested = wire::LogId { term: 1, leader: 2, index: 3 }.encode_to_vec();
+    nested.extend_from_slice(UNKNOWN_FIELD);
+    let mut outer = vec![0x0a, nested.len() as u8];
+    outer.extend(nested);
+    assert!(matches!(
+        decode_whole::<wire::Entry>("a log entry", &outer[..]),
+        Err(Error::UnknownFields { .. })
+    ));
+    assert_eq!(decode_whole::<wire::Entry>("a log entry", &entry.encode_to_vec()[..]).expect("whole"), entry);
+}
+
+#[test]
+fn checks_round_trip_and_unknown_ones_are_refused() {
+    for check in [StateCheck::Note, StateCheck::Compare { index: 300, hash: [9; 32] }] {
+        let payload = EntryPayload::Normal(Envelope::of_check(check));
+        let entry = Entry { log_id: log_id(1, 2, 3), payload };
+        assert_eq!(decode_entry(encode_entry(&entry)).expect("what we wrote"), entry);
+    }
+    let unknown = wire::Envelope { check: Some(wire::StateCheck { step: None }), ..Default::default() };
+    let payload = Some(wire::entry::Payload::Normal(unknown));
+    let entry = wire::Entry { log_id: Some(wire::LogId::default()), payload };
+    assert!(entry_from_wire(entry).is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One group on this node.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -10,6 +11,7 @@ use openraft::impls::OneshotResponder;
 use openraft::{LogIdOptionExt, Raft};
 
 use super::admission::Admission;
+use super::check::Unchecked;
 use super::read_barrier::ReadBarrier;
 use super::status::GroupStatus;
 use crate::config::RaftTiming;
@@ -29,6 +31,7 @@ pub struct Group<R: Runtime> {
     state: StateHandle,
     admission: Admission,
     barrier: ReadBarrier,
+    pub(super) unchecked: Unchecked<R>,
     timing: RaftTiming,
 }
 
@@ -41,7 +44,8 @@ impl<R: Runtime> Group<R> {
         timing: RaftTiming,
     ) -> Self {
         let barrier = ReadBarrier::new(timing.read_lease(), timing.propose_deadline());
-        Self { group, replica, raft, state, admission: Admission::default(), barrier, timing }
+        let (admission, unchecked) = (Admission::default(), Unchecked::default());
+        Self { group, replica, raft, state, admission, barrier, unchecked, timing }
     }
 
     pub fn id(&self) -> GroupId {
@@ -73,7 +77,11 @@ impl<R: Runtime> Group<R> {
     ///
     /// `trace` is empty or the 25 bytes of a trace context; it travels beside the command.
     pub async fn propose(&self, command: Bytes, trace: Bytes) -> Result<Bytes, ProposeError> {
-        let Some(_permit) = self.admission.try_claim(command.len()) else {
+        self.write(Envelope::of_command(command, trace)).await
+    }
+
+    pub(super) async fn write(&self, envelope: Envelope) -> Result<Bytes, ProposeError> {
+        let Some(_permit) = self.admission.try_claim(envelope.command.len()) else {
             return Err(ProposeError::Busy);
         };
         let leader = match self.raft.as_leader() {
@@ -81,7 +89,7 @@ impl<R: Runtime> Group<R> {
             Err(forward) => return Err(ProposeError::NotLeader { leader_node: leader_node(&forward) }),
         };
         let (responder, outcome) = OneshotResponder::new_pair();
-        let write = self.raft.write(Envelope { command, trace }).with_leader(leader).responder(responder);
+        let write = self.raft.write(envelope).with_leader(leader).responder(responder);
         let applied = async move {
             write.await.map_err(|fatal| ProposeError::Unknown(fatal.to_string()))?;
             outcome.await.map_err(|_| ProposeError::Unknown("the replica stopped".to_owned()))
@@ -131,7 +139,16 @@ impl<R: Runtime> Group<R> {
         drop(metrics.borrow_and_update());
         // A core that panicked says nothing more: its end of the channel is gone.
         let ended = matches!(metrics.changed().now_or_never(), Some(Err(_)));
-        GroupStatus::new::<R>(self.group, &metrics.borrow_watched(), &applied, ended)
+        let status = GroupStatus::new::<R>(self.group, &metrics.borrow_watched(), &applied, ended);
+        match self.state.halted() {
+            Some(error) => status.halted(&error),
+            None => status,
+        }
+    }
+
+    /// Why its state machine applies nothing more, if that is so.
+    pub fn halted(&self) -> Option<Arc<Error>> {
+        self.state.halted()
     }
 
     /// Returns when role, term or leader differ from what they were at the call, or the replica ended.

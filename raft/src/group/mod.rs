@@ -3,11 +3,13 @@
 //! There is no mailbox of ours on this path: a request awaits openraft in its own task.
 
 mod admission;
+mod check;
 mod handle;
 mod heirs;
 mod read_barrier;
 mod status;
 
+pub use check::CheckPace;
 pub use handle::Group;
 pub use heirs::Heir;
 pub use status::{GroupRole, GroupStatus};

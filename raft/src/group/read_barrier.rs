@@ -56,6 +56,9 @@ impl ReadBarrier {
         raft: &Raft<RaftTypes<R>, GroupState<R>>,
         state: &StateHandle,
     ) -> Result<(), ReadError> {
+        if let Some(error) = state.halted() {
+            return Err(ReadError::Unavailable(error.to_string()));
+        }
         if self.lease_holds(raft, state) {
             return Ok(());
         }

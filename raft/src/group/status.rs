@@ -3,6 +3,7 @@
 use openraft::metrics::RaftMetrics;
 use openraft::{LogIdOptionExt, ServerState};
 
+use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::state::Applied;
 use crate::{GroupId, RaftTypes, ReplicaId};
@@ -98,6 +99,13 @@ impl GroupStatus {
             matched,
             problem,
         }
+    }
+}
+
+impl GroupStatus {
+    /// The state machine's own words, where openraft knows only that it failed.
+    pub(super) fn halted(self, error: &Error) -> Self {
+        Self { role: GroupRole::Broken, problem: Some(error.to_string()), ..self }
     }
 }
 

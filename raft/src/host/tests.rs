@@ -13,13 +13,13 @@ use openraft::{AsyncRuntime, LogIdOptionExt};
 
 use super::{GroupSpec, Host, HostOptions, SNAPSHOT_AFTER_ENTRIES};
 use crate::config::RaftTiming;
-use crate::group::{Group, GroupRole};
+use crate::group::{CheckPace, Group, GroupRole};
 use crate::log_store::{LossyLog, LossyOptions, TailBudget};
 use crate::runtime::Simulation;
 use crate::state::testing::{KvCommand, KvMachine};
-use crate::state::{MemoryState, StateStore};
+use crate::state::{MemoryState, StateStore, Txn};
 use crate::transport::{NodeUuid, SimNet, SimWeather, Transport};
-use crate::{Error, GroupId, Replica, ReplicaId};
+use crate::{EntryContext, Error, GroupId, Machine, Replica, ReplicaId};
 
 const ME: NodeUuid = [1; 16];
 /// Of simulated time.
@@ -52,7 +52,11 @@ impl Fixture {
 
     /// Starts a group and waits until it leads itself.
     async fn lead(&self, group: GroupId) -> Arc<Group<Simulation>> {
-        let started = self.host.start(spec(group)).await.expect("starts");
+        self.lead_with(group, Arc::new(KvMachine)).await
+    }
+
+    async fn lead_with(&self, group: GroupId, machine: Arc<dyn Machine>) -> Arc<Group<Simulation>> {
+        let started = self.host.start(GroupSpec { machine, ..spec(group) }).await.expect("starts");
         let voter = BTreeMap::from([(replica(group), Replica { node_uuid: ME })]);
         started.initialize(voter).await.expect("initializes");
         eventually("leads", || started.is_leader()).await;
@@ -94,6 +98,93 @@ fn a_core_that_panicked_is_a_problem_and_starts_again() {
         let again = node.host.start(spec(1)).await.expect("starts again");
         eventually("leads again", || again.is_leader()).await;
     });
+}
+
+/// Knows the map's commands but one, as a program does that a newer one has outrun.
+struct Older;
+
+const NEWER_KEY: &[u8] = b"newer";
+
+impl Machine for Older {
+    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+        match KvCommand::decode(command)? {
+            KvCommand::Put { key, .. } if key == NEWER_KEY => {
+                let EntryContext { group, index, .. } = context;
+                let detail = "command version 3, this program knows 2".to_owned();
+                Err(Error::Unapplicable { group, index, detail })
+            }
+            _ => KvMachine.apply(context, command, txn),
+        }
+    }
+}
+
+#[test]
+fn an_entry_it_cannot_apply_stops_that_replica_until_a_program_comes_that_can() {
+    simulate(async {
+        let node = Fixture::new();
+        let (group, other) = (node.lead_with(1, Arc::new(Older)).await, node.lead(2).await);
+        write(&group, 3).await;
+        let before = group.applied();
+        let command = KvCommand::put([0xFF; 16], NEWER_KEY, "value").encode();
+        group.propose(command, Bytes::new()).await.expect_err("it has no outcome");
+        eventually("noticed", || group.status().problem.is_some()).await;
+        let status = group.status();
+        let problem = status.problem.unwrap_or_default();
+        assert_eq!(status.role, GroupRole::Broken);
+        let index = before.log_id.index().unwrap_or(0) + 1;
+        for told in [&format!("entry {index} of group 1"), "version 3", "knows 2"] {
+            assert!(problem.contains(told), "{problem}");
+        }
+        assert_eq!(group.applied(), before, "it does not count as applied");
+        group.read_barrier().await.expect_err("it serves nothing");
+        write(&other, 3).await;
+
+        node.host.stop(1).await;
+        let older = GroupSpec { machine: Arc::new(Older), ..spec(1) };
+        let again = node.host.start(older).await.err().expect("it meets the entry again");
+        assert!(
+            matches!(&again, Error::Halted(why) if matches!(**why, Error::Unapplicable { .. })),
+            "{again}"
+        );
+
+        let upgraded = node.host.start(spec(1)).await.expect("it goes on from there");
+        eventually("leads", || upgraded.is_leader()).await;
+        upgraded.read_barrier().await.expect("serves");
+        let found = upgraded.read_latest(|view| KvMachine::get(view, NEWER_KEY)).expect("readable");
+        assert_eq!(found, Some(Bytes::from_static(b"value")));
+        write(&upgraded, 1).await;
+    });
+}
+
+#[test]
+fn replicas_compare_after_writes_and_an_idle_group_writes_nothing() {
+    simulate(async {
+        let node = Fixture::new();
+        let group = node.lead(1).await;
+        write(&group, 5).await;
+        let pace = CheckPace { entries: 100, wait: Duration::from_secs(60) };
+        let written = last_applied(&group);
+        node.host.check_states(&pace).await;
+        assert_eq!(last_applied(&group), written, "not yet");
+        Simulation::sleep(pace.wait).await;
+        for _ in 0..2 {
+            node.host.check_states(&pace).await;
+        }
+        let checked = group.applied();
+        assert_eq!((last_applied(&group), checked.checked, checked.noted), (written + 2, written + 2, None));
+        for _ in 0..10 {
+            Simulation::sleep(pace.wait).await;
+            node.host.check_states(&pace).await;
+        }
+        assert_eq!(last_applied(&group), written + 2, "nothing new to compare");
+        write(&group, pace.entries).await;
+        node.host.check_states(&pace).await;
+        assert!(group.applied().noted.is_some(), "at once after so many");
+    });
+}
+
+fn last_applied(group: &Group<Simulation>) -> u64 {
+    group.applied().log_id.index().unwrap_or(0)
 }
 
 /// Applies so many entries.

@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::runtime::start_thread;
 
 /// Raised when the key layout or a record changes in a way an older program would misread.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const FORMAT_RECORD: &str = "format_version";
 const WHAT: &str = "the Raft log";
 

@@ -23,6 +23,10 @@ pub struct Applied {
     pub membership: Arc<StoredMembership>,
     /// Chained over index and writes of every applied entry: equal on every replica at one `log_id`.
     pub state_hash: [u8; 32],
+    /// Index of the last `StateCheck`; 0: none yet.
+    pub checked: u64,
+    /// `state_hash` as it was at `checked`, until it is compared.
+    pub noted: Option<[u8; 32]>,
 }
 
 impl Applied {
@@ -31,6 +35,8 @@ impl Applied {
             log_id: self.log_id.as_ref().map(codec::log_id_to_wire),
             membership: Some(codec::stored_membership_to_wire(&self.membership)),
             state_hash: Bytes::copy_from_slice(&self.state_hash),
+            checked: self.checked,
+            noted: self.noted.map(|noted| Bytes::copy_from_slice(&noted)).unwrap_or_default(),
         })
     }
 
@@ -39,12 +45,16 @@ impl Applied {
         let log_id = applied.log_id.as_ref().ok_or_else(|| Error::corrupt(WHAT, "it has no log id"))?;
         let membership =
             applied.membership.as_ref().ok_or_else(|| Error::corrupt(WHAT, "it has no membership"))?;
-        let state_hash = <[u8; 32]>::try_from(applied.state_hash.as_ref())
-            .map_err(|_| Error::corrupt(WHAT, "its hash is not 32 bytes"))?;
+        let hash = |bytes: &Bytes| {
+            <[u8; 32]>::try_from(bytes.as_ref()).map_err(|_| Error::corrupt(WHAT, "its hash is not 32 bytes"))
+        };
+        let noted = if applied.noted.is_empty() { None } else { Some(hash(&applied.noted)?) };
         Ok(Self {
             log_id: Some(codec::log_id_from_wire(log_id)),
             membership: Arc::new(codec::stored_membership_from_wire(membership)?),
-            state_hash,
+            state_hash: hash(&applied.state_hash)?,
+            checked: applied.checked,
+            noted,
         })
     }
 }
@@ -83,6 +93,13 @@ mod tests {
 
     use super::*;
 
+    /// Of version 2.
+    const GOLDEN: &str = "02aa47f4dd0a06080310041805120212001a20070707070707070707070707070707070707070707070707070707070707070720042a200808080808080808080808080808080808080808080808080808080808080808";
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn writes(records: &[(&'static str, Option<&'static str>)]) -> BTreeMap<Bytes, Option<Bytes>> {
         records
             .iter()
@@ -109,9 +126,18 @@ mod tests {
     #[test]
     fn the_record_round_trips_and_damage_is_found() {
         let log_id = LogId { leader_id: LeaderId { term: 3, node_id: 4 }, index: 5 };
-        let applied = Applied { log_id: Some(log_id), membership: Arc::default(), state_hash: [7; 32] };
+        let applied = Applied {
+            log_id: Some(log_id),
+            membership: Arc::default(),
+            state_hash: [7; 32],
+            checked: 4,
+            noted: Some([8; 32]),
+        };
         let record = applied.encode();
+        assert_eq!(hex(&record), GOLDEN, "a difference is a format change (docs/formats.md)");
         assert_eq!(Applied::decode(record.clone()).expect("what we wrote"), applied);
+        let compared = Applied { noted: None, ..applied };
+        assert_eq!(Applied::decode(compared.encode()).expect("what we wrote"), compared);
         let mut damaged = record.to_vec();
         damaged[12] ^= 1;
         assert!(Applied::decode(damaged.into()).is_err());

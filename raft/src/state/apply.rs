@@ -9,6 +9,7 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 
 use super::applied::{APPLIED_KEY, Applied, chain};
+use super::check;
 use super::engine::{StateBatch, StateEngine};
 use super::store::Slot;
 use super::txn::{Txn, View};
@@ -75,8 +76,13 @@ fn apply_entry(
     if let Some(last) = applied.log_id.filter(|last| log_id.index != last.index + 1) {
         return Err(Error::corrupt("the order of entries to apply", format_args!("{log_id} after {last}")));
     }
+    let mut check = None;
     let reply = match &entry.payload {
         EntryPayload::Blank => Bytes::new(),
+        EntryPayload::Normal(envelope) if envelope.check.is_some() => {
+            check = envelope.check;
+            Bytes::new()
+        }
         EntryPayload::Normal(envelope) => {
             let context =
                 EntryContext { group: slot.group, term: log_id.leader_id.term, index: log_id.index };
@@ -93,5 +99,8 @@ fn apply_entry(
     }
     applied.state_hash = chain(&applied.state_hash, log_id.index, &writes);
     applied.log_id = Some(log_id);
+    if let Some(check) = check {
+        check::carry_out(check, slot.group, log_id.index, applied)?;
+    }
     Ok(Reply(reply))
 }

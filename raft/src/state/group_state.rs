@@ -4,7 +4,7 @@
 //! brings it forward again. It is never ahead of that log (consensus.md R8).
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt};
@@ -44,6 +44,8 @@ pub struct GroupState<R: Runtime> {
     slot: Arc<Slot>,
     machine: Arc<dyn Machine>,
     log: LogHandle<R>,
+    /// Set when an entry could not be applied.
+    halted: Arc<OnceLock<Arc<Error>>>,
     _listener: DurableListener,
     _ownership: OwnedMutexGuard<()>,
 }
@@ -66,11 +68,12 @@ impl<R: Runtime> GroupState<R> {
         reconcile(&store, &slot, &log).await?;
         let purges = log.clone();
         let listener = slot.notify_durable(Box::new(move |log_id| purges.set_durable_applied(log_id)));
-        Ok(Self { store, slot, machine, log, _listener: listener, _ownership: ownership })
+        let halted = Arc::default();
+        Ok(Self { store, slot, machine, log, halted, _listener: listener, _ownership: ownership })
     }
 
     pub fn handle(&self) -> StateHandle {
-        StateHandle::new(self.store.engine().clone(), self.slot.clone())
+        StateHandle::new(self.store.engine().clone(), self.slot.clone(), self.halted.clone())
     }
 
     async fn apply_batch(&self, batch: ApplyBatch, responders: Responders<R>) -> Result<(), Error> {
@@ -119,7 +122,9 @@ impl<R: Runtime> RaftStateMachine<RaftTypes<R>> for GroupState<R> {
             }
             if let Err(error) = self.apply_batch(batch, responders).await {
                 tracing::error!(group = self.slot.group, %error, "apply failed, the replica ends");
-                return Err(error.into());
+                let told = io::Error::other(error.to_string());
+                self.halted.get_or_init(|| Arc::new(error));
+                return Err(told);
             }
         }
         Ok(())

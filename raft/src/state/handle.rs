@@ -1,23 +1,34 @@
 //! Reads one group's applied state from anywhere on the node.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::applied::Applied;
 use super::engine::StateEngine;
 use super::store::Slot;
 use super::txn::View;
 use crate::codec::LogId;
+use crate::error::Error;
 
 /// Reads a group's state. Cheap to clone.
 #[derive(Clone)]
 pub struct StateHandle {
     engine: Arc<dyn StateEngine>,
     slot: Arc<Slot>,
+    halted: Arc<OnceLock<Arc<Error>>>,
 }
 
 impl StateHandle {
-    pub(super) fn new(engine: Arc<dyn StateEngine>, slot: Arc<Slot>) -> Self {
-        Self { engine, slot }
+    pub(super) fn new(
+        engine: Arc<dyn StateEngine>,
+        slot: Arc<Slot>,
+        halted: Arc<OnceLock<Arc<Error>>>,
+    ) -> Self {
+        Self { engine, slot, halted }
+    }
+
+    /// What ended the state machine, once something has: nothing more is applied, and nothing may be served.
+    pub fn halted(&self) -> Option<Arc<Error>> {
+        self.halted.get().cloned()
     }
 
     /// Reads from one consistent point of the applied state.

@@ -3,6 +3,7 @@
 
 mod applied;
 mod apply;
+mod check;
 mod engine;
 mod generation;
 mod group_state;
@@ -23,6 +24,7 @@ mod tests;
 mod txn;
 
 pub use applied::Applied;
+pub use check::StateCheck;
 pub use engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 pub use group_state::GroupState;
 pub use handle::StateHandle;

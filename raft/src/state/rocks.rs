@@ -25,7 +25,7 @@ use crate::error::Error;
 const META_FAMILY: &str = "meta";
 const FORMAT_KEY: &[u8] = b"format";
 /// Raised when the layout of keys or of the Applied record changes.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// Size of a file made for ingestion: large enough for the bottom level, small enough to be removed
 /// whole with its generation.
 const STAGED_FILE_BYTES: u64 = 64 << 20;

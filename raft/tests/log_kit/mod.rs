@@ -27,7 +27,7 @@ pub fn vote(term: u64, committed: bool) -> Vote {
 pub fn entry(term: u64, index: u64, bytes: usize) -> Entry {
     let mut command = format!("{term}/{index}/").into_bytes();
     command.resize(command.len().max(bytes), b'.');
-    let envelope = Envelope { command: Bytes::from(command), trace: Bytes::new() };
+    let envelope = Envelope::of_command(Bytes::from(command), Bytes::new());
     Entry { log_id: log_id(term, index), payload: EntryPayload::Normal(envelope) }
 }
 

@@ -11,7 +11,9 @@ use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::state::testing::{KvCommand, KvMachine};
 use rowhouse_raft::state::{MemoryState, StateEngine, StateStore};
 use rowhouse_raft::transport::{NodeUuid, Transport, Wire};
-use rowhouse_raft::{Group, GroupId, GroupSpec, Host, HostOptions, RaftTiming, Replica, ReplicaId};
+use rowhouse_raft::{
+    Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
+};
 
 pub const GROUP: GroupId = 7;
 /// Generous: tests wait by condition.
@@ -56,6 +58,17 @@ pub struct Member<R: Runtime> {
 
 impl<R: Runtime> Member<R> {
     pub async fn start(number: u8, wire: Arc<dyn Wire>, disks: Disks<R>) -> Self {
+        Self::try_start(number, wire, disks, Arc::new(KvMachine)).await.expect("a replica")
+    }
+
+    /// With another machine than the map's own.
+    #[allow(dead_code, reason = "not every test has another machine")]
+    pub async fn try_start(
+        number: u8,
+        wire: Arc<dyn Wire>,
+        disks: Disks<R>,
+        machine: Arc<dyn Machine>,
+    ) -> Result<Self, Error> {
         let staging = disks.staging.path().to_owned();
         let transport = Transport::<R>::new(wire, staging.clone());
         let log: Arc<dyn LogEngine> = disks.log.clone();
@@ -68,10 +81,9 @@ impl<R: Runtime> Member<R> {
             tail: TailBudget::new(16 << 20),
             timing: RaftTiming::default(),
         });
-        let machine = Arc::new(KvMachine);
         let spec = GroupSpec { group: GROUP, replica: replica(number), machine };
-        let group = host.start(spec).await.expect("a replica");
-        Self { number, host, group, transport, store, disks }
+        let group = host.start(spec).await?;
+        Ok(Self { number, host, group, transport, store, disks })
     }
 
     pub fn get(&self, key: &str) -> Option<Bytes> {

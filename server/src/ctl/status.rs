@@ -35,6 +35,8 @@ pub enum Output {
 struct Report {
     cluster_id: String,
     map_version: u64,
+    /// Of the commands that are proposed: every node understands it.
+    command_version: u32,
     signup_mode: String,
     pkarr: Pkarr,
     nodes: Vec<Node>,
@@ -63,6 +65,9 @@ struct Node {
     /// Leaderships given away since its process started, and those that took an election instead.
     handed_over: u64,
     failovers: u64,
+    /// The oldest and the newest commands it understands.
+    command_version_min: u32,
+    command_version_max: u32,
     /// Until its certificate expires; absent without mutual TLS.
     certificate_expires_s: Option<u64>,
     /// Absent from a node that does not answer.
@@ -141,6 +146,7 @@ fn report(map: &ClusterMap, answers: &[Answer]) -> Report {
     Report {
         cluster_id: hex::encode(&map.cluster_id),
         map_version: map.map_version,
+        command_version: map.command_version,
         signup_mode: map.settings.as_ref().map(|settings| settings.signup_mode.clone()).unwrap_or_default(),
         pkarr: Pkarr {
             age_s: alive().filter_map(|node| known(node.packet_age_s)).min().filter(|_| has_packet),
@@ -172,6 +178,8 @@ fn node(info: &NodeInfo, answer: &Answer) -> Node {
         draining: reply.is_some_and(|reply| reply.draining),
         handed_over: reply.map_or(0, |reply| reply.handed_over),
         failovers: reply.map_or(0, |reply| reply.failovers),
+        command_version_min: info.command_version_min,
+        command_version_max: info.command_version_max,
         certificate_expires_s: reply.and_then(|reply| reply.certificate_expires_s),
         objects: reply.map(Objects::of),
         problem,
@@ -244,10 +252,11 @@ fn text(report: &Report) -> String {
     let answered = report.nodes.iter().filter_map(|node| Some((node.name.as_str(), node.objects.as_ref()?)));
     let objects = objects::table(answered);
     format!(
-        "cluster {}, map version {}, signup {}\nPKARR record: signed {}, published {}\n\n\
+        "cluster {}, map version {}, command version {}, signup {}\nPKARR record: signed {}, published {}\n\n\
          {nodes}\n{objects}\n{groups}",
         report.cluster_id,
         report.map_version,
+        report.command_version,
         report.signup_mode,
         ago(report.pkarr.age_s),
         ago(report.pkarr.published_s),

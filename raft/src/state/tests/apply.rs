@@ -77,10 +77,10 @@ fn large_batches_and_repeated_requests_give_the_same_replies() {
         let value = Bytes::from(vec![7; 200_000]);
         let put = |index: u64, request: u8| Entry {
             log_id: kit::log_id(2, index),
-            payload: EntryPayload::Normal(Envelope {
-                command: KvCommand::put([request; 16], "key", value.clone()).encode(),
-                trace: Bytes::new(),
-            }),
+            payload: EntryPayload::Normal(Envelope::of_command(
+                KvCommand::put([request; 16], "key", value.clone()).encode(),
+                Bytes::new(),
+            )),
         };
         let entries = (0..8).map(|index| Ok((put(index, (index / 2) as u8), None)));
         group.state.apply(futures::stream::iter(entries.collect::<Vec<_>>())).await.expect("apply");

@@ -224,13 +224,13 @@ fn rocks_keeps_flushed_data_and_meta_over_a_kill_and_loses_the_rest() {
 fn rocks_refuses_another_format() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let state = RocksState::open(dir.path(), options()).expect("open");
-    let newer = Bytes::copy_from_slice(&2u32.to_be_bytes());
+    let older = Bytes::copy_from_slice(&1u32.to_be_bytes());
     state
-        .write_synced(StateBatch { writes: vec![(Bytes::from_static(b"format"), Some(newer))] })
+        .write_synced(StateBatch { writes: vec![(Bytes::from_static(b"format"), Some(older))] })
         .expect("write");
     drop(state);
     let refused = RocksState::open(dir.path(), options()).err();
-    assert!(matches!(refused, Some(Error::Version { found: 2, known: 1, .. })), "{refused:?}");
+    assert!(matches!(refused, Some(Error::Version { found: 1, known: 2, .. })), "{refused:?}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn normal(index: u64) -> EntryPayload<Envelope, ReplicaId, Replica> {
     } else {
         KvCommand::put(request, key, format!("value {index}"))
     };
-    EntryPayload::Normal(Envelope { command: command.encode(), trace: Bytes::new() })
+    EntryPayload::Normal(Envelope::of_command(command.encode(), Bytes::new()))
 }
 
 /// What a leader that never committed it left at `index`.

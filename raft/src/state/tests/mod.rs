@@ -1,6 +1,7 @@
 //! The state store against models, openraft's own suite, and crashes.
 
 mod apply;
+mod check;
 mod crash;
 mod engine;
 mod gapless;

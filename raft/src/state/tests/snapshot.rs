@@ -217,7 +217,7 @@ fn bulky(index: u64) -> Entry {
     let mut value = vec![0; 48 << 10];
     blake3::Hasher::new().update(&index.to_be_bytes()).finalize_xof().fill(&mut value);
     let command = KvCommand::put(u128::from(index).to_be_bytes(), format!("bulk {index:04}"), value);
-    let envelope = Envelope { command: command.encode(), trace: Bytes::new() };
+    let envelope = Envelope::of_command(command.encode(), Bytes::new());
     Entry { log_id: kit::log_id(2, index), payload: openraft::EntryPayload::Normal(envelope) }
 }
 

@@ -25,7 +25,7 @@ fn heartbeat(stream: u64) -> Frame {
 
 fn append(stream: u64, bytes: usize) -> Frame {
     let command = Bytes::from(vec![0; bytes]);
-    let payload = entry::Payload::Normal(Envelope { command, trace: Bytes::new() });
+    let payload = entry::Payload::Normal(Envelope { command, ..Envelope::default() });
     let entries = vec![Entry { log_id: None, payload: Some(payload) }];
     frame(stream, 1, Body::Append(AppendRequest { entries, ..AppendRequest::default() }))
 }

@@ -8,6 +8,7 @@ fn map() -> ClusterMap {
             node_uuid: vec![number; 16].into(),
             address: format!("127.0.0.1:{number}"),
             name: format!("n{number}"),
+            ..NodeInfo::default()
         })
         .collect();
     let replicas = (1..=2)
@@ -88,4 +89,17 @@ fn objects_a_node_lacks_are_shown() {
     assert_eq!(report.nodes[0].objects.as_ref().map(|objects| objects.missing), Some(5));
     assert!(report.nodes[1].objects.is_none());
     assert!(text(&report).contains("MISSING"));
+}
+
+#[test]
+fn the_command_version_in_force_is_shown_and_what_each_node_understands() {
+    let mut map = ClusterMap { command_version: 2, ..map() };
+    (map.nodes[1].command_version_min, map.nodes[1].command_version_max) = (2, 3);
+    let report = report(&map, &[answer("leader", 8, 50), dead()]);
+    assert!(text(&report).contains("command version 2,"));
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        (json["command_version"].as_u64(), json["nodes"][1]["command_version_max"].as_u64()),
+        (Some(2), Some(3))
+    );
 }

@@ -1,0 +1,38 @@
+//! A node's line in the map, and the same line in a command.
+
+use rowhouse_proto::VersionRange;
+use rowhouse_proto::wire::command::MetaNode;
+use rowhouse_proto::wire::meta::NodeInfo;
+
+/// The versions of commands that the node says it understands; 0 if it says nothing.
+pub fn understood(node: &NodeInfo) -> VersionRange {
+    VersionRange { min: node.command_version_min, max: node.command_version_max }
+}
+
+/// The version a cluster of these nodes begins with: the oldest that all understand, if there is any.
+pub fn first_command_version(nodes: &[NodeInfo]) -> Option<u32> {
+    let oldest = nodes.iter().map(|node| understood(node).min).max()?;
+    nodes.iter().all(|node| understood(node).contains(oldest)).then_some(oldest)
+}
+
+/// Why the node cannot be part of a cluster in which commands of version `in_force` are proposed.
+pub(super) fn refused_by_version(node: &NodeInfo, in_force: u32) -> Option<String> {
+    let understood = understood(node);
+    (!understood.contains(in_force)).then(|| {
+        format!(
+            "node {} understands command version {understood}, but version {in_force} is in force: start a \
+             program on it that understands that",
+            node.name
+        )
+    })
+}
+
+pub fn to_command(node: NodeInfo) -> MetaNode {
+    let NodeInfo { node_uuid, address, name, command_version_min, command_version_max } = node;
+    MetaNode { node_uuid, address, name, command_version_min, command_version_max }
+}
+
+pub(super) fn of_command(node: MetaNode) -> NodeInfo {
+    let MetaNode { node_uuid, address, name, command_version_min, command_version_max } = node;
+    NodeInfo { node_uuid, address, name, command_version_min, command_version_max }
+}
