@@ -5,6 +5,7 @@
 
 mod announce_gateway;
 mod bootstrap;
+mod gateway;
 mod machine;
 mod map;
 mod place_shards;
@@ -20,6 +21,7 @@ use rowhouse_raft::GroupId;
 pub const GROUP: GroupId = rowhouse_proto::META_GROUP as GroupId;
 
 pub use announce_gateway::announce;
+pub use gateway::{announceable, identity as gateway_identity, public_address};
 pub use machine::{MetaMachine, encode};
 pub use map::{cluster_map, map_version};
 pub use set_packet::packet_timestamp_us;
