@@ -124,13 +124,12 @@ impl SimCluster {
             (node.log.clone(), node.state.clone())
         };
         self.net.restart(uuid(node));
-        let transport = Transport::new(self.net.wire(uuid(node)), PathBuf::new());
+        let transport = Transport::new(self.net.wire(uuid(node)), PathBuf::new(), self.timing);
         let host = Host::new(HostOptions {
             log,
             state: StateStore::open(state, PathBuf::new())?,
             transport,
             tail: TailBudget::new(TAIL_BYTES),
-            timing: self.timing,
         });
         for (group, machine) in self.machines.iter() {
             let replica = replica_id(*group, node);

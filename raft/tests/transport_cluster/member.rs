@@ -56,8 +56,12 @@ pub struct Member<R: Runtime> {
 
 impl<R: Runtime> Member<R> {
     pub async fn start(number: u8, wire: Arc<dyn Wire>, disks: Disks<R>) -> Self {
+        Self::start_with(number, wire, disks, RaftTiming::default()).await
+    }
+
+    pub async fn start_with(number: u8, wire: Arc<dyn Wire>, disks: Disks<R>, timing: RaftTiming) -> Self {
         let staging = disks.staging.path().to_owned();
-        let transport = Transport::<R>::new(wire, staging.clone());
+        let transport = Transport::<R>::new(wire, staging.clone(), timing);
         let log: Arc<dyn LogEngine> = disks.log.clone();
         let engine: Arc<dyn StateEngine> = disks.state.clone();
         let store = StateStore::open(engine, staging).expect("a store");
@@ -66,7 +70,6 @@ impl<R: Runtime> Member<R> {
             state: store.clone(),
             transport: transport.clone(),
             tail: TailBudget::new(16 << 20),
-            timing: RaftTiming::default(),
         });
         let machine = Arc::new(KvMachine);
         let spec = GroupSpec { group: GROUP, replica: replica(number), machine };
