@@ -34,6 +34,7 @@ pub use config::{AttemptLimits, MEMORY_BYTES_MIN, NodeConfig, ObjectLimits, Pkar
 pub use error::Error;
 pub use node::Node;
 pub use peers::ClusterView;
+pub use rowhouse_raft::ELECTION_MAX_MS_MIN;
 
 /// The runtime of a node that is not simulated.
 pub type Runtime = rowhouse_raft::runtime::Production;

@@ -124,13 +124,12 @@ impl Parts {
         let dialer = Dialer::new(config.certificates.clone());
         let directory = NodeDirectory { identity: Arc::clone(&identity), addresses: Arc::clone(&addresses) };
         let wire = Arc::new(TonicWire::new(identity.node_uuid(), Arc::new(directory), dialer.clone()));
-        let transport = Transport::new(wire.clone(), state.staging().to_owned());
+        let transport = Transport::new(wire.clone(), state.staging().to_owned(), config.timing);
         let host = Host::new(HostOptions {
             log: Arc::clone(&engine),
             state,
             transport,
             tail: TailBudget::new(memory / 8),
-            timing: config.timing,
         });
         let space = Space::new(&config.data_dir, config.free_space_min_bytes)?;
         let peers = Arc::<Peers>::default();

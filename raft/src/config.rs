@@ -6,6 +6,7 @@ use std::time::Duration;
 use openraft::{Config, SnapshotPolicy};
 
 use crate::error::Error;
+use crate::lease::{LEASE_MARGIN, LeaseTerms};
 
 /// The clocks of consensus; the same in dev, CI and production unless a network needs more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,8 @@ pub struct RaftTiming {
     pub heartbeat_ms: u64,
     /// Milliseconds.
     pub election_min_ms: u64,
-    /// Also the leader lease. Milliseconds.
+    /// Also the leader lease; at least `ELECTION_MAX_MS_MIN`. Nodes refuse peers whose lease is too far from
+    /// theirs (`LeaseTerms::suits`). Milliseconds.
     pub election_max_ms: u64,
     /// How long a proposal may take before its outcome is reported as unknown. Milliseconds.
     pub propose_deadline_ms: u64,
@@ -26,12 +28,20 @@ impl Default for RaftTiming {
     }
 }
 
+/// The shortest lease of which half leaves `LEASE_MARGIN`.
+pub const ELECTION_MAX_MS_MIN: u64 = 2 * LEASE_MARGIN.as_millis() as u64;
+
 /// One request's worth of entries; together with the 1 MiB cap of the log reader.
 const PAYLOAD_ENTRIES_MAX: u64 = 256;
 /// Entries of one append to the log; bounded by bytes through admission.
 const APPEND_ENTRIES_MAX: u64 = 4096;
 /// A core that has this many calls waiting is past helping; admission refuses long before.
 const API_CHANNEL_SIZE: u64 = 4096;
+/// openraft's own default, and no less: when the log disk stalls, commands for the state machine queue up until
+/// the core waits for it, while ticks go on at 20 to 33 a second. Once they fill this channel, the state machine
+/// waits for room in it before it takes the next command, and neither ever goes on: 4,096 are full after three
+/// minutes, this after half an hour. Slots are allocated as they are used.
+const NOTIFICATION_CHANNEL_SIZE: u64 = 65_536;
 /// openraft preallocates this many slots a replica; its default of 4 096 costs memory for nothing.
 const API_BATCH_CAPACITY: u64 = 256;
 /// Log kept behind a snapshot, so that a follower that was briefly away needs no snapshot.
@@ -50,9 +60,14 @@ impl RaftTiming {
     }
 
     /// A read is served locally if a quorum acknowledged no longer ago than this: half the lease
-    /// leaves 100 % margin for clocks that run at different rates (consensus.md §3).
+    /// leaves room for late stamps and for clocks that run at different rates (`LEASE_MARGIN`).
     pub fn read_lease(&self) -> Duration {
-        self.lease() / 2
+        Duration::from_millis(self.election_max_ms.div_ceil(2))
+    }
+
+    /// What this node tells its peers.
+    pub fn lease_terms(&self) -> LeaseTerms {
+        LeaseTerms { granted: self.lease(), read: self.read_lease() }
     }
 
     pub fn heartbeat(&self) -> Duration {
@@ -64,6 +79,14 @@ impl RaftTiming {
     }
 
     pub(crate) fn openraft(&self) -> Result<Arc<Config>, Error> {
+        let invalid = |detail: String| Error::Raft { group: 0, detail: format!("invalid timing: {detail}") };
+        let terms = self.lease_terms();
+        if !terms.may_lead(terms) {
+            return Err(invalid(format!(
+                "election_max_ms is {}; below {ELECTION_MAX_MS_MIN} a leader could read after its lease",
+                self.election_max_ms
+            )));
+        }
         let config = Config {
             cluster_name: "rowhouse".to_owned(),
             heartbeat_interval: self.heartbeat_ms,
@@ -76,7 +99,7 @@ impl RaftTiming {
             max_append_entries: Some(APPEND_ENTRIES_MAX),
             api_batch_capacity: API_BATCH_CAPACITY,
             api_channel_size: Some(API_CHANNEL_SIZE),
-            notification_channel_size: Some(API_CHANNEL_SIZE),
+            notification_channel_size: Some(NOTIFICATION_CHANNEL_SIZE),
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: LOG_TO_KEEP,
             purge_batch_size: PURGE_BATCH_SIZE,
@@ -86,9 +109,28 @@ impl RaftTiming {
             removed_leader_step_down: openraft::StepDownPolicy::After(self.heartbeat_ms),
             ..Config::default()
         };
-        let config = config
-            .validate()
-            .map_err(|error| Error::Raft { group: 0, detail: format!("invalid timing: {error}") })?;
+        let config = config.validate().map_err(|error| invalid(error.to_string()))?;
         Ok(Arc::new(config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_too_short_for_late_stamps_is_refused() {
+        assert!(RaftTiming::default().openraft().is_ok());
+        let timing = |election_max_ms| RaftTiming {
+            heartbeat_ms: 20,
+            election_min_ms: 45,
+            election_max_ms,
+            ..RaftTiming::default()
+        };
+        assert!(timing(ELECTION_MAX_MS_MIN).openraft().is_ok());
+        for too_short in [150, ELECTION_MAX_MS_MIN - 1] {
+            let error = timing(too_short).openraft().expect_err("half of it leaves no margin").to_string();
+            assert!(error.contains("election_max_ms") && error.contains("400"), "{error}");
+        }
     }
 }

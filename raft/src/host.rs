@@ -1,5 +1,6 @@
 //! Starts, stops and reports the many groups of one node.
 
+mod granted;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -11,8 +12,8 @@ use arc_swap::ArcSwap;
 use futures::{StreamExt, stream};
 use openraft::Raft;
 
+use self::granted::Granted;
 use self::turns::Turns;
-use crate::config::RaftTiming;
 use crate::error::Error;
 use crate::group::{CheckPace, Group};
 use crate::log_store::{LogEngine, LogStore, ReplicaPhase, ReplicaRecord, TailBudget};
@@ -41,7 +42,6 @@ pub struct HostOptions<R: Runtime> {
     pub state: Arc<StateStore>,
     pub transport: Arc<Transport<R>>,
     pub tail: Arc<TailBudget>,
-    pub timing: RaftTiming,
 }
 
 type Groups<R> = BTreeMap<GroupId, Arc<Group<R>>>;
@@ -49,13 +49,15 @@ type Groups<R> = BTreeMap<GroupId, Arc<Group<R>>>;
 /// The groups of one node. Lookups take no lock.
 pub struct Host<R: Runtime> {
     options: HostOptions<R>,
+    granted: Granted,
     groups: ArcSwap<Groups<R>>,
     turns: Turns,
 }
 
 impl<R: Runtime> Host<R> {
     pub fn new(options: HostOptions<R>) -> Arc<Self> {
-        Arc::new(Self { options, groups: ArcSwap::default(), turns: Turns::default() })
+        let granted = Granted::new(&options.log, options.transport.timing().lease());
+        Arc::new(Self { options, granted, groups: ArcSwap::default(), turns: Turns::default() })
     }
 
     pub fn group(&self, group: GroupId) -> Option<Arc<Group<R>>> {
@@ -96,16 +98,16 @@ impl<R: Runtime> Host<R> {
         self.claim(group, replica).await?;
         let options = &self.options;
         let log = LogStore::<R>::open(options.log.clone(), replica, options.tail.clone()).await?;
-        let guard = VoteGuard::after_restart(&log, &options.timing);
+        let timing = *options.transport.timing();
+        let guard = VoteGuard::after_restart(&log, self.granted.longest::<R>().await?);
         let state = GroupState::open(options.state.clone(), group, machine, log.handle()).await?;
         let handle = state.handle();
         let network = options.transport.network(group, replica);
-        let raft =
-            Raft::build(replica, options.timing.openraft()?, network, log, state).await.map_err(|fatal| {
-                // What is committed is applied again before it starts, and may halt it again.
-                let halted = handle.halted().map(Error::Halted);
-                halted.unwrap_or_else(|| Error::Raft { group, detail: fatal.to_string() })
-            })?;
+        let raft = Raft::build(replica, timing.openraft()?, network, log, state).await.map_err(|fatal| {
+            // What is committed is applied again before it starts, and may halt it again.
+            let halted = handle.halted().map(Error::Halted);
+            halted.unwrap_or_else(|| Error::Raft { group, detail: fatal.to_string() })
+        })?;
         if let Some(wait) = guard.remaining() {
             raft.runtime_config().elect(false);
             let raft = raft.clone();
@@ -116,7 +118,7 @@ impl<R: Runtime> Host<R> {
         }
         options.transport.register(group, replica, raft.clone(), guard);
         raft.run();
-        Ok(Arc::new(Group::new(group, replica, raft, handle, options.timing)))
+        Ok(Arc::new(Group::new(group, replica, raft, handle, timing)))
     }
 
     /// Records that the replica lives here; a tombstone never comes back.

@@ -12,7 +12,7 @@ use rowhouse_raft::runtime::Simulation;
 use rowhouse_raft::state::Txn;
 use rowhouse_raft::state::testing::{KvCommand, KvMachine};
 use rowhouse_raft::transport::{SimNet, SimWeather};
-use rowhouse_raft::{CheckPace, EntryContext, Error, GroupRole, Machine};
+use rowhouse_raft::{CheckPace, EntryContext, Error, GroupRole, Machine, RaftTiming};
 use transport_cluster::*;
 
 type S = Simulation;
@@ -53,7 +53,14 @@ impl World {
         let mut members = Vec::new();
         for number in 1..=3 {
             let machine = Arc::new(Forgetful { node: number, forgets: forgets.clone() });
-            let member = Member::try_start(number, net.wire(node(number)), Disks::new(), machine).await;
+            let member = Member::try_start(
+                number,
+                net.wire(node(number)),
+                Disks::new(),
+                RaftTiming::default(),
+                machine,
+            )
+            .await;
             members.push(member.expect("a replica"));
         }
         initialize(&members).await;
@@ -108,7 +115,9 @@ fn a_follower_that_differs_stops_and_the_others_go_on() {
             let machine = Arc::new(Forgetful { node: odd, forgets: world.forgets.clone() });
             let Member { disks, .. } = odd_one;
             world.net.restart(node(odd));
-            let again = Member::try_start(odd, world.net.wire(node(odd)), disks, machine).await;
+            let again =
+                Member::try_start(odd, world.net.wire(node(odd)), disks, RaftTiming::default(), machine)
+                    .await;
             // At its start, if it knew the entry to be committed, else when the leader tells.
             match again {
                 Err(error) => assert!(matches!(error, Error::Halted(_)), "seed {seed}: {error}"),

@@ -2,10 +2,13 @@
 
 mod transport_cluster;
 
-use openraft::AsyncRuntime;
-use rowhouse_raft::Replica;
+use std::time::Duration;
+
+use openraft::{AsyncRuntime, Instant};
 use rowhouse_raft::runtime::{Runtime, Simulation};
+use rowhouse_raft::state::testing::KvCommand;
 use rowhouse_raft::transport::{SimNet, SimWeather};
+use rowhouse_raft::{RaftTiming, Replica};
 use transport_cluster::*;
 
 type S = Simulation;
@@ -98,6 +101,85 @@ fn a_minority_cannot_write() {
         until::<S>("the rest agrees", || rest.iter().any(|member| member.group.is_leader())).await;
         assert!(deposed.group.read_barrier().await.is_err(), "a deposed leader reads");
         net.heal();
+        put(&members, "after", "2").await;
+        replicated(&members, "after", "2").await;
+        stop(members).await;
+    });
+}
+
+fn timing(election_max_ms: u64) -> RaftTiming {
+    RaftTiming { election_max_ms, ..RaftTiming::default() }
+}
+
+/// Ends a member's process and starts the next one on its disks.
+async fn restart(net: &SimNet<S>, member: Member<S>, timing: RaftTiming) -> Member<S> {
+    let number = member.number;
+    net.crash(node(number));
+    member.host.stop(GROUP).await;
+    let Member { disks, .. } = member;
+    net.restart(node(number));
+    Member::start_with(number, net.wire(node(number)), disks, timing).await
+}
+
+/// A leader with the long lease would read for 2.5 s after it was cut off; the others elect another within 1.2 s.
+#[test]
+fn a_node_whose_lease_does_not_suit_takes_no_part_until_it_does() {
+    for seed in 0..4 {
+        S::with_seed(seed).block_on(async {
+            let net = SimNet::new(SimWeather::default());
+            let mut members = cluster(&net).await;
+            put(&members, "before", "1").await;
+            replicated(&members, "before", "1").await;
+            let odd = restart(&net, members.remove(0), timing(5000)).await;
+            for n in 0..20 {
+                put(&members, &format!("key{n}"), "2").await;
+                S::sleep(Duration::from_millis(500)).await;
+                assert!(!odd.group.is_leader(), "seed {seed}");
+            }
+            assert_eq!(odd.get("key0"), None, "it heard of a leader it must not follow");
+            // Steps that suit, node by node, while the others go on.
+            members.insert(0, restart(&net, odd, timing(800)).await);
+            replicated(&members, "key19", "2").await;
+            for step in [800, 1200] {
+                for _ in 0..3 {
+                    let member = members.remove(0);
+                    members.push(restart(&net, member, timing(step)).await);
+                    put(&members, &format!("step{step}"), "3").await;
+                    replicated(&members, "key19", "2").await;
+                }
+            }
+            stop(members).await;
+        });
+    }
+}
+
+/// Longer than it takes ticks to fill a channel of 4,096.
+const STALL: Duration = Duration::from_secs(300);
+/// Enough to fill the queue of the state machine (1,024) early in the stall.
+const LOAD_EVERY: Duration = Duration::from_millis(50);
+
+#[test]
+fn a_leader_whose_log_disk_hung_for_minutes_catches_up() {
+    S::with_seed(1).block_on(async {
+        let net = SimNet::new(SimWeather::default());
+        let members = cluster(&net).await;
+        put(&members, "before", "1").await;
+        let victim = leader(&members).await;
+        victim.disks.log.stall(true);
+        let ends = <S as AsyncRuntime>::Instant::now() + STALL;
+        for n in 0u64.. {
+            if <S as AsyncRuntime>::Instant::now() >= ends {
+                break;
+            }
+            if let Some(leading) = members.iter().find(|member| member.group.is_leader()) {
+                let command = KvCommand::put(u128::from(n).to_be_bytes(), format!("load{n}"), "x").encode();
+                let group = leading.group.clone();
+                // What came of it does not matter: it is there to be applied.
+                drop(S::spawn(async move { drop(group.propose(command, bytes::Bytes::new()).await) }));
+            }
+            S::sleep(LOAD_EVERY).await;
+        }
+        victim.disks.log.stall(false);
         put(&members, "after", "2").await;
         replicated(&members, "after", "2").await;
         stop(members).await;

@@ -12,8 +12,9 @@ use openraft::AsyncRuntime;
 use openraft::network::{NetStreamAppend, NetVote, RPCOption, RaftNetworkFactory};
 use openraft::raft::{AppendEntriesRequest, VoteRequest};
 use rowhouse_proto::WIRE_VERSION;
+use rowhouse_proto::wire::transport::v1::snapshot_chunk::Body as Chunk;
 use rowhouse_proto::wire::transport::v1::transport_client::TransportClient;
-use rowhouse_proto::wire::transport::v1::{FrameBatch, Lane as WireLane};
+use rowhouse_proto::wire::transport::v1::{FrameBatch, Lane as WireLane, SnapshotChunk, SnapshotHeader};
 use rowhouse_raft::codec::Vote;
 use rowhouse_raft::runtime::Production;
 use rowhouse_raft::{RaftTypes, Replica};
@@ -144,7 +145,7 @@ async fn connect(address: &str) -> TransportClient<Channel> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_version_or_cluster_is_told_so() {
+async fn a_wrong_version_cluster_or_lease_is_told_so() {
     let net = Net::new(CLUSTER);
     let _b = start(&net, 2).await;
     let address = net.address(2).expect("it serves");
@@ -154,12 +155,19 @@ async fn a_wrong_version_or_cluster_is_told_so() {
         node_uuid: node(1).to_vec().into(),
         lane: WireLane::Control.into(),
         frames: Vec::new(),
+        lease_ms: 600,
+        read_lease_ms: 300,
     };
     let wrong = [
         (FrameBatch { version: 99, ..hello.clone() }, "version 99"),
         (FrameBatch { cluster_id: vec![9; 16].into(), ..hello.clone() }, "cluster 0909"),
         (FrameBatch { node_uuid: vec![1; 3].into(), ..hello.clone() }, "uuid"),
         (FrameBatch { lane: 0, ..hello.clone() }, "lane"),
+        (
+            FrameBatch { lease_ms: 5000, read_lease_ms: 2500, ..hello.clone() },
+            "its raft.election_max_ms is 5000, this node's is 600",
+        ),
+        (FrameBatch { lease_ms: 0, read_lease_ms: 0, ..hello.clone() }, "raft.election_max_ms is 0"),
     ];
     for (hello, why) in wrong {
         let mut client = connect(&address).await;
@@ -172,6 +180,28 @@ async fn a_wrong_version_or_cluster_is_told_so() {
     let mut answers = client.lane(futures::stream::iter([hello])).await.expect("a stream").into_inner();
     let answer = answers.message().await.expect("accepted").expect("a hello");
     assert_eq!(answer.node_uuid, node(2).to_vec());
+    assert_eq!((answer.lease_ms, answer.read_lease_ms), (600, 300));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_of_a_node_that_must_not_lead_is_refused() {
+    let net = Net::new(CLUSTER);
+    let _b = start(&net, 2).await;
+    let mut client = connect(&net.address(2).expect("it serves")).await;
+    for (lease_ms, why) in [(5000, "raft.election_max_ms is 5000"), (600, "has no vote")] {
+        let header = SnapshotHeader {
+            cluster_id: CLUSTER.to_vec().into(),
+            node_uuid: node(1).to_vec().into(),
+            group: GROUP.into(),
+            to_replica: replica(2),
+            lease_ms,
+            read_lease_ms: lease_ms / 2,
+            ..SnapshotHeader::default()
+        };
+        let chunk = SnapshotChunk { version: WIRE_VERSION, body: Some(Chunk::Header(header)) };
+        let reply = client.snapshot(futures::stream::iter([chunk])).await.expect("an answer").into_inner();
+        assert!(reply.vote.is_none() && reply.error.contains(why), "{}", reply.error);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -91,6 +91,7 @@ fn an_invalid_configuration_ends_with_64_and_says_what_to_do() {
     assert_refused(&with(("ROWHOUSE_X__Y", "1")), &["`x.y`", "ROWHOUSE_X__Y"]);
     assert_refused(&with(("ROWHOUSE_STORAGE__MEMORY_BYTES", "1G")), &["\"1G\"", "a whole number of bytes"]);
     assert_refused(&with(("ROWHOUSE_RAFT__ELECTION_MIN_MS", "60000")), &["election_max_ms", "600"]);
+    assert_refused(&with(("ROWHOUSE_RAFT__ELECTION_MAX_MS", "399")), &["raft.election_max_ms", "from 400"]);
     let print = ["node", "--config=rowhouse.toml", "--print-config"];
     assert_refused(&folder.run(&print, &[("ROWHOUSE_NODE__LISTEN", "0.0.0.0:1")]), &["mTLS"]);
     let unread = with(("ROWHOUSE_LOG_FORMAT", "json"));

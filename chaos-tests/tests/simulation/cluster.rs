@@ -171,13 +171,12 @@ impl SimCluster {
             clock.judge_alone();
         }
         self.net.restart(uuid(node));
-        let transport = Transport::new(self.net.wire(uuid(node)), PathBuf::new());
+        let transport = Transport::new(self.net.wire(uuid(node)), PathBuf::new(), self.timing);
         let host = Host::new(HostOptions {
             log,
             state: StateStore::open(state, PathBuf::new())?,
             transport,
             tail: TailBudget::new(TAIL_BYTES),
-            timing: self.timing,
         });
         for (group, machine) in &self.machines[node] {
             let replica = replica_id(*group, node);

@@ -13,6 +13,7 @@ use rowhouse_proto::wire::meta::ClusterMap;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
+use super::generation::published;
 use super::packet::{addresses, sign};
 use super::publisher::Publisher;
 use crate::Error;
@@ -77,6 +78,10 @@ struct Progress {
     overtaken: bool,
     /// The gateways' content that waits for quiet, and since when.
     pending: Option<(Bytes, Instant)>,
+    /// Gateways that the packet does not name because they disagree with the others, as last told.
+    left_out: usize,
+    /// The last attempt to sign failed, and it was told.
+    unsignable: bool,
 }
 
 impl Progress {
@@ -89,6 +94,8 @@ impl Progress {
             looked_up: false,
             overtaken: false,
             pending: None,
+            left_out: 0,
+            unsignable: false,
         }
     }
 
@@ -125,22 +132,26 @@ impl Author {
         let publisher = tokio::task::spawn_blocking(move || open()).await.map_err(|_| Error::Stopped)?;
         let mut progress = Progress::new(publisher);
         loop {
-            if let Some(map) = group.read(|view| meta::cluster_map(view))? {
-                self.author(group, &map, &mut progress).await?;
-                self.publish(&map, &mut progress).await;
+            match group.read(|view| meta::cluster_map(view)) {
+                Ok(Some(map)) => {
+                    self.author(group, &map, &mut progress).await;
+                    self.publish(&map, &mut progress).await;
+                }
+                Ok(None) => {}
+                Err(error) => warn!(%error, "the map cannot be read"),
             }
             sleep(LOOK_EVERY).await;
         }
     }
 
     /// Signs and commits when the gateways call for other records than the committed ones.
-    async fn author(&self, group: &Group, map: &ClusterMap, progress: &mut Progress) -> Result<(), Error> {
+    async fn author(&self, group: &Group, map: &ClusterMap, progress: &mut Progress) {
         let committed_us = packet_timestamp_us(&map.packet).unwrap_or(0);
         // A packet of a wrong time would outlive its correction: everybody has to sign above it.
         if self.clock.judged_us().is_none() {
-            return Ok(());
+            return;
         }
-        let Some(wanted) = sign(&self.keypair, &map.gateways, committed_us)? else { return Ok(()) };
+        let Some(wanted) = self.sign(map, committed_us, progress) else { return };
         let behind = progress.network_us > committed_us && !progress.overtaken && !map.packet.is_empty();
         if behind {
             warn!("the network holds a newer packet than the committed one; signing above it, once");
@@ -148,31 +159,50 @@ impl Author {
             return self.commit(group, map, committed_us, progress).await;
         }
         if !progress.is_settled(&map.packet, &wanted) {
-            return Ok(());
+            return;
         }
         self.look_up(progress).await;
-        self.commit(group, map, committed_us, progress).await
+        self.commit(group, map, committed_us, progress).await;
     }
 
-    async fn commit(
-        &self,
-        group: &Group,
-        map: &ClusterMap,
-        committed_us: u64,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
+    /// `None` without gateways, and when their records cannot be signed: the committed packet then stays, and
+    /// the coordinator has other duties. Says so once.
+    fn sign(&self, map: &ClusterMap, timestamp_us: u64, progress: &mut Progress) -> Option<SignedPacket> {
+        let left_out = map.gateways.len() - published(&map.gateways).len();
+        if left_out > 0 && left_out != progress.left_out {
+            warn!(
+                left_out,
+                "gateways announce different ports or domains; the packet names the largest set that agrees"
+            );
+        }
+        progress.left_out = left_out;
+        match sign(&self.keypair, &map.gateways, timestamp_us) {
+            Ok(packet) => {
+                progress.unsignable = false;
+                packet
+            }
+            Err(error) => {
+                if !progress.unsignable {
+                    error!(%error, "no packet can be signed for these gateways; the committed one stays");
+                }
+                progress.unsignable = true;
+                None
+            }
+        }
+    }
+
+    async fn commit(&self, group: &Group, map: &ClusterMap, committed_us: u64, progress: &mut Progress) {
         let timestamp = next_timestamp(self.clock.physical_us(), committed_us, progress.network_us);
-        let Some(packet) = sign(&self.keypair, &map.gateways, timestamp)? else { return Ok(()) };
+        let Some(packet) = self.sign(map, timestamp, progress) else { return };
         let command = SetPacket { packet: packet.as_bytes().clone(), network_us: progress.network_us };
         match propose(group, &self.clock, Body::SetPacket(command)).await {
             Ok(()) => {
-                info!(gateways = map.gateways.len(), timestamp, "homeserver packet committed");
+                info!(addresses = addresses(&packet).len(), timestamp, "homeserver packet committed");
                 progress.next_publish = Instant::now();
             }
             Err(error) => warn!(%error, "homeserver packet not committed"),
         }
         progress.pending = None;
-        Ok(())
     }
 
     /// Once a leadership: a restored or empty cluster must sign above what the network holds.

@@ -7,6 +7,7 @@
 mod actor;
 mod author;
 mod balance;
+mod generation;
 mod packet;
 mod placement;
 mod presence;

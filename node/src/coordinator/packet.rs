@@ -10,6 +10,7 @@ use pkarr::{Keypair, SignedPacket, SignedPacketBuilder, Timestamp};
 use pubky_common::constants::reserved_param_keys::HTTP_PORT;
 use rowhouse_proto::wire::meta::GatewayInfo;
 
+use super::generation::published;
 use crate::Error;
 
 /// pkarr's floor: an address that was taken out disappears from caches within five minutes.
@@ -22,12 +23,13 @@ const ICANN_PRIORITY: u16 = 10;
 /// Only this name carries the HTTP-port parameter: browsers on the testnet (network.md §1.7).
 const LOCALHOST: &str = "localhost";
 
-/// Signs the packet for these gateways; `None` without any.
+/// Signs the packet for those of the gateways that agree; `None` without any.
 pub fn sign(
     keypair: &Keypair,
     gateways: &[GatewayInfo],
     timestamp_us: u64,
 ) -> Result<Option<SignedPacket>, Error> {
+    let gateways = published(gateways);
     let addresses: BTreeSet<IpAddr> =
         gateways.iter().filter_map(|gateway| gateway.public_ip.parse().ok()).collect();
     let (Some(shared), Some(first)) = (gateways.first(), addresses.first()) else {
@@ -95,6 +97,7 @@ mod tests {
             tls_port: 6287,
             http_port: 6286,
             icann_domain: icann_domain.into(),
+            since: 0,
         }
     }
 
@@ -154,6 +157,24 @@ mod tests {
             https(&packet(&[gateway("2001:db8::1", "")]))[0].get_param(6).map(SVCParam::key_code),
             Some(6)
         );
+    }
+
+    #[test]
+    fn whatever_may_be_announced_can_be_signed() {
+        let label = "a".repeat(63);
+        let longest = [label.as_str(); 4].join(".")[..253].to_owned();
+        for domain in ["localhost", "1.example", "xn--nxasmq6b.example", &longest] {
+            let gateways: Vec<_> = (1..=8).map(|n| gateway(&format!("2001:db8::{n}"), domain)).collect();
+            assert_eq!(addresses(&packet(&gateways)).len(), ADDRESSES_MAX, "{domain}");
+        }
+    }
+
+    #[test]
+    fn gateways_with_other_ports_are_not_mixed_in() {
+        let other = GatewayInfo { tls_port: 443, ..gateway("192.0.2.3", "") };
+        let packet = packet(&[other, gateway("192.0.2.1", ""), gateway("192.0.2.2", "")]);
+        assert_eq!(https(&packet)[0].get_param(3), Some(&SVCParam::Port(6287)));
+        assert_eq!(addresses(&packet).len(), 2);
     }
 
     #[test]

@@ -10,15 +10,17 @@ use std::time::Duration;
 use rowhouse_proto::wire::meta::GatewayInfo;
 use tokio::time::Instant;
 
-/// By public address. Holds no more than the map's table of gateways does.
+use crate::meta::gateway_identity;
+
+/// By identity. Holds no more than the map's table of gateways does.
 #[derive(Debug, Default)]
-pub struct Presence(Mutex<BTreeMap<String, Instant>>);
+pub struct Presence(Mutex<BTreeMap<Vec<u8>, Instant>>);
 
 impl Presence {
     /// The gateway announced itself here just now, and the map has it.
-    pub fn heard(&self, public_ip: &str) {
+    pub fn heard(&self, gateway: &GatewayInfo) {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.insert(public_ip.to_owned(), Instant::now());
+        heard.insert(gateway_identity(gateway), Instant::now());
     }
 
     /// Those of `known` that have not been heard of for `silence_max` of this leadership. Nobody while all
@@ -30,9 +32,9 @@ impl Presence {
         silence_max: Duration,
     ) -> Vec<GatewayInfo> {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.retain(|public_ip, _| known.iter().any(|gateway| gateway.public_ip == *public_ip));
+        heard.retain(|identity, _| known.iter().any(|gateway| gateway_identity(gateway) == *identity));
         let is_silent = |gateway: &&GatewayInfo| {
-            let last = heard.get(&gateway.public_ip).map_or(led_since, |at| led_since.max(*at));
+            let last = heard.get(&gateway_identity(gateway)).map_or(led_since, |at| led_since.max(*at));
             last.elapsed() >= silence_max
         };
         let silent: Vec<GatewayInfo> = known.iter().filter(is_silent).cloned().collect();
@@ -50,10 +52,12 @@ mod tests {
     const NEARLY: Duration = Duration::from_secs(59);
     const REST: Duration = Duration::from_secs(1);
 
+    fn gateway(address: &str) -> GatewayInfo {
+        GatewayInfo { public_ip: address.to_owned(), ..GatewayInfo::default() }
+    }
+
     fn gateways(addresses: &[&str]) -> Vec<GatewayInfo> {
-        let gateway =
-            |address: &&str| GatewayInfo { public_ip: (*address).to_owned(), ..GatewayInfo::default() };
-        addresses.iter().map(gateway).collect()
+        addresses.iter().map(|address| gateway(address)).collect()
     }
 
     fn silent(presence: &Presence, known: &[GatewayInfo], led_since: Instant) -> Vec<String> {
@@ -65,21 +69,21 @@ mod tests {
     async fn a_gateway_is_silent_once_the_whole_period_is_over() {
         let (presence, known, led_since) =
             (Presence::default(), gateways(&["192.0.2.1", "192.0.2.2"]), Instant::now());
-        presence.heard("192.0.2.1");
-        presence.heard("192.0.2.2");
+        presence.heard(&gateway("192.0.2.1"));
+        presence.heard(&gateway("192.0.2.2"));
         advance(NEARLY).await;
         assert!(silent(&presence, &known, led_since).is_empty());
-        presence.heard("192.0.2.1");
+        presence.heard(&gateway("192.0.2.1"));
         advance(REST).await;
         assert_eq!(silent(&presence, &known, led_since), ["192.0.2.2"]);
-        presence.heard("192.0.2.2");
+        presence.heard(&gateway("192.0.2.2"));
         assert!(silent(&presence, &known, led_since).is_empty(), "it is back");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_new_leader_gives_everybody_a_full_period() {
         let (presence, known) = (Presence::default(), gateways(&["192.0.2.1", "192.0.2.2"]));
-        presence.heard("192.0.2.2");
+        presence.heard(&gateway("192.0.2.2"));
         advance(SILENCE_MAX * 10).await;
         let led_since = Instant::now();
         assert!(
@@ -87,10 +91,19 @@ mod tests {
             "what was heard long ago counts for nothing"
         );
         advance(NEARLY).await;
-        presence.heard("192.0.2.1");
+        presence.heard(&gateway("192.0.2.1"));
         assert!(silent(&presence, &known, led_since).is_empty());
         advance(REST).await;
         assert_eq!(silent(&presence, &known, led_since), ["192.0.2.2"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_configuration_at_the_same_address_is_another_gateway() {
+        let (presence, led_since) = (Presence::default(), Instant::now());
+        let known = [gateway("192.0.2.1"), GatewayInfo { tls_port: 7000, ..gateway("192.0.2.1") }];
+        advance(SILENCE_MAX).await;
+        presence.heard(&known[1]);
+        assert_eq!(presence.silent(&known, led_since, SILENCE_MAX), known[..1]);
     }
 
     #[tokio::test(start_paused = true)]

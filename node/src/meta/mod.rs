@@ -5,6 +5,7 @@
 
 mod announce_gateway;
 mod bootstrap;
+mod gateway;
 mod machine;
 mod map;
 mod node_line;
@@ -23,6 +24,7 @@ pub const GROUP: GroupId = rowhouse_proto::META_GROUP as GroupId;
 
 pub use announce_gateway::announce;
 pub use bootstrap::{OPEN_SIGNUP, unkept};
+pub use gateway::{announceable, identity as gateway_identity, public_address};
 pub use machine::{MetaMachine, encode};
 pub use map::{cluster_map, command_version, map_version};
 pub use node_line::{first_command_version, to_command};

@@ -1,7 +1,7 @@
 //! The homeserver's signed packet: what is not committed here is not published (consensus.md §4).
 //!
-//! A deposed coordinator cannot commit an older packet, and one with a runaway clock cannot poison the
-//! timestamp for everybody after it.
+//! A deposed coordinator cannot commit an older packet. One that signs far above its own clock and what the
+//! network holds is refused; whether its clock is right, only its peers can tell (`clock.rs`).
 
 use rowhouse_proto::wire::command::SetPacket;
 use rowhouse_raft::Error;

@@ -8,6 +8,7 @@ use rowhouse_proto::wire::meta::{ClusterRecord, GatewayInfo, GroupInfo, NodeInfo
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
+use super::gateway::identity;
 use crate::state::Read;
 use crate::state::read::{decode, encode, load, unwrap_raw, wrap_raw};
 
@@ -83,10 +84,14 @@ pub fn gateways(store: &dyn Read) -> Result<Vec<GatewayInfo>, Error> {
     list(store, "gateway record", GATEWAY)
 }
 
-pub fn put_gateway(txn: &mut Txn<'_>, gateway: &GatewayInfo) {
-    txn.put(key(GATEWAY, gateway.public_ip.as_bytes()), encode(gateway));
+pub fn has_gateway(store: &dyn Read, gateway: &GatewayInfo) -> Result<bool, Error> {
+    Ok(store.get(&key(GATEWAY, &identity(gateway)))?.is_some())
 }
 
-pub fn delete_gateway(txn: &mut Txn<'_>, public_ip: &str) {
-    txn.delete(key(GATEWAY, public_ip.as_bytes()));
+pub fn put_gateway(txn: &mut Txn<'_>, gateway: &GatewayInfo) {
+    txn.put(key(GATEWAY, &identity(gateway)), encode(gateway));
+}
+
+pub fn delete_gateway(txn: &mut Txn<'_>, gateway: &GatewayInfo) {
+    txn.delete(key(GATEWAY, &identity(gateway)));
 }

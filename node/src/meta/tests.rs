@@ -119,7 +119,13 @@ fn set_packet(timestamp_us: u64, content: u8) -> Body {
 }
 
 fn gateway_info(public_ip: &str, tls_port: u32) -> GatewayInfo {
-    GatewayInfo { public_ip: public_ip.into(), tls_port, http_port: 6286, icann_domain: "localhost".into() }
+    GatewayInfo {
+        public_ip: public_ip.into(),
+        tls_port,
+        http_port: 6286,
+        icann_domain: "localhost".into(),
+        since: 0,
+    }
 }
 
 fn gateway(public_ip: &str, tls_port: u32) -> Body {
@@ -232,17 +238,61 @@ fn a_proven_name_is_kept_for_life() {
 }
 
 #[test]
-fn gateways_share_their_ports() {
+fn a_gateway_with_other_ports_evicts_nobody() {
     let mut store = Store::default();
     store.accepted(bootstrap(3, 16));
     store.accepted(gateway("127.0.0.1", 6287));
     store.accepted(gateway("127.0.0.2", 6287));
-    assert_eq!(store.map().gateways.len(), 2);
-    store.refused(gateway("example.com", 6287));
-    store.refused(gateway("127.0.0.3", 0));
     store.accepted(gateway("127.0.0.3", 7000));
-    let addresses: Vec<String> = store.map().gateways.into_iter().map(|gateway| gateway.public_ip).collect();
-    assert_eq!(addresses, ["127.0.0.3"]);
+    store.accepted(gateway("127.0.0.1", 7000));
+    let version = store.map().map_version;
+    for known in [("127.0.0.1", 6287), ("127.0.0.1", 7000), ("127.0.0.3", 7000)] {
+        store.accepted(gateway(known.0, known.1));
+    }
+    let map = store.map();
+    assert_eq!(map.map_version, version, "what is known is not announced again");
+    let known: Vec<(&str, u32, u64)> = map
+        .gateways
+        .iter()
+        .map(|gateway| (gateway.public_ip.as_str(), gateway.tls_port, gateway.since))
+        .collect();
+    assert_eq!(
+        known,
+        [("127.0.0.1", 6287, 1), ("127.0.0.1", 7000, 4), ("127.0.0.2", 6287, 2), ("127.0.0.3", 7000, 3)]
+    );
+    for left in [("127.0.0.1", 6287), ("127.0.0.2", 6287), ("127.0.0.3", 7000)] {
+        store.accepted(withdraw(gateway_info(left.0, left.1)));
+    }
+    assert_eq!(store.map().gateways, [GatewayInfo { since: 4, ..gateway_info("127.0.0.1", 7000) }]);
+}
+
+#[test]
+fn what_no_packet_can_carry_is_not_announced() {
+    let mut store = Store::default();
+    store.accepted(bootstrap(3, 16));
+    for (public_ip, tls_port) in
+        [("example.com", 6287), ("0.0.0.0", 6287), ("::", 6287), ("224.0.0.1", 6287), ("127.0.0.1", 0)]
+    {
+        store.refused(gateway(public_ip, tls_port));
+    }
+    for domain in ["-x.example", "a..example", &"a".repeat(64)] {
+        store.refused(announce(GatewayInfo {
+            icann_domain: domain.into(),
+            ..gateway_info("127.0.0.1", 6287)
+        }));
+    }
+}
+
+#[test]
+fn the_table_of_gateways_is_bounded() {
+    let mut store = Store::default();
+    store.accepted(bootstrap(3, 16));
+    for n in 1..=64 {
+        store.accepted(gateway(&format!("192.0.2.{n}"), 6000 + n % 2));
+    }
+    store.refused(gateway("192.0.2.65", 6001));
+    store.accepted(withdraw(gateway_info("192.0.2.1", 6001)));
+    store.accepted(gateway("192.0.2.65", 6001));
 }
 
 #[test]
@@ -257,10 +307,11 @@ fn a_withdrawn_gateway_goes_and_the_last_one_stays() {
     store.accepted(withdraw(gateway_info("127.0.0.3", 6287)));
     assert_eq!(store.map().map_version, version, "neither is in the map");
     store.accepted(withdraw(gateway_info("127.0.0.1", 6287)));
-    assert_eq!(store.map().gateways, [gateway_info("127.0.0.2", 6287)]);
+    let last = [GatewayInfo { since: 2, ..gateway_info("127.0.0.2", 6287) }];
+    assert_eq!(store.map().gateways, last);
     let version = store.map().map_version;
     store.accepted(withdraw(gateway_info("127.0.0.2", 6287)));
-    assert_eq!(store.map().gateways, [gateway_info("127.0.0.2", 6287)], "nobody else is there");
+    assert_eq!(store.map().gateways, last, "nobody else is there");
     assert_eq!(store.map().map_version, version);
 }
 

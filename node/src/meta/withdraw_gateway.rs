@@ -16,13 +16,13 @@ pub fn apply(txn: &mut Txn<'_>, command: WithdrawGateway) -> Result<Verdict, Err
         tls_port: command.tls_port,
         http_port: command.http_port,
         icann_domain: command.icann_domain,
+        since: 0,
     };
-    let known = tables::gateways(&*txn)?;
     // Announced anew with other ports it is another one, which has not left.
-    if !known.contains(&gone) || known.len() == 1 {
+    if !tables::has_gateway(&*txn, &gone)? || tables::gateways(&*txn)?.len() == 1 {
         return Ok(Verdict::Unchanged);
     }
-    tables::delete_gateway(txn, &gone.public_ip);
+    tables::delete_gateway(txn, &gone);
     Ok(Verdict::Changed)
 }
 

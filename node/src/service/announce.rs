@@ -1,6 +1,6 @@
 //! A gateway says that it answers, every few seconds, or that it is about to stop.
 
-use rowhouse_proto::wire::meta::{AnnounceGatewayReply, AnnounceGatewayRequest, GatewayInfo};
+use rowhouse_proto::wire::meta::{AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, GatewayInfo};
 use tonic::Status;
 
 use super::MetaService;
@@ -19,7 +19,10 @@ impl MetaService {
             tls_port: request.tls_port,
             http_port: request.http_port,
             icann_domain: request.icann_domain,
+            since: 0,
         };
+        // What apply would refuse needs no entry to be refused by.
+        let gateway = meta::announceable(gateway).map_err(Status::invalid_argument)?;
         let known = self.knows(&gateway).await.map_err(|error| Status::internal(error.to_string()))?;
         // Gateways repeat themselves: what the log holds already needs no entry.
         let forwarded = match (leaving, known) {
@@ -30,7 +33,7 @@ impl MetaService {
         match forwarded {
             Forwarded::Accepted => {
                 if !leaving {
-                    self.presence.heard(&gateway.public_ip);
+                    self.presence.heard(&gateway);
                 }
                 Ok(AnnounceGatewayReply { accepted: true, ..AnnounceGatewayReply::default() })
             }
@@ -48,6 +51,9 @@ impl MetaService {
         if group.read_barrier().await.is_err() {
             return Ok(false);
         }
-        Ok(group.read(|view| meta::cluster_map(view))?.is_some_and(|map| map.gateways.contains(gateway)))
+        let identity = meta::gateway_identity(gateway);
+        let is_known =
+            |map: ClusterMap| map.gateways.iter().any(|known| meta::gateway_identity(known) == identity);
+        Ok(group.read(|view| meta::cluster_map(view))?.is_some_and(is_known))
     }
 }

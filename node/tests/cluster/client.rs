@@ -21,6 +21,7 @@ use rowhouse_proto::wire::shard::{
 };
 use rowhouse_proto::{ErrorCode, WIRE_VERSION};
 use tokio::runtime::Runtime;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use super::harness::{SHARDS, runtime, wait_for};
@@ -103,6 +104,14 @@ impl Client {
                 })
             })
         });
+    }
+
+    /// Why the first node refuses it, if it does.
+    pub fn announce_once(&self, request: &AnnounceGatewayRequest) -> Option<Code> {
+        self.runtime.block_on(async {
+            let mut client = MetaClient::new(Self::connect(&self.addresses[0], &self.gateway).await?);
+            client.announce_gateway(request.clone()).await.err().map(|status| status.code())
+        })
     }
 
     /// One call, whatever comes back.

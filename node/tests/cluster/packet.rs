@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use pkarr::dns::rdata::RData;
 use pkarr::{Keypair, SignedPacket};
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
+use tonic::Code;
 
 use super::harness::{Cluster, SECRET, wait_for};
 
@@ -51,6 +53,43 @@ fn the_packet_follows_the_gateways_over_a_change_of_author() {
     assert_eq!(second.all_resource_records().count(), 4);
     assert!(second.timestamp() > first.timestamp());
     cluster.restart(author);
+    cluster.assert_converged();
+}
+
+/// The domain a packet sends web browsers to.
+fn domain(packet: &SignedPacket) -> String {
+    let targets = packet.all_resource_records().filter_map(|record| match &record.rdata {
+        RData::HTTPS(https) => Some(https.0.target.to_string()),
+        _ => None,
+    });
+    targets.filter(|target| !target.is_empty() && target != ".").collect()
+}
+
+#[test]
+fn a_rollout_of_another_domain_evicts_nobody_and_what_cannot_be_signed_is_refused() {
+    let cluster = Cluster::initialized(3);
+    let renamed =
+        |public_ip| AnnounceGatewayRequest { icann_domain: "b.example".into(), ..gateway(public_ip) };
+    let leaving = |request| AnnounceGatewayRequest { leaving: true, ..request };
+    let wrong = AnnounceGatewayRequest { icann_domain: "-x.example".into(), ..gateway("127.0.0.9") };
+    for wrong in [wrong, gateway("0.0.0.0"), gateway("224.0.0.1")] {
+        assert_eq!(cluster.client.announce_once(&wrong), Some(Code::InvalidArgument));
+    }
+    cluster.client.announce(&gateway("127.0.0.1"));
+    cluster.client.announce(&gateway("127.0.0.2"));
+    let old = committed(&cluster, b"");
+    assert_eq!(domain(&old), "localhost");
+    cluster.client.announce(&renamed("127.0.0.1"));
+    cluster.client.announce(&gateway("127.0.0.1"));
+    wait_for("both configurations to be there", || {
+        (cluster.running().next()?.map().gateways.len() == 3).then_some(())
+    });
+    cluster.client.announce(&renamed("127.0.0.2"));
+    cluster.client.announce(&leaving(gateway("127.0.0.1")));
+    cluster.client.announce(&leaving(gateway("127.0.0.2")));
+    let new = committed(&cluster, old.as_bytes());
+    assert_eq!(domain(&new), "b.example");
+    assert_eq!(new.all_resource_records().count(), 4, "two HTTPS records and two addresses");
     cluster.assert_converged();
 }
 

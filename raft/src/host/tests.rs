@@ -37,15 +37,17 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let log = LossyLog::new(LossyOptions::default());
+        Self::over(LossyLog::new(LossyOptions::default()), RaftTiming::default())
+    }
+
+    fn over(log: Arc<LossyLog<Simulation>>, timing: RaftTiming) -> Self {
         let net = SimNet::<Simulation>::new(SimWeather::default());
         let state = StateStore::open(Arc::new(MemoryState::new()), PathBuf::new()).expect("open the store");
         let host = Host::new(HostOptions {
             log: log.clone(),
             state,
-            transport: Transport::new(net.wire(ME), PathBuf::new()),
+            transport: Transport::new(net.wire(ME), PathBuf::new(), timing),
             tail: TailBudget::new(1 << 20),
-            timing: RaftTiming::default(),
         });
         Self { host, log }
     }
@@ -185,6 +187,21 @@ fn replicas_compare_after_writes_and_an_idle_group_writes_nothing() {
 
 fn last_applied(group: &Group<Simulation>) -> u64 {
     group.applied().log_id.index().unwrap_or(0)
+}
+
+#[test]
+fn a_restart_with_a_shorter_lease_keeps_what_was_promised_before() {
+    simulate(async {
+        let long = RaftTiming { election_max_ms: 5_000, ..RaftTiming::default() };
+        let before = Fixture::over(LossyLog::new(LossyOptions::default()), long);
+        before.lead(1).await;
+        before.host.shutdown().await.expect("stops");
+        let after = Fixture::over(before.log.clone(), RaftTiming::default());
+        let group = after.host.start(spec(1)).await.expect("starts");
+        Simulation::sleep(long.lease() - POLL).await;
+        assert!(!group.is_leader(), "it may have promised to elect nobody for so long");
+        eventually("leads", || group.is_leader()).await;
+    });
 }
 
 /// Applies so many entries.

@@ -58,6 +58,7 @@ struct Disk {
     run: u64,
     syncing: bool,
     failing: bool,
+    stalled: bool,
 }
 
 /// What is durable.
@@ -114,6 +115,7 @@ impl<R: Runtime> LossyLog<R> {
             disk.run += 1;
             disk.syncing = false;
             disk.failing = false;
+            disk.stalled = false;
             std::mem::take(&mut disk.waiting)
         };
         // Outside the lock: a dropped callback wakes whoever waited for it.
@@ -130,6 +132,11 @@ impl<R: Runtime> LossyLog<R> {
     /// From now on every sync fails, as on a full or broken disk.
     pub fn fail_syncs(&self) {
         self.disk().failing = true;
+    }
+
+    /// While it is stalled, no sync ends, as on a disk that hangs.
+    pub fn stall(&self, stalled: bool) {
+        self.disk().stalled = stalled;
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -168,6 +175,9 @@ impl Syncer {
             }
             let delay_us = self.options.sync_delay_max.as_micros() as u64;
             R::sleep(Duration::from_micros(R::random_u64() % (delay_us + 1))).await;
+            while self.is_stalled() {
+                R::sleep(SYNC_DELAY_MAX).await;
+            }
             let reclaim = R::random_u64().is_multiple_of(2);
             match self.finish(taken, reclaim) {
                 Finished::Synced(acks) => acks.into_iter().for_each(|ack| ack(Ok(()))),
@@ -193,6 +203,11 @@ impl Syncer {
             return None;
         }
         Some(disk.waiting.len())
+    }
+
+    fn is_stalled(&self) -> bool {
+        let disk = lock(&self.disk);
+        disk.run == self.run && disk.stalled
     }
 
     fn take_acks(&self, taken: usize) -> Vec<OnDurable> {
@@ -307,7 +322,10 @@ impl<R: Runtime> LogEngine for LossyLog<R> {
     }
 
     fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), Error> {
-        self.disk().image.node.insert(key.to_owned(), value);
+        let mut disk = self.disk();
+        if disk.run == self.run {
+            disk.image.node.insert(key.to_owned(), value);
+        }
         Ok(())
     }
 

@@ -35,8 +35,8 @@ pub const STREAM_IDLE: Duration = Duration::from_secs(2);
 ///
 /// openraft stamps a request when it is made, and credits an answer with the latest stamp of the same last
 /// log id: a request that only carries a commit index, made after the entries it follows and perhaps never
-/// received. So the leader's lease may reach this far beyond what a follower granted; it must stay well
-/// below the margin of the read lease, `RaftTiming::lease` - `RaftTiming::read_lease`.
+/// received. So the leader's lease may reach this far beyond what a follower granted, which `LEASE_MARGIN`
+/// covers.
 pub const STAMP_AGE_MAX: Duration = Duration::from_millis(100);
 
 type Answer<R> = Result<StreamAppendResult<RaftTypes<R>>, RPCError<RaftTypes<R>>>;
@@ -90,6 +90,8 @@ struct InFlight<R: Runtime> {
 enum Event<R: Runtime> {
     Answer(Option<Frame>),
     Request(Option<AppendOf<R>>),
+    /// A request was made, and stamped, while the oldest on its way was too old already.
+    Late,
     Idle,
 }
 
@@ -111,6 +113,8 @@ where
                     }
                 }
                 Event::Answer(answer) => return Some(self.answer(answer)),
+                // Not sent, and nothing more is heard: an answer to an older one would be credited with its stamp.
+                Event::Late => return Some(Err(unreachable("a request was made too late"))),
                 Event::Idle => return Some(Err(unreachable("the append stream is stuck"))),
             }
         }
@@ -124,15 +128,22 @@ where
         let input = self.input.as_mut().filter(|_| room);
         let ready = async move {
             let Some(input) = input else { return Event::Answer(replies.recv().await) };
-            let request = poll_fn(|cx| match stale {
-                // Only an answer changes this, and it wakes the other half.
-                Some(stale) if R::Instant::now() >= stale => Poll::Pending,
-                _ => input.poll_next_unpin(cx),
+            let is_late = || stale.is_some_and(|stale| R::Instant::now() >= stale);
+            let request = poll_fn(|cx| {
+                if is_late() {
+                    // Only an answer changes this, and it wakes the other half.
+                    return Poll::Pending;
+                }
+                let request = input.poll_next_unpin(cx);
+                // This thread may have been stopped since: the stamp is as young as now.
+                request.map(|request| {
+                    if request.is_some() && is_late() { Event::Late } else { Event::Request(request) }
+                })
             });
             // Answers first: they free the window, and a broken link ends a stream that has nothing to say.
             match R::select2(replies.recv(), request).await {
                 Select2::First(answer) => Event::Answer(answer),
-                Select2::Second(request) => Event::Request(request),
+                Select2::Second(event) => event,
             }
         };
         match deadline {
@@ -145,8 +156,9 @@ where
         let body = Body::Append(append_to_wire::<R>(request));
         let frame = self.network.frame(self.ticket.id, self.sent + 1, body);
         let bytes = frame.encoded_len();
-        self.network.out.wire.send(self.network.peer, Lane::Log, frame)?;
+        // Before it is sent: the peer may have it while this thread is stopped here.
         let sent_at = R::Instant::now();
+        self.network.out.wire.send(self.network.peer, Lane::Log, frame)?;
         if self.in_flight.is_empty() {
             self.progress = sent_at;
         }

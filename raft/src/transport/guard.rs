@@ -10,7 +10,6 @@ use openraft::raft::VoteRequest;
 
 use crate::RaftTypes;
 use crate::codec::Vote;
-use crate::config::RaftTiming;
 use crate::log_store::LogStore;
 use crate::runtime::Runtime;
 
@@ -28,8 +27,8 @@ impl<R: Runtime> VoteGuard<R> {
     }
 
     /// `new` with what the log holds.
-    pub fn after_restart(log: &LogStore<R>, timing: &RaftTiming) -> Self {
-        Self::new(log.stored_vote(), timing.lease())
+    pub fn after_restart(log: &LogStore<R>, lease: Duration) -> Self {
+        Self::new(log.stored_vote(), lease)
     }
 
     /// How much longer the replica neither votes nor stands.

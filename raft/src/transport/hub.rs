@@ -21,6 +21,8 @@ use super::pending::Pending;
 use super::port::{Port, RaftPort};
 use super::queue::FrameSender;
 use super::wire::{Inbound, Inbox, Lane, LinkError, NodeUuid, Wire};
+use crate::config::RaftTiming;
+use crate::lease::LeaseTerms;
 use crate::runtime::Runtime;
 use crate::state::SnapshotData;
 use crate::{GroupId, RaftTypes, ReplicaId};
@@ -30,6 +32,7 @@ pub struct Transport<R: Runtime> {
     outgoing: Arc<Outgoing<R>>,
     hosted: Arc<Hosted<R>>,
     bulk: Arc<BulkReceiver>,
+    timing: RaftTiming,
     /// Tells links apart in logs.
     links: AtomicU64,
 }
@@ -39,22 +42,33 @@ pub(super) struct Outgoing<R: Runtime> {
     pub(super) wire: Arc<dyn Wire>,
     pub(super) pending: Arc<Pending>,
     pub(super) bulk: BulkSender<R>,
+    pub(super) terms: LeaseTerms,
 }
 
 impl<R: Runtime> Transport<R> {
-    /// `staging` is a directory for snapshots being received.
-    pub fn new(wire: Arc<dyn Wire>, staging: PathBuf) -> Arc<Self> {
-        let outgoing = Outgoing { wire: wire.clone(), pending: Arc::default(), bulk: BulkSender::new() };
+    /// `staging` is a directory for snapshots being received; `timing` is that of every group of this node.
+    pub fn new(wire: Arc<dyn Wire>, staging: PathBuf, timing: RaftTiming) -> Arc<Self> {
+        let outgoing = Outgoing {
+            wire: wire.clone(),
+            pending: Arc::default(),
+            bulk: BulkSender::new(),
+            terms: timing.lease_terms(),
+        };
         let transport = Arc::new(Self {
             outgoing: Arc::new(outgoing),
             hosted: Arc::default(),
-            bulk: Arc::new(BulkReceiver::new(staging)),
+            bulk: Arc::new(BulkReceiver::new(staging, timing.lease_terms())),
+            timing,
             links: AtomicU64::new(0),
         });
         let inbox: Arc<dyn Inbox> = transport.clone();
         let inbox: Weak<dyn Inbox> = Arc::downgrade(&inbox);
         wire.attach(inbox);
         transport
+    }
+
+    pub fn timing(&self) -> &RaftTiming {
+        &self.timing
     }
 
     /// The way out for one replica of this node.
@@ -104,9 +118,20 @@ impl<R: Runtime> Inbox for Transport<R> {
         self.outgoing.pending.link_lost(peer, lane);
     }
 
-    fn accept(&self, peer: NodeUuid, lane: Lane, replies: FrameSender) -> Box<dyn Inbound> {
+    fn lease_terms(&self) -> LeaseTerms {
+        self.timing.lease_terms()
+    }
+
+    fn accept(
+        &self,
+        peer: NodeUuid,
+        lane: Lane,
+        terms: LeaseTerms,
+        replies: FrameSender,
+    ) -> Result<Box<dyn Inbound>, LinkError> {
+        self.lease_terms().suits(terms).map_err(LinkError::Refused)?;
         let link = self.links.fetch_add(1, Ordering::Relaxed);
-        Box::new(InboundLink::new(self.hosted.clone(), link, peer, lane, replies))
+        Ok(Box::new(InboundLink::new(self.hosted.clone(), link, peer, lane, replies)))
     }
 
     fn snapshot(

@@ -217,7 +217,8 @@ impl<R: Runtime> NetSnapshot<C<R>> for GroupNetwork<R> {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<C<R>>, StreamingError<C<R>>> {
-        let header = super::bulk::header(self.group, self.from, self.to, &vote, &snapshot.meta);
+        let header =
+            super::bulk::header(self.group, self.from, self.to, self.out.terms, &vote, &snapshot.meta);
         let wire = self.out.wire.as_ref();
         let transfer = self.out.bulk.send(wire, self.peer, header, snapshot.snapshot, option.hard_ttl());
         match R::select2(cancel, transfer).await {

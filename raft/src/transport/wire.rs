@@ -11,6 +11,7 @@ use futures::stream::BoxStream;
 use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
 
 use super::queue::FrameSender;
+use crate::lease::LeaseTerms;
 
 /// A machine in the cluster; its address is the directory's business.
 pub type NodeUuid = [u8; 16];
@@ -46,7 +47,7 @@ pub enum LinkError {
     /// No link could carry it.
     #[error("frame of {bytes} bytes is larger than {max}")]
     TooLarge { bytes: usize, max: usize },
-    /// The peer speaks another version, or belongs to another cluster.
+    /// The peer speaks another version, belongs to another cluster, or its lease does not suit ours.
     #[error("refused: {0}")]
     Refused(String),
 }
@@ -78,8 +79,18 @@ pub trait Inbox: Send + Sync + 'static {
     /// The dialled link is gone, and with it everything in flight on it.
     fn link_lost(&self, peer: NodeUuid, lane: Lane);
 
-    /// A peer has dialled this node. Dropping the result ends everything begun on the link.
-    fn accept(&self, peer: NodeUuid, lane: Lane, replies: FrameSender) -> Box<dyn Inbound>;
+    /// What this node tells its peers at the beginning of a link.
+    fn lease_terms(&self) -> LeaseTerms;
+
+    /// A peer has dialled this node, and told its terms. Refused if they do not suit ours. Dropping the
+    /// result ends everything begun on the link.
+    fn accept(
+        &self,
+        peer: NodeUuid,
+        lane: Lane,
+        terms: LeaseTerms,
+        replies: FrameSender,
+    ) -> Result<Box<dyn Inbound>, LinkError>;
 
     /// A peer sends a snapshot; an error in the stream means that it broke off.
     fn snapshot(

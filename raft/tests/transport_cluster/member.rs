@@ -58,19 +58,23 @@ pub struct Member<R: Runtime> {
 
 impl<R: Runtime> Member<R> {
     pub async fn start(number: u8, wire: Arc<dyn Wire>, disks: Disks<R>) -> Self {
-        Self::try_start(number, wire, disks, Arc::new(KvMachine)).await.expect("a replica")
+        Self::start_with(number, wire, disks, RaftTiming::default()).await
+    }
+
+    pub async fn start_with(number: u8, wire: Arc<dyn Wire>, disks: Disks<R>, timing: RaftTiming) -> Self {
+        Self::try_start(number, wire, disks, timing, Arc::new(KvMachine)).await.expect("a replica")
     }
 
     /// With another machine than the map's own.
-    #[allow(dead_code, reason = "not every test has another machine")]
     pub async fn try_start(
         number: u8,
         wire: Arc<dyn Wire>,
         disks: Disks<R>,
+        timing: RaftTiming,
         machine: Arc<dyn Machine>,
     ) -> Result<Self, Error> {
         let staging = disks.staging.path().to_owned();
-        let transport = Transport::<R>::new(wire, staging.clone());
+        let transport = Transport::<R>::new(wire, staging.clone(), timing);
         let log: Arc<dyn LogEngine> = disks.log.clone();
         let engine: Arc<dyn StateEngine> = disks.state.clone();
         let store = StateStore::open(engine, staging).expect("a store");
@@ -79,7 +83,6 @@ impl<R: Runtime> Member<R> {
             state: store.clone(),
             transport: transport.clone(),
             tail: TailBudget::new(16 << 20),
-            timing: RaftTiming::default(),
         });
         let spec = GroupSpec { group: GROUP, replica: replica(number), machine };
         let group = host.start(spec).await?;

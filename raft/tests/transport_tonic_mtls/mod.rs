@@ -35,6 +35,8 @@ async fn lane(client: &mut TransportClient<Channel>, number: u8) -> Result<Frame
         cluster_id: CLUSTER.to_vec().into(),
         node_uuid: node(number).to_vec().into(),
         lane: Lane::Control.into(),
+        lease_ms: 600,
+        read_lease_ms: 300,
         frames: Vec::new(),
     };
     let mut answers = client.lane(futures::stream::iter([hello])).await?.into_inner();
@@ -45,6 +47,8 @@ async fn snapshot(client: &mut TransportClient<Channel>, number: u8) -> Result<S
     let header = SnapshotHeader {
         cluster_id: CLUSTER.to_vec().into(),
         node_uuid: node(number).to_vec().into(),
+        lease_ms: 600,
+        read_lease_ms: 300,
         ..SnapshotHeader::default()
     };
     let chunk = SnapshotChunk { version: WIRE_VERSION, body: Some(Body::Header(header)) };

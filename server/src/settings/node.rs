@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use rowhouse_node::{AttemptLimits, MEMORY_BYTES_MIN, NodeConfig, ObjectLimits, PkarrConfig};
+use rowhouse_node::{
+    AttemptLimits, ELECTION_MAX_MS_MIN, MEMORY_BYTES_MIN, NodeConfig, ObjectLimits, PkarrConfig,
+};
 use serde::{Deserialize, Serialize};
 
 use super::key::{Key, Kind, key};
@@ -289,13 +291,14 @@ pub const KEYS: &[Key] = &[
     key(
         "raft.heartbeat_ms",
         RAFT_MS,
-        "Time between heartbeats of a leader. Keep [raft] the same on all nodes: leases rely on it.",
+        "Time between heartbeats of a leader. Keep [raft] the same on all nodes.",
     ),
     key("raft.election_min_ms", RAFT_MS, "Shortest wait for a leader before an election."),
     key(
         "raft.election_max_ms",
-        RAFT_MS,
-        "Longest wait for a leader before an election; also the leader's lease.",
+        Kind::Number { unit: "milliseconds", min: ELECTION_MAX_MS_MIN, max: RAFT_MS_MAX },
+        "Longest wait for a leader before an election; also the leader's lease. Nodes refuse each other unless \
+         half of the longer plus 200 is at most the shorter: change it in such steps, or with all nodes stopped.",
     ),
     key(
         "raft.propose_deadline_ms",

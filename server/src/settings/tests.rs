@@ -211,6 +211,10 @@ fn rules_over_several_keys_are_kept() {
         &node("election_max_ms = 400"),
         &["`raft.election_max_ms` is 400", "more than `raft.election_min_ms`"],
     );
+    assert_says(
+        &node("heartbeat_ms = 20\nelection_min_ms = 45\nelection_max_ms = 150"),
+        &["`raft.election_max_ms`", "from 400 to 60000"],
+    );
     let gateway = |admin: &str| Told::by(&format!("{GATEWAY}[admin]\n{admin}\n"), &[]);
     assert_says(
         &gateway("listen = \"127.0.0.1:9\"").refused::<GatewaySettings>(),

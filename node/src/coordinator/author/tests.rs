@@ -21,7 +21,7 @@ fn a_timestamp_is_above_everything_known() {
 #[test]
 fn committed_bytes_are_published_unchanged() {
     let gateway =
-        GatewayInfo { public_ip: "127.0.0.1".into(), tls_port: 1, http_port: 2, icann_domain: String::new() };
+        GatewayInfo { public_ip: "127.0.0.1".into(), tls_port: 1, http_port: 2, ..GatewayInfo::default() };
     let keypair = Keypair::from_secret_key(&[3; 32]);
     let signed = sign(&keypair, &[gateway], 42).expect("signable").expect("a gateway");
     assert_eq!(parse(signed.as_bytes()).expect("own packet").as_bytes(), signed.as_bytes());
@@ -77,7 +77,7 @@ fn fresh(network: &Arc<FakeNetwork>) -> Progress {
 
 fn map(author: &Author) -> ClusterMap {
     let gateway =
-        GatewayInfo { public_ip: "127.0.0.1".into(), tls_port: 1, http_port: 2, icann_domain: String::new() };
+        GatewayInfo { public_ip: "127.0.0.1".into(), tls_port: 1, http_port: 2, ..GatewayInfo::default() };
     let packet =
         sign(&author.keypair, std::slice::from_ref(&gateway), 42).expect("signable").expect("a gateway");
     ClusterMap { packet: packet.as_bytes().clone(), gateways: vec![gateway], ..ClusterMap::default() }
@@ -128,6 +128,18 @@ async fn nothing_is_published_before_a_gateway_answers_or_a_packet_is_committed(
     assert!(network.published.lock().expect("not poisoned").is_empty());
 }
 
+#[tokio::test]
+async fn gateways_that_cannot_be_signed_leave_the_committed_packet_and_its_publication() {
+    let network = Arc::<FakeNetwork>::default();
+    let author = author();
+    let (mut map, mut progress) = (map(&author), fresh(&network));
+    map.gateways[0].icann_domain = "-x.example".into();
+    assert!(author.sign(&map, 43, &mut progress).is_none());
+    assert_eq!(progress.left_out, 1);
+    author.publish(&map, &mut progress).await;
+    assert_eq!(*network.published.lock().expect("not poisoned"), [map.packet.clone()]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_is_soon_back_moves_nothing_and_one_that_is_gone_leaves_in_the_end() {
     let keypair = Keypair::from_secret_key(&[3; 32]);
@@ -136,7 +148,7 @@ async fn a_gateway_that_is_soon_back_moves_nothing_and_one_that_is_gone_leaves_i
             public_ip: (*address).into(),
             tls_port: 1,
             http_port: 2,
-            icann_domain: String::new(),
+            ..GatewayInfo::default()
         };
         let gateways: Vec<GatewayInfo> = addresses.iter().map(gateway).collect();
         sign(&keypair, &gateways, timestamp_us).expect("signable").expect("a gateway")

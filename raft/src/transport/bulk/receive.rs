@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::{STALL, TRANSFERS_MAX};
 use crate::codec::{Vote, log_id_from_wire, stored_membership_from_wire, vote_from_wire, vote_to_wire};
 use crate::error::Error;
+use crate::lease::LeaseTerms;
 use crate::runtime::Runtime;
 use crate::state::{SnapshotData, SnapshotSink};
 use crate::transport::hub::Hosted;
@@ -32,6 +33,8 @@ enum ReceiveError {
     Stalled,
     #[error("the transfer is malformed: {0}")]
     Malformed(&'static str),
+    #[error("the sender must not lead this node: {0}")]
+    Terms(String),
     #[error("this replica is not on this node")]
     NotHere,
     #[error("too many snapshots at once")]
@@ -41,12 +44,13 @@ enum ReceiveError {
 /// What all incoming snapshots of a node share.
 pub(in crate::transport) struct BulkReceiver {
     staging: PathBuf,
+    terms: LeaseTerms,
     transfers: Semaphore,
 }
 
 impl BulkReceiver {
-    pub(in crate::transport) fn new(staging: PathBuf) -> Self {
-        Self { staging, transfers: Semaphore::new(TRANSFERS_MAX) }
+    pub(in crate::transport) fn new(staging: PathBuf, terms: LeaseTerms) -> Self {
+        Self { staging, terms, transfers: Semaphore::new(TRANSFERS_MAX) }
     }
 
     pub(in crate::transport) async fn receive<R: Runtime>(
@@ -73,6 +77,9 @@ impl BulkReceiver {
         let Body::Header(header) = next::<R>(&mut chunks).await? else {
             return Err(ReceiveError::Malformed("it does not begin with a header"));
         };
+        // To its sender a snapshot's answer is as good as a heartbeat's.
+        let theirs = LeaseTerms::from_millis(header.lease_ms, header.read_lease_ms);
+        self.terms.suits(theirs).map_err(ReceiveError::Terms)?;
         let seat = hosted.find(header.group, header.to_replica).ok_or(ReceiveError::NotHere)?;
         let (vote, meta) = parse(&header)?;
         let held = seat.port.held_vote();

@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{BYTES_PER_SECOND, INSTALL, STALL, TRANSFERS_MAX};
 use crate::codec::{Vote, log_id_to_wire, stored_membership_to_wire, vote_from_wire, vote_to_wire};
 use crate::error::Error;
+use crate::lease::LeaseTerms;
 use crate::runtime::Runtime;
 use crate::state::SnapshotData;
 use crate::transport::port::Meta;
@@ -44,12 +45,15 @@ pub(in crate::transport) fn header(
     group: GroupId,
     from: ReplicaId,
     to: ReplicaId,
+    terms: LeaseTerms,
     vote: &Vote,
     meta: &Meta,
 ) -> SnapshotHeader {
     SnapshotHeader {
         cluster_id: Bytes::new(),
         node_uuid: Bytes::new(),
+        lease_ms: terms.granted.as_millis() as u64,
+        read_lease_ms: terms.read.as_millis() as u64,
         group: group.into(),
         from_replica: from,
         to_replica: to,

@@ -48,7 +48,10 @@ async fn carry<R: Runtime>(net: &SimNet<R>, (from, to, lane): LinkKey, frames: F
     }
     let (Some((callee, _)), Some((caller, _))) = (net.inbox(to), net.inbox(from)) else { return };
     let (replies, answers) = frame_queue();
-    let mut inbound = callee.accept(from, lane, replies);
+    let mut inbound = match callee.accept(from, lane, caller.lease_terms(), replies) {
+        Ok(inbound) => inbound,
+        Err(error) => return tracing::warn!(?from, ?to, %lane, %error, "link refused"),
+    };
     let caller = Arc::downgrade(&caller);
     drop(callee);
     let there = convey(net, from, to, frames, move |frame| inbound.request(frame));

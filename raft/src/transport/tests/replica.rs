@@ -17,6 +17,7 @@ use openraft::raft::{
 };
 
 use crate::codec::{Entry, LogId, Vote};
+use crate::config::RaftTiming;
 use crate::runtime::{Runtime, Simulation};
 use crate::state::SnapshotData;
 use crate::transport::port::{AppendOf, Ended, Meta, Port};
@@ -40,8 +41,8 @@ pub(super) fn log_id(index: u64) -> LogId {
 }
 
 /// One entry, following what was sent before.
-pub(super) fn append(index: u64) -> AppendOf<Simulation> {
-    AppendOf::<Simulation> {
+pub(super) fn append<R: Runtime>(index: u64) -> AppendOf<R> {
+    AppendOf::<R> {
         vote: Vote::new_committed(1, LEADER),
         prev_log_id: index.checked_sub(1).map(log_id),
         entries: vec![Entry { log_id: log_id(index), payload: EntryPayload::Blank }],
@@ -175,8 +176,8 @@ impl Pair {
 
     pub fn guarded(follower: Scripted, guard: VoteGuard<Simulation>) -> Self {
         let net = SimNet::new(SimWeather::default());
-        let a = Transport::new(net.wire(A), std::env::temp_dir());
-        let b = Transport::new(net.wire(B), std::env::temp_dir());
+        let a = Transport::new(net.wire(A), std::env::temp_dir(), RaftTiming::default());
+        let b = Transport::new(net.wire(B), std::env::temp_dir(), RaftTiming::default());
         let follower = Arc::new(follower);
         b.host(GROUP, FOLLOWER, follower.clone(), guard);
         Self { net, a, b, follower }

@@ -14,6 +14,7 @@ use rowhouse_proto::wire::transport::v1::{self as wire, Frame, FrameBatch, Snaps
 use tonic::Status;
 
 use super::{Directory, Peer};
+use crate::lease::LeaseTerms;
 use crate::runtime::Production;
 use crate::transport::{Lane, NodeUuid};
 
@@ -55,6 +56,17 @@ impl Identity {
             node_uuid: self.node(),
             lane: lane.into(),
             frames,
+            lease_ms: 0,
+            read_lease_ms: 0,
+        }
+    }
+
+    /// The first batch of a direction.
+    pub(super) fn hello(&self, lane: Lane, terms: LeaseTerms) -> FrameBatch {
+        FrameBatch {
+            lease_ms: terms.granted.as_millis() as u64,
+            read_lease_ms: terms.read.as_millis() as u64,
+            ..self.batch(lane, Vec::new())
         }
     }
 
@@ -129,6 +141,11 @@ impl Identity {
         warned.insert(peer.to_owned(), now);
         tracing::warn!(peer, why, "link refused");
     }
+}
+
+/// What the sender of a first batch tells of its leases.
+pub(super) fn terms(hello: &FrameBatch) -> LeaseTerms {
+    LeaseTerms::from_millis(hello.lease_ms, hello.read_lease_ms)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -17,8 +17,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
 use super::Peer;
-use super::identity::{Identity, hex};
+use super::identity::{self, Identity, hex};
 use super::wire::Shared;
+use crate::lease::LeaseTerms;
 use crate::runtime::{Production, Runtime};
 use crate::transport::queue::{Batcher, FrameReceiver, FrameSender, RPC_BYTES_MAX, frame_queue};
 use crate::transport::{Lane, LinkError, NodeUuid};
@@ -131,7 +132,8 @@ async fn drive(link: &Link, shared: &Arc<Shared>, frames: FrameReceiver) -> Link
         return LinkError::Down("the directory has no address".to_owned());
     };
     let session = async {
-        let (batches, incoming) = open(link, &shared.identity, &peer).await?;
+        let terms = shared.inbox().ok_or_else(stopped)?.lease_terms();
+        let (batches, incoming) = open(link, &shared.identity, &peer, terms).await?;
         link.connected();
         shared.revive(link.peer);
         Ok::<_, LinkError>((batches, incoming))
@@ -161,15 +163,17 @@ async fn open(
     link: &Link,
     identity: &Identity,
     peer: &Peer,
+    terms: LeaseTerms,
 ) -> Result<(mpsc::Sender<FrameBatch>, Streaming<FrameBatch>), LinkError> {
     let mut client = connect(identity, peer).await?;
     let (batches, outgoing) = mpsc::channel(BATCHES_AHEAD);
-    batches.send(identity.batch(link.lane, Vec::new())).await.map_err(|_| stopped())?;
+    batches.send(identity.hello(link.lane, terms)).await.map_err(|_| stopped())?;
     let hello = async {
         let mut incoming = client.lane(ReceiverStream::new(outgoing)).await.map_err(refusal)?.into_inner();
         let hello = incoming.message().await.map_err(refusal)?;
         let hello = hello.ok_or_else(|| LinkError::Down("the peer closed the stream".to_owned()))?;
         check(link, identity, &hello)?;
+        terms.suits(identity::terms(&hello)).map_err(LinkError::Refused)?;
         Ok(incoming)
     };
     let incoming = Production::timeout(HELLO_TIMEOUT, hello)

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::identity::hex;
+use super::identity::{hex, terms};
 use super::link::{BATCHES_AHEAD, HELLO_TIMEOUT, pump, refusal};
 use super::wire::Shared;
 use crate::runtime::Production;
@@ -119,12 +119,15 @@ async fn serve(
     let checked = shared.identity.check_batch(&hello);
     let (peer, lane) = checked.map_err(|why| refuse(shared, &hello.node_uuid, why))?;
     shared.identity.check_caller(caller.as_ref(), peer)?;
-    let answer = shared.identity.batch(lane, Vec::new());
+    let (replies, frames) = frame_queue();
+    let inbox = shared.inbox().ok_or_else(stopping)?;
+    let inbound = inbox.accept(peer, lane, terms(&hello), replies);
+    let inbound = inbound.map_err(|error| refuse(shared, &hello.node_uuid, error.to_string()))?;
+    let answer = shared.identity.hello(lane, inbox.lease_terms());
+    drop(inbox);
     if batches.send(Ok(answer)).await.is_err() {
         return Ok(());
     }
-    let (replies, frames) = frame_queue();
-    let inbound = shared.inbox().ok_or_else(stopping)?.accept(peer, lane, replies);
     let superseded = shared.claim(peer, lane);
     // It reached us, so it can be reached.
     shared.revive(peer);
