@@ -1,5 +1,5 @@
 # Two commands matter: `make dev` runs a cluster on this machine, `make test` checks everything.
-# One build profile serves both, so that RocksDB is compiled once (15 to 30 minutes on two cores).
+# One build profile serves both, so that RocksDB is compiled once.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,16 +30,18 @@ ROUNDS ?= 1
 ARGS ?=
 URL ?= http://127.0.0.1:6286
 FILTER ?=
+ROOT ?=
 
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: deps
-deps: ## Check for a Rust toolchain, a C++ compiler and libclang; install the latter two where possible
+deps: ## Check for Rust, a C++ compiler, make and libclang; install all but Rust where possible
 	@bash scripts/deps.sh
+	@bash scripts/first-build.sh
 
 .PHONY: build
 build: deps ## Build all crates and binaries
@@ -80,6 +82,10 @@ reference: deps ## Rewrite docs/configuration.md, the page of all configuration 
 release: deps ## Optimized binaries: what benchmarks measure and what ships
 	cargo build --release $(SELECTION) --bins
 	@echo "built $(RELEASE)/rowhouse and $(RELEASE)/rowhouse-chaos"
+
+.PHONY: clean-root
+clean-root: ## Both commands in a new Debian root without libclang, timed (as root, with debootstrap; ROOT=folder)
+	bash scripts/clean-root.sh $(ROOT)
 
 .PHONY: sim
 sim: deps ## Deterministic simulation (SEEDS=500)

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The README's two commands in a new Debian root with nothing but Rust, a C++ compiler, git and make; prints the times.
+# As root, with debootstrap. Takes what apt, cargo and TLS need to reach their registries from this machine, at run time.
+#   scripts/clean-root.sh [folder]   (a new one; it is kept)
+set -euo pipefail
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=${1:-$(mktemp -d)/root}
+suite=bookworm
+# How long `make dev` may take until the cluster stands.
+READY_MINUTES_MAX=60
+
+[[ "$(id -u)" -eq 0 ]] || { echo "clean-root: it mounts and changes roots: run it as root" >&2; exit 1; }
+command -v debootstrap >/dev/null || { echo "clean-root: debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
+
+release() { umount -R "$root/proc" "$root/dev" "$root/rust" 2>/dev/null || true; }
+trap release EXIT
+
+inside() {
+  env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/rust/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    CARGO_HOME=/root/.cargo $(env | grep -iE '^(https?_proxy|no_proxy|ssl_cert_file|ssl_cert_dir|cargo_(http|net|registries|source)[^=]*)=' || true) \
+    chroot "$root" "$@"
+}
+
+if [[ ! -e "$root/etc/debian_version" ]]; then
+  mirror=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -v security | head -n 1)
+  debootstrap --variant=minbase --include=ca-certificates,g++,git,make,procps "$suite" "$root" "$mirror" >"$root.log" 2>&1
+  cp -a /etc/apt/. "$root/etc/apt/"
+  mkdir -p "$root/root/.cargo" "$root/rust"
+  cp -aL /etc/ssl/certs/. "$root/etc/ssl/certs/"
+  cp /etc/resolv.conf /etc/hosts "$root/etc/"
+  for file in "${CARGO_HOME:-$HOME/.cargo}"/config*; do [[ -f "$file" ]] && cp "$file" "$root/root/.cargo/"; done
+  git clone -q "$checkout" "$root/root/rowhouse"
+fi
+mount --bind /proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mkdir -p "$root/rust/toolchain"
+mount --bind "$(rustc --print sysroot)" "$root/rust/toolchain"
+
+in_clone() { inside bash -c "cd /root/rowhouse && $1"; }
+
+began=$SECONDS
+in_clone 'exec make dev ARGS=--ephemeral' >"$root.dev.log" 2>&1 &
+dev=$!
+until grep -q 'Ctrl-C' "$root.dev.log"; do
+  kill -0 "$dev" 2>/dev/null || { tail -n 30 "$root.dev.log" >&2; echo "clean-root: make dev ended" >&2; exit 1; }
+  ((SECONDS - began < READY_MINUTES_MAX * 60)) || { echo "clean-root: make dev was not ready in time" >&2; exit 1; }
+  sleep 1
+done
+echo "make dev: ready after $((SECONDS - began)) s"
+pkill -INT -P "$dev" || kill -INT "$dev"
+wait "$dev" || true
+
+began=$SECONDS
+in_clone 'make test' 2>&1 | tee "$root.test.log" | grep -E '^ +(Summary|FAIL)|^test result' || true
+[[ ${PIPESTATUS[0]} -eq 0 ]] || { echo "clean-root: make test failed: $root.test.log" >&2; exit 1; }
+echo "make test: passed after $((SECONDS - began)) s"
