@@ -23,18 +23,21 @@ inside() {
 }
 
 if [[ ! -e "$root/etc/debian_version" ]]; then
-  mirror=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -v security | head -n 1)
+  mirror=$(apt-get indextargets --format '$(SITE)' | grep -v security | head -n 1)
   debootstrap --variant=minbase --include=ca-certificates,g++,git,make,procps "$suite" "$root" "$mirror" >"$root.log" 2>&1
-  cp -a /etc/apt/. "$root/etc/apt/"
-  mkdir -p "$root/root/.cargo" "$root/rust"
-  cp -aL /etc/ssl/certs/. "$root/etc/ssl/certs/"
-  cp /etc/resolv.conf /etc/hosts "$root/etc/"
-  for file in "${CARGO_HOME:-$HOME/.cargo}"/config*; do [[ -f "$file" ]] && cp "$file" "$root/root/.cargo/"; done
+fi
+if [[ ! -e "$root/root/rowhouse" ]]; then
+  mkdir -p "$root/root/.cargo" "$root/rust/toolchain"
+  grep -lrs Acquire /etc/apt/apt.conf.d | xargs -r cp -t "$root/etc/apt/apt.conf.d"
+  cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+  cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+  for file in "${CARGO_HOME:-$HOME/.cargo}"/config*; do
+    [[ ! -f "$file" ]] || cp "$file" "$root/root/.cargo/"
+  done
   git clone -q "$checkout" "$root/root/rowhouse"
 fi
 mount --bind /proc "$root/proc"
 mount --rbind /dev "$root/dev"
-mkdir -p "$root/rust/toolchain"
 mount --bind "$(rustc --print sysroot)" "$root/rust/toolchain"
 
 in_clone() { inside bash -c "cd /root/rowhouse && $1"; }
