@@ -13,7 +13,10 @@ READY_MINUTES_MAX=60
 [[ "$(id -u)" -eq 0 ]] || { echo "clean-root: it mounts and changes roots: run it as root" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "clean-root: debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
 
-release() { umount -R "$root/proc" "$root/dev" "$root/rust" 2>/dev/null || true; }
+release() {
+  local folder
+  for folder in proc dev rust/toolchain; do umount -R "$root/$folder" 2>/dev/null || umount -lR "$root/$folder" 2>/dev/null || true; done
+}
 trap release EXIT
 
 inside() {

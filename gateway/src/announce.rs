@@ -11,6 +11,7 @@ use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::Code;
 
 use crate::cluster::{Cluster, Map, Node};
 
@@ -66,9 +67,13 @@ async fn announce(
     let mut announced = false;
     let repeat = async {
         loop {
-            let accepted = answers(listeners).await && announce_once(cluster, &request).await;
-            announced |= accepted;
-            tokio::time::sleep(if accepted { INTERVAL } else { RETRY_INTERVAL }).await;
+            let answer = if answers(listeners).await {
+                announce_once(cluster, &request).await
+            } else {
+                Answer::NotNow
+            };
+            announced |= answer == Answer::Accepted;
+            tokio::time::sleep(if answer == Answer::NotNow { RETRY_INTERVAL } else { INTERVAL }).await;
         }
     };
     tokio::select! {
@@ -80,9 +85,17 @@ async fn announce(
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Accepted,
+    /// No packet can carry this address: asking sooner changes nothing.
+    Refused,
+    NotNow,
+}
+
 async fn take_back(cluster: &Cluster, request: AnnounceGatewayRequest) {
     let asking = async {
-        while !announce_once(cluster, &request).await {
+        while announce_once(cluster, &request).await != Answer::Accepted {
             tokio::time::sleep(LEAVE_RETRY_INTERVAL).await;
         }
     };
@@ -101,35 +114,41 @@ async fn answers(listeners: [SocketAddr; 2]) -> bool {
     true
 }
 
-async fn announce_once(cluster: &Cluster, request: &AnnounceGatewayRequest) -> bool {
-    let Some(map) = cluster.map_now() else { return false };
+async fn announce_once(cluster: &Cluster, request: &AnnounceGatewayRequest) -> Answer {
+    let Some(map) = cluster.map_now() else { return Answer::NotNow };
     let candidates = candidates(&map);
     let leader = map.group(META_GROUP).and_then(|group| group.leader());
     let Some(mut index) = leader.or_else(|| rand::random_range(0..candidates.len().max(1)).into()) else {
-        return false;
+        return Answer::NotNow;
     };
     for _ in 0..HOPS_MAX {
-        let Some(node) = candidates.get(index) else { return false };
+        let Some(node) = candidates.get(index) else { return Answer::NotNow };
         let mut meta = node.meta();
         let sending = meta.announce_gateway(request.clone());
-        let Ok(Ok(reply)) = tokio::time::timeout(TIMEOUT, sending).await else {
-            forget(&map, index);
-            return false;
+        let reply = match tokio::time::timeout(TIMEOUT, sending).await {
+            Ok(Ok(reply)) => reply.into_inner(),
+            Ok(Err(status)) if status.code() == Code::InvalidArgument => {
+                tracing::warn!(why = status.message(), "the cluster cannot publish this gateway's address");
+                return Answer::Refused;
+            }
+            _ => {
+                forget(&map, index);
+                return Answer::NotNow;
+            }
         };
-        let reply = reply.into_inner();
         if reply.accepted {
             if let Some(group) = map.group(META_GROUP) {
                 group.set_leader(index);
             }
-            return true;
+            return Answer::Accepted;
         }
         forget(&map, index);
         match candidates.iter().position(|node| node.uuid() == reply.leader_node) {
             Some(hinted) if hinted != index => index = hinted,
-            _ => return false,
+            _ => return Answer::NotNow,
         }
     }
-    false
+    Answer::NotNow
 }
 
 /// The meta group's replicas; every node while the map does not name them.
