@@ -64,15 +64,15 @@ async fn announce(
     request: AnnounceGatewayRequest,
     leaving: CancellationToken,
 ) {
-    let mut announced = false;
+    // From the first attempt on: it may have been accepted although its answer never came.
+    let mut may_be_known = false;
     let repeat = async {
         loop {
-            let answer = if answers(listeners).await {
-                announce_once(cluster, &request).await
-            } else {
-                Answer::NotNow
-            };
-            announced |= answer == Answer::Accepted;
+            let mut answer = Answer::NotNow;
+            if answers(listeners).await {
+                may_be_known = true;
+                answer = announce_once(cluster, &request).await;
+            }
             tokio::time::sleep(if answer == Answer::NotNow { RETRY_INTERVAL } else { INTERVAL }).await;
         }
     };
@@ -80,7 +80,7 @@ async fn announce(
         () = leaving.cancelled() => {}
         () = repeat => {}
     }
-    if announced {
+    if may_be_known {
         take_back(cluster, AnnounceGatewayRequest { leaving: true, ..request }).await;
     }
 }
