@@ -13,11 +13,9 @@ READY_MINUTES_MAX=60
 [[ "$(id -u)" -eq 0 ]] || { echo "clean-root: it mounts and changes roots: run it as root" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "clean-root: debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
 
-release() {
-  local folder
-  for folder in proc dev rust/toolchain; do umount -R "$root/$folder" 2>/dev/null || umount -lR "$root/$folder" 2>/dev/null || true; done
-}
-trap release EXIT
+# In a mount namespace of its own: nothing of this machine is mounted elsewhere, or stays mounted.
+[[ -n "${CLEAN_ROOT_INSIDE:-}" ]] ||
+  CLEAN_ROOT_INSIDE=1 exec unshare --mount --propagation private bash "${BASH_SOURCE[0]}" "$root"
 
 inside() {
   env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/rust/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -42,10 +40,13 @@ fi
 mount --bind /proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --bind "$(rustc --print sysroot)" "$root/rust/toolchain"
+mount -o remount,bind,ro "$root/rust/toolchain"
 
 in_clone() { inside bash -c "cd /root/rowhouse && $1"; }
 
 began=$SECONDS
+# A job of its own group, which Ctrl-C would reach.
+set -m
 in_clone 'exec make dev ARGS=--ephemeral' >"$root.dev.log" 2>&1 &
 dev=$!
 until grep -q 'Ctrl-C' "$root.dev.log"; do
@@ -54,7 +55,8 @@ until grep -q 'Ctrl-C' "$root.dev.log"; do
   sleep 1
 done
 echo "make dev: ready after $((SECONDS - began)) s"
-pkill -INT -P "$dev" || kill -INT "$dev"
+kill -INT -- "-$dev"
+set +m
 wait "$dev" || true
 
 began=$SECONDS

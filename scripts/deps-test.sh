@@ -13,9 +13,10 @@ machine() {
   root=$work/$((++run)) && bin=$root/bin && environment=()
   mkdir -p "$bin"
   local tool
-  for tool in bash cat cut dirname head mkdir od sed sort tr uname; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
+  for tool in bash cat cp cut dirname env head mkdir od sed sort tr uname; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
   program cargo 'echo "cargo 99.0.0 (abc 2030-01-01)"'
   program c++ :
+  program cc :
   program make :
   program id 'echo 0'
 }
@@ -41,7 +42,8 @@ apt() {
   program apt-get "echo \"\$*\" >>'$root/asked'
 case \" \$* \" in *' install '*) mkdir -p '$root/usr/lib/llvm-14/lib/clang/14/include'
   cat '$root/seed' >'$root/usr/lib/llvm-14/lib/libclang-14.so.1'
-  : >'$root/usr/lib/llvm-14/lib/clang/14/include/stddef.h';; esac"
+  : >'$root/usr/lib/llvm-14/lib/clang/14/include/stddef.h'
+  for tool in c++ cc make; do cp '$bin/id' '$bin/'\$tool; done;; esac"
 }
 
 expect() { # name, exit code, words that must be told (none: silence)
@@ -85,6 +87,11 @@ machine; library /usr/lib/x86_64-linux-gnu/libclang-14.so.1
 expect "a library without its headers" 1 "missing: libclang-dev"
 environment=(BINDGEN_EXTRA_CLANG_ARGS=-I/somewhere)
 expect "headers from elsewhere" 0
+environment=(); program clang :
+expect "a clang that knows them" 0
+
+machine; library /usr/lib/x86_64-linux-gnu/libclang-14.so.1; headers /usr/lib/llvm-14/lib
+expect "Debian's library and headers, not the development package" 0
 
 machine; headers /usr/lib/llvm-14/lib; ln -s gone.so "$root/usr/lib/llvm-14/lib/libclang.so"
 expect "a dangling link" 1 "missing: libclang-dev"
@@ -109,8 +116,10 @@ expect "LIBCLANG_PATH, a file" 0
 library /usr/lib/llvm-14/lib/libclang.so; headers /usr/lib/llvm-14/lib
 environment=(LIBCLANG_PATH=/nowhere/at/all)
 expect "LIBCLANG_PATH, wrong" 1 "LIBCLANG_PATH is '/nowhere/at/all'"
+environment=(LIBCLANG_PATH=)
+expect "LIBCLANG_PATH, empty" 1 "LIBCLANG_PATH is ''"
 
-machine; apt; rm "$bin/c++" "$bin/make"
+machine; apt; rm "$bin/c++" "$bin/cc" "$bin/make"
 expect "a bare machine" 0 "installing g++ make libclang-dev"
 asked "a bare machine" "install .*g++ make libclang-dev"
 
@@ -125,10 +134,12 @@ machine; program apt-get 'case " $* " in *" install "*) echo "E: no network" >&2
 expect "apt fails" 1 "E: no network" "apt-get could not install libclang-dev"
 
 machine; program apt-get :
-expect "apt installs, and it is not there" 1 "still no libclang that bindgen would find"
+expect "apt installs, and it is not there" 1 "cannot be found still: libclang-dev"
 
 machine; rm "$bin/cargo"
 expect "no Rust" 1 "https://rustup.rs"
+program cargo 'echo "no toolchain" >&2; exit 1'
+expect "a Rust that does not run" 1 "no toolchain" "cargo does not run"
 program cargo 'echo "cargo 1.70.0 (abc 2023-01-01)"'
 expect "an old Rust" 1 "Rust 1.70.0 is too old" "rustup update"
 

@@ -16,7 +16,7 @@ fail() {
 
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
 command -v cargo >/dev/null || fail "cargo is missing. Install Rust from https://rustup.rs, then try again."
-found=$(cargo --version | cut -d' ' -f2)
+found=$(cargo --version | cut -d' ' -f2) || fail "cargo does not run; its reason stands above"
 [[ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" == "$wanted" ]] ||
   fail "Rust $found is too old, $wanted or newer is needed. With rustup: rustup update"
 
@@ -35,9 +35,16 @@ is_library() {
   [[ "$1" != *-cpp.* && -f "$1" && "$(head -c 5 "$1" | od -An -tx1 | tr -d ' \n')" == "7f454c46$class" ]]
 }
 
-# libclang reads <stddef.h> from a folder beside it. The Python package has none.
+# libclang reads <stddef.h> from a folder beside it, Debian's also from where its packages lie; bindgen asks a clang
+# for it. The Python package has none.
 has_headers() {
-  [[ -n "${BINDGEN_EXTRA_CLANG_ARGS:-}" ]] || compgen -G "$(dirname "$1")/../lib*/clang/*/include/stddef.h" >/dev/null
+  local pattern
+  [[ -z "${BINDGEN_EXTRA_CLANG_ARGS:-}" ]] && ! command -v clang >/dev/null || return 0
+  for pattern in "$(dirname "$1")/../lib*/clang" "$root/usr/lib*/clang" "$root/usr/lib/llvm*/lib*/clang"; do
+    [[ "$pattern" == "$root/usr/"* && "$1" != "$root/usr/"* ]] && continue
+    compgen -G "$pattern/*/include/stddef.h" >/dev/null && return 0
+  done
+  return 1
 }
 
 usable_in() {
@@ -66,7 +73,7 @@ has_libclang() {
   local folder
   class=$([[ "$(uname -m)" == i?86 ]] && echo 01 || echo 02)
   # Set, it is the only place bindgen looks: a folder, or the library itself.
-  if [[ -n "${LIBCLANG_PATH:-}" ]]; then
+  if [[ -v LIBCLANG_PATH ]]; then
     if [[ -d "$LIBCLANG_PATH" ]]; then usable_in "$LIBCLANG_PATH"; else
       [[ "${LIBCLANG_PATH##*/}" == libclang*.so* ]] && is_library "$LIBCLANG_PATH" && has_headers "$LIBCLANG_PATH"
     fi && return 0
@@ -82,10 +89,13 @@ has_libclang() {
 
 # ---- what is missing ----
 
-missing=() fedora=()
-command -v c++ >/dev/null || { missing+=(g++) && fedora+=(gcc-c++); }
-command -v make >/dev/null || { missing+=(make) && fedora+=(make); }
-has_libclang || { missing+=(libclang-dev) && fedora+=(clang-devel); }
+look() {
+  missing=() fedora=()
+  command -v c++ >/dev/null && command -v cc >/dev/null || { missing+=(g++) && fedora+=(gcc-c++); }
+  command -v make >/dev/null || { missing+=(make) && fedora+=(make); }
+  has_libclang || { missing+=(libclang-dev) && fedora+=(clang-devel); }
+}
+look
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 advice="missing: ${missing[*]}
@@ -102,10 +112,11 @@ if [[ "$(id -u)" -ne 0 ]]; then
 fi
 
 echo "rowhouse: installing ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
+as_root+=(env DEBIAN_FRONTEND=noninteractive)
 "${as_root[@]}" apt-get update -qq ||
   echo "rowhouse: apt-get update failed; going on with the package lists that are there" >&2
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" ||
   fail "apt-get could not install ${missing[*]}; its reason stands above"
-[[ -n "$root" ]] || hash -r
-has_libclang || fail "apt-get installed ${missing[*]}, but there is still no libclang that bindgen would find"
+hash -r
+look
+[[ ${#missing[@]} -eq 0 ]] || fail "apt-get is content, but these cannot be found still: ${missing[*]}"

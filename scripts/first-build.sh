@@ -6,7 +6,7 @@ set -euo pipefail
 CPU_MINUTES=30
 GIGABYTES=4
 
-target=${CARGO_TARGET_DIR:-$HOME/.cache/rowhouse/target}
+target=${CARGO_TARGET_DIR:-${HOME:-}/.cache/rowhouse/target}
 profile=${1:-debug}
 compgen -G "$target/$profile/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null && exit 0
 
