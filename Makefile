@@ -50,7 +50,7 @@ build: deps ## Build all crates and binaries
 .PHONY: dev
 dev: deps ## Run a cluster on this machine (ARGS="--ephemeral", see README)
 	$(BUILD)
-	@exec $(BIN) dev $(ARGS)
+	@exec "$(BIN)" dev $(ARGS)
 
 .PHONY: test
 test: deps ## Run all tests (FILTER=name for some)
@@ -76,7 +76,7 @@ fix: deps ## Format and apply what clippy can
 .PHONY: reference
 reference: deps ## Rewrite docs/configuration.md, the page of all configuration keys
 	$(BUILD)
-	$(BIN) config-reference > docs/configuration.md
+	"$(BIN)" config-reference > docs/configuration.md
 
 .PHONY: release
 release: deps ## Optimized binaries: what benchmarks measure and what ships
@@ -85,7 +85,7 @@ release: deps ## Optimized binaries: what benchmarks measure and what ships
 
 .PHONY: clean-root
 clean-root: ## Both commands in a new Debian root without libclang, timed (as root, with debootstrap; ROOT=folder)
-	bash scripts/clean-root.sh $(ROOT)
+	bash scripts/clean-root.sh $(if $(ROOT),"$(ROOT)")
 
 .PHONY: sim
 sim: deps ## Deterministic simulation (SEEDS=500)
@@ -94,7 +94,7 @@ sim: deps ## Deterministic simulation (SEEDS=500)
 .PHONY: survival
 survival: deps ## Kill processes of a fresh cluster under load and judge what clients saw (KILLS=20)
 	$(BUILD)
-	$(CHAOS) survival --kills $(KILLS) $(ARGS)
+	"$(CHAOS)" survival --kills $(KILLS) $(ARGS)
 
 .PHONY: rolling
 rolling: deps ## Restart every process in turn under load of SDK clients; no request may fail (ROUNDS=1)
@@ -110,4 +110,4 @@ conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluste
 
 .PHONY: bench
 bench: release ## Measure a running homeserver (URL=http://127.0.0.1:6286)
-	$(RELEASE)/rowhouse-chaos bench --url $(URL) $(ARGS)
+	"$(RELEASE)/rowhouse-chaos" bench --url $(URL) $(ARGS)

@@ -17,10 +17,10 @@ command -v debootstrap >/dev/null || { echo "clean-root: debootstrap is missing:
 [[ -n "${CLEAN_ROOT_INSIDE:-}" ]] ||
   CLEAN_ROOT_INSIDE=1 exec unshare --mount --propagation private bash "${BASH_SOURCE[0]}" "$root"
 
+mapfile -t reach < <(env | grep -iE '^(https?_proxy|no_proxy|ssl_cert_file|ssl_cert_dir|cargo_(http|net|registries|source)[^=]*)=' || true)
 inside() {
   env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/rust/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    CARGO_HOME=/root/.cargo $(env | grep -iE '^(https?_proxy|no_proxy|ssl_cert_file|ssl_cert_dir|cargo_(http|net|registries|source)[^=]*)=' || true) \
-    chroot "$root" "$@"
+    CARGO_HOME=/root/.cargo "${reach[@]}" chroot "$root" "$@"
 }
 
 if [[ ! -e "$root/etc/debian_version" ]]; then
@@ -49,6 +49,7 @@ began=$SECONDS
 set -m
 in_clone 'exec make dev ARGS=--ephemeral' >"$root.dev.log" 2>&1 &
 dev=$!
+trap 'kill -TERM -- "-$dev" 2>/dev/null || true' EXIT
 until grep -q 'Ctrl-C' "$root.dev.log"; do
   kill -0 "$dev" 2>/dev/null || { tail -n 30 "$root.dev.log" >&2; echo "clean-root: make dev ended" >&2; exit 1; }
   ((SECONDS - began < READY_MINUTES_MAX * 60)) || { echo "clean-root: make dev was not ready in time" >&2; exit 1; }
@@ -58,8 +59,12 @@ echo "make dev: ready after $((SECONDS - began)) s"
 kill -INT -- "-$dev"
 set +m
 wait "$dev" || true
+trap - EXIT
 
 began=$SECONDS
-in_clone 'make test' 2>&1 | tee "$root.test.log" | grep -E '^ +(Summary|FAIL)|^test result' || true
-[[ ${PIPESTATUS[0]} -eq 0 ]] || { echo "clean-root: make test failed: $root.test.log" >&2; exit 1; }
+in_clone 'make test' >"$root.test.log" 2>&1 || {
+  grep -aE 'FAILED|panicked' "$root.test.log" >&2
+  echo "clean-root: make test failed: $root.test.log" >&2
+  exit 1
+}
 echo "make test: passed after $((SECONDS - began)) s"

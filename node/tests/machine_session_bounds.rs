@@ -150,6 +150,26 @@ fn a_revoked_grant_stays_revoked_however_many_follow() {
 }
 
 #[test]
+fn a_grant_older_than_those_that_were_forgotten_takes_no_place_when_it_is_revoked() {
+    let mut script = Script::new();
+    let early = || command::Grant { issued_at: START_S - 10, ..grant("early", CLIENT, 1 << 30) };
+    for n in 0..GRANTS_MAX + REVOKED_GRANTS_MAX + 5 {
+        if n == GRANTS_MAX + REVOKED_GRANTS_MAX - 2 {
+            assert_eq!(exchange(&mut script, early(), 80_000), None, "nothing is forgotten yet");
+        }
+        assert_eq!(exchange(&mut script, granted(n), n), None);
+    }
+    let before = sessions(&script);
+    assert!(before.revoked_until >= Some(START_S), "newer ones are forgotten");
+    assert_eq!(script.run(proof_logout(ALICE, early(), nonce("p"))), None);
+    let after = sessions(&script);
+    assert_eq!((after.revoked_grants, after.revoked_until), (REVOKED_GRANTS_MAX, before.revoked_until));
+    assert_rows_are_counted(&script);
+    assert!(!bearer_lives(&script, 80_000));
+    assert_eq!(exchange(&mut script, early(), 80_001), Some(GrantRevoked));
+}
+
+#[test]
 fn a_logout_makes_room_and_counts_once() {
     let mut script = Script::new();
     for n in 0..3 {

@@ -22,7 +22,7 @@ pub const NODES: usize = 3;
 const TAIL_BYTES: usize = 64 * 1024;
 
 /// A gateway takes what is this far behind for a correction.
-const CORRECTION_US: u64 = 60_000_000;
+const CORRECTION_US: u64 = 45_000_000;
 
 /// A node's machines, by group.
 pub type Machines = BTreeMap<GroupId, Arc<dyn Machine>>;

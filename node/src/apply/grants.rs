@@ -113,6 +113,11 @@ fn revoke_one(
 ) -> Result<(), Error> {
     end_bearers(turn, &mut grant)?;
     leave_roster(turn, user, sessions, id, &grant);
+    if sessions.revoked_until.is_some_and(|until| grant.issued_at <= until) {
+        // It counts as revoked without a row, and the index is not looked at below.
+        turn.txn.delete(tables::grant(user, id));
+        return Ok(());
+    }
     grant.revoked_at = Some(turn.now_s());
     turn.txn.put(tables::grant(user, id), records::encode(&grant));
     turn.txn.put(tables::revoked_grant(user, grant.issued_at, id), Bytes::new());

@@ -1,13 +1,14 @@
 //! Pings every known node each second: is it there, is its disk low, how far is its clock, and is it of
 //! this cluster at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::wire::meta::{PingReply, PingRequest};
+use rowhouse_proto::wire::meta::{ClusterMap, PingReply, PingRequest};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,19 @@ pub struct Monitor {
     pub drain: Arc<Drain>,
     pub space: Arc<Space>,
     pub seeds: Vec<String>,
+}
+
+/// The other nodes whose clocks count: those that have replicas, for a node that was replaced stays in the map. All of
+/// them before there are any. A node may hear itself, if it is among its own seeds, and is no witness.
+fn witnesses(map: &ClusterMap, me: &NodeUuid) -> BTreeSet<NodeUuid> {
+    let replicas = map.groups.iter().flat_map(|group| &group.replicas);
+    let mut nodes: BTreeSet<NodeUuid> =
+        replicas.filter_map(|replica| NodeUuid::try_from(&replica.node_uuid[..]).ok()).collect();
+    if nodes.is_empty() {
+        nodes = map.nodes.iter().filter_map(|node| NodeUuid::try_from(&node.node_uuid[..]).ok()).collect();
+    }
+    nodes.remove(me);
+    nodes
 }
 
 impl Monitor {
@@ -117,8 +131,8 @@ impl Monitor {
         if self.identity.cluster_id().is_none() {
             self.clock.judge_alone();
         } else if map.map_version != 0 {
-            let others = self.peers.offsets_us(&map.nodes, &self.identity.node_uuid());
-            self.clock.judge(others, map.nodes.len());
+            let witnesses = witnesses(&map, &self.identity.node_uuid());
+            self.clock.judge(self.peers.offsets_us(&witnesses), witnesses.len() + 1);
         }
     }
 
@@ -147,5 +161,26 @@ impl Monitor {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rowhouse_proto::wire::meta::{GroupInfo, NodeInfo, ReplicaInfo};
+
+    fn uuid(node: u8) -> bytes::Bytes {
+        vec![node; 16].into()
+    }
+
+    #[test]
+    fn nodes_that_were_replaced_have_no_say_in_what_time_it_is() {
+        let nodes = (1..=6).map(|n| NodeInfo { node_uuid: uuid(n), ..NodeInfo::default() }).collect();
+        let mut map = ClusterMap { nodes, ..ClusterMap::default() };
+        assert_eq!(witnesses(&map, &[1; 16]), (2..=6).map(|n| [n; 16]).collect(), "before shards are placed");
+        let replica = |n| ReplicaInfo { replica_id: n.into(), node_uuid: uuid(n) };
+        map.groups = vec![GroupInfo { replicas: [1, 5, 6].map(replica).to_vec(), ..GroupInfo::default() }];
+        assert_eq!(witnesses(&map, &[1; 16]), [[5; 16], [6; 16]].into());
+        assert_eq!(witnesses(&map, &[2; 16]), [[1; 16], [5; 16], [6; 16]].into(), "it asks them too");
     }
 }

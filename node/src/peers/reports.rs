@@ -1,11 +1,10 @@
 //! What every other node said of itself when last heard, by its own ping or in answer to ours; read
 //! without a lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rowhouse_proto::wire::meta::NodeInfo;
 
 use crate::identity::NodeUuid;
 
@@ -36,12 +35,11 @@ impl Peers {
         peers.get(node).is_some_and(|report| !report.draining && report.at.elapsed() < HEARD_WITHIN)
     }
 
-    /// Readings of physical time of `nodes` but for `me`, those of silent ones too: two steady clocks drift apart by
-    /// no more than their slew. A node may hear itself, if it is among its own seeds, and is no witness.
-    pub fn offsets_us(&self, nodes: &[NodeInfo], me: &NodeUuid) -> Vec<i64> {
+    /// Readings of physical time of `nodes`, those of silent ones too: two steady clocks drift apart by no more
+    /// than their slew.
+    pub fn offsets_us(&self, nodes: &BTreeSet<NodeUuid>) -> Vec<i64> {
         let peers = self.0.load();
-        let others = nodes.iter().filter(|node| node.node_uuid != me[..]);
-        others.filter_map(|node| peers.get(&node.node_uuid[..])?.offset_us).collect()
+        nodes.iter().filter_map(|node| peers.get(node)?.offset_us).collect()
     }
 
     pub fn heard(&self, node: NodeUuid, report: Report) {
@@ -64,18 +62,17 @@ mod tests {
     #[test]
     fn the_last_word_of_a_node_counts_and_a_silent_one_leads_nothing() {
         let (peers, node) = (Peers::default(), [1; 16]);
-        let named = [NodeInfo { node_uuid: vec![1; 16].into(), ..NodeInfo::default() }];
+        let named = BTreeSet::from([node]);
         assert!(!peers.may_lead(&node) && !peers.is_low(&node), "never heard");
         peers.heard(node, report(true, false, Some(3)));
         assert!(peers.may_lead(&node) && peers.is_low(&node));
         peers.heard(node, report(false, true, None));
         assert!(!peers.may_lead(&node) && !peers.is_low(&node));
-        assert!(peers.offsets_us(&named, &[9; 16]).is_empty());
+        assert!(peers.offsets_us(&named).is_empty());
         let long_ago = Instant::now().checked_sub(HEARD_WITHIN).expect("a machine up for seconds");
         peers.heard(node, Report { at: long_ago, ..report(false, false, Some(7)) });
         assert!(!peers.may_lead(&node));
-        assert_eq!(peers.offsets_us(&named, &[9; 16]), [7]);
-        assert!(peers.offsets_us(&[], &[9; 16]).is_empty(), "of no node of the map");
-        assert!(peers.offsets_us(&named, &node).is_empty(), "its own");
+        assert_eq!(peers.offsets_us(&named), [7]);
+        assert!(peers.offsets_us(&BTreeSet::new()).is_empty(), "of no witness");
     }
 }

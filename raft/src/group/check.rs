@@ -44,7 +44,12 @@ impl<R: Runtime> Unchecked<R> {
             return false;
         }
         let now = <R::Instant as Instant>::now();
-        entries >= pace.entries || *since.get_or_insert(now) + pace.wait <= now
+        let due = entries >= pace.entries || *since.get_or_insert(now) + pace.wait <= now;
+        if due {
+            // What comes after this check waits anew.
+            *since = None;
+        }
+        due
     }
 }
 

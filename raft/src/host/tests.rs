@@ -185,6 +185,24 @@ fn replicas_compare_after_writes_and_an_idle_group_writes_nothing() {
     });
 }
 
+#[test]
+fn a_group_that_is_written_to_steadily_compares_at_its_pace() {
+    simulate(async {
+        let node = Fixture::new();
+        let group = node.lead(1).await;
+        let pace = CheckPace { entries: 1_000, wait: Duration::from_secs(60) };
+        let mut compared = BTreeSet::new();
+        for _ in 0..180 {
+            write(&group, 1).await;
+            node.host.check_states(&pace).await;
+            compared.insert(group.applied().checked);
+            Simulation::sleep(Duration::from_secs(1)).await;
+        }
+        // A comparison changes what is checked twice: by its note, and by its end.
+        assert!((2..=2 * 3 + 1).contains(&compared.len()), "{compared:?}");
+    });
+}
+
 fn last_applied(group: &Group<Simulation>) -> u64 {
     group.applied().log_id.index().unwrap_or(0)
 }
