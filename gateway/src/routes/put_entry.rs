@@ -20,7 +20,7 @@ use crate::respond::{Rejection, empty};
 pub async fn put_entry(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let (change, mut call, body) = EntryChange::of(&app, request).await?;
     if change.body_held_back {
-        // Whoever asks first is answered first. Only large bodies begin with that question, so this becomes one.
+        // Whoever asks first is answered first. Most clients ask it for large bodies only, so this becomes one.
         put_object(&change, &call, Vec::new(), body).await?;
         return Ok(empty(StatusCode::CREATED));
     }

@@ -178,7 +178,7 @@ mod tests {
         let nodes = (1..=6).map(|n| NodeInfo { node_uuid: uuid(n), ..NodeInfo::default() }).collect();
         let mut map = ClusterMap { nodes, ..ClusterMap::default() };
         assert_eq!(witnesses(&map, &[1; 16]), (2..=6).map(|n| [n; 16]).collect(), "before shards are placed");
-        let replica = |n| ReplicaInfo { replica_id: n.into(), node_uuid: uuid(n) };
+        let replica = |n: u8| ReplicaInfo { replica_id: n.into(), node_uuid: uuid(n) };
         map.groups = vec![GroupInfo { replicas: [1, 5, 6].map(replica).to_vec(), ..GroupInfo::default() }];
         assert_eq!(witnesses(&map, &[1; 16]), [[5; 16], [6; 16]].into());
         assert_eq!(witnesses(&map, &[2; 16]), [[1; 16], [5; 16], [6; 16]].into(), "it asks them too");
