@@ -15,7 +15,7 @@ use crate::request::request;
 
 /// Long enough for any test run; sessions get capped by it.
 const GRANT_LIFETIME_S: u64 = 24 * 3600;
-/// Signup grants live at most 300 s (client-api.md §1.5); stay inside with room for slow machines.
+/// Signup grants live at most 300 s (docs/rules/protocol.md#signup-grants); stay inside with room for slow machines.
 const SIGNUP_LIFETIME_S: u64 = 240;
 const CLIENT_ID: &str = "chaos.test";
 const SIGNUP_CLIENT_ID: &str = "pubky.signup";

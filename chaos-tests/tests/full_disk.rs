@@ -1,4 +1,5 @@
-//! A disk that runs full: under one node, under two, and under one to its very end (consensus.md R10).
+//! A disk that runs full: under one node, under two, and under one to its very end
+//! (docs/rules/storage.md#a-full-disk-is-met-early).
 //!
 //! Needs a tmpfs in a mount namespace; where nobody may make one, it says why and proves nothing.
 

@@ -22,7 +22,7 @@ use crate::routes::{
     put_entry, root, signup_token,
 };
 
-/// Response headers that scripts of other origins may read (client-api.md §0).
+/// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
 const EXPOSED: [HeaderName; 3] =
     [RETRY_AFTER, HeaderName::from_static("lock-token"), HeaderName::from_static("timeout")];
 

@@ -150,7 +150,7 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// TLS handshakes: two round trips, generously.
     pub handshake_timeout: Duration,
-    /// From the arrival of a request until retries stop (consensus.md §3).
+    /// From the arrival of a request until retries stop (docs/rules/consensus.md#a-request-applies-once).
     pub retry_timeout: Duration,
     /// A request that arrives before the first map waits this long for it.
     pub map_timeout: Duration,

@@ -1,5 +1,5 @@
 //! What a stored file is: told by its first bytes, else by its extension. What the client claims is
-//! ignored (client-api.md §4.4).
+//! ignored (docs/rules/protocol.md#headers-and-conditions).
 
 /// Signatures lie within the first kilobytes; small and large bodies are judged by the same ones.
 pub const DETECT_BYTES_MAX: usize = 8 * 1024;

@@ -1,4 +1,4 @@
-//! The session cookie as it is set and removed (client-api.md §1.2).
+//! The session cookie as it is set and removed (docs/rules/protocol.md#cookie-sessions).
 
 use std::net::Ipv6Addr;
 use std::time::{Duration, SystemTime};

@@ -10,7 +10,7 @@ use rowhouse_proto::wire::shard::{Credential, credential};
 
 /// Characters of a cookie secret; a value of another length was never issued.
 const COOKIE_CHARS: usize = 26;
-/// The scheme is compared as written (client-api.md §1.3).
+/// The scheme is compared as written (docs/rules/protocol.md#bearers).
 const BEARER: &str = "Bearer ";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -89,7 +89,7 @@ pub fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// Admin refusals carry no content type (errata 2).
+/// Admin refusals carry no content type (docs/rules/protocol.md#no-content-type).
 pub fn unauthorized_bare(text: &'static str) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::UNAUTHORIZED;

@@ -1,5 +1,5 @@
-//! The node's hybrid logical clock (consensus.md §6): physical time that no step of the wall clock moves and
-//! most nodes agree to, and above it a counter.
+//! The node's hybrid logical clock (docs/rules/time.md#no-clock-runs-away): physical time that no step of the wall
+//! clock moves and most nodes agree to, and above it a counter.
 //!
 //! Order and event ids come from the counter; windows and expiries from physical time, never from the HLC. No
 //! command is stamped before a majority of the nodes was heard: a clock nobody else has seen may be years off.
@@ -141,7 +141,7 @@ impl Clock {
         (reading_us != 0).then(|| reading_us.cast_signed().saturating_sub(self.steady_us().cast_signed()))
     }
 
-    /// Holds physical time near the median of all readings, our own among them (consensus.md §6 (d)). Of an even
+    /// Holds physical time near the median of all readings, our own among them (docs/rules/time.md#no-clock-runs-away). Of an even
     /// number the upper one bounds from above and the lower one from below: of two nobody knows which is wrong.
     /// `nodes` is how many the map has, this one included.
     pub fn judge(&self, mut offsets_us: Vec<i64>, nodes: usize) {

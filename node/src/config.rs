@@ -21,7 +21,7 @@ pub struct PkarrConfig {
     pub republish_interval: Duration,
 }
 
-/// network.md §2.7: the committed bytes go out again every 30 to 60 minutes.
+/// The committed bytes go out again every 30 to 60 minutes (docs/rules/network.md#published-again-and-again).
 const REPUBLISH_INTERVAL: Duration = Duration::from_secs(30 * 60);
 
 impl Default for PkarrConfig {
@@ -44,7 +44,7 @@ impl Default for AttemptLimits {
     }
 }
 
-/// How long bodies outside the log are kept that no file refers to (consensus.md §8).
+/// How long bodies outside the log are kept that no file refers to (docs/rules/storage.md#chunks-follow-rows).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectLimits {
     /// Of an upload that nobody continues.
@@ -82,9 +82,10 @@ pub struct NodeConfig {
     pub seeds: Vec<String>,
     pub pkarr: PkarrConfig,
     pub timing: RaftTiming,
-    /// One budget for every cache and buffer of the two stores (consensus.md R9).
+    /// One budget for every cache and buffer of the two stores (docs/rules/storage.md#one-memory-budget).
     pub memory_bytes: u64,
-    /// Below this much free disk space the node reports the low-space mark (consensus.md R10).
+    /// Below this much free disk space the node reports the low-space mark
+    /// (docs/rules/storage.md#a-full-disk-is-met-early).
     pub free_space_min_bytes: u64,
     pub flush_interval: Duration,
     pub attempts: AttemptLimits,
@@ -97,11 +98,11 @@ pub struct NodeConfig {
     pub command_versions: VersionRange,
 }
 
-/// consensus.md R9: the default for development.
+/// The default for development (docs/rules/storage.md#one-memory-budget).
 const MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 /// Room for a few minutes of writes, their compaction, and an operator who reads alarms.
 const FREE_SPACE_MIN_BYTES: u64 = 512 * 1024 * 1024;
-/// consensus.md R2.
+/// See docs/rules/storage.md#durable-by-flush.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 /// Six announcements in a row: gateways repeat theirs every 10 s.
 const GATEWAY_SILENCE_MAX: Duration = Duration::from_secs(60);

@@ -19,7 +19,7 @@ use crate::{Error, Group, Runtime};
 /// Transfers at once: each stops its group for some milliseconds, and gateways follow them one by one.
 const TRANSFERS_AT_ONCE: usize = 2;
 /// A transfer not finished within this will not: openraft never cancels one, so the group serves
-/// nothing until an election (consensus.md §3).
+/// nothing until an election (docs/rules/consensus.md#leaders-move-slowly).
 const TRANSFER_MAX: Duration = Duration::from_millis(500);
 /// How often it is looked for something to hand over.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! Makes applied state durable and lets logs shrink behind it (consensus.md R2, R3).
+//! Makes applied state durable and lets logs shrink behind it (docs/rules/storage.md#durable-by-flush).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

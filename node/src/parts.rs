@@ -74,8 +74,8 @@ impl Directory for NodeDirectory {
     }
 }
 
-/// The two stores, and the memory they share (consensus.md R9): a quarter for the memtables of each, three
-/// eighths for the one block cache, an eighth for the log's tail.
+/// The two stores, and the memory they share (docs/rules/storage.md#one-memory-budget): a quarter for the memtables
+/// of each, three eighths for the one block cache, an eighth for the log's tail.
 fn open_stores(data_dir: &Path, memory_bytes: usize) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
     let (mut of_log, of_state) = (LogOptions::new(memory_bytes / 4), StateOptions::new(memory_bytes));
     of_log.block_cache = of_state.block_cache.clone();

@@ -1,4 +1,4 @@
-//! Free disk space: a full disk is met before it is full (consensus.md R10).
+//! Free disk space: a full disk is met before it is full (docs/rules/storage.md#a-full-disk-is-met-early).
 //!
 //! Each node watches its own; peers learn of the low-space mark by ping, leaders refuse new writes while
 //! no quorum of their voters is above it. A ballast file is given back when the mark is passed, so that

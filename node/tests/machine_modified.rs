@@ -91,7 +91,7 @@ proptest! {
                 Step::Put(body) => {
                     let modified = write(&mut script, "/pub/a", &[body]);
                     for (since, kept) in &copies {
-                        // 304 is for a copy that is not older (client-api.md §4.4).
+                        // 304 is for a copy that is not older (docs/rules/protocol.md#headers-and-conditions).
                         prop_assert!(*since < modified || *kept == body, "{since} {kept}, {modified} {body}");
                         prop_assert!(*since <= modified, "it never goes back");
                     }

@@ -1,5 +1,5 @@
 //! THE error and status table: every refusal the cluster can answer, its number on the wire,
-//! its HTTP status and its text. The texts are the protocol's own (client-api.md, errata.md).
+//! its HTTP status and its text. The texts are the protocol's own (docs/rules/protocol.md).
 
 use http::StatusCode;
 
@@ -57,7 +57,7 @@ error_codes! {
     StoragePathNotUtf8 = 24, BAD_REQUEST, "Storage path is not valid UTF-8";
     /// Detail carries the whole text: `Invalid storage path: ...`.
     InvalidStoragePath = 25, BAD_REQUEST, "Invalid storage path";
-    /// Sent without a Content-Type (errata 1).
+    /// Sent without a Content-Type (docs/rules/protocol.md#no-content-type).
     InvalidBoolean = 26, BAD_REQUEST, "Invalid boolean parameter";
     InvalidCursor = 27, BAD_REQUEST, "Invalid cursor";
     TargetMustBeFile = 28, BAD_REQUEST, "Target path must be a file";

@@ -28,11 +28,13 @@ pub const COMMAND_VERSION: u32 = 2;
 pub const COMMAND_VERSION_MIN: u32 = 2;
 /// All of them.
 pub const COMMAND_VERSIONS: VersionRange = VersionRange { min: COMMAND_VERSION_MIN, max: COMMAND_VERSION };
-/// Group number of the meta group; shards are numbered from 0, at most 4 096 (consensus.md §5).
+/// Group number of the meta group; shards are numbered from 0, at most 4 096
+/// (docs/rules/consensus.md#shards-are-fixed).
 pub const META_GROUP: u32 = 0xFFFF;
-/// Bodies up to this many bytes travel in the log (architecture.md, decision 9).
+/// Bodies up to this many bytes travel in the log (docs/rules/storage.md#large-bodies-stay-out-of-the-log).
 pub const INLINE_BODY_BYTES_MAX: usize = 64 * 1024;
-/// Bodies beyond that are cut into chunks of this many bytes (consensus.md §8); the last one may be shorter.
+/// Bodies beyond that are cut into chunks of this many bytes
+/// (docs/rules/storage.md#large-bodies-stay-out-of-the-log); the last one may be shorter.
 pub const CHUNK_BYTES: usize = 1024 * 1024;
 /// What an upload may have on its way to the disks.
 pub const UPLOAD_WINDOW_BYTES: u64 = 4 * CHUNK_BYTES as u64;

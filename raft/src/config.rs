@@ -1,4 +1,4 @@
-//! Timing and bounds of every group (consensus.md §1).
+//! Timing and bounds of every group (docs/rules/consensus.md#timing-and-leases).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -148,7 +148,8 @@ impl<R: Runtime> Host<R> {
         running.shutdown().await;
     }
 
-    /// Makes every group's applied state durable and lets the logs shrink behind it (consensus.md R2, R3).
+    /// Makes every group's applied state durable and lets the logs shrink behind it
+    /// (docs/rules/storage.md#durable-by-flush).
     pub async fn flush(&self) -> Result<(), Error> {
         let state = self.options.state.clone();
         R::blocking(move || state.flush_all()).await?;

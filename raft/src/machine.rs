@@ -18,7 +18,7 @@ pub struct EntryContext {
 ///
 /// `apply` uses no clock, no randomness, no iteration over unordered maps and nothing of this machine:
 /// time and identity come inside the command, so that every replica writes the same bytes
-/// (consensus.md R6). A command that must be refused is a normal reply. `Err` is for storage that cannot be
+/// (docs/rules/consensus.md#apply-is-deterministic). A command that must be refused is a normal reply. `Err` is for storage that cannot be
 /// read, and for a command this program does not understand: others do, so it is never skipped. It ends the
 /// replica before the entry.
 pub trait Machine: Send + Sync + 'static {

@@ -11,8 +11,8 @@ use crate::state::StateCheck;
 
 /// A Raft group: a shard's number, or `0xFFFF` for the meta group.
 pub type GroupId = u16;
-/// Handed out once by the meta group and never reused (consensus.md §4): openraft cannot detect an id
-/// that comes back with an empty log.
+/// Handed out once by the meta group and never reused (docs/rules/consensus.md#identities-are-never-reused): openraft
+/// cannot detect an id that comes back with an empty log.
 pub type ReplicaId = u64;
 
 /// A proposal: the command, and beside it the trace context of its proposer (never applied).
@@ -66,7 +66,8 @@ impl fmt::Display for Reply {
     }
 }
 
-/// The machine a replica lives on. Never an address: those change (consensus.md §4).
+/// The machine a replica lives on. Never an address: those change
+/// (docs/rules/consensus.md#identities-are-never-reused).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Replica {
     pub node_uuid: [u8; 16],

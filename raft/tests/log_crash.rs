@@ -131,7 +131,7 @@ impl<R: Runtime> Model<R> {
         self.disk.entries.get(&index).map(|entry| entry.log_id)
     }
 
-    /// R3: the log is released as far as the state machine is durable.
+    /// docs/rules/storage.md#purge-behind-durable-state: the log is released as far as the state machine is durable.
     fn release(&mut self) {
         let (Some(purged), Some(durable)) = (self.purged, self.durable) else { return };
         let upto = if purged.index <= durable.index { purged } else { durable };
@@ -212,7 +212,7 @@ impl<R: Runtime> Model<R> {
         }
     }
 
-    /// State reaches the disk only behind its log (R8).
+    /// State reaches the disk only behind its log (docs/rules/storage.md#log-before-state).
     async fn durable_applied(&mut self, upto: u8, store: &mut LogStore<R>) {
         let to = next(self.disk.committed).max(1) - 1;
         let Some(upto) = self.pick(upto, next(self.disk.recorded), to) else { return };

@@ -1,4 +1,4 @@
-//! Who may do what: sessions, bearers, cookies, capabilities (client-api.md §1.2, §1.3, §2).
+//! Who may do what: sessions, bearers, cookies, capabilities (docs/rules/protocol.md#capabilities).
 
 use super::case::{Case, PLAIN, case};
 

@@ -1,4 +1,4 @@
-//! Grants: signup, exchange, bearers, logout (client-api.md §1.4, §1.5).
+//! Grants: signup, exchange, bearers, logout (docs/rules/protocol.md#grants-and-proofs).
 
 use pubky_common::auth::jws::{ClientId, GRANT_JWS_TYP, POP_JWS_TYP, sign_jws};
 use pubky_common::capabilities::Capability;
@@ -9,7 +9,7 @@ use rowhouse_chaos_tests::identity::{Grant, User, bearer, grant_body, unix_now_s
 use super::world::{Findings, World};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
-/// Proofs may be this old (client-api.md §1.4, step 10).
+/// Proofs may be this old (docs/rules/protocol.md#grants-and-proofs, check 10).
 const POP_WINDOW_S: u64 = 180;
 
 pub async fn run(world: &mut World) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Directories (client-api.md §4.5).
+//! Directories (docs/rules/protocol.md#listings).
 
 use super::case::{Case, PLAIN, case};
 

@@ -1,4 +1,4 @@
-//! Cookie sessions from signup to sign-out (client-api.md §1.1, §1.2, §3).
+//! Cookie sessions from signup to sign-out (docs/rules/protocol.md#cookie-sessions).
 
 use pubky_common::session::CookieSessionRecord;
 use rowhouse_chaos_tests::identity::{User, session_cookie, unix_now_s};

@@ -1,4 +1,4 @@
-//! Files: headers, conditions, collisions (client-api.md §4.2, §4.4).
+//! Files: headers, conditions, collisions (docs/rules/protocol.md#headers-and-conditions).
 
 use super::case::{ALICE, Case, PLAIN, case};
 

@@ -6,7 +6,7 @@ use super::world::{Findings, World, base64_of};
 
 /// Bodies up to this travel in the log; larger ones lie in chunks of their own.
 const INLINE_MAX: usize = 65_536;
-/// Longest segment, and longest path (client-api.md §4.1).
+/// Longest segment, and longest path (docs/rules/protocol.md#paths).
 const SEGMENT_MAX: usize = 255;
 const PATH_MAX: usize = 972;
 

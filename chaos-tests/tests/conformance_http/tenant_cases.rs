@@ -1,4 +1,4 @@
-//! Routing, CORS and whose storage is meant (client-api.md §0, §4.1, §6).
+//! Routing, CORS and whose storage is meant (docs/rules/protocol.md#whose-storage-is-meant).
 
 use super::case::{ALICE, Case, PLAIN, case};
 

@@ -166,7 +166,7 @@ pub async fn read(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &s
             None => None,
             Some(handle) => match handle.read_barrier().await {
                 Ok(()) => {
-                    // A pause between check and read must not matter (consensus.md §3).
+                    // A pause between check and read must not matter (docs/rules/consensus.md#reads-are-linearizable).
                     Simulation::sleep(Duration::from_micros(Simulation::random_u64() % 500)).await;
                     match crate::probe::value(&handle, user, path) {
                         // A crash takes the reader with it: only a node that still runs answers.

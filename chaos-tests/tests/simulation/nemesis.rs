@@ -25,7 +25,7 @@ impl Faults {
     }
 }
 
-/// ±15 minutes: a virtual machine that resumes (consensus.md §7).
+/// ±15 minutes: a virtual machine that resumes (docs/rules/time.md#no-clock-runs-away).
 const CLOCK_STEP_US_MAX: u64 = 15 * 60 * 1_000_000;
 /// Longer than an election, so that every fault bites.
 const FAULT_MS: std::ops::Range<u64> = 200..2_500;

@@ -1,5 +1,5 @@
-//! Nothing below `/priv/` may be cached, whatever the status (client-api.md §4.4). Decided on the
-//! normalised path, so that no spelling of it escapes.
+//! Nothing below `/priv/` may be cached, whatever the status (docs/rules/protocol.md#headers-and-conditions). Decided
+//! on the normalised path, so that no spelling of it escapes.
 
 use axum::extract::Request;
 use axum::middleware::Next;

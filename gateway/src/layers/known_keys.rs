@@ -50,7 +50,7 @@ impl KnownKeys {
     }
 }
 
-/// A key in z-base-32, or the last label of a longer name (client-api.md §0.1).
+/// A key in z-base-32, or the last label of a longer name (docs/rules/protocol.md#whose-storage-is-meant).
 pub fn parse_key(text: &str) -> Option<PublicKey> {
     KNOWN.parse(text)
 }

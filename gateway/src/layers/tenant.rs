@@ -1,5 +1,5 @@
 //! Whose data a request is about: from the path below `/storage/`, elsewhere from the Host,
-//! `pubky-host` header or query (client-api.md §0.1). Refuses malformed `/storage/` paths whatever the
+//! `pubky-host` header or query (docs/rules/protocol.md#whose-storage-is-meant). Refuses malformed `/storage/` paths whatever the
 //! method and whoever asks; a request without a tenant passes.
 
 use axum::extract::Request;

@@ -66,7 +66,7 @@ pub fn open_session(
     Ok(set_cookie(with_body(StatusCode::OK, OCTETS, body), cookie))
 }
 
-/// `created_at`: microseconds when a session is made, seconds when it is read later (client-api.md §1.2).
+/// `created_at`: microseconds when a session is made, seconds when it is read later (docs/rules/protocol.md#cookie-sessions).
 pub fn record(user: &PublicKey, session: &CookieSession, created_at: u64) -> Result<Vec<u8>, ErrorCode> {
     let capabilities: Vec<Capability> = session
         .capabilities

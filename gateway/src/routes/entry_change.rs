@@ -54,7 +54,7 @@ impl<'a> EntryChange<'a> {
     }
 }
 
-/// A path outside both roots is refused before a foreign session is (client-api.md §2).
+/// A path outside both roots is refused before a foreign session is (docs/rules/protocol.md#capabilities).
 fn outside_first(rejection: Rejection, path: &StoragePath) -> Rejection {
     let inside = path.as_str().starts_with(PUBLIC_ROOT) || path.as_str().starts_with(PRIVATE_ROOT);
     if rejection.code() == ErrorCode::TenantMismatch && !inside {

@@ -52,7 +52,7 @@ impl EntryTarget {
     }
 
     /// For a change. Without a live session every other flaw of the request goes unmentioned
-    /// (client-api.md §4.2), so a malformed one costs a question to a shard.
+    /// (docs/rules/protocol.md#order-of-checks), so a malformed one costs a question to a shard.
     pub async fn writable(
         app: &App,
         call: &Call,

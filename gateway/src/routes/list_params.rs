@@ -1,4 +1,4 @@
-//! The query of a GET. It is checked for files too, before permission (client-api.md §4.5).
+//! The query of a GET. It is checked for files too, before permission (docs/rules/protocol.md#listings).
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
 //! The head of every write's decision: session, shape of the path, capability, owner
-//! (client-api.md §4.2, in its order).
+//! (docs/rules/protocol.md#order-of-checks).
 
 use pubky_common::StoragePath;
 use rowhouse_proto::ErrorCode;

@@ -1,4 +1,4 @@
-//! Sign-out of a cookie session; of an unknown one too (client-api.md §1.2: always 200).
+//! Sign-out of a cookie session; of an unknown one too (docs/rules/protocol.md#cookie-sessions).
 
 use rowhouse_proto::domain::user;
 use rowhouse_proto::wire::command::{CloseCookieSession, Outcome};

@@ -1,5 +1,5 @@
 //! Signup, by AuthToken (with a cookie session) or by grant (without one). The gateway has checked the
-//! signup token's format; in open mode it is otherwise ignored and not consumed (client-api.md §3).
+//! signup token's format; in open mode it is otherwise ignored and not consumed (docs/rules/protocol.md#signup).
 
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::user::{self, UserKey};

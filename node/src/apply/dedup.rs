@@ -1,4 +1,4 @@
-//! A request id is applied once (consensus.md §3).
+//! A request id is applied once (docs/rules/consensus.md#a-request-applies-once).
 //!
 //! A row is forgotten by the shard's age. A retry that no longer finds its row is refused: it is older than the
 //! window, or no younger than a request whose row was forgotten, or of another era of the clocks

@@ -11,7 +11,7 @@ use super::turn::Turn;
 use super::{object, outcome, quota};
 use crate::state::{Read, records, tables};
 
-/// Existence comes before the write paths (client-api.md §4.2).
+/// Existence comes before the write paths (docs/rules/protocol.md#order-of-checks).
 pub(super) fn check(read: &dyn Read, command: &DeleteEntry, now_s: u64) -> Result<(Granted, Entry), Stop> {
     let granted = authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
     let entry = records::entry(read, &granted.user, granted.path.as_str())?.ok_or(ErrorCode::NotFound)?;

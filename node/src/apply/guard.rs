@@ -1,4 +1,4 @@
-//! Replay guards: an AuthToken and a PoP nonce are good once for each user (architecture.md, decision 16).
+//! Replay guards: an AuthToken and a PoP nonce are good once for each user (docs/rules/protocol.md#replay-guards).
 //!
 //! A guard is consumed whether or not the rest of its command succeeds. The tokens' own windows are judged
 //! again here by `shard_now`, and a guard outlives its token's window by the shard's age: leaders with differing

@@ -1,5 +1,6 @@
-//! Exchange of a grant and a proof for a bearer; checks 4, 5, 10 and 11–14 of client-api.md §1.4, the others
-//! need no state. A grant has exactly one live bearer, the newest: every bearer has the same slot.
+//! Exchange of a grant and a proof for a bearer; checks 4, 5, 10 and 11–14 of
+//! docs/rules/protocol.md#grants-and-proofs, the others need no state. A grant has exactly one live bearer, the
+//! newest: every bearer has the same slot.
 
 use bytes::Bytes;
 use rowhouse_proto::ErrorCode;

@@ -1,9 +1,9 @@
 //! The shard's state machine: one file per command, one decision for each question.
 //!
 //! Apply is a pure function of state and command: no clock, no randomness, nothing of this machine
-//! (consensus.md R6). Time is `shard_now`, tables age by `age_ms`, event ids come from `last_t`; all live in the
-//! shard's record.
-//! A command that must be refused is a normal outcome; only unreadable storage is an error.
+//! (docs/rules/consensus.md#apply-is-deterministic). Time is `shard_now`, tables age by `age_ms`, event ids come from
+//! `last_t`; all live in the shard's record. A command that must be refused is a normal outcome; only unreadable
+//! storage is an error.
 //!
 //! The decisions are also asked before a proposal (`precheck`), so that a bad request never reaches the log.
 

@@ -1,5 +1,5 @@
-//! An object's way from state to state. Its row and its place among those in the same state change
-//! together, here only; chunks on disks follow the rows, never the other way round (consensus.md §8).
+//! An object's way from state to state. Its row and its place among those in the same state change together, here
+//! only; chunks on disks follow the rows, never the other way round (docs/rules/storage.md#chunks-follow-rows).
 
 use bytes::Bytes;
 use rowhouse_proto::ErrorCode;

@@ -3,7 +3,7 @@
 use rowhouse_proto::wire::command::{Outcome, outcome::Value};
 use rowhouse_proto::{ErrorCode, Refusal};
 
-/// Keeps an outcome below 256 bytes (consensus.md §3), beside its code.
+/// Keeps an outcome below 256 bytes (docs/rules/consensus.md#a-request-applies-once), beside its code.
 const DETAIL_BYTES_MAX: usize = 200;
 
 pub(super) fn done() -> Outcome {

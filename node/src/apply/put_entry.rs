@@ -23,7 +23,8 @@ const HASH_BYTES: usize = 32;
 /// What is known of a body's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// By a Content-Length header: the quota is judged before write paths and collisions (errata 10).
+    /// By a Content-Length header: the quota is judged before write paths and collisions
+    /// (docs/rules/protocol.md#quotas).
     Declared(u64),
     /// By having read it: the quota is judged last.
     Counted(u64),
@@ -62,7 +63,7 @@ impl Accepted {
     }
 }
 
-/// The whole decision of client-api.md §4.2, in its order.
+/// The whole decision, in the order of docs/rules/protocol.md#order-of-checks.
 pub(super) fn check(
     read: &dyn Read,
     target: Target<'_>,

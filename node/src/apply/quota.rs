@@ -1,4 +1,4 @@
-//! Storage quotas (client-api.md §4.3).
+//! Storage quotas (docs/rules/protocol.md#quotas).
 
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::state::{Entry, Usage, User};

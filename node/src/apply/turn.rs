@@ -64,7 +64,7 @@ impl<'a, 't> Turn<'a, 't> {
         self.shard.now_ms / 1000
     }
 
-    /// The time of this command's event (consensus.md §6, I1). Taken before anything is written,
+    /// The time of this command's event (docs/rules/time.md#event-ids-rise). Taken before anything is written,
     /// because a shard at the end of its event time must refuse.
     pub(super) fn event_slot(&self) -> Result<EventSlot, ErrorCode> {
         let t = self.hlc_t.max(self.shard.last_t.saturating_add(1));
@@ -79,7 +79,8 @@ impl<'a, 't> Turn<'a, 't> {
         self.txn.put(tables::event_of_user(user, t), bytes::Bytes::new());
     }
 
-    /// Nothing at or below `t` will follow (I2), as far as one command may go.
+    /// Nothing at or below `t` will follow (docs/rules/time.md#what-is-closed-stays-closed), as far as one command
+    /// may go.
     pub(super) fn close(&mut self, t: u64) {
         let highest = self.shard.last_t.max(self.ids.ceiling()).saturating_add(CLOSE_ABOVE_MAX);
         self.shard.last_t = self.shard.last_t.max(t.min(highest).min(self.ids.last_tick()));

@@ -1,4 +1,5 @@
-//! The chunks of large bodies on this node's disk: segment files with an index (consensus.md §8).
+//! The chunks of large bodies on this node's disk: segment files with an index
+//! (docs/rules/storage.md#chunks-follow-rows).
 //!
 //! A body is written once, to the end of the newest segment; one thread writes, and one sync serves all
 //! that wait. The index is a small RocksDB that is not synced: what it lost is found again in the

@@ -1,8 +1,8 @@
 //! The thread that writes: takes what waits, appends it, syncs once, tells the index, answers. While one
 //! sync runs the next write gathers: group commit without a linger.
 //!
-//! After a failed write or sync it writes nothing ever again (consensus.md R10); only a full disk is
-//! survived, for a large upload may fill it: what was torn is cut off, and nothing of it counts.
+//! After a failed write or sync it writes nothing ever again (docs/rules/storage.md#a-failed-sync-ends-the-node);
+//! only a full disk is survived, for a large upload may fill it: what was torn is cut off, and nothing of it counts.
 
 use std::io;
 use std::sync::Arc;

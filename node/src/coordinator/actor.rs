@@ -30,7 +30,7 @@ use crate::{Error, Group, Runtime};
 const ROUND: Duration = Duration::from_secs(1);
 /// How soon a new leadership of the meta group is noticed if its signal was missed.
 const NOTICE: Duration = Duration::from_millis(200);
-/// consensus.md §3: at most four transfers a second.
+/// At most four transfers a second (docs/rules/consensus.md#leaders-move-slowly).
 const TRANSFER_EVERY: Duration = Duration::from_millis(250);
 /// A node that just came back gets this long to catch up before leaders are moved to it.
 const BALANCE_AFTER: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! The one author of the homeserver's packet (network.md §2.7): signs, commits the exact bytes to the
+//! The one author of the homeserver's packet (docs/rules/network.md#one-author): signs, commits the exact bytes to the
 //! meta group, and only then publishes them, again and again. Serving never waits for any of it.
 
 use std::sync::Arc;
@@ -261,7 +261,7 @@ impl Author {
     }
 }
 
-/// network.md §0, decision 2.
+/// docs/rules/network.md#timestamps-only-rise
 fn next_timestamp(now_us: u64, committed_us: u64, network_us: u64) -> u64 {
     now_us.max(committed_us + 1).max(network_us + 1)
 }

@@ -3,7 +3,7 @@
 use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
 
 /// A node may lead this much more than the mean, in percent, before anything is moved: a transfer stops
-/// a group for a moment (consensus.md §3).
+/// a group for a moment (docs/rules/consensus.md#leaders-move-slowly).
 const EXCESS_PERCENT: usize = 120;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

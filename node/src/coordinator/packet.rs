@@ -1,5 +1,5 @@
-//! The homeserver's packet (network.md §0, §1): one HTTPS record for the shared Pubky TLS port, one ICANN
-//! record, one address record a gateway. Deterministic: the same gateways give the same records.
+//! The homeserver's packet (docs/rules/network.md#what-the-packet-says): one HTTPS record for the shared Pubky TLS
+//! port, one ICANN record, one address record a gateway. Deterministic: the same gateways give the same records.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,12 +15,13 @@ use crate::Error;
 
 /// pkarr's floor: an address that was taken out disappears from caches within five minutes.
 const TTL_S: u32 = 300;
-/// Every address a client walks costs it a probe of up to 1.5 s (network.md §1.4, §1.6).
+/// Every address a client walks costs it a probe of up to 1.5 s (docs/rules/network.md#few-addresses).
 const ADDRESSES_MAX: usize = 8;
 /// Direct endpoints come before the ICANN one.
 const DIRECT_PRIORITY: u16 = 1;
 const ICANN_PRIORITY: u16 = 10;
-/// Only this name carries the HTTP-port parameter: browsers on the testnet (network.md §1.7).
+/// Only this name carries the HTTP-port parameter: browsers on the testnet
+/// (docs/rules/network.md#the-port-for-browsers).
 const LOCALHOST: &str = "localhost";
 
 /// Signs the packet for those of the gateways that agree; `None` without any.

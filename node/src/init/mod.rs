@@ -1,4 +1,5 @@
-//! How a cluster comes to life: explicitly and once, never by ordinal or emptiness (consensus.md §4).
+//! How a cluster comes to life: explicitly and once, never by ordinal or emptiness
+//! (docs/rules/consensus.md#a-cluster-is-initialized-once).
 //!
 //! `client` is what `rowhouse cluster init` runs; `server` is each node's side.
 

@@ -1,8 +1,8 @@
 //! A gateway whose listeners answer: its address may go into the packet.
 //!
-//! Every address of one packet shares one set of ports and one domain (network.md §0). Gateways with others
-//! are kept beside them: while a change is rolled out both are there, and neither evicts the other. Which of
-//! them the packet names is decided where it is signed (`coordinator/generation.rs`).
+//! Every address of one packet shares one set of ports and one domain (docs/rules/network.md#one-set-of-ports).
+//! Gateways with others are kept beside them: while a change is rolled out both are there, and neither evicts the
+//! other. Which of them the packet names is decided where it is signed (`coordinator/generation.rs`).
 
 use rowhouse_proto::wire::command::{AnnounceGateway, meta_command::Body};
 use rowhouse_proto::wire::meta::GatewayInfo;
@@ -11,7 +11,7 @@ use rowhouse_raft::state::Txn;
 
 use super::{Verdict, gateway, tables};
 
-/// Far above what a packet should carry (network.md §1.4); bounds the table.
+/// Far above what a packet should carry (docs/rules/network.md#few-addresses); bounds the table.
 const GATEWAYS_MAX: usize = 64;
 
 pub fn apply(txn: &mut Txn<'_>, command: AnnounceGateway) -> Result<Verdict, Error> {

@@ -1,5 +1,5 @@
-//! A node joins, or returns under another address or with another program. One that proves its name keeps it for life: others believe
-//! its certificate by it.
+//! A node joins, or returns under another address or with another program. One that proves its name keeps it for
+//! life: others believe its certificate by it.
 
 use rowhouse_proto::wire::command::RegisterNode;
 use rowhouse_raft::Error;
@@ -8,7 +8,7 @@ use rowhouse_raft::state::Txn;
 use super::node_line::{of_command, refused_by_version};
 use super::{Verdict, tables};
 
-/// Every gateway and node holds the whole list; consensus.md §5 plans for 100.
+/// Every gateway and node holds the whole list; docs/rules/consensus.md#shards-are-fixed plans for 100 nodes.
 const NODES_MAX: usize = 1024;
 /// Longest host name, and a port.
 const ADDRESS_BYTES_MAX: usize = 260;

@@ -1,4 +1,4 @@
-//! The homeserver's signed packet: what is not committed here is not published (consensus.md §4).
+//! The homeserver's signed packet: what is not committed here is not published (docs/rules/network.md#one-author).
 //!
 //! A deposed coordinator cannot commit an older packet. One that signs far above its own clock and what the
 //! network holds is refused; whether its clock is right, only its peers can tell (`clock.rs`).
@@ -9,11 +9,11 @@ use rowhouse_raft::state::Txn;
 
 use super::{Verdict, tables};
 
-/// Key 32, signature 64, timestamp 8 (network.md §1.1).
+/// Key 32, signature 64, timestamp 8 (docs/rules/network.md#what-the-packet-says).
 const HEAD_BYTES: usize = 104;
 /// Head and at most 1 000 bytes of DNS packet.
 const PACKET_BYTES_MAX: usize = 1104;
-/// pkarr itself distrusts packets further ahead than this (network.md §2.7).
+/// pkarr itself distrusts packets further ahead than this (docs/rules/network.md#timestamps-only-rise).
 const AHEAD_US_MAX: u64 = 60_000_000;
 
 /// When a canonical packet was signed; `None` if it is too short to tell.

@@ -20,7 +20,7 @@ use crate::state::objects::{ObjectId, Place, in_state, object};
 use crate::{Error, Group};
 
 const TICK: Duration = Duration::from_millis(500);
-/// Of all replicas of a node together (consensus.md §8).
+/// Of all replicas of a node together (docs/rules/storage.md#chunks-follow-rows).
 const FILL_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// Objects looked at in one read of the state.
 const PAGE: usize = 256;

@@ -1,5 +1,5 @@
 //! Bodies outside the log on this node: kept complete and intact as long as the log says, and not longer
-//! (consensus.md §8). The rows of `state::objects` decide; everything here follows them.
+//! (docs/rules/storage.md#chunks-follow-rows). The rows of `state::objects` decide; everything here follows them.
 
 mod collect;
 mod erase;

@@ -1,4 +1,4 @@
-//! Directory listings (client-api.md §4.5): deep or shallow, either way round, paged by cursor.
+//! Directory listings (docs/rules/protocol.md#listings): deep or shallow, either way round, paged by cursor.
 //!
 //! A shallow listing seeks past each sub-directory instead of reading it, so its cost depends on the page
 //! and not on what lies below. That is sound because bytes order "x/" among its siblings as they order

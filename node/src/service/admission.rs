@@ -1,7 +1,7 @@
 //! Admission of what anybody may cause to be written: signups, sign-ins, exchanges, logouts by proof.
 //!
 //! They consume a token or nonce in the log even when they are refused, so they are bounded apart from
-//! everything else: by client address and by shard (architecture.md §4).
+//! everything else: by client address and by shard (docs/rules/protocol.md#refusals-that-are-log-entries).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -103,7 +103,7 @@ impl Verifier<'_> {
     fn grant_exchange(self, op: shard::GrantExchange) -> Result<Prepared, Refused> {
         let grant = jws::verify_grant(&op.grant)?;
         jws::check_expiry(&grant, self.now_s)?;
-        // A revoked grant is refused before its proof is looked at (client-api.md §1.4, check 5).
+        // A revoked grant is refused before its proof is looked at (docs/rules/protocol.md#grants-and-proofs, check 5).
         let (nonce, later) = match jws::verify_pop(&op.pop, &grant, self.homeserver_z32, self.now_s) {
             Ok(pop) => (nonce_of(pop.nonce.as_str(), pop.iat), None),
             Err(refusal) => (command::PopNonce::default(), Some(refusal)),

@@ -10,7 +10,7 @@ use crate::identity::NodeUuid;
 
 /// A leader that is full is so for a batch or two.
 const BUSY_RETRY_MS: u32 = 100;
-/// A lost leader is replaced in about a second (consensus.md §1); asking earlier is cheap.
+/// A lost leader is replaced in about a second (docs/rules/consensus.md#timing-and-leases); asking earlier is cheap.
 const LEADER_RETRY_MS: u32 = 100;
 /// The admission of anonymous attempts refills within seconds.
 const ATTEMPTS_RETRY_MS: u32 = 1_000;

@@ -1,5 +1,5 @@
 //! Whether a leader may take in more data: not while too few of its voters have disk space
-//! (consensus.md R10). Deletes, reads, logouts and elections go on.
+//! (docs/rules/storage.md#a-full-disk-is-met-early). Deletes, reads, logouts and elections go on.
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ use crate::peers::ClusterView;
 use crate::{Error, Runtime};
 
 /// Starts in flight at once: enough to overlap their syncs, few enough not to stall running groups
-/// (consensus.md §3).
+/// (docs/rules/consensus.md#groups-start-in-waves).
 const START_BATCH: usize = 32;
 /// How soon an ended replica is noticed.
 const TICK: Duration = Duration::from_secs(1);

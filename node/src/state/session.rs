@@ -1,5 +1,5 @@
 //! From a presented credential to a live session. Identity and capabilities come from stored rows only
-//! (client-api.md §1.2, §1.4), so a revocation holds from the entry that applied it.
+//! (docs/rules/protocol.md#cookie-sessions), so a revocation holds from the entry that applied it.
 
 use pubky_common::capabilities::Capability;
 use rowhouse_proto::domain::authorize::SessionView;

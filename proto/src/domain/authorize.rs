@@ -1,5 +1,5 @@
 //! The one authorization rule, asked by gateways to refuse early and by shards to decide
-//! (client-api.md §2). It knows neither whether a path exists nor whether a user is disabled.
+//! (docs/rules/protocol.md#capabilities). It knows neither whether a path exists nor whether a user is disabled.
 
 use pubky_common::StoragePath;
 use pubky_common::capabilities::{Action, Capability};

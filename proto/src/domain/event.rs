@@ -1,4 +1,4 @@
-//! Event ids: `tick << b | shard`, below 2^53, so that a double holds them (consensus.md §6).
+//! Event ids: `tick << b | shard`, below 2^53, so that a double holds them (docs/rules/time.md#event-ids-fit-a-double).
 //!
 //! b is log2 of the cluster's number of shards, and a tick is 2^(b-12) milliseconds since 2025-01-01. So an
 //! id is 41 bits of milliseconds above 12 bits shared by the time within one and the shard, whatever b is:

@@ -1,5 +1,5 @@
 //! Verification of grants and proofs of possession, in the protocol's order of checks
-//! (client-api.md §1.4, §1.5). `pubky-common` signs and decodes these tokens but does not verify them.
+//! (docs/rules/protocol.md#grants-and-proofs). `pubky-common` signs and decodes these tokens but does not verify them.
 //!
 //! Nothing here remembers anything: replay guards, stored grants and users are the shard's.
 

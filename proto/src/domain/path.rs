@@ -31,7 +31,7 @@ pub fn ancestors(path: &StoragePath) -> impl Iterator<Item = &str> {
 }
 
 /// The path within a listing cursor: an optional `pubky://`, then `<z32>/<canonical path>`.
-/// The key must be one, but which one does not matter (client-api.md §4.5).
+/// The key must be one, but which one does not matter (docs/rules/protocol.md#listings).
 pub fn parse_list_cursor(cursor: &str) -> Option<StoragePath> {
     let resource = cursor.strip_prefix("pubky://").unwrap_or(cursor);
     let (key, path) = resource.split_at_checked(Z32_CHARS)?;

@@ -22,7 +22,7 @@ impl SecretHash {
 }
 
 /// A grant session's bearer: 43 base64url characters over 2 bytes of hash slot and 30 random ones
-/// (architecture.md, decision 15).
+/// (docs/rules/protocol.md#bearers).
 pub struct Bearer(String);
 
 impl Bearer {

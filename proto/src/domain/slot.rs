@@ -1,10 +1,11 @@
-//! Where a user lives: 16 384 hash slots mapped to shards in contiguous ranges (consensus.md §5).
+//! Where a user lives: 16 384 hash slots mapped to shards in contiguous ranges
+//! (docs/rules/consensus.md#shards-are-fixed).
 
 use pubky_common::crypto::PublicKey;
 
 /// Number of hash slots; never changes.
 pub const SLOT_COUNT: u16 = 1 << 14;
-/// 12 bits of shard number in an event id (consensus.md §6).
+/// 12 bits of shard number in an event id (docs/rules/time.md#event-ids-fit-a-double).
 pub const SHARD_COUNT_MAX: u32 = 4096;
 
 /// The first 14 bits of BLAKE3(public key).

@@ -1,8 +1,8 @@
 //! Linearizable reads: from the leader's lease without a trip through openraft's core, else ReadIndex.
 //!
-//! A leader that heard from a quorum within half a lease knows that no other leader can exist yet:
-//! followers refuse votes for a whole lease after they heard from it. Its own applied state then holds
-//! every acknowledged write, provided an entry of its own term is applied (consensus.md §3).
+//! A leader that heard from a quorum within half a lease knows that no other leader can exist yet: followers refuse
+//! votes for a whole lease after they heard from it. Its own applied state then holds every acknowledged write,
+//! provided an entry of its own term is applied (docs/rules/consensus.md#reads-are-linearizable).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -29,7 +29,7 @@ struct Logs {
 }
 
 impl TailBudget {
-    /// `bytes_max` is an eighth of the node's budget (consensus.md R9).
+    /// `bytes_max` is an eighth of the node's budget (docs/rules/storage.md#one-memory-budget).
     pub fn new(bytes_max: usize) -> Arc<Self> {
         let queued_max = (bytes_max / 2).clamp(QUEUED_BYTES_MIN, QUEUED_BYTES_MAX);
         let room = Arc::new(Semaphore::new(queued_max));

@@ -33,8 +33,8 @@ impl<R: Runtime> LogHandle<R> {
         self.log.replica()
     }
 
-    /// Returns when this node's log is durable up to `index` (consensus.md R8). For an index behind the
-    /// log's end: when everything submitted before the call is durable. If the entry is truncated
+    /// Returns when this node's log is durable up to `index` (docs/rules/storage.md#log-before-state). For an index
+    /// behind the log's end: when everything submitted before the call is durable. If the entry is truncated
     /// meanwhile: when the truncation is.
     pub async fn synced(&self, index: u64) -> Result<(), Error> {
         match self.log.wait_synced(index)? {
@@ -43,14 +43,15 @@ impl<R: Runtime> LogHandle<R> {
         }
     }
 
-    /// Returns when everything submitted before the call is durable (the generation flip of R8).
+    /// Returns when everything submitted before the call is durable (the generation flip of
+    /// docs/rules/storage.md#log-before-state).
     pub async fn synced_all(&self) -> Result<(), Error> {
         self.synced(u64::MAX).await
     }
 
-    /// The state machine would survive a crash with everything up to `log_id`: purges up to it are
-    /// released (R3). Must be called before an installed snapshot is reported to openraft, which purges
-    /// up to it and then appends behind it.
+    /// The state machine would survive a crash with everything up to `log_id`: purges up to it are released
+    /// (docs/rules/storage.md#purge-behind-durable-state). Must be called before an installed snapshot is reported to
+    /// openraft, which purges up to it and then appends behind it.
     pub fn set_durable_applied(&self, log_id: LogId) {
         self.log.set_durable_applied(self.engine.as_ref(), log_id);
     }

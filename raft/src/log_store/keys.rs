@@ -1,5 +1,5 @@
 //! Key layout of the log database: one column family, tables told apart by the first byte
-//! (consensus.md §2).
+//! (docs/rules/storage.md#one-log-for-all-groups).
 
 use super::engine::MetaKind;
 use crate::ReplicaId;

@@ -1,5 +1,5 @@
 //! The log of every group on this node: one synced store, one writer, one fsync for all
-//! (consensus.md §2).
+//! (docs/rules/storage.md#one-log-for-all-groups).
 //!
 //! `LogStore` is one replica's log as openraft sees it; below it a `LogEngine` (`RocksLog`, or
 //! `LossyLog` in simulation) holds the logs of all of them. A `LogHandle` is what the rest of this

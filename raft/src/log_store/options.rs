@@ -33,7 +33,7 @@ pub type BeforeWrite = Arc<dyn Fn() -> std::io::Result<()> + Send + Sync>;
 
 #[derive(Clone)]
 pub struct LogOptions {
-    /// Memory for memtables: a quarter of the node's budget (consensus.md R9).
+    /// Memory for memtables: a quarter of the node's budget (docs/rules/storage.md#one-memory-budget).
     pub memory_bytes: usize,
     /// A small one of its own, unless the node shares one.
     pub block_cache: Cache,

@@ -1,5 +1,5 @@
 //! How purged entries leave the database: a compaction filter drops what lies at or below a replica's
-//! floor, and whole files of it go at once. No tombstones are written (consensus.md §2).
+//! floor, and whole files of it go at once. No tombstones are written (docs/rules/storage.md#one-log-for-all-groups).
 //!
 //! A floor is raised only after the LastPurged record it stems from was synced: otherwise a crash
 //! could leave a log that begins behind a hole.

@@ -45,7 +45,8 @@ pub(super) struct State {
     pub(super) last: Option<LogId>,
     /// Purged as openraft knows it.
     pub(super) purged: Option<LogId>,
-    /// Purged as submitted to the engine: never above what the state machine made durable (R3).
+    /// Purged as submitted to the engine: never above what the state machine made durable
+    /// (docs/rules/storage.md#purge-behind-durable-state).
     recorded: Option<LogId>,
     /// A purge passed the end of the log: entries may follow only once it is recorded up to here.
     gap_below: u64,
@@ -248,7 +249,7 @@ impl ReplicaLog {
     }
 
     /// Purged from here on for every reader; recorded and released as far as the state machine is
-    /// durable, the rest when it is (R3).
+    /// durable, the rest when it is (docs/rules/storage.md#purge-behind-durable-state).
     pub(super) fn purge(self: &Arc<Self>, engine: &dyn LogEngine, upto: LogId) {
         let mut state = self.state();
         if next(Some(upto)) <= next(state.purged) {

@@ -19,7 +19,7 @@ pub trait Runtime: openraft::AsyncRuntime + Send + Sync + Sized {
     ) -> impl Future<Output = T> + Send;
 
     /// Physical time in µs since the Unix epoch: the wall clock read once, then driven by the
-    /// monotonic clock, so that a stepped wall clock moves nothing (consensus.md §6).
+    /// monotonic clock, so that a stepped wall clock moves nothing (docs/rules/time.md#no-clock-runs-away).
     fn wall_us() -> u64;
 
     /// Uniformly random; seeded in simulation.

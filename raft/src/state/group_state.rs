@@ -1,7 +1,7 @@
 //! openraft's state machine for one group.
 //!
 //! Its state is written without a log of its own and may be lost back to the last flush; the Raft log
-//! brings it forward again. It is never ahead of that log (consensus.md R8).
+//! brings it forward again. It is never ahead of that log (docs/rules/storage.md#log-before-state).
 
 use std::io;
 use std::sync::{Arc, OnceLock};

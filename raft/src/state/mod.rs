@@ -1,5 +1,5 @@
 //! The state store: every group's applied state in one unsynced database, reconciled with the synced
-//! log at open (consensus.md §2, R1–R8).
+//! log at open (docs/rules/storage.md).
 
 mod applied;
 mod apply;

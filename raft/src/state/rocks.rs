@@ -1,6 +1,6 @@
 //! The state store of production: RocksDB, data without a write-ahead log, meta records with one.
 //!
-//! What the data family loses in a crash is replayed from the Raft log (consensus.md R2–R5).
+//! What the data family loses in a crash is replayed from the Raft log (docs/rules/storage.md).
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
@@ -73,7 +73,7 @@ impl RocksState {
     }
 
     /// What a write came to. A database that could not write never will: RocksDB goes on refusing, and
-    /// what reached the disk is unknown. So the node ends (consensus.md R10).
+    /// what reached the disk is unknown. So the node ends (docs/rules/storage.md#a-failed-sync-ends-the-node).
     fn written(&self, what: &'static str, result: Result<(), rocksdb::Error>) -> Result<(), Error> {
         let error = match result {
             Ok(()) => return Ok(()),

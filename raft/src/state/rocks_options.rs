@@ -1,4 +1,4 @@
-//! How the state database is tuned (consensus.md §2, R9): one memory budget, split by code.
+//! How the state database is tuned (docs/rules/storage.md#one-memory-budget): one memory budget, split by code.
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Options, SliceTransform, WriteBufferManager};
 

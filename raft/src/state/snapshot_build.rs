@@ -1,5 +1,6 @@
 //! Lets openraft purge: a snapshot that is only the position up to which the state is durable
-//! (consensus.md R3). The one it sends is opened when asked for (R4).
+//! (docs/rules/storage.md#purge-behind-durable-state). The one it sends is opened when asked for
+//! (docs/rules/storage.md#a-snapshot-is-opened-when-sent).
 
 use std::io;
 use std::marker::PhantomData;

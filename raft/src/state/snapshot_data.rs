@@ -21,7 +21,7 @@ const WHAT: &str = "a snapshot";
 pub struct SnapshotData(Source);
 
 enum Source {
-    /// Built only for its meta (consensus.md R3): nobody sends it.
+    /// Built only for its meta (docs/rules/storage.md#purge-behind-durable-state): nobody sends it.
     Meta,
     Group(GroupRecords),
     Received(Spool),

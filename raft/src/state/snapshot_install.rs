@@ -36,7 +36,7 @@ pub(super) async fn install<R: Runtime>(
     if meta(&applied) != *expected {
         return Err(Error::corrupt(WHAT, format_args!("it says {}, its sender {expected}", meta(&applied))));
     }
-    // R8: the state must not be ahead of a log that a crash could still take back.
+    // The state must not be ahead of a log that a crash could still take back (docs/rules/storage.md#log-before-state).
     log.synced(log_id.index).await?;
     let (store, slot) = (store.clone(), slot.clone());
     R::blocking(move || make_current(&store, &slot, fresh, applied)).await

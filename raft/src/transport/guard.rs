@@ -1,4 +1,5 @@
-//! A restarted voter honours the lease it may have granted (consensus.md §3).
+//! A restarted voter honours the lease it may have granted
+//! (docs/rules/consensus.md#a-restarted-voter-honours-its-lease).
 //!
 //! openraft starts with a zero lease: a replica that promised a leader not to vote would, after a
 //! restart, elect another while the first still serves reads by its lease.

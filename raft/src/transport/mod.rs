@@ -1,4 +1,5 @@
-//! Raft over few connections: frames of many groups on three lanes per pair of nodes (consensus.md §3).
+//! Raft over few connections: frames of many groups on three lanes per pair of nodes
+//! (docs/rules/consensus.md#three-lanes-per-pair-of-nodes).
 //!
 //! `network` and `append` are openraft's way out, `inbound` the way in, `hub` joins them over a `Wire`:
 //! `tonic` in production, `sim_wire` in simulation. There is no quiescence, and no retry of a request:

@@ -1,4 +1,4 @@
-//! `rowhouse cluster init`: explicit and once, never by ordinal or emptiness (consensus.md §4).
+//! `rowhouse cluster init`: explicit and once, never by ordinal or emptiness (docs/rules/consensus.md#a-cluster-is-initialized-once).
 //!
 //! The steps belong to the node crate; here are the flags and what makes no sense before anybody is asked.
 

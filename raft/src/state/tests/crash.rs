@@ -134,8 +134,8 @@ impl Run {
     }
 }
 
-/// R8(a): what was applied entry by entry is in the log as the crash left it. Only a snapshot may be
-/// ahead of it.
+/// docs/rules/storage.md#log-before-state: what was applied entry by entry is in the log as the crash left it. Only a
+/// snapshot may be ahead of it.
 struct Check<'a> {
     installed: &'a BTreeSet<u64>,
 }
@@ -358,7 +358,8 @@ fn a_log_with_another_entry_at_the_applied_index_starts_anew() {
     });
 }
 
-/// R8(a) for snapshots: the flip must not overtake what was submitted to the log before it.
+/// docs/rules/storage.md#log-before-state for snapshots: the flip must not overtake what was submitted to the log
+/// before it.
 #[test]
 fn an_install_flips_only_when_the_log_is_synced() {
     simulate(1, async {

@@ -10,7 +10,7 @@ pub(super) use send::{BulkSender, header};
 
 use std::time::Duration;
 
-/// Snapshots a node sends at once, and takes in at once (consensus.md §2).
+/// Snapshots a node sends at once, and takes in at once (docs/rules/storage.md#a-snapshot-is-opened-when-sent).
 pub const TRANSFERS_MAX: usize = 2;
 /// A node sends no faster than this in total, so that a move does not starve the log lanes.
 pub const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
