@@ -25,6 +25,7 @@ CHAOS := $(CARGO_TARGET_DIR)/debug/rowhouse-chaos
 RELEASE := $(CARGO_TARGET_DIR)/release
 
 SEEDS ?= 500
+SEED ?=
 KILLS ?= 20
 ROUNDS ?= 1
 ARGS ?=
@@ -90,6 +91,12 @@ clean-root: ## Both commands in a new Debian root without libclang, timed (as ro
 .PHONY: sim
 sim: deps ## Deterministic simulation (SEEDS=500)
 	ROWHOUSE_SIM_SEEDS=$(SEEDS) cargo test $(SELECTION) --test simulation -- --nocapture
+
+.PHONY: seed
+seed: deps ## Replay one seed of the simulation and print what happens in it (SEED=7)
+	@[[ -n "$(SEED)" ]] || { echo "seed: which one? make seed SEED=7" >&2; exit 64; }
+	ROWHOUSE_SIM_SEED=$(SEED) cargo test $(SELECTION) --test simulation -- --nocapture --exact \
+		clients_see_a_linearizable_homeserver_under_faults
 
 .PHONY: survival
 survival: deps ## Kill processes of a fresh cluster under load and judge what clients saw (KILLS=20)

@@ -1,7 +1,8 @@
-//! What can go wrong while driving a cluster. Findings of the oracles are data, not errors.
+//! Errors of driving a cluster. Findings of the oracles are data, not errors.
 
 use std::time::Duration;
 
+/// All failures of driving a cluster or a server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

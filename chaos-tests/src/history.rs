@@ -1,4 +1,4 @@
-//! What the clients of a survival run did and saw: the evidence every oracle judges.
+//! The operations of a run's clients and what they saw: the evidence every oracle judges.
 //!
 //! Times are nanoseconds of one monotonic clock in one process. Deliberately absent: any
 //! knowledge of the server.
@@ -20,6 +20,7 @@ pub struct Key {
     pub path: String,
 }
 
+/// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Put(Value),
@@ -34,12 +35,13 @@ pub enum Outcome {
     Done,
     /// DELETE 404: there was nothing.
     Missing,
-    /// What a read saw.
+    /// The value a read saw.
     Saw(Option<Value>),
     /// Timeout, broken connection, 5xx: it may have happened, or may still happen.
     Unknown,
 }
 
+/// One operation of one client: call, return and outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     pub key: Key,
@@ -70,6 +72,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
+    /// Nanoseconds since the run began.
     pub fn now_ns(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -81,6 +84,7 @@ impl Recorder {
         operations.len() < OPERATIONS_MAX
     }
 
+    /// Number of operations.
     pub fn len(&self) -> usize {
         self.operations.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
     }
@@ -91,10 +95,12 @@ impl Recorder {
         operations.iter().map(|operation| operation.key.clone()).collect()
     }
 
+    /// Whether no operation was recorded.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Ends the recording.
     pub fn into_history(self) -> History {
         let mut operations = self.operations.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         operations.sort_by_key(|operation| operation.called_ns);
@@ -109,6 +115,7 @@ pub struct History {
 }
 
 impl History {
+    /// Operations by key, in the order of their calls.
     pub fn by_key(&self) -> BTreeMap<&Key, Vec<&Operation>> {
         let mut keys: BTreeMap<&Key, Vec<&Operation>> = BTreeMap::new();
         for operation in &self.operations {
@@ -117,6 +124,7 @@ impl History {
         keys
     }
 
+    /// Number of operations that satisfy `wanted`.
     pub fn count(&self, wanted: impl Fn(&Operation) -> bool) -> usize {
         self.operations.iter().filter(|operation| wanted(operation)).count()
     }

@@ -39,15 +39,18 @@ impl Response {
             .collect()
     }
 
+    /// Value of the first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers(name).into_iter().next()
     }
 
+    /// The body as text; invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
+/// One HTTP/1.1 connection, kept alive.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -56,6 +59,7 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Connects, without Nagle's delay; `quickack` also acknowledges at once (Linux).
     pub async fn open(address: SocketAddr, quickack: bool) -> Result<Self, Error> {
         Self::connected(address, TcpStream::connect(address), quickack).await
     }
@@ -79,6 +83,7 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(READ_CHUNK_BYTES), quickack })
     }
 
+    /// Writes raw bytes.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.stream.write_all(bytes).await?;
         Ok(())
@@ -98,6 +103,8 @@ impl Connection {
         Ok(response)
     }
 
+    /// Reads one response into `response`, whose buffers are reused. `to_head`: the request was HEAD, so no body
+    /// follows.
     pub async fn receive(&mut self, response: &mut Response, to_head: bool) -> Result<(), Error> {
         loop {
             let head_length = self.read_head().await?;

@@ -27,18 +27,21 @@ pub struct Session {
     pub value: String,
 }
 
+/// A user's key pair.
 pub struct User {
     pub keypair: Keypair,
     pub z32: String,
 }
 
 impl User {
+    /// A user nobody has.
     pub fn random() -> Self {
         let keypair = Keypair::random();
         let z32 = keypair.public_key().z32();
         Self { keypair, z32 }
     }
 
+    /// The user's public key.
     pub fn public_key(&self) -> PublicKey {
         self.keypair.public_key()
     }
@@ -48,12 +51,14 @@ impl User {
         AuthToken::sign(&self.keypair, vec![Capability::root()]).serialize()
     }
 
+    /// A fresh AuthToken with these capabilities.
     pub fn auth_token_for(&self, capabilities: &str) -> Vec<u8> {
         let capabilities = Capabilities::try_from(capabilities).expect("test capabilities are well formed");
         AuthToken::sign(&self.keypair, capabilities).serialize()
     }
 }
 
+/// Seconds since the Unix epoch.
 pub fn unix_now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("clock after 1970").as_secs()
 }
@@ -70,10 +75,12 @@ impl Grant {
         Self::new(user, CLIENT_ID, GRANT_LIFETIME_S, vec![Capability::root()])
     }
 
+    /// A grant that signs up.
     pub fn signup(user: &User) -> Self {
         Self::new(user, SIGNUP_CLIENT_ID, SIGNUP_LIFETIME_S, vec![Capability::root()])
     }
 
+    /// A grant for a client key drawn here. `lifetime_s` counts from now, in seconds.
     pub fn new(user: &User, client_id: &str, lifetime_s: u64, caps: Vec<Capability>) -> Self {
         let client = Keypair::random();
         let now = unix_now_s();
@@ -89,10 +96,12 @@ impl Grant {
         Self { claims, client }
     }
 
+    /// The grant, signed by the user.
     pub fn jws(&self, user: &User) -> String {
         sign_jws(&user.keypair, GRANT_JWS_TYP, &self.claims)
     }
 
+    /// Claims of a proof for this homeserver, with a fresh nonce.
     pub fn pop_claims(&self, homeserver: &PublicKey) -> PopProofClaims {
         PopProofClaims {
             aud: homeserver.clone(),
@@ -102,6 +111,7 @@ impl Grant {
         }
     }
 
+    /// The proof, signed by the client key.
     pub fn pop(&self, homeserver: &PublicKey) -> String {
         sign_jws(&self.client, POP_JWS_TYP, &self.pop_claims(homeserver))
     }
@@ -112,6 +122,7 @@ impl Grant {
     }
 }
 
+/// JSON body of the grant routes.
 pub fn grant_body(grant: &str, pop: &str) -> String {
     serde_json::json!({ "grant": grant, "pop": pop }).to_string()
 }
@@ -157,6 +168,7 @@ pub async fn signup_by_grant(
     signin_by_grant(connection, host, user, homeserver).await
 }
 
+/// Exchanges a new grant for a bearer; fails if it is refused.
 pub async fn signin_by_grant(
     connection: &mut Connection,
     host: &str,
@@ -174,6 +186,7 @@ pub async fn signin_by_grant(
     bearer(&response)
 }
 
+/// The session of an exchange's answer.
 pub fn bearer(response: &Response) -> Result<Session, Error> {
     let value: Option<serde_json::Value> = serde_json::from_slice(&response.body).ok();
     let token = value.as_ref().and_then(|value| value.get("token")?.as_str());

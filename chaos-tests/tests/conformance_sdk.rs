@@ -10,7 +10,7 @@ mod client;
 
 use client::{homeserver, sdk};
 
-/// What `Pubky::testnet()` expects on this machine: DHT, pkarr relay (and ours: HTTP, TLS, admin, HTTP relay).
+/// Ports that `Pubky::testnet()` expects on this machine: DHT, pkarr relay (and ours: HTTP, TLS, admin, HTTP relay).
 const TESTNET_DHT: u16 = 6881;
 const TESTNET_PORTS: [u16; 5] = [15411, 15412, 6286, 6287, 6288];
 

@@ -33,7 +33,7 @@ struct World {
     connection: Connection,
     host: String,
     users: Vec<(User, Session)>,
-    /// What was acknowledged: user and path to body. No path is written twice.
+    /// Acknowledged writes: user and path to body. No path is written twice.
     kept: BTreeMap<(usize, String), Vec<u8>>,
     written: usize,
 }

@@ -24,7 +24,7 @@ const LARGEST_MIB: usize = 20;
 /// Far above any failover; nothing here measures time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The same for a seed, alike nowhere.
+/// A body that follows from its seed and repeats nowhere.
 fn body_of(seed: u8, length: usize) -> Vec<u8> {
     let mut body = vec![0; length];
     blake3::Hasher::new_keyed(&[seed; 32]).finalize_xof().fill(&mut body);

@@ -1,4 +1,4 @@
-//! What a machine needs before cargo can build, tried on made-up machines (`scripts/deps-test.sh`).
+//! The check for what a machine lacks before cargo can build, tried on made-up machines (`scripts/deps-test.sh`).
 
 use std::path::Path;
 use std::process::Command;

@@ -1,10 +1,12 @@
 //! The rules of the workspace that no compiler keeps: who depends on whom, how long files grow, what
-//! production code never calls. Reads files only.
+//! production code never calls, which rules are cited. Reads files only.
 
 #[path = "tidy/calls.rs"]
 mod calls;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/rules.rs"]
+mod rules;
 #[path = "tidy/sources.rs"]
 mod sources;
 
@@ -64,4 +66,15 @@ fn raft_knows_nothing_of_pubky() {
     let raft = sources.iter().filter(|source| source.path.starts_with("raft/src/"));
     let offences: Vec<String> = raft.flat_map(|source| source.code_lines_with("pubky")).collect();
     assert_none("raft/ names Pubky", &offences);
+}
+
+#[test]
+fn cited_rules_exist() {
+    assert_none("a rule is cited that docs/rules does not have", &rules::broken_citations(&sources::all()));
+}
+
+#[test]
+fn rules_say_why_where_and_by_which_test() {
+    assert_none("docs/rules names what does not exist", &rules::broken_names(&sources::all()));
+    assert_none("a rule is incomplete", &rules::incomplete_rules());
 }

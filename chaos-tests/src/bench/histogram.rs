@@ -7,6 +7,7 @@ const SUB_BITS: u32 = 6;
 const MAX_BITS: u32 = 40;
 const BUCKETS: usize = ((MAX_BITS - SUB_BITS + 1) as usize) * SUB_BUCKETS as usize;
 
+/// Latencies in buckets of about 1.6 % width, from nanoseconds to minutes.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -20,11 +21,13 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Counts one latency.
     pub fn record(&mut self, nanoseconds: u64) {
         self.counts[bucket(nanoseconds)] += 1;
         self.total += 1;
     }
 
+    /// Adds the counts of another connection.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;
@@ -32,6 +35,7 @@ impl Histogram {
         self.total += other.total;
     }
 
+    /// Number of recorded latencies.
     pub fn total(&self) -> u64 {
         self.total
     }

@@ -21,6 +21,7 @@ const LIST_LIMIT: usize = 100;
 /// One in so many operations of `mixed` is a PUT.
 const MIXED_PUT_EVERY: u32 = 10;
 
+/// One cell of the matrix: a scenario at a number of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
     pub scenario: Scenario,
@@ -32,7 +33,7 @@ pub struct Cell {
     pub run: u64,
 }
 
-/// What the connections saw between the end of the warm-up and the deadline.
+/// The connections' figures between the end of the warm-up and the deadline.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub latencies: Histogram,

@@ -27,6 +27,8 @@ impl Edge {
     }
 }
 
+/// Runs every cell the options ask for, one after the other. Fails if the server cannot be reached or refuses a
+/// set-up request.
 pub async fn run(options: &BenchOptions) -> Result<Report, Error> {
     let pids = measured(options)?;
     let users =

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-/// What one operation is.
+/// The kind of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Scenario {
@@ -21,6 +21,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
+    /// As in the report and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::PutNew => "put_new",
@@ -33,12 +34,14 @@ impl Scenario {
     }
 }
 
+/// Form of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     Table,
     Json,
 }
 
+/// Command-line options of `rowhouse-chaos bench`.
 #[derive(Args, Clone, Debug)]
 pub struct BenchOptions {
     /// Plain HTTP listener of a Pubky homeserver; several are used in turn by the connections.
@@ -77,6 +80,7 @@ pub struct BenchOptions {
     pub name: String,
 }
 
+/// Bytes of a text such as `1k` or `10M`; units are powers of 1,024.
 pub fn parse_size(text: &str) -> Result<usize, String> {
     let (digits, unit) = match text.strip_suffix(['k', 'K']) {
         Some(digits) => (digits, 1024),

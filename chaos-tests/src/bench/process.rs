@@ -1,4 +1,4 @@
-//! What the measured processes cost: CPU time and memory from /proc, flushes and writes of the disks.
+//! The cost of the measured processes: CPU time and memory from /proc, flushes and writes of the disks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +15,7 @@ const LISTEN_STATE: &str = "0A";
 pub struct CpuSample(BTreeMap<u32, u64>);
 
 impl CpuSample {
-    /// Of these processes and all their descendants.
+    /// Sums over these processes and all their descendants.
     pub fn of_trees(roots: &[u32]) -> Self {
         let stats = all_stats();
         Self(
@@ -26,6 +26,7 @@ impl CpuSample {
         )
     }
 
+    /// CPU seconds between two readings.
     pub fn seconds_since(&self, earlier: &Self) -> f64 {
         let ticks: u64 = self
             .0
@@ -35,6 +36,7 @@ impl CpuSample {
         ticks as f64 / TICKS_PER_S
     }
 
+    /// Number of processes that are summed.
     pub fn processes(&self) -> usize {
         self.0.len()
     }
@@ -67,6 +69,7 @@ pub struct DiskSample {
 }
 
 impl DiskSample {
+    /// Reads the counters of all disks from /proc/diskstats; zero where there are none.
     pub fn now() -> Self {
         let text = fs::read_to_string("/proc/diskstats").unwrap_or_default();
         let mut sum = Self::default();
@@ -83,6 +86,7 @@ impl DiskSample {
         sum
     }
 
+    /// The difference to an earlier reading.
     pub fn since(self, earlier: Self) -> Self {
         Self {
             flushes: self.flushes.saturating_sub(earlier.flushes),

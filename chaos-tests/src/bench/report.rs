@@ -30,6 +30,7 @@ pub struct Row {
     pub disk_flushes_per_operation: f64,
 }
 
+/// All cells of a run, and the machine they ran on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub system: String,
@@ -40,6 +41,7 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report for scripts.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self)
     }

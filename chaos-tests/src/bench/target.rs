@@ -22,6 +22,7 @@ const SETUP_CONNECTIONS: usize = 16;
 const SIGNUP_ATTEMPTS: u32 = 200;
 const SIGNUP_PAUSE: Duration = Duration::from_millis(100);
 
+/// A user of the run: key in z-base-32, and session.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub z32: String,
@@ -47,6 +48,7 @@ pub fn parse_url(url: &str) -> Result<(SocketAddr, String), Error> {
 }
 
 impl Target {
+    /// Signs up the users at the first server that answers. Fails if a signup is refused.
     pub async fn prepare(urls: &[String], users: usize, quickack: bool) -> Result<Self, Error> {
         let parsed = urls.iter().map(|url| parse_url(url)).collect::<Result<Vec<_>, _>>()?;
         let host =
@@ -95,6 +97,7 @@ impl Target {
         self.send_all(puts.collect()).await
     }
 
+    /// Writes the files that listings are made of.
     pub async fn fill_directories(&self) -> Result<(), Error> {
         let puts = self.members.iter().take(LIST_USERS).flat_map(|member| {
             (0..LIST_FILES)
@@ -136,6 +139,7 @@ impl Target {
     }
 }
 
+/// Path of one file of the given size.
 pub fn file_path(size: usize, file: usize) -> String {
     format!("/pub/bench/f{size}/{file:03}")
 }

@@ -29,6 +29,7 @@ const WAYS: [&[&str]; 2] = [&["--user", "--map-root-user", "--mount"], &["--moun
 /// The file that takes the room.
 const FILLER: &str = "filler";
 
+/// A tmpfs of fixed size, mounted for one node.
 #[derive(Clone, Debug)]
 pub struct SmallDisk {
     pub component: String,
@@ -85,10 +86,12 @@ impl Disk {
         Self { folder: root.join(folder.strip_prefix("/").unwrap_or(folder)) }
     }
 
+    /// Where it is mounted.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
+    /// Free space in bytes.
     pub fn free_bytes(&self) -> Result<u64, Error> {
         let stat = statvfs(&self.folder).map_err(std::io::Error::from)?;
         Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 
+/// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -15,6 +16,7 @@ pub enum Kind {
     Gateway,
 }
 
+/// `cluster.json` of a `rowhouse dev` cluster.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ClusterFile {
     pub supervisor_pid: u32,
@@ -27,6 +29,7 @@ pub struct ClusterFile {
     pub components: Vec<Component>,
 }
 
+/// Ports shared by all gateways.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Ports {
     pub http: u16,
@@ -35,6 +38,7 @@ pub struct Ports {
     pub pkarr_relay: u16,
 }
 
+/// One process of the cluster.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Component {
     pub name: String,
@@ -44,6 +48,7 @@ pub struct Component {
     pub output: PathBuf,
 }
 
+/// One listener of a component.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Address {
     pub what: String,
@@ -51,17 +56,20 @@ pub struct Address {
 }
 
 impl ClusterFile {
+    /// Reads the file; fails if it is missing or not JSON of this form.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = std::fs::read(path)?;
         serde_json::from_slice(&bytes).map_err(|error| Error::Cluster(format!("{}: {error}", path.display())))
     }
 
+    /// Components of one kind, in the file's order.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Component> {
         self.components.iter().filter(move |component| component.kind == kind)
     }
 }
 
 impl Component {
+    /// The component's listener of this name; fails if it has none.
     pub fn address(&self, what: &str) -> Result<SocketAddr, Error> {
         let named = self.addresses.iter().find(|address| address.what == what);
         let address = named.and_then(|named| named.address.parse().ok());

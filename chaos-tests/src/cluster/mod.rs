@@ -8,7 +8,7 @@ mod nodes;
 mod process;
 
 pub use disk::{Disk, SmallDisk, mountable};
-/// What a process can be sent, see `Cluster::signal`.
+/// A signal to a process, see `Cluster::signal`.
 pub use nix::sys::signal::Signal;
 
 pub use file::{ClusterFile, Component, Kind};

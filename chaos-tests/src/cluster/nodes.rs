@@ -27,6 +27,7 @@ const GATEWAY: &str = "gateway-1";
 /// A scan of all groups reads everything a node holds.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A client of one node's operator RPCs.
 #[derive(Clone, Debug)]
 pub struct NodeClient {
     pub name: String,

@@ -30,12 +30,13 @@ const READY_TIMEOUT: Duration = Duration::from_secs(240);
 const RESTART_TIMEOUT: Duration = Duration::from_secs(120);
 /// Clean end of all children, then the rest is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// What the cluster file calls a probe listener.
+/// The cluster file's name for a probe listener.
 const PROBES: &str = "probes";
 const POLL: Duration = Duration::from_millis(50);
 /// How much of a log is shown when a start fails.
 const TAIL_BYTES: usize = 4000;
 
+/// How a cluster of processes is started.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
     /// Pause before a killed component is started again.
@@ -69,6 +70,7 @@ impl Default for ClusterOptions {
     }
 }
 
+/// A cluster of real processes, ended when it is dropped.
 pub struct Cluster {
     folder: Option<TempDir>,
     data_dir: PathBuf,
@@ -102,14 +104,17 @@ impl Cluster {
         }
     }
 
+    /// Its components as they are now; processes change with every restart.
     pub fn file(&self) -> Result<ClusterFile, Error> {
         ClusterFile::read(&self.data_dir.join("cluster.json"))
     }
 
+    /// Folder of all data, logs and `cluster.json`.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
+    /// Public key of the homeserver.
     pub fn homeserver(&self) -> Result<PublicKey, Error> {
         let z32 = self.file()?.homeserver;
         PublicKey::try_from_z32(&z32).map_err(|_| Error::Cluster(format!("not a key: {z32}")))
@@ -120,6 +125,7 @@ impl Cluster {
         self.file()?.of_kind(Kind::Gateway).map(Component::first_address).collect()
     }
 
+    /// A client for each node.
     pub fn nodes(&self) -> Result<Vec<NodeClient>, Error> {
         let file = self.file()?;
         file.of_kind(Kind::Node)
@@ -127,6 +133,7 @@ impl Cluster {
             .collect()
     }
 
+    /// The component of this name; fails if there is none.
     pub fn component(&self, name: &str) -> Result<Component, Error> {
         let components = self.file()?.components;
         let found = components.into_iter().find(|component| component.name == name);
@@ -186,6 +193,7 @@ impl Cluster {
         end(&mut self.parent)
     }
 
+    /// Starts the cluster in the folder it had, and waits until it is ready.
     pub async fn start_again(&mut self) -> Result<(), Error> {
         self.parent = spawn(&self.data_dir, &self.options)?;
         self.wait_ready().await

@@ -15,6 +15,7 @@ const STATES_MAX: usize = 500_000;
 /// Stands for every value no read saw. Workers count up from one and never reach it.
 const UNSEEN: Value = Value::MAX;
 
+/// Whether the history of one key is that of a linearizable register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Linearizable,

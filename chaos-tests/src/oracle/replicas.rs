@@ -19,10 +19,12 @@ pub struct ReplicaHashes {
 }
 
 impl ReplicaHashes {
+    /// An oracle for one kind of hash, which findings name.
     pub fn new(kind: &'static str) -> Self {
         Self { kind, points: BTreeMap::new(), compared: 0, violations: Vec::new() }
     }
 
+    /// Notes the hash that a replica has at an index, and compares it with those of the others.
     pub fn observe(&mut self, group: u32, index: u64, hash: &[u8], replica: u64) {
         if hash.is_empty() || index == 0 {
             return;
@@ -54,6 +56,7 @@ impl ReplicaHashes {
         self.compared
     }
 
+    /// Differences found so far.
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }

@@ -44,10 +44,12 @@ impl Sizes {
         DIGITS + usize::try_from(length).unwrap_or(0)
     }
 
+    /// Whether the value's body travels as an object.
     pub fn is_large(self, value: Value) -> bool {
         self.length(value) as u64 >= LARGE_BYTES_MIN
     }
 
+    /// The body of a value; the same value gives the same bytes.
     pub fn render(self, value: Value) -> Vec<u8> {
         let mut body = format!("{value:016x}").into_bytes();
         let mut rest = vec![0; self.length(value) - DIGITS];

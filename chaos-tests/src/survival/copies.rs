@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::history::Key;
 use crate::oracle::Violation;
 
-/// What a run's nodes are told instead of minutes and days, so that the end can be waited for.
+/// Settings of a run's nodes: seconds instead of minutes and days, so that the end can be waited for.
 pub const LIMITS: [(&str, &str); 4] = [
     ("ROWHOUSE_OBJECTS__UPLOAD_EXPIRY_S", "10"),
     ("ROWHOUSE_OBJECTS__GARBAGE_GRACE_S", "10"),

@@ -21,6 +21,7 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 const LAG_ENTRIES_MAX: u64 = 2000;
 const LEADER: &str = "leader";
 
+/// Which process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Victim {
@@ -33,6 +34,7 @@ pub enum Victim {
 /// In turn.
 pub const VICTIMS: [Victim; 4] = [Victim::ShardLeader, Victim::Follower, Victim::MetaLeader, Victim::Gateway];
 
+/// A kill that happened.
 #[derive(Clone, Debug)]
 pub struct Kill {
     pub victim: Victim,

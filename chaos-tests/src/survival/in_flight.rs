@@ -12,12 +12,14 @@ use crate::history::{Action, Key, Outcome};
 const WAIT_MAX: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(1);
 
+/// Direction of a large body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transfer {
     Upload,
     Download,
 }
 
+/// Counts large bodies under way, and knows which files are large.
 #[derive(Default)]
 pub struct InFlight {
     uploads: AtomicUsize,
@@ -36,6 +38,7 @@ impl Drop for UnderWay<'_> {
 }
 
 impl InFlight {
+    /// Notes an operation until the returned guard is dropped; `None` if no large body is concerned.
     pub fn begin(&self, key: &Key, action: Action, sizes: Sizes) -> Option<UnderWay<'_>> {
         let transfer = match action {
             Action::Put(value) if sizes.is_large(value) => Transfer::Upload,
@@ -47,7 +50,7 @@ impl InFlight {
         Some(UnderWay(counter))
     }
 
-    /// What is at the key now, as far as this client knows.
+    /// Remembers whether the file at the key is large now, as far as this client knows.
     pub fn ended(&self, key: &Key, action: Action, outcome: Outcome, sizes: Sizes) {
         match (action, outcome) {
             (Action::Put(value), Outcome::Done) if sizes.is_large(value) => {
@@ -60,6 +63,7 @@ impl InFlight {
         }
     }
 
+    /// Returns once a large body travels in this direction, or after `WAIT_MAX`.
     pub async fn wait_for(&self, transfer: Transfer) {
         let waiting = async {
             while !self.has(transfer) {
@@ -70,6 +74,7 @@ impl InFlight {
         let _ = tokio::time::timeout(WAIT_MAX, waiting).await;
     }
 
+    /// Whether a large body travels in this direction now.
     pub fn has(&self, transfer: Transfer) -> bool {
         self.counter(transfer).load(Ordering::Relaxed) > 0
     }

@@ -1,9 +1,10 @@
-//! What a survival run does, and for how long.
+//! Options of a survival run: how many kills, of what, for how long.
 
 use clap::Args;
 
 use super::content::Sizes;
 
+/// Command-line options of `rowhouse-chaos survival`.
 #[derive(Args, Clone, Debug)]
 pub struct SurvivalOptions {
     /// Processes killed, in turn: leader of a busy shard, follower, meta leader, gateway.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::faults::Victim;
 
+/// Counts, findings and pauses of one run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SurvivalReport {
     pub seed: u64,
@@ -24,12 +25,13 @@ pub struct SurvivalReport {
     pub events: usize,
     pub hash_comparisons: u64,
     pub scans_compared: u64,
-    /// Of each kill of a node that led shards in use: longest pause of writes, sorted.
+    /// Longest pause of writes for each kill of a node that led shards in use, sorted.
     pub write_gaps_ms: Vec<f64>,
     pub violations: Vec<String>,
 }
 
 impl SurvivalReport {
+    /// Median of the write pauses in milliseconds; `None` without any.
     pub fn gap_median_ms(&self) -> Option<f64> {
         self.write_gaps_ms.get(self.write_gaps_ms.len() / 2).copied()
     }

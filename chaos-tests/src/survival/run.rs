@@ -36,6 +36,7 @@ const FINAL_READS: usize = 50;
 /// Anonymous signups may be limited: 429 is tried again.
 const SIGNUP_ATTEMPTS: usize = 50;
 
+/// Runs load and kills until all kills are done, then asks every oracle. Findings are in the report, not an error.
 pub async fn run(
     cluster: &Cluster,
     options: &SurvivalOptions,

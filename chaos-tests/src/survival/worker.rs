@@ -34,6 +34,7 @@ const DELETE_PERCENT: u32 = 10;
 /// More of the same tell nothing new.
 const FINDINGS_MAX: usize = 100;
 
+/// A user of the run with its session.
 pub struct Account {
     pub z32: String,
     pub public_key: PublicKey,
@@ -41,7 +42,7 @@ pub struct Account {
     pub shard: u32,
 }
 
-/// What all workers of a run share.
+/// State that all workers of a run share.
 pub struct Shared {
     pub gateways: Vec<SocketAddr>,
     pub host: String,
@@ -64,6 +65,7 @@ impl Shared {
     }
 }
 
+/// One client that writes and reads until told to stop.
 pub struct Worker {
     shared: Arc<Shared>,
     random: StdRng,
@@ -72,11 +74,13 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Worker `number` of a run with this seed.
     pub fn new(shared: Arc<Shared>, number: usize, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed.wrapping_mul(1000).wrapping_add(number as u64));
         Self { shared, random, gateway: number, connection: None }
     }
 
+    /// Works until the run stops.
     pub async fn run(mut self) {
         while !self.shared.stop.load(Ordering::Relaxed) {
             let key = self.choose_key();

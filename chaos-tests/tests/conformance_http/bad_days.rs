@@ -79,7 +79,7 @@ async fn cut_uploads(world: &World, findings: &mut Findings) {
     findings.equal("the old file after broken uploads", &get.text().as_str(), &"old");
 }
 
-/// What is no HTTP, or too much of it.
+/// Bytes that are no HTTP, or too much of it.
 async fn nonsense(world: &World, findings: &mut Findings) {
     let host = world.address.to_string();
     let long = "x".repeat(1024 * 1024);

@@ -1,4 +1,4 @@
-//! Whoever asks for too much: a status that says so, when to come back, and nobody else harmed.
+//! Requests for too much get a status that says so and when to come back, and harm nobody else.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What needs more than one request to see: limits, tags that follow content, chunked bodies.
+//! Behaviour that takes more than one request to see: limits, tags that follow content, chunked bodies.
 
 use rowhouse_chaos_tests::request::head;
 

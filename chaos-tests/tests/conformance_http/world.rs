@@ -141,7 +141,7 @@ impl World {
         answered.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
     }
 
-    /// What differs from the case, in words.
+    /// The differences from the case, in words.
     pub async fn check(&mut self, table: &str, case: &Case) -> Vec<String> {
         let filled = self.fill(case.request);
         let (method, target) = filled.split_once(' ').expect("method and target");

@@ -18,7 +18,7 @@ use crate::cluster::{NODES, SimCluster, node_of};
 const ATTEMPTS_MAX: u32 = 12;
 const BACKOFF: Duration = Duration::from_millis(60);
 
-/// What a client knows of an operation when it gives up or is answered.
+/// A client's knowledge of an operation when it gives up or is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<T> {
     Done(T),

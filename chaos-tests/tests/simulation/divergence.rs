@@ -23,7 +23,7 @@ const SICK: GroupId = 0;
 const SOUND: GroupId = 1;
 const PATH: &str = "/pub/sim/diverge";
 const POLL: Duration = Duration::from_millis(100);
-/// Of virtual time: many comparisons long.
+/// Virtual time in which many comparisons happen.
 const PATIENCE: u32 = 600;
 
 /// Answers the next command and does not apply it, once armed.

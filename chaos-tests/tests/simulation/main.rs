@@ -3,7 +3,7 @@
 //!
 //! The code under test is the real one: groups, log store, state store, framing, the Pubky state
 //! machine. Only disk and network are stand-ins. A seed fixes the whole run; `ROWHOUSE_SIM_SEEDS` sets
-//! how many are run, `ROWHOUSE_SIM_SEED` runs one.
+//! how many are run, `ROWHOUSE_SIM_SEED` runs one and prints what happens in it.
 
 mod client;
 mod cluster;
@@ -12,6 +12,7 @@ mod meta_client;
 mod nemesis;
 mod probe;
 mod run;
+mod trace;
 mod wrong_clocks;
 
 use run::{Report, SimOptions, run};
@@ -33,7 +34,7 @@ fn simulate(seed: u64) -> Report {
 
 #[test]
 fn clients_see_a_linearizable_homeserver_under_faults() {
-    let seeds: Vec<u64> = match number("ROWHOUSE_SIM_SEED") {
+    let seeds: Vec<u64> = match number(trace::SEED) {
         Some(seed) => vec![seed],
         None => REGRESSION_SEEDS
             .into_iter()

@@ -29,7 +29,7 @@ fn line(node_uuid: Bytes, address: String) -> MetaNode {
     }
 }
 
-/// What the client was told.
+/// Answers the client got.
 #[derive(Debug, Default)]
 pub struct MetaClient {
     node: usize,

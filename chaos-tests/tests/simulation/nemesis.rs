@@ -6,8 +6,9 @@ use openraft::AsyncRuntime;
 use rowhouse_raft::runtime::{Runtime, Simulation};
 
 use crate::cluster::{NODES, SimCluster, uuid};
+use crate::trace::tell;
 
-/// What one run did, so that a run that broke nothing can be refused.
+/// Faults of one run, counted so that a run that broke nothing can be refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     pub crashes: u32,
@@ -75,35 +76,51 @@ pub async fn run(cluster: &SimCluster, rounds: u32) -> Faults {
                 faults.partitions += 1;
                 crash_behind_partition(cluster).await;
             }
-            7 => cluster.flush(any_node()).await,
+            7 => {
+                let node = any_node();
+                tell(|| format!("node {node} flushes"));
+                cluster.flush(node).await;
+            }
             _ => {
                 faults.clock_steps += 1;
                 step_clock(cluster);
             }
         }
+        tell(|| "the network heals".to_owned());
         cluster.net().heal();
     }
     faults
 }
 
 async fn crash_and_restart(cluster: &SimCluster, node: usize) {
-    cluster.crash(node).await;
+    crash(cluster, node).await;
     wait(DOWN_MS).await;
+    restart(cluster, node).await;
+}
+
+async fn crash(cluster: &SimCluster, node: usize) {
+    tell(|| format!("node {node} crashes; what it had not synced is lost"));
+    cluster.crash(node).await;
+}
+
+async fn restart(cluster: &SimCluster, node: usize) {
+    tell(|| format!("node {node} restarts"));
     cluster.restart(node).await;
 }
 
 /// Power is lost everywhere at once: only what was synced comes back.
 async fn crash_all(cluster: &SimCluster) {
     for node in 0..NODES {
-        cluster.crash(node).await;
+        crash(cluster, node).await;
     }
     wait(DOWN_MS).await;
     for node in 0..NODES {
-        cluster.restart(node).await;
+        restart(cluster, node).await;
     }
 }
 
 async fn isolate(cluster: &SimCluster, node: usize, one_way: bool) {
+    tell(|| format!("node {node} is cut off{}", if one_way { ", one way" } else { "" }));
     for other in (0..NODES).filter(|other| *other != node) {
         cluster.net().partition(uuid(node), uuid(other), one_way);
     }
@@ -116,19 +133,24 @@ async fn isolate(cluster: &SimCluster, node: usize, one_way: bool) {
 async fn crash_behind_partition(cluster: &SimCluster) {
     let Some(leader) = (0..NODES).find(|node| cluster.leads(*node)) else { return };
     let (cut_off, restarted) = ((leader + 1) % NODES, (leader + 2) % NODES);
+    tell(|| {
+        format!("node {cut_off} is cut off from the leader {leader}, then {restarted} too as it restarts")
+    });
     cluster.set_quiet(true);
     wait(QUIET_MS).await;
     cluster.net().partition(uuid(cut_off), uuid(leader), false);
     wait(CAMPAIGN_MS).await;
-    cluster.crash(restarted).await;
+    crash(cluster, restarted).await;
     cluster.net().partition(uuid(restarted), uuid(leader), false);
     wait(1..10).await;
-    cluster.restart(restarted).await;
+    restart(cluster, restarted).await;
     cluster.set_quiet(false);
     wait(FAULT_MS).await;
 }
 
 fn step_clock(cluster: &SimCluster) {
     let step = (Simulation::random_u64() % (2 * CLOCK_STEP_US_MAX)) as i64 - CLOCK_STEP_US_MAX as i64;
-    cluster.set_clock_error(any_node(), step);
+    let node = any_node();
+    tell(|| format!("the wall clock of node {node} is {step} µs off"));
+    cluster.set_clock_error(node, step);
 }

@@ -20,6 +20,7 @@ use crate::cluster::{Clocks, Machines, NODES, SimCluster};
 use crate::meta_client::{MetaClient, SHARD_COUNT};
 use crate::nemesis::{self, Faults};
 use crate::probe;
+use crate::trace::tell;
 
 /// Two shards: enough for one node to lead one and follow the other.
 pub const GROUPS: [GroupId; 2] = [0, 1];
@@ -35,7 +36,7 @@ pub struct SimOptions {
     pub fault_rounds: u32,
 }
 
-/// What a run did; two runs of a seed are equal.
+/// The course of a run; two runs of a seed are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub faults: Faults,
@@ -62,7 +63,7 @@ impl Report {
     }
 }
 
-/// What the clients of a run share.
+/// State that the clients of a run share.
 #[derive(Default)]
 pub struct Record {
     report: Report,
@@ -113,6 +114,7 @@ async fn simulate(options: SimOptions) -> Report {
     let clients = spawn_clients(&cluster, &record);
     let meta_client = Simulation::spawn(use_meta(cluster.clone(), record.clone(), seed));
     let faults = nemesis::run(&cluster, fault_rounds).await;
+    tell(|| "faults are over".to_owned());
     with(&record, |record| record.stop = true);
     for client in clients {
         client.await.unwrap_or_else(|error| panic!("seed {seed}: client: {error}"));
@@ -222,6 +224,7 @@ async fn put(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &str, v
 }
 
 fn note(record: &Shared, operation: Operation) {
+    tell(|| format!("{operation:?}"));
     with(record, |record| {
         match operation.action {
             Action::Read => record.report.gets += 1,

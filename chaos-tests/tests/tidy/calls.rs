@@ -1,4 +1,4 @@
-//! What production code never calls, and where the exceptions live.
+//! Calls that production code never makes, and where the exceptions live.
 
 use super::sources::Source;
 
