@@ -1,12 +1,16 @@
 //! Which ports the cluster uses: those asked for if they are free, else chosen ones.
 //!
 //! Chosen ports are remembered in the data folder and taken again if they are still free, because the
-//! nodes' addresses stand in the cluster's map.
+//! nodes' addresses stand in the cluster's map. A cluster claims them for as long as it runs: between a choice and the
+//! component's listening, and while a component restarts, a port looks free.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::args::DevArgs;
@@ -36,9 +40,14 @@ pub struct Ports {
     pub probes: Vec<u16>,
 }
 
+/// Chosen ports that no other cluster of this user chooses while this lives.
+#[derive(Debug)]
+pub struct Claims(#[expect(dead_code, reason = "locks end when they are dropped")] Vec<Flock<File>>);
+
 impl Ports {
-    /// Settles all ports, or names every one that is taken and the flag that changes it.
-    pub fn settle(args: &DevArgs, remember: &Path) -> Result<Self, Error> {
+    /// Settles all ports, or names every one that is taken and the flag that changes it. Chosen ones are this cluster's
+    /// until the claims are dropped.
+    pub fn settle(args: &DevArgs, remember: &Path) -> Result<(Self, Claims), Error> {
         let remembered: Option<Self> =
             std::fs::read(remember).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let old = |of: fn(&Self) -> u16| remembered.as_ref().map(of);
@@ -72,11 +81,20 @@ impl Ports {
             let old = remembered.as_ref().and_then(|ports| ports.probes.get(index)).copied();
             probes.push(chooser.tcp("--probe-port", asked, old, &local));
         }
-        chooser.finish()?;
+        let claims = chooser.finish()?;
         let settled = Self { nodes, probes, ..settled };
         files::write_json(remember, &settled)?;
-        Ok(settled)
+        Ok((settled, claims))
     }
+}
+
+/// `None`: another cluster has it. One lock file a port, in a folder of this user's.
+fn claim(port: u16) -> std::io::Result<Option<Flock<File>>> {
+    let user = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
+    let folder = std::env::temp_dir().join(format!("rowhouse-ports-{user}"));
+    std::fs::create_dir_all(&folder)?;
+    let file = File::create(folder.join(port.to_string()))?;
+    Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok())
 }
 
 /// Holds every port it has settled until all are, so that none is settled twice.
@@ -84,6 +102,7 @@ impl Ports {
 struct Chooser {
     tcp: Vec<TcpListener>,
     udp: Vec<UdpSocket>,
+    claims: Vec<Flock<File>>,
     chosen: BTreeSet<u16>,
     taken: Vec<String>,
 }
@@ -137,8 +156,10 @@ impl Chooser {
         let candidates = old.into_iter().chain(std::iter::repeat_with(random_port)).take(CHOOSE_TRIES);
         for port in candidates {
             if !self.chosen.contains(&port)
+                && let Some(claim) = claim(port)?
                 && let Ok(held) = bind(port)
             {
+                self.claims.push(claim);
                 self.chosen.insert(port);
                 return Ok((port, held));
             }
@@ -151,9 +172,9 @@ impl Chooser {
         0
     }
 
-    fn finish(self) -> Result<(), Error> {
+    fn finish(self) -> Result<Claims, Error> {
         if self.taken.is_empty() {
-            return Ok(());
+            return Ok(Claims(self.claims));
         }
         Err(Error::Usage(format!(
             "these ports are taken, perhaps by another cluster or testnet (0 chooses a free one):\n{}",
@@ -189,22 +210,42 @@ mod tests {
     fn chosen_ports_are_distinct_and_remembered() {
         let dir = tempfile::tempdir().unwrap();
         let remember = dir.path().join("ports.json");
-        let first = Ports::settle(&any(), &remember).unwrap();
+        let (first, claims) = Ports::settle(&any(), &remember).unwrap();
         let mut all = vec![first.http, first.tls, first.admin, first.pkarr_relay, first.http_relay];
         all.extend(&first.nodes);
         let distinct: BTreeSet<u16> = all.iter().copied().collect();
         assert_eq!(distinct.len(), all.len());
         assert!(!distinct.contains(&0));
-        assert_eq!(Ports::settle(&any(), &remember).unwrap(), first);
+        drop(claims);
+        assert_eq!(Ports::settle(&any(), &remember).unwrap().0, first);
+    }
+
+    #[test]
+    fn no_other_cluster_chooses_what_a_running_one_has_chosen() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mine, theirs) = (dir.path().join("mine.json"), dir.path().join("theirs.json"));
+        let (first, claims) = Ports::settle(&any(), &mine).unwrap();
+        std::fs::copy(&mine, &theirs).unwrap();
+        let (second, _theirs) = Ports::settle(&any(), &theirs).unwrap();
+        for (one, other) in
+            first.nodes.iter().chain(&first.probes).zip(second.nodes.iter().chain(&second.probes))
+        {
+            assert_ne!(one, other, "claimed, although nothing listens there");
+        }
+        assert_ne!(first.dht, second.dht);
+        drop(claims);
+        std::fs::copy(&mine, &theirs).unwrap();
+        assert_eq!(Ports::settle(&any(), &theirs).unwrap().0, first, "what ended has no claims");
     }
 
     #[test]
     fn a_remembered_port_that_was_taken_meanwhile_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let remember = dir.path().join("ports.json");
-        let first = Ports::settle(&any(), &remember).unwrap();
+        let (first, claims) = Ports::settle(&any(), &remember).unwrap();
+        drop(claims);
         let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first.nodes[1])).unwrap();
-        let second = Ports::settle(&any(), &remember).unwrap();
+        let (second, _claims) = Ports::settle(&any(), &remember).unwrap();
         assert_ne!(second.nodes[1], first.nodes[1]);
         assert_eq!(second.nodes[0], first.nodes[0]);
     }

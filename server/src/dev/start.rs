@@ -14,7 +14,7 @@ use rowhouse_proto::tls::Dialer;
 use super::args::DevArgs;
 use super::cluster_file::ClusterFile;
 use super::plan::{self, Component, Kind};
-use super::ports::Ports;
+use super::ports::{Claims, Ports};
 use super::supervisor::{Supervisor, say};
 use super::{certs, ready, report};
 use crate::certificates::TlsArgs;
@@ -99,6 +99,7 @@ struct Dev {
     args: DevArgs,
     root: PathBuf,
     ports: Ports,
+    _claims: Claims,
     homeserver: PublicKey,
     /// What this process shows to nodes.
     tls: TlsArgs,
@@ -112,14 +113,14 @@ impl Dev {
             secret::create(&secret_file, &HOMESERVER_SECRET)?;
         }
         let homeserver = Keypair::from_secret_key(&secret::read(&secret_file)?).public_key();
-        let ports = Ports::settle(&args, &root.join("ports.json"))?;
+        let (ports, claims) = Ports::settle(&args, &root.join("ports.json"))?;
         let mut tls = TlsArgs::default();
         if args.mtls {
             certs::prepare(root, &args)?;
             tls = certs::tls_args(root, certs::OPERATOR);
         }
         let dialer = tls.dialer()?;
-        Ok(Self { args, root: root.to_owned(), ports, homeserver, tls, dialer })
+        Ok(Self { args, root: root.to_owned(), ports, _claims: claims, homeserver, tls, dialer })
     }
 
     fn supervisor(&self) -> Supervisor {
