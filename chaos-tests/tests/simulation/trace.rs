@@ -1,5 +1,6 @@
 //! What happens in a run, printed as it happens: for the one seed that somebody looks into.
 
+use std::io::Write;
 use std::sync::OnceLock;
 
 use openraft_rt_sim::SimInstant;
@@ -12,6 +13,7 @@ pub fn tell(what: impl FnOnce() -> String) {
     static ON: OnceLock<bool> = OnceLock::new();
     if *ON.get_or_init(|| std::env::var_os(SEED).is_some()) {
         let now = SimInstant::try_now().map_or(0, |now| now.elapsed_since_start().as_micros());
-        println!("{:>12.6} s  {}", now as f64 / 1e6, what());
+        // The reader may have seen enough (`| head`): the run goes on.
+        let _ = writeln!(std::io::stdout(), "{:>12.6} s  {}", now as f64 / 1e6, what());
     }
 }
