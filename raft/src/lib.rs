@@ -11,6 +11,7 @@ pub mod fatal;
 mod group;
 mod host;
 mod lease;
+mod lock;
 pub mod log_store;
 mod machine;
 pub mod runtime;

@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::answer::answered;
 use super::engine::LogEngine;
 use super::reader::LogReader;
 use super::replica_log::ReplicaLog;
-use super::store::answered;
 use crate::ReplicaId;
 use crate::codec::LogId;
 use crate::error::Error;
@@ -80,6 +80,6 @@ impl<R: Runtime> LogHandle<R> {
 
     /// Of the last entry, or of the last purged one.
     pub fn last_log_id(&self) -> Option<LogId> {
-        self.log.state().last
+        self.log.state().positions.last()
     }
 }

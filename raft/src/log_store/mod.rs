@@ -5,6 +5,7 @@
 //! `LossyLog` in simulation) holds the logs of all of them. A `LogHandle` is what the rest of this
 //! crate asks of a running log.
 
+mod answer;
 mod budget;
 mod durability;
 mod engine;
@@ -12,8 +13,10 @@ mod handle;
 mod keys;
 mod lossy;
 mod metrics;
+mod opening;
 mod options;
 mod planted;
+mod positions;
 mod purge;
 mod queue;
 mod reader;

@@ -2,8 +2,8 @@
 //! left behind for ever as a tombstone, so that no id comes back with an empty log.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::sync::oneshot;
 
+use super::answer::submit_durably;
 use super::engine::{LogEngine, LogOp, MetaKind};
 use crate::error::Error;
 use crate::{GroupId, ReplicaId};
@@ -56,10 +56,7 @@ impl ReplicaRecord {
         if self.phase == ReplicaPhase::Tombstone {
             ops.push(LogOp::Purge { replica, upto: TOMBSTONE_FLOOR });
         }
-        let (done, synced) = oneshot::channel();
-        // The receiver may have been dropped with its task; the record is written all the same.
-        engine.submit(ops, true, Box::new(move |result| drop(done.send(result))));
-        synced.await.unwrap_or(Err(Error::Stopped))
+        submit_durably(engine, ops).await
     }
 
     fn encode(self) -> Bytes {

@@ -22,6 +22,11 @@ impl Tail {
         self.entries.front().map(|(entry, _)| entry.log_id.index)
     }
 
+    /// Index after the last entry.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.entries.back().map(|(entry, _)| entry.log_id.index + 1)
+    }
+
     pub(super) fn push(&mut self, entry: Entry, encoded_bytes: usize) {
         let bytes = encoded_bytes + ENTRY_OVERHEAD_BYTES;
         self.bytes += bytes;
