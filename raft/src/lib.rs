@@ -14,7 +14,10 @@ mod lease;
 mod lock;
 pub mod log_store;
 mod machine;
+pub mod planted;
 pub mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod state;
 pub mod transport;
 mod types;

@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::codec::{Membership, StoredMembership, Vote};
-    use crate::runtime::Simulation;
+    use crate::sim::Simulation;
     use crate::{Replica, ReplicaId};
 
     const ME: ReplicaId = 1;

@@ -77,8 +77,7 @@ mod tests {
     use openraft::AsyncRuntime;
 
     use super::*;
-    use crate::log_store::{LossyLog, LossyOptions};
-    use crate::runtime::Simulation;
+    use crate::sim::{LossyLog, LossyOptions, Simulation};
 
     const LONG: Duration = Duration::from_millis(5000);
     const SHORT: Duration = Duration::from_millis(600);

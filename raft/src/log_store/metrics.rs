@@ -19,15 +19,15 @@ pub struct LogMetrics {
 }
 
 impl LogMetrics {
-    pub(super) fn queued(&self, bytes: usize) {
+    pub(crate) fn queued(&self, bytes: usize) {
         self.queued_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn dequeued(&self, bytes: usize) {
+    pub(crate) fn dequeued(&self, bytes: usize) {
         self.queued_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn written(&self, submissions: usize, ops: usize, bytes: usize, synced: bool) {
+    pub(crate) fn written(&self, submissions: usize, ops: usize, bytes: usize, synced: bool) {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.syncs.fetch_add(u64::from(synced), Ordering::Relaxed);
         self.submissions.fetch_add(submissions as u64, Ordering::Relaxed);

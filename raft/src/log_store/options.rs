@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options};
 
-use super::planted::Planted;
 use super::purge::{Floors, PurgeFilterFactory};
 use crate::error::Error;
 use crate::fatal::{self, OnFatal};
+use crate::planted::PlantedInLog;
 
 const MIB: usize = 1024 * 1024;
 /// One being filled, the others on their way to disk.
@@ -40,7 +40,7 @@ pub struct LogOptions {
     /// Told once that the log cannot be written.
     pub on_fatal: OnFatal,
     pub before_write: Option<BeforeWrite>,
-    pub planted: Planted,
+    pub planted: PlantedInLog,
 }
 
 impl LogOptions {
@@ -50,7 +50,7 @@ impl LogOptions {
             block_cache: Cache::new_lru_cache(BLOCK_CACHE_BYTES),
             on_fatal: fatal::abort(),
             before_write: None,
-            planted: Planted::from_env(),
+            planted: PlantedInLog::from_env(),
         }
     }
 }

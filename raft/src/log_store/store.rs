@@ -72,10 +72,7 @@ impl<R: Runtime> RaftLogStorage<RaftTypes<R>> for LogStore<R> {
 
     async fn get_log_state(&mut self) -> Result<LogState<RaftTypes<R>>, io::Error> {
         let state = self.log.state();
-        Ok(LogState {
-            last_purged_log_id: state.positions.purged(),
-            last_log_id: state.positions.last(),
-        })
+        Ok(LogState { last_purged_log_id: state.positions.purged(), last_log_id: state.positions.last() })
     }
 
     async fn get_log_reader(&mut self) -> LogReader<R> {

@@ -1,15 +1,13 @@
-//! The two adapters to a runtime: `production` (tokio) and `simulation` (one thread, virtual time).
+//! The runtime beneath this crate: `Production` (tokio) here, `sim::Simulation` (one thread, virtual time) in tests.
 //!
 //! Nothing else in this crate may spawn, sleep, read a clock or start a thread: the same code must run
 //! in both.
 
 mod production;
-mod simulation;
 
 use std::future::Future;
 
 pub use production::{Production, start_thread};
-pub use simulation::Simulation;
 
 /// What the engine needs beyond openraft's `AsyncRuntime`.
 pub trait Runtime: openraft::AsyncRuntime + Send + Sync + Sized {

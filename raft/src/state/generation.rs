@@ -99,7 +99,7 @@ pub(super) fn present(engine: &dyn StateRead) -> Result<Vec<Generation>, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::MemoryState;
+    use crate::sim::MemoryState;
 
     #[test]
     fn every_key_lies_within_its_range_and_in_no_other() {

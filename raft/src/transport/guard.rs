@@ -9,10 +9,10 @@ use std::time::Duration;
 use openraft::Instant;
 use openraft::raft::VoteRequest;
 
-use crate::RaftTypes;
 use crate::codec::Vote;
 use crate::log_store::LogStore;
 use crate::runtime::Runtime;
+use crate::{RaftTypes, planted};
 
 /// Refuses votes until every lease granted before the restart is over.
 pub struct VoteGuard<R: Runtime> {
@@ -36,7 +36,7 @@ impl<R: Runtime> VoteGuard<R> {
     pub fn remaining(&self) -> Option<Duration> {
         let until = self.until?;
         let now = R::Instant::now();
-        (now < until && !planted()).then(|| until - now)
+        (now < until && !planted::vote_at_once()).then(|| until - now)
     }
 
     /// A leader that hands over waives its own lease, so its successor is not refused.
@@ -45,23 +45,12 @@ impl<R: Runtime> VoteGuard<R> {
     }
 }
 
-/// The planted bug "restarted voter votes at once".
-#[cfg(feature = "planted-bugs")]
-fn planted() -> bool {
-    std::env::var("ROWHOUSE_PLANTED").is_ok_and(|bugs| bugs.split(',').any(|bug| bug == "vote-at-once"))
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-fn planted() -> bool {
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use openraft::AsyncRuntime;
 
     use super::*;
-    use crate::runtime::Simulation;
+    use crate::sim::Simulation;
 
     const LEASE: Duration = Duration::from_millis(600);
 

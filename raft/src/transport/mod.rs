@@ -15,7 +15,6 @@ mod network;
 mod pending;
 mod port;
 mod queue;
-mod sim_wire;
 mod tonic;
 mod wire;
 
@@ -26,8 +25,9 @@ pub use append::{STAMP_AGE_MAX, STREAM_IDLE, WINDOW_BYTES, WINDOW_FRAMES};
 pub use guard::VoteGuard;
 pub use hub::Transport;
 pub use network::{GroupNetwork, GroupNetworkFactory};
+#[cfg(feature = "sim")]
+pub(crate) use queue::Batcher;
 pub use queue::{COMMIT_LINGER, FrameReceiver, FrameSender, HEARTBEAT_PACE, MESSAGE_BYTES_MAX, frame_queue};
-pub use sim_wire::{SimNet, SimWeather, SimWire};
 pub use tonic::{
     Directory, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, Peer, TonicWire, TransportServer, TransportService,
 };

@@ -7,7 +7,7 @@ use openraft::storage::RaftStateMachine;
 
 use super::kit::{self, Group, committed, log_id, simulate};
 use crate::codec::Entry;
-use crate::runtime::Simulation;
+use crate::sim::Simulation;
 use crate::state::{GroupState, SnapshotSink, StateCheck};
 use crate::{Envelope, Error};
 

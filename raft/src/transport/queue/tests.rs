@@ -5,7 +5,7 @@ use rowhouse_proto::wire::raft::{AppendRequest, Entry, Envelope, VoteRequest, en
 use rowhouse_proto::wire::transport::v1::AppendReply;
 
 use super::*;
-use crate::runtime::Simulation;
+use crate::sim::Simulation;
 
 fn sim<T>(test: impl Future<Output = T>) -> T {
     openraft::AsyncRuntime::block_on(&mut Simulation::with_seed(1), test)

@@ -9,26 +9,20 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use openraft::Instant;
 use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
-use tokio::sync::Semaphore;
 
-use super::net::{LinkKey, SimNet};
+use super::net::{LinkKey, NewLink, SimNet};
 use crate::runtime::Runtime;
-use crate::transport::queue::{Batcher, FrameReceiver, frame_queue};
-use crate::transport::{LinkError, NodeUuid};
+use crate::transport::Batcher;
+use crate::transport::{FrameReceiver, LinkError, NodeUuid, frame_queue};
 
 /// How often an idle link looks whether it is cut: a keepalive.
 const KEEPALIVE: Duration = Duration::from_millis(500);
 /// Frames under way in one direction; more wait in the sender's queue, as with TCP's window.
 const UNDER_WAY_MAX: usize = 1024;
 
-pub(super) async fn run<R: Runtime>(
-    net: SimNet<R>,
-    key: LinkKey,
-    id: u64,
-    incarnation: u64,
-    frames: FrameReceiver,
-    broken: Arc<Semaphore>,
-) {
+/// Runs a link that the `incarnation` of its caller dialled, until it ends.
+pub(super) async fn run<R: Runtime>(net: SimNet<R>, incarnation: u64, link: NewLink) {
+    let NewLink { key, id, frames, broken } = link;
     let (from, to, lane) = key;
     // Only ever closed, never given permits.
     drop(R::select2(broken.acquire(), carry(&net, key, frames)).await);

@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
+use rowhouse_proto::wire::transport::v1::Frame;
 use tokio::sync::Semaphore;
 
-use super::link;
+use crate::lock::lock;
 use crate::runtime::Runtime;
-use crate::transport::queue::{FrameSender, frame_queue};
-use crate::transport::{Inbox, Lane, LinkError, NodeUuid, Wire};
+use crate::transport::{FrameReceiver, FrameSender, Inbox, Lane, LinkError, NodeUuid, frame_queue};
 
 /// How the network behaves between faults. Ranges are inclusive.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +67,14 @@ struct OpenLink {
     broken: Arc<Semaphore>,
 }
 
+/// A link that was just dialled.
+pub(super) struct NewLink {
+    pub(super) key: LinkKey,
+    pub(super) id: u64,
+    pub(super) frames: FrameReceiver,
+    pub(super) broken: Arc<Semaphore>,
+}
+
 impl<R: Runtime> Clone for SimNet<R> {
     fn clone(&self) -> Self {
         Self { weather: self.weather, state: self.state.clone(), runtime: PhantomData }
@@ -77,14 +82,9 @@ impl<R: Runtime> Clone for SimNet<R> {
 }
 
 impl<R: Runtime> SimNet<R> {
+    /// A network without nodes or faults.
     pub fn new(weather: SimWeather) -> Self {
         Self { weather, state: Arc::default(), runtime: PhantomData }
-    }
-
-    /// The wire of a node as it now runs; a node unknown until now is up.
-    pub fn wire(&self, node: NodeUuid) -> Arc<SimWire<R>> {
-        let incarnation = self.node(node, |node| node.incarnation);
-        Arc::new(SimWire { net: self.clone(), node, incarnation })
     }
 
     /// Loses everything from `from` to `to`, and back unless `one_way`.
@@ -161,19 +161,28 @@ impl<R: Runtime> SimNet<R> {
         }
     }
 
-    fn send(&self, key: LinkKey, incarnation: u64, frame: Frame) -> Result<(), LinkError> {
+    /// Queues a frame on an open link, or on a new one, which is returned to be run.
+    pub(super) fn queue(&self, key: LinkKey, frame: Frame) -> Result<Option<NewLink>, LinkError> {
         let mut state = self.state();
         if let Some(link) = state.links.get(&key) {
-            return link.queue.try_send(frame);
+            return link.queue.try_send(frame).map(|()| None);
         }
         let (queue, frames) = frame_queue();
         queue.try_send(frame)?;
         state.last_link += 1;
         let (id, broken) = (state.last_link, Arc::new(Semaphore::new(0)));
         state.links.insert(key, OpenLink { id, queue, broken: broken.clone() });
-        drop(state);
-        drop(R::spawn(link::run(self.clone(), key, id, incarnation, frames, broken)));
-        Ok(())
+        Ok(Some(NewLink { key, id, frames, broken }))
+    }
+
+    /// The incarnation of a node; one unknown until now is up.
+    pub(super) fn incarnation(&self, node: NodeUuid) -> u64 {
+        self.node(node, |node| node.incarnation)
+    }
+
+    /// Names who receives what arrives at a node.
+    pub(super) fn attach(&self, node: NodeUuid, inbox: Weak<dyn Inbox>) {
+        self.node(node, |node| node.inbox = Some(inbox));
     }
 
     fn node<T>(&self, node: NodeUuid, change: impl FnOnce(&mut SimNode) -> T) -> T {
@@ -182,48 +191,11 @@ impl<R: Runtime> SimNet<R> {
     }
 
     fn state(&self) -> MutexGuard<'_, NetState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
 fn between<R: Runtime>((least, most): (Duration, Duration)) -> Duration {
     let span = most.saturating_sub(least).as_micros() as u64 + 1;
     least + Duration::from_micros(R::random_u64() % span)
-}
-
-/// One incarnation of a node on a `SimNet`.
-pub struct SimWire<R: Runtime> {
-    net: SimNet<R>,
-    node: NodeUuid,
-    incarnation: u64,
-}
-
-impl<R: Runtime> SimWire<R> {
-    fn alive(&self) -> Result<(), LinkError> {
-        match self.net.lives(self.node, self.incarnation) {
-            true => Ok(()),
-            false => Err(LinkError::Down("this node has crashed".to_owned())),
-        }
-    }
-}
-
-impl<R: Runtime> Wire for SimWire<R> {
-    fn attach(&self, inbox: Weak<dyn Inbox>) {
-        if self.alive().is_ok() {
-            self.net.node(self.node, |node| node.inbox = Some(inbox));
-        }
-    }
-
-    fn send(&self, to: NodeUuid, lane: Lane, frame: Frame) -> Result<(), LinkError> {
-        self.alive()?;
-        self.net.send((self.node, to, lane), self.incarnation, frame)
-    }
-
-    fn send_snapshot(
-        &self,
-        to: NodeUuid,
-        chunks: BoxStream<'static, SnapshotChunk>,
-    ) -> BoxFuture<'static, Result<SnapshotReply, LinkError>> {
-        link::snapshot(self.net.clone(), (self.node, self.incarnation), to, chunks)
-    }
 }

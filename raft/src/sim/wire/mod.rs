@@ -3,7 +3,9 @@
 //! A link is like TCP: frames of a lane arrive in order or the link breaks; a cut is silent until
 //! someone's patience ends. Nothing is encoded.
 
+mod endpoint;
 mod link;
 mod net;
 
-pub use net::{SimNet, SimWeather, SimWire};
+pub use endpoint::SimWire;
+pub use net::{SimNet, SimWeather};

@@ -2,9 +2,9 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::txn::{Txn, View};
 use crate::error::Error;
 use crate::machine::{EntryContext, Machine};
+use crate::state::{ScanOrder, Txn, View};
 
 const VALUES: u8 = 1;
 const OUTCOMES: u8 = 2;
@@ -99,7 +99,7 @@ impl KvMachine {
     /// Every key and value in order.
     pub fn records(view: &View<'_>) -> Result<Vec<(Bytes, Bytes)>, Error> {
         let mut records = Vec::new();
-        view.scan(&[VALUES], &[VALUES + 1], super::ScanOrder::Ascending, &mut |key, value| {
+        view.scan(&[VALUES], &[VALUES + 1], ScanOrder::Ascending, &mut |key, value| {
             records.push((Bytes::copy_from_slice(&key[1..]), Bytes::copy_from_slice(value)));
             std::ops::ControlFlow::Continue(())
         })?;

@@ -1,4 +1,4 @@
-//! `LossyLog`: a log in memory that forgets at a crash what it had not synced. For simulation.
+//! `LossyLog`: a log in memory that forgets at a crash what it had not synced.
 //!
 //! Submissions wait in order; a task on `R` takes what waits, lets a small random time pass and makes
 //! it durable. Reads see durable records only, the strictest reading of `LogEngine`. A crash keeps a
@@ -6,18 +6,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::engine::{LogEngine, LogOp, LogRecord, MetaKind, OnDurable};
-use super::metrics::LogMetrics;
-use super::planted::Planted;
-use super::queue::Submission;
 use crate::ReplicaId;
 use crate::error::Error;
 use crate::fatal::OnFatal;
+use crate::lock::lock;
+use crate::log_store::{LogEngine, LogMetrics, LogOp, LogRecord, MetaKind, OnDurable, Submission};
+use crate::planted::PlantedInLog;
 use crate::runtime::Runtime;
 
 /// A slow disk's fsync; the simulation draws below it.
@@ -28,7 +27,7 @@ pub struct LossyOptions {
     pub sync_delay_max: Duration,
     /// Called once when a sync fails; production would end the process.
     pub on_fatal: OnFatal,
-    pub planted: Planted,
+    pub planted: PlantedInLog,
 }
 
 impl Default for LossyOptions {
@@ -36,7 +35,7 @@ impl Default for LossyOptions {
         Self {
             sync_delay_max: SYNC_DELAY_MAX,
             on_fatal: Arc::new(|message| tracing::error!("{message}")),
-            planted: Planted::from_env(),
+            planted: PlantedInLog::from_env(),
         }
     }
 }
@@ -151,10 +150,6 @@ impl<R: Runtime> LossyLog<R> {
             options: self.options.clone(),
         }
     }
-}
-
-fn lock(disk: &Mutex<Disk>) -> MutexGuard<'_, Disk> {
-    disk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The running sync of one `LossyLog`.

@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 use crate::error::Error;
+use crate::state::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 
 type Records = BTreeMap<Bytes, Bytes>;
 

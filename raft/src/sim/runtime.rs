@@ -4,7 +4,7 @@ use openraft::AsyncRuntime;
 use openraft_rt_sim::SimInstant;
 use rand::Rng;
 
-use super::Runtime;
+use crate::runtime::Runtime;
 
 /// The simulation runtime.
 pub type Simulation = openraft_rt_sim::SimRuntime;
