@@ -21,7 +21,7 @@ use crate::transport::{NodeUuid, Transport};
 use crate::{EntryContext, Error, GroupId, Machine, Replica, ReplicaId};
 
 const ME: NodeUuid = [1; 16];
-/// Of simulated time.
+/// A span of simulated time.
 const PATIENCE: u32 = 6_000;
 const POLL: Duration = Duration::from_millis(10);
 

@@ -129,7 +129,7 @@ impl Durability {
         }
     }
 
-    /// What must hold between any two changes.
+    /// Asserts the inequalities that hold between any two changes.
     fn assert_valid(&self) {
         debug_assert!(self.completed <= self.submitted, "an answer that nothing was submitted for: {self:?}");
         debug_assert!(

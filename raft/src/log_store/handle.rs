@@ -12,6 +12,7 @@ use crate::codec::LogId;
 use crate::error::Error;
 use crate::runtime::Runtime;
 
+/// A running log, for the state machine and the host. Clones are the same log.
 pub struct LogHandle<R> {
     log: Arc<ReplicaLog>,
     engine: Arc<dyn LogEngine>,
@@ -29,6 +30,7 @@ impl<R: Runtime> LogHandle<R> {
         Self { log, engine, _runtime: PhantomData }
     }
 
+    /// The replica whose log this is.
     pub fn replica(&self) -> ReplicaId {
         self.log.replica()
     }
@@ -74,11 +76,12 @@ impl<R: Runtime> LogHandle<R> {
         answered(self.log.reset(self.engine.as_ref(), log_id)?).await
     }
 
+    /// Last purged entry, as openraft knows it.
     pub fn last_purged(&self) -> Option<LogId> {
         self.log.purged()
     }
 
-    /// Of the last entry, or of the last purged one.
+    /// Id of the last entry, or of the last purged one.
     pub fn last_log_id(&self) -> Option<LogId> {
         self.log.state().positions.last()
     }

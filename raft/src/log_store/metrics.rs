@@ -1,7 +1,8 @@
-//! What the log writer did, for status and metrics. Counters only: nothing decides by them.
+//! The log writer's totals, for status and metrics. Counters only: nothing decides by them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Totals since the start of the log, but for `queued_bytes`.
 #[derive(Debug, Default)]
 pub struct LogMetrics {
     /// Synced writes: the fsyncs of group commit.

@@ -21,6 +21,7 @@ mod reader;
 mod replica;
 mod replica_log;
 mod rocks;
+mod scan;
 mod store;
 mod tail;
 mod writer;

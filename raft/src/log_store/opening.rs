@@ -1,4 +1,4 @@
-//! What the engine holds of one replica's log when it is opened: checked, and refused if something is missing.
+//! Opens one replica's log: reads what the engine holds of it, and refuses a log from which something is missing.
 
 use super::engine::{LogEngine, MetaKind};
 use super::positions::{Positions, index_after};

@@ -17,7 +17,7 @@ pub(super) struct Positions {
     purged: Option<LogId>,
     /// Purged as submitted to the engine (docs/rules/storage.md#purge-behind-durable-state).
     recorded: Option<LogId>,
-    /// What the state machine would survive a crash with; ahead of the log while a snapshot is installed.
+    /// Position at which a crash would leave the state machine; ahead of the log while a snapshot is installed.
     durable_applied: Option<LogId>,
     /// A purge passed the end of the log: entries may follow only once it is recorded up to here.
     gap_below: u64,
@@ -163,7 +163,7 @@ impl Positions {
         *self = Self::opened(None, Some(log_id), Some(log_id), None);
     }
 
-    /// What must hold between any two changes.
+    /// Asserts the inequalities that hold between any two changes.
     fn assert_valid(&self) {
         let after_purged = index_after(self.purged);
         debug_assert!(self.begin <= self.end(), "the log begins behind its end: {self:?}");

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{LogOp, OnDurable};
+use crate::lock::lock;
 
 /// Bytes of one write: large enough to be worth an fsync, small enough to keep its latency.
 const WRITE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -89,7 +90,7 @@ impl Queue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

@@ -4,7 +4,7 @@
 //! The store, its readers and handles share it with callbacks in the engine's queue, so it never holds the
 //! engine. Submissions happen under its lock: the engine gets them in the order in which this state changed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -30,7 +30,7 @@ pub(super) struct ReplicaLog {
     state: Mutex<State>,
 }
 
-/// What the lock guards.
+/// The state under the lock.
 #[derive(Default)]
 pub(super) struct State {
     tail: Tail,
@@ -40,7 +40,7 @@ pub(super) struct State {
     closed: bool,
 }
 
-/// What a read finds: a range that only the engine has, or entries of the tail.
+/// The result of a search: a range that only the engine has, or entries of the tail.
 pub(super) struct Found {
     pub(super) epoch: u64,
     /// First index, and the index after the last.
@@ -53,7 +53,7 @@ impl State {
         self.tail.first_index().unwrap_or_else(|| self.positions.end())
     }
 
-    /// What must hold between any two changes; debug and simulation builds carry it out.
+    /// Asserts the inequalities that hold between any two changes; debug and simulation builds carry it out.
     fn assert_valid(&self) {
         let (begin, end, first) = (self.positions.begin(), self.positions.end(), self.tail_first());
         let below = self.durability.below();
@@ -329,7 +329,7 @@ impl Evict for ReplicaLog {
 
 impl Drop for ReplicaLog {
     fn drop(&mut self) {
-        let held = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).tail.bytes();
+        let held = self.state().tail.bytes();
         self.budget.resize(held, 0);
     }
 }

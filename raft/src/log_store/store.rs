@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::{RaftTypes, ReplicaId};
 
+/// One replica's log, for openraft.
 pub struct LogStore<R> {
     log: Arc<ReplicaLog>,
     engine: Arc<dyn LogEngine>,
@@ -46,10 +47,12 @@ impl<R: Runtime> LogStore<R> {
         Ok(Self { log, engine, budget, _runtime: PhantomData })
     }
 
+    /// A handle for the state machine and the host.
     pub fn handle(&self) -> LogHandle<R> {
         LogHandle::new(self.log.clone(), self.engine.clone())
     }
 
+    /// A reader of this log.
     pub fn reader(&self) -> LogReader<R> {
         LogReader::new(self.log.clone(), self.engine.clone())
     }

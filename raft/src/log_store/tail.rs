@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::codec::Entry;
 
-/// What an entry costs beyond its encoded bytes: the decoded structure and its place in the deque.
+/// Cost of an entry beyond its encoded bytes: the decoded structure and its place in the deque.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 #[derive(Default)]

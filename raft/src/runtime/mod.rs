@@ -9,7 +9,7 @@ use std::future::Future;
 
 pub use production::{Production, start_thread};
 
-/// What the engine needs beyond openraft's `AsyncRuntime`.
+/// The engine's needs beyond openraft's `AsyncRuntime`.
 pub trait Runtime: openraft::AsyncRuntime + Send + Sync + Sized {
     /// Runs storage work that may block: on a pool in production, inline in simulation.
     fn blocking<T: Send + 'static>(

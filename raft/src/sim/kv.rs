@@ -13,22 +13,39 @@ const WHAT: &str = "a map command";
 /// Identifies a request over its retries.
 pub type RequestId = [u8; 16];
 
-/// What the map is asked to do.
+/// A request to the map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KvCommand {
-    Put { request: RequestId, key: Bytes, value: Bytes },
-    Delete { request: RequestId, key: Bytes },
+    /// Sets a key.
+    Put {
+        /// A second command with this id changes nothing.
+        request: RequestId,
+        /// The key.
+        key: Bytes,
+        /// Its new value.
+        value: Bytes,
+    },
+    /// Removes a key.
+    Delete {
+        /// A second command with this id changes nothing.
+        request: RequestId,
+        /// The key.
+        key: Bytes,
+    },
 }
 
 impl KvCommand {
+    /// `KvCommand::Put`.
     pub fn put(request: RequestId, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         Self::Put { request, key: key.into(), value: value.into() }
     }
 
+    /// `KvCommand::Delete`.
     pub fn delete(request: RequestId, key: impl Into<Bytes>) -> Self {
         Self::Delete { request, key: key.into() }
     }
 
+    /// As bytes for the log.
     pub fn encode(&self) -> Bytes {
         let (request, key, value) = match self {
             Self::Put { request, key, value } => (request, key, Some(value)),
@@ -43,6 +60,7 @@ impl KvCommand {
         command.freeze()
     }
 
+    /// Decodes what `encode` wrote; `Error::Corrupt` if it is cut off.
     pub fn decode(command: &Bytes) -> Result<Self, Error> {
         let mut rest = command.clone();
         if rest.len() < 21 {
@@ -63,11 +81,14 @@ impl KvCommand {
 /// Where a command was applied first, and what its key held before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KvReply {
+    /// Index of the entry that applied the command first.
     pub index: u64,
+    /// Value of the key before, if it had one.
     pub previous: Option<Bytes>,
 }
 
 impl KvReply {
+    /// As bytes for `Reply`.
     pub fn encode(&self) -> Bytes {
         let mut reply = BytesMut::new();
         reply.put_u64(self.index);
@@ -76,6 +97,7 @@ impl KvReply {
         reply.freeze()
     }
 
+    /// Decodes what `encode` wrote; `Error::Corrupt` if it is cut off.
     pub fn decode(reply: &Bytes) -> Result<Self, Error> {
         let mut rest = reply.clone();
         if rest.len() < 9 {
@@ -92,6 +114,7 @@ impl KvReply {
 pub struct KvMachine;
 
 impl KvMachine {
+    /// Value of a key.
     pub fn get(view: &View<'_>, key: &[u8]) -> Result<Option<Bytes>, Error> {
         view.get(&table(VALUES, key))
     }

@@ -22,11 +22,14 @@ use crate::runtime::Runtime;
 /// A slow disk's fsync; the simulation draws below it.
 const SYNC_DELAY_MAX: Duration = Duration::from_millis(8);
 
+/// How a simulated disk behaves.
 #[derive(Clone)]
 pub struct LossyOptions {
+    /// Longest time that a sync takes.
     pub sync_delay_max: Duration,
     /// Called once when a sync fails; production would end the process.
     pub on_fatal: OnFatal,
+    /// Bugs that a test must find.
     pub planted: PlantedInLog,
 }
 
@@ -44,7 +47,7 @@ impl Default for LossyOptions {
 pub struct LossyLog<R> {
     disk: Arc<Mutex<Disk>>,
     metrics: Arc<LogMetrics>,
-    /// Of a run; what an earlier one still submits goes nowhere.
+    /// Number of this run; what an earlier one still submits goes nowhere.
     run: u64,
     options: LossyOptions,
     _runtime: PhantomData<fn() -> R>,
@@ -60,7 +63,7 @@ struct Disk {
     stalled: bool,
 }
 
-/// What is durable.
+/// The durable part of the disk.
 #[derive(Default)]
 struct Image {
     entries: BTreeMap<(ReplicaId, u64), Bytes>,
@@ -96,6 +99,7 @@ impl Image {
 }
 
 impl<R: Runtime> LossyLog<R> {
+    /// The log of a machine whose disk is empty.
     pub fn new(options: LossyOptions) -> Arc<Self> {
         let (disk, metrics) = (Arc::default(), Arc::default());
         Arc::new(Self { disk, metrics, run: 0, options, _runtime: PhantomData })
@@ -187,7 +191,7 @@ impl Syncer {
         }
     }
 
-    /// What this sync covers: everything waiting now, but not what comes while it runs.
+    /// Submissions that this sync covers: all that wait now, none that come while it runs.
     fn begin(&self) -> Option<usize> {
         let mut disk = lock(&self.disk);
         if disk.run != self.run {

@@ -25,7 +25,7 @@ pub struct MemoryState {
 struct Image {
     now: Arc<Records>,
     durable: Arc<Records>,
-    /// What leads from `durable` to `now`.
+    /// The changes that lead from `durable` to `now`.
     pending: Vec<Change>,
     /// Always durable.
     meta: Records,
@@ -53,6 +53,7 @@ impl Change {
 }
 
 impl MemoryState {
+    /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }

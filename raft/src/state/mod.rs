@@ -22,7 +22,6 @@ mod tests;
 mod txn;
 
 pub use applied::Applied;
-pub use check::StateCheck;
 pub use engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 pub use group_state::GroupState;
 pub use handle::StateHandle;

@@ -35,14 +35,17 @@ pub struct StateStore {
     flushing: Mutex<()>,
 }
 
-/// What readers see: generation and position change together.
+/// The state that readers see: generation and position change together.
 pub(super) struct Current {
+    /// Where the group's keys lie.
     pub generation: Arc<Generation>,
+    /// How far the state machine is with them.
     pub applied: Arc<Applied>,
 }
 
 /// One group's place in the store. Written by its state machine only, which owns it.
 pub(super) struct Slot {
+    /// The group that has this slot.
     pub group: GroupId,
     owner: Arc<tokio::sync::Mutex<()>>,
     current: ArcSwap<Current>,
@@ -89,14 +92,17 @@ impl Slot {
         self.owner.clone().lock_owned().await
     }
 
+    /// Generation and position as they are now.
     pub fn current(&self) -> Arc<Current> {
         self.current.load_full()
     }
 
+    /// How far the state machine is.
     pub fn applied(&self) -> Arc<Applied> {
         self.current.load().applied.clone()
     }
 
+    /// How far a crash would leave the state machine; `None` before the first entry is durable.
     pub fn durable(&self) -> Option<Arc<Applied>> {
         self.durable.load_full()
     }
@@ -134,6 +140,7 @@ impl Slot {
         DurableListener { slot: self.clone(), number }
     }
 
+    /// The engine has flushed what `applied` tells of; the group's log hears it if that is news.
     pub fn set_durable(&self, applied: Arc<Applied>) {
         let on_durable = lock(&self.on_durable);
         if self.durable().is_some_and(|durable| durable.log_id >= applied.log_id) {
@@ -147,7 +154,8 @@ impl Slot {
         }
     }
 
-    /// What must hold between any two changes. Loads `durable` first: what is applied only rises meanwhile.
+    /// Asserts the inequalities that hold between any two changes. Loads `durable` first: what is applied only
+    /// rises meanwhile.
     fn assert_valid(&self) {
         if !cfg!(debug_assertions) {
             return;
@@ -215,6 +223,7 @@ impl StateStore {
         slots.values().filter(|slot| slot.applied().log_id.is_some()).map(|slot| slot.group).collect()
     }
 
+    /// Folder for files of snapshots on their way in.
     pub fn staging(&self) -> &Path {
         &self.staging
     }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
 
-/// What may happen to a log between two looks at it.
+/// An event in the life of a log between two looks at it.
 #[derive(Clone, Debug)]
 enum Step {
     Append { count: u64 },

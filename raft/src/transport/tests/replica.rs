@@ -21,7 +21,8 @@ use crate::config::RaftTiming;
 use crate::runtime::Runtime;
 use crate::sim::{SimNet, SimWeather, Simulation};
 use crate::state::SnapshotData;
-use crate::transport::port::{AppendOf, Ended, Meta, Port};
+use crate::transport::incoming::port::{Ended, Port};
+use crate::transport::wire::message::{AppendOf, Meta};
 use crate::transport::{GroupNetwork, NodeUuid, Transport, VoteGuard};
 use crate::{RaftTypes, Replica};
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::OptionalSend;
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError};
 use openraft::network::{
     Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
     RaftNetworkFactory,
@@ -17,21 +18,21 @@ use openraft::raft::{
     VoteResponse,
 };
 use openraft::storage::Snapshot;
-use openraft::{AnyError, OptionalSend};
-use rowhouse_proto::wire::transport::v1::Frame;
+use rowhouse_proto::Spread;
 use rowhouse_proto::wire::transport::v1::frame::Body;
 
 use super::append;
-use super::hub::Outgoing;
-use super::message::{
-    append_reply_from_wire, append_to_wire, transfer_reply_from_wire, transfer_to_wire, vote_request_to_wire,
-    vote_response_from_wire,
-};
-use super::port::AppendOf;
-use super::wire::{Lane, LinkError, NodeUuid};
+use super::route::{Route, unexpected, unreachable};
+use super::shared::Outgoing;
+use super::snapshot::header;
 use crate::codec::Vote;
 use crate::runtime::Runtime;
 use crate::state::SnapshotData;
+use crate::transport::wire::lane::{Lane, LinkError};
+use crate::transport::wire::message::{
+    AppendOf, append_reply_from_wire, append_to_wire, transfer_reply_from_wire, transfer_to_wire,
+    vote_request_to_wire, vote_response_from_wire,
+};
 use crate::{GroupId, RaftTypes, Replica, ReplicaId};
 
 /// First pause after a peer was unreachable; a lost link is redialled at once.
@@ -49,19 +50,13 @@ pub struct GroupNetworkFactory<R: Runtime> {
 }
 
 impl<R: Runtime> GroupNetworkFactory<R> {
-    pub(super) fn new(out: Arc<Outgoing<R>>, group: GroupId, from: ReplicaId) -> Self {
+    pub(in crate::transport) fn new(out: Arc<Outgoing<R>>, group: GroupId, from: ReplicaId) -> Self {
         Self { out, group, from }
     }
 
     fn network(&self, to: ReplicaId, replica: &Replica, appends: Lane) -> GroupNetwork<R> {
-        GroupNetwork {
-            out: self.out.clone(),
-            group: self.group,
-            from: self.from,
-            to,
-            peer: replica.node_uuid,
-            appends,
-        }
+        let (out, group, from, peer) = (self.out.clone(), self.group, self.from, replica.node_uuid);
+        GroupNetwork { route: Route { out, group, from, to, peer }, appends }
     }
 }
 
@@ -79,31 +74,16 @@ impl<R: Runtime> RaftNetworkFactory<C<R>> for GroupNetworkFactory<R> {
 
 /// The way from one replica to another.
 pub struct GroupNetwork<R: Runtime> {
-    pub(super) out: Arc<Outgoing<R>>,
-    group: GroupId,
-    from: ReplicaId,
-    to: ReplicaId,
-    pub(super) peer: NodeUuid,
+    route: Route<R>,
     /// Where appends go.
     appends: Lane,
 }
 
 impl<R: Runtime> GroupNetwork<R> {
-    pub(super) fn frame(&self, stream: u64, seq: u64, body: Body) -> Frame {
-        Frame {
-            group: self.group.into(),
-            from_replica: self.from,
-            to_replica: self.to,
-            stream,
-            seq,
-            body: Some(body),
-        }
-    }
-
     /// One frame each way on the control lane.
     async fn call(&self, body: Body, option: &RPCOption) -> Result<Body, LinkError> {
-        let mut ticket = self.out.pending.register(self.peer, Lane::Control, 1);
-        self.out.wire.send(self.peer, Lane::Control, self.frame(ticket.id, 0, body))?;
+        let mut ticket = self.route.register(Lane::Control, 1);
+        self.route.send(Lane::Control, self.route.frame(ticket.id, 0, body))?;
         match R::timeout(option.soft_ttl(), ticket.replies.recv()).await {
             Ok(Some(reply)) => reply.body.ok_or_else(|| LinkError::Down("an empty reply".to_owned())),
             Ok(None) => Err(LinkError::Down("the link broke".to_owned())),
@@ -128,18 +108,6 @@ impl<R: Runtime> GroupNetwork<R> {
             Body::AppendReply(reply) => append_reply_from_wire::<R>(reply).map_err(unreachable),
             other => Err(unexpected(other)),
         }
-    }
-}
-
-/// openraft backs off for this error only, so everything that says "not now" is this one.
-pub(super) fn unreachable<R: Runtime>(error: impl ToString) -> RPCError<C<R>> {
-    RPCError::Unreachable(Unreachable::new(&AnyError::error(error)))
-}
-
-pub(super) fn unexpected<R: Runtime>(body: Body) -> RPCError<C<R>> {
-    match body {
-        Body::Rejected(rejected) => unreachable(format!("rejected: {}", rejected.why)),
-        _ => unreachable("a reply of another kind"),
     }
 }
 
@@ -173,7 +141,7 @@ impl<R: Runtime> NetStreamAppend<C<R>> for GroupNetwork<R> {
         let this = &*self;
         async move {
             Ok(match this.appends {
-                Lane::Log => append::stream(this, input),
+                Lane::Log => append::stream(&this.route, input),
                 // A heartbeat is a stream of one: a call needs no stream at the other end.
                 Lane::Control => futures::stream::unfold(Some((input, option)), move |state| async move {
                     let (mut input, option) = state?;
@@ -217,10 +185,9 @@ impl<R: Runtime> NetSnapshot<C<R>> for GroupNetwork<R> {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<C<R>>, StreamingError<C<R>>> {
-        let header =
-            super::bulk::header(self.group, self.from, self.to, self.out.terms, &vote, &snapshot.meta);
-        let wire = self.out.wire.as_ref();
-        let transfer = self.out.bulk.send(wire, self.peer, header, snapshot.snapshot, option.hard_ttl());
+        let Route { out, group, from, to, peer } = &self.route;
+        let header = header(*group, *from, *to, out.terms, &vote, &snapshot.meta);
+        let transfer = out.bulk.send(out.wire.as_ref(), *peer, header, snapshot.snapshot, option.hard_ttl());
         match R::select2(cancel, transfer).await {
             openraft::async_runtime::Select2::First(closed) => Err(closed.into()),
             openraft::async_runtime::Select2::Second(sent) => {
@@ -232,10 +199,8 @@ impl<R: Runtime> NetSnapshot<C<R>> for GroupNetwork<R> {
 
 impl<R: Runtime> NetBackoff<C<R>> for GroupNetwork<R> {
     fn backoff(&self) -> Option<Backoff> {
-        let pauses = std::iter::successors(Some(BACKOFF_FIRST), |pause| Some((*pause * 2).min(BACKOFF_MAX)));
-        // Up to a quarter on top, so that the groups of a node do not return in step.
-        Some(Backoff::new(
-            pauses.map(|pause| pause + pause.mul_f64(R::random_u64() as f64 / u64::MAX as f64 / 4.0)),
-        ))
+        // Spread, so that the groups of a node do not return in step.
+        let mut pauses = rowhouse_proto::Backoff::new(BACKOFF_FIRST, BACKOFF_MAX, Spread::QuarterOnTop);
+        Some(Backoff::new(std::iter::repeat_with(move || pauses.pause(R::random_u64()))))
     }
 }

@@ -1,6 +1,6 @@
 //! The sending end of a snapshot.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,15 +12,17 @@ use rowhouse_proto::wire::transport::v1::{SnapshotChunk, SnapshotEnd, SnapshotHe
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{BYTES_PER_SECOND, INSTALL, STALL, TRANSFERS_MAX};
 use crate::codec::{Vote, log_id_to_wire, stored_membership_to_wire, vote_from_wire, vote_to_wire};
 use crate::error::Error;
 use crate::lease::LeaseTerms;
+use crate::lock::lock;
 use crate::runtime::Runtime;
 use crate::state::SnapshotData;
-use crate::transport::port::Meta;
-use crate::transport::queue::FRAME_BYTES_MAX;
-use crate::transport::wire::{LinkError, NodeUuid, Wire};
+use crate::transport::wire::bulk::{BYTES_PER_SECOND, INSTALL, STALL, TRANSFERS_MAX};
+use crate::transport::wire::contract::Wire;
+use crate::transport::wire::lane::{LinkError, NodeUuid};
+use crate::transport::wire::message::Meta;
+use crate::transport::wire::queue::FRAME_BYTES_MAX;
 use crate::{GroupId, ReplicaId};
 
 /// Chunks between the reader and the link: one is sent while the next is read.
@@ -63,7 +65,7 @@ pub(in crate::transport) fn header(
     }
 }
 
-/// What all outgoing snapshots of a node share: their number and their rate.
+/// Bounds that all outgoing snapshots of a node share: their number and their rate.
 pub(in crate::transport) struct BulkSender<R: Runtime> {
     transfers: Semaphore,
     /// When the next chunk may leave.
@@ -144,7 +146,7 @@ impl<R: Runtime> BulkSender<R> {
     async fn pace(&self, bytes: u64) {
         let now = R::Instant::now();
         let start = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = lock(&self.next);
             let start = next.map_or(now, |next| next.max(now));
             *next = Some(start + Duration::from_micros(bytes * 1_000_000 / BYTES_PER_SECOND));
             start

@@ -16,41 +16,29 @@ use prost::Message;
 use rowhouse_proto::wire::transport::v1::frame::Body;
 use rowhouse_proto::wire::transport::v1::{CloseStream, Frame};
 
-use super::message::{append_reply_from_wire, append_to_wire};
-use super::network::{GroupNetwork, unexpected, unreachable};
 use super::pending::Ticket;
-use super::port::AppendOf;
-use super::wire::{Lane, LinkError};
+use super::route::{Route, unexpected, unreachable};
 use crate::RaftTypes;
+use crate::lease::STAMP_AGE_MAX;
 use crate::runtime::Runtime;
+use crate::transport::wire::lane::{Lane, LinkError, WINDOW_BYTES, WINDOW_FRAMES};
+use crate::transport::wire::message::{AppendOf, append_reply_from_wire, append_to_wire};
 
-/// Requests on their way in one stream: what openraft's own receiving end queues.
-pub const WINDOW_FRAMES: usize = 64;
-/// Bytes on their way in one stream: two full requests, so that one is sent while one is written.
-pub const WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// A stream with requests on their way and no answer for this long is broken. The short heartbeat
 /// interval does not bound it: an answer comes after an fsync of a full batch.
 pub const STREAM_IDLE: Duration = Duration::from_secs(2);
-/// No new request is made while the oldest on its way is older than this.
-///
-/// openraft stamps a request when it is made, and credits an answer with the latest stamp of the same last
-/// log id: a request that only carries a commit index, made after the entries it follows and perhaps never
-/// received. So the leader's lease may reach this far beyond what a follower granted, which `LEASE_MARGIN`
-/// covers.
-pub const STAMP_AGE_MAX: Duration = Duration::from_millis(100);
-
 type Answer<R> = Result<StreamAppendResult<RaftTypes<R>>, RPCError<RaftTypes<R>>>;
 
 /// Sends `input` to the peer and yields its answers. Ends after the last answer, or after the first
 /// that is not a match.
-pub(super) fn stream<'s, R, S>(network: &'s GroupNetwork<R>, input: S) -> BoxStream<'s, Answer<R>>
+pub(in crate::transport) fn stream<'s, R, S>(route: &'s Route<R>, input: S) -> BoxStream<'s, Answer<R>>
 where
     R: Runtime,
     S: Stream<Item = AppendOf<R>> + Send + Unpin + 'static,
 {
     let session = Session {
-        ticket: network.out.pending.register(network.peer, Lane::Log, WINDOW_FRAMES + 1),
-        network,
+        ticket: route.register(Lane::Log, WINDOW_FRAMES + 1),
+        route,
         input: Some(input),
         in_flight: VecDeque::new(),
         bytes: 0,
@@ -68,7 +56,7 @@ where
 }
 
 struct Session<'s, R: Runtime, S> {
-    network: &'s GroupNetwork<R>,
+    route: &'s Route<R>,
     ticket: Ticket,
     /// `None` once it has ended.
     input: Option<S>,
@@ -154,11 +142,11 @@ where
 
     fn send(&mut self, request: &AppendOf<R>) -> Result<(), LinkError> {
         let body = Body::Append(append_to_wire::<R>(request));
-        let frame = self.network.frame(self.ticket.id, self.sent + 1, body);
+        let frame = self.route.frame(self.ticket.id, self.sent + 1, body);
         let bytes = frame.encoded_len();
         // Before it is sent: the peer may have it while this thread is stopped here.
         let sent_at = R::Instant::now();
-        self.network.out.wire.send(self.network.peer, Lane::Log, frame)?;
+        self.route.send(Lane::Log, frame)?;
         if self.in_flight.is_empty() {
             self.progress = sent_at;
         }
@@ -189,9 +177,9 @@ where
 impl<R: Runtime, S> Drop for Session<'_, R, S> {
     fn drop(&mut self) {
         if self.open {
-            let frame = self.network.frame(self.ticket.id, self.sent + 1, Body::Close(CloseStream {}));
+            let frame = self.route.frame(self.ticket.id, self.sent + 1, Body::Close(CloseStream {}));
             // A link that cannot take it is breaking, and ends the stream by that.
-            drop(self.network.out.wire.send(self.network.peer, Lane::Log, frame));
+            drop(self.route.send(Lane::Log, frame));
         }
     }
 }

@@ -12,7 +12,7 @@ use rowhouse_proto::wire::transport::v1::Frame;
 use rowhouse_proto::wire::transport::v1::frame::Body;
 use tokio::sync::mpsc;
 
-use super::wire::LinkError;
+use super::lane::LinkError;
 use crate::runtime::Runtime;
 
 /// Frames waiting on one link: every group of a node may have a heartbeat, a vote and a stream's window
@@ -22,7 +22,7 @@ pub const QUEUE_FRAMES_MAX: usize = 4096;
 pub const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The largest batch.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What tonic is told to send and accept: a batch, or a snapshot chunk of 4 MiB that does not compress.
+/// The largest message that tonic may send and accept: a batch, or a snapshot chunk of 4 MiB that does not compress.
 pub const RPC_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 1024 * 1024;
 /// The largest frame: one message with room for the batch's own fields.
 pub const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 4 * 1024;
@@ -74,6 +74,7 @@ pub struct FrameReceiver {
     bytes: Arc<AtomicUsize>,
 }
 
+/// The two ends of a new link's queue.
 pub fn frame_queue() -> (FrameSender, FrameReceiver) {
     let (sender, receiver) = mpsc::channel(QUEUE_FRAMES_MAX);
     let bytes = Arc::new(AtomicUsize::new(0));
@@ -81,6 +82,8 @@ pub fn frame_queue() -> (FrameSender, FrameReceiver) {
 }
 
 impl FrameSender {
+    /// Queues a frame at once. `LinkError::Full` and `LinkError::TooLarge` leave the link as it is;
+    /// `LinkError::Down` means that its other end is gone.
     pub fn try_send(&self, frame: Frame) -> Result<(), LinkError> {
         let haste = haste(&frame);
         let queued = measure(frame, haste)?;
@@ -157,6 +160,7 @@ pub struct Batcher<R: Runtime> {
 }
 
 impl<R: Runtime> Batcher<R> {
+    /// Batches of what arrives in `queue`.
     pub fn new(queue: FrameReceiver) -> Self {
         Self { queue, carried: None, paced: None }
     }

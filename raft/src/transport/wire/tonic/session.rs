@@ -1,16 +1,16 @@
-//! A dialled link: its queue, its connection, and the pause before the next attempt.
+//! One attempt of a dialled link, from connecting to its end, and one snapshot transfer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use openraft::AsyncRuntime;
 use openraft::async_runtime::Select4;
-use openraft::{AsyncRuntime, Instant};
 use rowhouse_proto::wire::transport::v1::snapshot_chunk::Body;
 use rowhouse_proto::wire::transport::v1::transport_client::TransportClient;
-use rowhouse_proto::wire::transport::v1::{Frame, FrameBatch, SnapshotChunk, SnapshotReply};
+use rowhouse_proto::wire::transport::v1::{FrameBatch, SnapshotChunk, SnapshotReply};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -18,10 +18,11 @@ use tonic::{Code, Status, Streaming};
 
 use super::Peer;
 use super::identity::{self, Identity, hex};
-use super::wire::Shared;
+use super::link::Link;
+use super::shared::Shared;
 use crate::lease::LeaseTerms;
-use crate::runtime::{Production, Runtime};
-use crate::transport::queue::{Batcher, FrameReceiver, FrameSender, RPC_BYTES_MAX, frame_queue};
+use crate::runtime::Production;
+use crate::transport::wire::queue::{Batcher, FrameReceiver, RPC_BYTES_MAX};
 use crate::transport::{Lane, LinkError, NodeUuid};
 
 /// Half-open connections are found within the sum of these two; the server should use the same.
@@ -32,87 +33,13 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Each side names itself within this, or is not one of us.
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
-/// First pause after a link broke or could not be made.
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-/// Longest pause.
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// Doublings from the first pause to beyond the longest.
-const BACKOFF_DOUBLINGS_MAX: u32 = 5;
 /// How often a link asks whether its peer has moved.
 const ADDRESS_CHECK: Duration = Duration::from_secs(1);
 /// Batches handed to HTTP/2 beyond the one it sends.
 pub(super) const BATCHES_AHEAD: usize = 1;
 
-type Moment = <Production as AsyncRuntime>::Instant;
-
-pub(super) struct Link {
-    peer: NodeUuid,
-    lane: Lane,
-    state: Mutex<State>,
-}
-
-enum State {
-    /// Nothing is dialled, and nothing will be before `not_before`.
-    Idle { failures: u32, not_before: Option<Moment> },
-    /// Connecting or connected; a closed queue means breaking down.
-    Open { failures: u32, queue: FrameSender },
-}
-
-impl Link {
-    pub(super) fn new(peer: NodeUuid, lane: Lane) -> Arc<Self> {
-        Arc::new(Self { peer, lane, state: Mutex::new(State::Idle { failures: 0, not_before: None }) })
-    }
-
-    pub(super) fn send(self: &Arc<Self>, shared: &Arc<Shared>, frame: Frame) -> Result<(), LinkError> {
-        let mut state = self.state();
-        let failures = match &*state {
-            State::Open { queue, .. } => return queue.try_send(frame),
-            State::Idle { not_before: Some(until), .. } if Moment::now() < *until => {
-                return Err(LinkError::Down("it is not dialled again yet".to_owned()));
-            }
-            State::Idle { failures, .. } => *failures,
-        };
-        let (queue, frames) = frame_queue();
-        queue.try_send(frame)?;
-        *state = State::Open { failures, queue };
-        drop(Production::spawn(run(self.clone(), shared.clone(), frames)));
-        Ok(())
-    }
-
-    /// The peer is alive, by another way: no reason to wait any longer.
-    pub(super) fn revive(&self) {
-        if let State::Idle { not_before, .. } = &mut *self.state() {
-            *not_before = None;
-        }
-    }
-
-    fn connected(&self) {
-        if let State::Open { failures, .. } = &mut *self.state() {
-            *failures = 0;
-        }
-    }
-
-    fn rest(&self) {
-        let mut state = self.state();
-        if let State::Open { failures, .. } = &*state {
-            let pause = backoff(*failures);
-            let failures = failures.saturating_add(1);
-            *state = State::Idle { failures, not_before: Some(Moment::now() + pause) };
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Exponential, with up to a quarter on top so that nodes do not dial in step.
-fn backoff(failures: u32) -> Duration {
-    let pause = (BACKOFF_FIRST * 2u32.pow(failures.min(BACKOFF_DOUBLINGS_MAX))).min(BACKOFF_MAX);
-    pause + pause.mul_f64(Production::random_u64() as f64 / u64::MAX as f64 / 4.0)
-}
-
-async fn run(link: Arc<Link>, shared: Arc<Shared>, frames: FrameReceiver) {
+/// Runs one attempt of a link until it ends.
+pub(super) async fn run(link: Arc<Link>, shared: Arc<Shared>, frames: FrameReceiver) {
     let error = drive(&link, &shared, frames).await;
     let (peer, lane) = (hex(&link.peer), link.lane);
     match &error {

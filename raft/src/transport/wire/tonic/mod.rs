@@ -7,10 +7,12 @@ mod directory;
 mod identity;
 mod link;
 mod service;
+mod session;
+mod shared;
 mod wire;
 
 pub use directory::{Directory, Peer};
-pub use link::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 pub use rowhouse_proto::wire::transport::v1::transport_server::TransportServer;
 pub use service::TransportService;
+pub use session::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 pub use wire::TonicWire;

@@ -40,7 +40,7 @@ impl<R: Runtime> VoteGuard<R> {
     }
 
     /// A leader that hands over waives its own lease, so its successor is not refused.
-    pub(super) fn refuses(&self, request: &VoteRequest<RaftTypes<R>>) -> bool {
+    pub(in crate::transport) fn refuses(&self, request: &VoteRequest<RaftTypes<R>>) -> bool {
         !request.leadership_transfer && self.remaining().is_some()
     }
 }

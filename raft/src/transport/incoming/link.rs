@@ -13,17 +13,17 @@ use rowhouse_proto::wire::transport::v1::frame::Body;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::append::WINDOW_FRAMES;
-use super::hub::{Hosted, Seat};
-use super::message::{
-    answer, append_from_wire, append_reply_to_wire, rejected, transfer_from_wire, transfer_reply_to_wire,
-    vote_request_from_wire, vote_response_to_wire,
-};
-use super::port::{AppendOf, Ended};
-use super::queue::FrameSender;
-use super::wire::{Inbound, Lane, NodeUuid};
+use super::hosted::{Hosted, Seat};
+use super::port::Ended;
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::transport::wire::contract::Inbound;
+use crate::transport::wire::lane::{Lane, NodeUuid, WINDOW_FRAMES};
+use crate::transport::wire::message::{
+    AppendOf, answer, append_from_wire, append_reply_to_wire, rejected, transfer_from_wire,
+    transfer_reply_to_wire, vote_request_from_wire, vote_response_to_wire,
+};
+use crate::transport::wire::queue::FrameSender;
 
 /// Append streams one peer may hold open here: one per group it leads, with room for their successors.
 pub const STREAMS_PER_LINK_MAX: usize = 1024;
@@ -32,7 +32,7 @@ pub const CALLS_PER_LINK_MAX: usize = 1024;
 
 const NOT_HERE: &str = "this replica is not on this node";
 
-pub(super) struct InboundLink<R: Runtime> {
+pub(in crate::transport) struct InboundLink<R: Runtime> {
     hosted: Arc<Hosted<R>>,
     link: u64,
     peer: NodeUuid,
@@ -49,7 +49,7 @@ struct OpenStream<R: Runtime> {
 }
 
 impl<R: Runtime> InboundLink<R> {
-    pub(super) fn new(
+    pub(in crate::transport) fn new(
         hosted: Arc<Hosted<R>>,
         link: u64,
         peer: NodeUuid,

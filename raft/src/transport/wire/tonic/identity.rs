@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tonic::Status;
 
 use super::{Directory, Peer};
 use crate::lease::LeaseTerms;
+use crate::lock::lock;
 use crate::runtime::Production;
 use crate::transport::{Lane, NodeUuid};
 
@@ -131,7 +132,7 @@ impl Identity {
     /// Logs a refusal, once per peer and `WARN_EVERY`.
     pub(super) fn warn(&self, peer: &str, why: &str) {
         let now = Moment::now();
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = lock(&self.warned);
         if warned.get(peer).is_some_and(|last| now - *last < WARN_EVERY) {
             return;
         }
@@ -143,7 +144,7 @@ impl Identity {
     }
 }
 
-/// What the sender of a first batch tells of its leases.
+/// The sender's lease terms, as its first batch tells them.
 pub(super) fn terms(hello: &FrameBatch) -> LeaseTerms {
     LeaseTerms::from_millis(hello.lease_ms, hello.read_lease_ms)
 }

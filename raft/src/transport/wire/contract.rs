@@ -1,56 +1,17 @@
-//! What carries frames between two nodes: tonic streams in production, a simulated wire in tests.
+//! `Wire` and `Inbox`: the carrier of frames between two nodes, tonic streams in production, a simulated wire in tests.
 //!
-//! A wire may delay frames and may break, but it is never silent about it: a broken link is reported to
-//! whoever waits on it, and whatever was queued on that link is gone. It knows nothing of groups.
+//! A wire may delay frames and may break, but it is never silent about it: it reports a broken link to those that
+//! wait on it, and the frames queued on that link are gone. It knows nothing of groups.
 
-use std::fmt;
 use std::sync::Weak;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
 
+use super::lane::{Lane, LinkError, NodeUuid};
 use super::queue::FrameSender;
 use crate::lease::LeaseTerms;
-
-/// A machine in the cluster; its address is the directory's business.
-pub type NodeUuid = [u8; 16];
-
-/// Each lane is a connection of its own per pair of nodes, so that none waits behind another's bytes.
-/// Snapshots have a third, see `Wire::send_snapshot`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// Calls of one frame each way: votes, heartbeats and ReadIndex probes, leader transfers.
-    Control,
-    /// Pipelined append streams.
-    Log,
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Control => "control",
-            Self::Log => "log",
-        })
-    }
-}
-
-/// Why a frame did not go out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
-    /// No link, or it broke.
-    #[error("peer is unreachable: {0}")]
-    Down(String),
-    /// The bound of the link's queue is reached; nothing was queued.
-    #[error("too much is queued for this peer")]
-    Full,
-    /// No link could carry it.
-    #[error("frame of {bytes} bytes is larger than {max}")]
-    TooLarge { bytes: usize, max: usize },
-    /// The peer speaks another version, belongs to another cluster, or its lease does not suit ours.
-    #[error("refused: {0}")]
-    Refused(String),
-}
 
 /// Outgoing half: links this node dials for its own requests.
 pub trait Wire: Send + Sync + 'static {
@@ -79,7 +40,7 @@ pub trait Inbox: Send + Sync + 'static {
     /// The dialled link is gone, and with it everything in flight on it.
     fn link_lost(&self, peer: NodeUuid, lane: Lane);
 
-    /// What this node tells its peers at the beginning of a link.
+    /// This node's terms, which it tells its peers at the beginning of a link.
     fn lease_terms(&self) -> LeaseTerms;
 
     /// A peer has dialled this node, and told its terms. Refused if they do not suit ours. Dropping the
@@ -102,5 +63,6 @@ pub trait Inbox: Send + Sync + 'static {
 
 /// One link dialled to this node.
 pub trait Inbound: Send {
+    /// A request arrived; answers go to the queue that `Inbox::accept` was given. Never blocks.
     fn request(&mut self, frame: Frame);
 }

@@ -1,12 +1,6 @@
-//! Snapshots on the bulk lane: `send` reads and paces them, `receive` stages and
-//! installs them. What a chunk holds is the state store's
-//! business, its compression and checksum included.
-
-mod receive;
-mod send;
-
-pub(super) use receive::BulkReceiver;
-pub(super) use send::{BulkSender, header};
+//! Bounds of the bulk lane, which carries snapshots on a connection of its own.
+//!
+//! The state store decides what a chunk holds, its compression and checksum included.
 
 use std::time::Duration;
 

@@ -8,27 +8,23 @@ use futures::{FutureExt, StreamExt};
 use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesResponse, StreamAppendError, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::storage::{RaftStateMachine, Snapshot, SnapshotMeta};
+use openraft::storage::{RaftStateMachine, Snapshot};
 
+use crate::RaftTypes;
 use crate::codec::{LogId, Vote};
 use crate::runtime::Runtime;
 use crate::state::SnapshotData;
-use crate::{RaftTypes, Replica, ReplicaId};
+use crate::transport::wire::message::{AppendOf, Meta};
 
-type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, ReplicaId>;
-/// A snapshot's log id and membership.
-pub(super) type Meta = SnapshotMeta<LeaderId, ReplicaId, Replica>;
-
-pub(super) type AppendOf<R> = AppendEntriesRequest<RaftTypes<R>>;
 /// The replica has ended; what it was asked may or may not have happened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the replica has ended: {0}")]
-pub(super) struct Ended(pub(super) String);
+pub(in crate::transport) struct Ended(pub(in crate::transport) String);
 
-pub(super) trait Port<R: Runtime>: Send + Sync {
+pub(in crate::transport) trait Port<R: Runtime>: Send + Sync {
     fn append_stream(
         &self,
         requests: BoxStream<'static, AppendOf<R>>,
@@ -67,7 +63,7 @@ pub(super) trait Port<R: Runtime>: Send + Sync {
 }
 
 /// openraft behind a `Port`.
-pub(super) struct RaftPort<R: Runtime, S: RaftStateMachine<RaftTypes<R>>> {
+pub(in crate::transport) struct RaftPort<R: Runtime, S: RaftStateMachine<RaftTypes<R>>> {
     raft: Raft<RaftTypes<R>, S>,
 }
 
@@ -75,7 +71,7 @@ impl<R: Runtime, S> RaftPort<R, S>
 where
     S: RaftStateMachine<RaftTypes<R>, SnapshotData = SnapshotData>,
 {
-    pub(super) fn share(raft: Raft<RaftTypes<R>, S>) -> Arc<dyn Port<R>> {
+    pub(in crate::transport) fn share(raft: Raft<RaftTypes<R>, S>) -> Arc<dyn Port<R>> {
         Arc::new(Self { raft })
     }
 }

@@ -16,10 +16,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::identity::{hex, terms};
-use super::link::{BATCHES_AHEAD, HELLO_TIMEOUT, pump, refusal};
-use super::wire::Shared;
+use super::session::{BATCHES_AHEAD, HELLO_TIMEOUT, pump, refusal};
+use super::shared::Shared;
 use crate::runtime::Production;
-use crate::transport::queue::{Batcher, frame_queue};
+use crate::transport::wire::queue::{Batcher, frame_queue};
 use crate::transport::{Inbound, Lane, LinkError, NodeUuid};
 
 /// The gRPC service to mount on a node's server.

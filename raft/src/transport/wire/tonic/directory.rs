@@ -7,11 +7,11 @@ use crate::transport::NodeUuid;
 pub struct Peer {
     /// `host:port`.
     pub address: String,
-    /// What its certificate must call it.
+    /// The name that its certificate must bear.
     pub name: String,
 }
 
-/// What the transport asks of the cluster's directory, at every dial and about once a second. Answers
+/// The cluster's directory as the transport asks it, at every dial and about once a second. Answers
 /// come from memory.
 pub trait Directory: Send + Sync + 'static {
     /// The cluster this node belongs to; `None` before it belongs to any, and then no link is made.

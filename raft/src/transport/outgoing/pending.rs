@@ -1,17 +1,18 @@
 //! Requests on dialled links that await replies: calls of one reply, and append streams of many.
 //!
-//! Whoever waits here learns of a broken link by its channel closing.
+//! A closed channel tells a waiting request that its link broke.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rowhouse_proto::wire::transport::v1::Frame;
 use tokio::sync::mpsc;
 
-use super::wire::{Lane, NodeUuid};
+use crate::lock::lock;
+use crate::transport::wire::lane::{Lane, NodeUuid};
 
 #[derive(Default)]
-pub(super) struct Pending {
+pub(in crate::transport) struct Pending {
     table: Mutex<Table>,
 }
 
@@ -29,10 +30,10 @@ struct Waiting {
 }
 
 /// A registered request; dropping it forgets it.
-pub(super) struct Ticket {
+pub(in crate::transport) struct Ticket {
     pending: Arc<Pending>,
-    pub(super) id: u64,
-    pub(super) replies: mpsc::Receiver<Frame>,
+    pub(in crate::transport) id: u64,
+    pub(in crate::transport) replies: mpsc::Receiver<Frame>,
 }
 
 impl Drop for Ticket {
@@ -43,7 +44,12 @@ impl Drop for Ticket {
 
 impl Pending {
     /// `replies_max` is how many replies may be on their way at once; more end the request.
-    pub(super) fn register(self: &Arc<Self>, peer: NodeUuid, lane: Lane, replies_max: usize) -> Ticket {
+    pub(in crate::transport) fn register(
+        self: &Arc<Self>,
+        peer: NodeUuid,
+        lane: Lane,
+        replies_max: usize,
+    ) -> Ticket {
         let (sender, replies) = mpsc::channel(replies_max);
         let mut table = self.table();
         table.last_id += 1;
@@ -54,7 +60,7 @@ impl Pending {
 
     /// Hands a reply to who waits for it. Late and unasked replies are dropped, and so is the request
     /// of a peer that answers more often than it was asked.
-    pub(super) fn reply(&self, from: NodeUuid, frame: Frame) {
+    pub(in crate::transport) fn reply(&self, from: NodeUuid, frame: Frame) {
         let mut table = self.table();
         let id = frame.stream;
         let Some(waiting) = table.waiting.get(&id) else { return };
@@ -63,11 +69,11 @@ impl Pending {
         }
     }
 
-    pub(super) fn link_lost(&self, peer: NodeUuid, lane: Lane) {
+    pub(in crate::transport) fn link_lost(&self, peer: NodeUuid, lane: Lane) {
         self.table().waiting.retain(|_, waiting| waiting.peer != peer || waiting.lane != lane);
     }
 
-    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        lock(&self.table)
     }
 }

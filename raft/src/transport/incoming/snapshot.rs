@@ -9,15 +9,16 @@ use rowhouse_proto::wire::transport::v1::snapshot_chunk::Body;
 use rowhouse_proto::wire::transport::v1::{SnapshotChunk, SnapshotHeader, SnapshotReply};
 use tokio::sync::Semaphore;
 
-use super::{STALL, TRANSFERS_MAX};
+use super::hosted::Hosted;
+use super::port::Ended;
 use crate::codec::{Vote, log_id_from_wire, stored_membership_from_wire, vote_from_wire, vote_to_wire};
 use crate::error::Error;
 use crate::lease::LeaseTerms;
 use crate::runtime::Runtime;
 use crate::state::{SnapshotData, SnapshotSink};
-use crate::transport::hub::Hosted;
-use crate::transport::port::{Ended, Meta};
-use crate::transport::wire::{LinkError, NodeUuid};
+use crate::transport::wire::bulk::{STALL, TRANSFERS_MAX};
+use crate::transport::wire::lane::{LinkError, NodeUuid};
+use crate::transport::wire::message::Meta;
 
 type Chunks = BoxStream<'static, Result<SnapshotChunk, LinkError>>;
 
@@ -41,7 +42,7 @@ enum ReceiveError {
     Busy,
 }
 
-/// What all incoming snapshots of a node share.
+/// Bounds and folder that all incoming snapshots of a node share.
 pub(in crate::transport) struct BulkReceiver {
     staging: PathBuf,
     terms: LeaseTerms,

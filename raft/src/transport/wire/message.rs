@@ -1,5 +1,6 @@
 //! openraft's requests and answers as frame bodies.
 
+use openraft::SnapshotMeta;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -8,13 +9,19 @@ use rowhouse_proto::wire::raft as wire;
 use rowhouse_proto::wire::transport::v1::frame::Body;
 use rowhouse_proto::wire::transport::v1::{AppendReply, Frame, Rejected, TransferReply, append_reply};
 
-use crate::RaftTypes;
 use crate::codec::{
     LogId, Vote, entry_from_wire, entry_to_wire, log_id_from_wire, log_id_to_wire, vote_from_wire,
     vote_to_wire,
 };
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::{RaftTypes, Replica, ReplicaId};
+
+type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, ReplicaId>;
+/// A snapshot's log id and membership.
+pub(in crate::transport) type Meta = SnapshotMeta<LeaderId, ReplicaId, Replica>;
+/// openraft's append request under our types.
+pub(in crate::transport) type AppendOf<R> = AppendEntriesRequest<RaftTypes<R>>;
 
 fn vote(field: Option<&wire::Vote>) -> Result<Vote, Error> {
     field.map(vote_from_wire).ok_or_else(|| Error::corrupt("a frame", "it has no vote"))
@@ -24,7 +31,7 @@ fn log_id(field: Option<&wire::LogId>) -> Option<LogId> {
     field.map(log_id_from_wire)
 }
 
-pub(super) fn append_to_wire<R: Runtime>(
+pub(in crate::transport) fn append_to_wire<R: Runtime>(
     request: &AppendEntriesRequest<RaftTypes<R>>,
 ) -> wire::AppendRequest {
     wire::AppendRequest {
@@ -35,7 +42,7 @@ pub(super) fn append_to_wire<R: Runtime>(
     }
 }
 
-pub(super) fn append_from_wire<R: Runtime>(
+pub(in crate::transport) fn append_from_wire<R: Runtime>(
     request: wire::AppendRequest,
 ) -> Result<AppendEntriesRequest<RaftTypes<R>>, Error> {
     Ok(AppendEntriesRequest {
@@ -46,7 +53,9 @@ pub(super) fn append_from_wire<R: Runtime>(
     })
 }
 
-pub(super) fn append_reply_to_wire<R: Runtime>(result: &StreamAppendResult<RaftTypes<R>>) -> AppendReply {
+pub(in crate::transport) fn append_reply_to_wire<R: Runtime>(
+    result: &StreamAppendResult<RaftTypes<R>>,
+) -> AppendReply {
     use append_reply::{Conflict, Matched, Result as Outcome};
     let result = match result {
         Ok(matched) => Outcome::Matched(Matched { log_id: matched.as_ref().map(log_id_to_wire) }),
@@ -58,7 +67,7 @@ pub(super) fn append_reply_to_wire<R: Runtime>(result: &StreamAppendResult<RaftT
     AppendReply { result: Some(result) }
 }
 
-pub(super) fn append_reply_from_wire<R: Runtime>(
+pub(in crate::transport) fn append_reply_from_wire<R: Runtime>(
     reply: AppendReply,
 ) -> Result<StreamAppendResult<RaftTypes<R>>, Error> {
     use append_reply::Result as Outcome;
@@ -72,7 +81,9 @@ pub(super) fn append_reply_from_wire<R: Runtime>(
     }
 }
 
-pub(super) fn vote_request_to_wire<R: Runtime>(request: &VoteRequest<RaftTypes<R>>) -> wire::VoteRequest {
+pub(in crate::transport) fn vote_request_to_wire<R: Runtime>(
+    request: &VoteRequest<RaftTypes<R>>,
+) -> wire::VoteRequest {
     wire::VoteRequest {
         vote: Some(vote_to_wire(&request.vote)),
         last_log_id: request.last_log_id.as_ref().map(log_id_to_wire),
@@ -80,7 +91,7 @@ pub(super) fn vote_request_to_wire<R: Runtime>(request: &VoteRequest<RaftTypes<R
     }
 }
 
-pub(super) fn vote_request_from_wire<R: Runtime>(
+pub(in crate::transport) fn vote_request_from_wire<R: Runtime>(
     request: &wire::VoteRequest,
 ) -> Result<VoteRequest<RaftTypes<R>>, Error> {
     Ok(VoteRequest {
@@ -90,7 +101,9 @@ pub(super) fn vote_request_from_wire<R: Runtime>(
     })
 }
 
-pub(super) fn vote_response_to_wire<R: Runtime>(response: &VoteResponse<RaftTypes<R>>) -> wire::VoteResponse {
+pub(in crate::transport) fn vote_response_to_wire<R: Runtime>(
+    response: &VoteResponse<RaftTypes<R>>,
+) -> wire::VoteResponse {
     wire::VoteResponse {
         vote: Some(vote_to_wire(&response.vote)),
         last_log_id: response.last_log_id.as_ref().map(log_id_to_wire),
@@ -98,7 +111,7 @@ pub(super) fn vote_response_to_wire<R: Runtime>(response: &VoteResponse<RaftType
     }
 }
 
-pub(super) fn vote_response_from_wire<R: Runtime>(
+pub(in crate::transport) fn vote_response_from_wire<R: Runtime>(
     response: &wire::VoteResponse,
 ) -> Result<VoteResponse<RaftTypes<R>>, Error> {
     Ok(VoteResponse {
@@ -108,7 +121,7 @@ pub(super) fn vote_response_from_wire<R: Runtime>(
     })
 }
 
-pub(super) fn transfer_to_wire<R: Runtime>(
+pub(in crate::transport) fn transfer_to_wire<R: Runtime>(
     request: &TransferLeaderRequest<RaftTypes<R>>,
 ) -> wire::TransferLeaderRequest {
     wire::TransferLeaderRequest {
@@ -118,14 +131,14 @@ pub(super) fn transfer_to_wire<R: Runtime>(
     }
 }
 
-pub(super) fn transfer_from_wire<R: Runtime>(
+pub(in crate::transport) fn transfer_from_wire<R: Runtime>(
     request: &wire::TransferLeaderRequest,
 ) -> Result<TransferLeaderRequest<RaftTypes<R>>, Error> {
     let from = vote(request.from_leader.as_ref())?;
     Ok(TransferLeaderRequest::new(from, request.to_replica, log_id(request.last_log_id.as_ref())))
 }
 
-pub(super) fn transfer_reply_to_wire<R: Runtime>(
+pub(in crate::transport) fn transfer_reply_to_wire<R: Runtime>(
     response: &TransferLeaderResponse<RaftTypes<R>>,
 ) -> TransferReply {
     let detail = response.as_ref().err().map(ToString::to_string).unwrap_or_default();
@@ -137,7 +150,7 @@ pub(super) fn transfer_reply_to_wire<R: Runtime>(
     TransferReply { accepted: response.is_ok(), detail, actual_vote, actual_last_log_id }
 }
 
-pub(super) fn transfer_reply_from_wire<R: Runtime>(
+pub(in crate::transport) fn transfer_reply_from_wire<R: Runtime>(
     request: &TransferLeaderRequest<RaftTypes<R>>,
     reply: &TransferReply,
 ) -> TransferLeaderResponse<RaftTypes<R>> {
@@ -157,7 +170,7 @@ pub(super) fn transfer_reply_from_wire<R: Runtime>(
 }
 
 /// The frame that answers `request`: same ids, the other way round.
-pub(super) fn answer(request: &Frame, body: Body) -> Frame {
+pub(in crate::transport) fn answer(request: &Frame, body: Body) -> Frame {
     Frame {
         group: request.group,
         from_replica: request.to_replica,
@@ -169,6 +182,6 @@ pub(super) fn answer(request: &Frame, body: Body) -> Frame {
 }
 
 /// `fatal` if asking again is no use: the replica is not here, or stopped.
-pub(super) fn rejected(why: impl Into<String>, fatal: bool) -> Body {
+pub(in crate::transport) fn rejected(why: impl Into<String>, fatal: bool) -> Body {
     Body::Rejected(Rejected { why: why.into(), fatal })
 }
