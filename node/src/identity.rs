@@ -180,7 +180,7 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use rowhouse_proto::wire::meta::{NodeInfo, Settings};
-    use rowhouse_raft::log_store::{LossyLog, LossyOptions};
+    use rowhouse_raft::sim::{LossyLog, LossyOptions};
 
     use super::*;
     use crate::Runtime;

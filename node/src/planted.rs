@@ -1,27 +1,17 @@
-//! Bugs the tests must catch. Without the feature there is nothing here to switch on.
+//! The planted bugs of the state machine and of large bodies; `rowhouse_raft::planted` says which this process has.
 
-#[cfg(feature = "planted-bugs")]
-fn planted(bug: &str) -> bool {
-    use std::sync::OnceLock;
-    static NAME: OnceLock<Option<String>> = OnceLock::new();
-    NAME.get_or_init(|| std::env::var("ROWHOUSE_PLANTED").ok()).as_deref() == Some(bug)
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-const fn planted(_: &str) -> bool {
-    false
-}
+use rowhouse_raft::planted::is_planted;
 
 pub(crate) fn skip_dedup() -> bool {
-    planted("skip-dedup")
+    is_planted("skip-dedup")
 }
 
 pub(crate) fn erase_at_overwrite() -> bool {
-    planted("erase-at-overwrite")
+    is_planted("erase-at-overwrite")
 }
 
 pub(crate) fn commit_with_one_copy() -> bool {
-    planted("commit-with-one-copy")
+    is_planted("commit-with-one-copy")
 }
 
 /// Of the commands this process applies, for all its replicas together, so many are applied and then one is not.
@@ -33,7 +23,7 @@ const APPLIED_TRULY: u64 = 97;
 pub(crate) fn diverge() -> bool {
     use std::sync::atomic::{AtomicU64, Ordering};
     static APPLIED: AtomicU64 = AtomicU64::new(0);
-    planted("diverge") && APPLIED.fetch_add(1, Ordering::Relaxed) % APPLIED_TRULY == APPLIED_TRULY - 1
+    is_planted("diverge") && APPLIED.fetch_add(1, Ordering::Relaxed) % APPLIED_TRULY == APPLIED_TRULY - 1
 }
 
 #[cfg(not(feature = "planted-bugs"))]
@@ -42,5 +32,5 @@ pub(crate) const fn diverge() -> bool {
 }
 
 pub(crate) fn skip_checksum() -> bool {
-    planted("skip-checksum")
+    is_planted("skip-checksum")
 }

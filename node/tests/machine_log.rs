@@ -13,6 +13,7 @@ use rowhouse_proto::ErrorCode::*;
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{AgedTable, Shard};
 use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN};
+use rowhouse_raft::planted::is_planted;
 
 #[test]
 fn event_ids_rise_whatever_the_clocks_do() {
@@ -169,8 +170,6 @@ fn no_bug_is_planted_without_the_feature() {
     let command = script.command(delete(cookie(1), ALICE, "/pub/a"));
     assert_eq!(script.replica.refusal(&command), Some(NotFound));
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"x")), None);
-    let planted = cfg!(feature = "planted-bugs")
-        && std::env::var("ROWHOUSE_PLANTED").is_ok_and(|name| name == "skip-dedup");
-    let expected = if planted { None } else { Some(NotFound) };
+    let expected = if is_planted("skip-dedup") { None } else { Some(NotFound) };
     assert_eq!(script.replica.refusal(&command), expected);
 }

@@ -3,6 +3,7 @@
 //! `wire` holds generated code only; `chunks` takes its place where bodies are large. `domain` knows no
 //! transport: no tonic, tokio or rocksdb.
 
+mod backoff;
 mod causes;
 pub mod chunks;
 pub mod domain;
@@ -13,6 +14,7 @@ mod trace;
 mod version;
 pub mod wire;
 
+pub use backoff::{Backoff, Spread};
 pub use causes::causes;
 pub use error::{ErrorCode, Refusal};
 pub use private_file::is_exposed;

@@ -14,15 +14,20 @@ use rowhouse_proto::wire::raft as wire;
 
 use crate::error::Error;
 use crate::runtime::Production;
-use crate::state::StateCheck;
-use crate::{Envelope, RaftTypes, Replica, ReplicaId};
+use crate::{Envelope, RaftTypes, Replica, ReplicaId, StateCheck};
 
 // The runtime does not occur in any of these: they are the same types under every `RaftTypes<R>`.
+/// Position of an entry: the term and leader that wrote it, and its index.
 pub type LogId = openraft::LogId<LeaderId<u64, ReplicaId>>;
+/// A replica's vote: term, candidate, and whether a quorum granted it.
 pub type Vote = <RaftTypes<Production> as RaftTypeConfig>::Vote;
+/// One entry of a group's log.
 pub type Entry = <RaftTypes<Production> as RaftTypeConfig>::Entry;
+/// Content of an entry: nothing, a proposal, or a membership.
 pub type Payload = EntryPayload<Envelope, ReplicaId, Replica>;
+/// The voters of a group, of both sets while it is between two.
 pub type Membership = openraft::Membership<ReplicaId, Replica>;
+/// A membership with the position at which the log holds it.
 pub type StoredMembership = openraft::StoredMembership<LeaderId<u64, ReplicaId>, ReplicaId, Replica>;
 
 /// Version of stored records; raised when a body changes in a way an older program would misread.
@@ -30,22 +35,27 @@ pub const RECORD_VERSION: u8 = 2;
 /// Version byte and checksum.
 pub const RECORD_HEAD_BYTES: usize = 5;
 
+/// A log id as its wire message.
 pub fn log_id_to_wire(id: &LogId) -> wire::LogId {
     wire::LogId { term: id.leader_id.term, leader: id.leader_id.node_id, index: id.index }
 }
 
+/// The log id in a wire message.
 pub fn log_id_from_wire(id: &wire::LogId) -> LogId {
     LogId { leader_id: LeaderId { term: id.term, node_id: id.leader }, index: id.index }
 }
 
+/// A vote as its wire message.
 pub fn vote_to_wire(vote: &Vote) -> wire::Vote {
     wire::Vote { term: vote.leader_id.term, leader: vote.leader_id.node_id, committed: vote.committed }
 }
 
+/// The vote in a wire message.
 pub fn vote_from_wire(vote: &wire::Vote) -> Vote {
     Vote { leader_id: LeaderId { term: vote.term, node_id: vote.leader }, committed: vote.committed }
 }
 
+/// A membership as its wire message.
 pub fn membership_to_wire(membership: &Membership) -> wire::Membership {
     let configs = membership
         .get_joint_config()
@@ -59,6 +69,7 @@ pub fn membership_to_wire(membership: &Membership) -> wire::Membership {
     wire::Membership { configs, replicas }
 }
 
+/// The membership in a wire message; `Error::Corrupt` if a node uuid or the voters are no such.
 pub fn membership_from_wire(membership: &wire::Membership) -> Result<Membership, Error> {
     let mut replicas = BTreeMap::new();
     for replica in &membership.replicas {
@@ -75,6 +86,7 @@ pub fn membership_from_wire(membership: &wire::Membership) -> Result<Membership,
     Membership::new(configs, replicas).map_err(|error| Error::corrupt("a membership", error))
 }
 
+/// A stored membership as its wire message.
 pub fn stored_membership_to_wire(stored: &StoredMembership) -> wire::StoredMembership {
     wire::StoredMembership {
         log_id: stored.log_id().as_ref().map(log_id_to_wire),
@@ -82,6 +94,7 @@ pub fn stored_membership_to_wire(stored: &StoredMembership) -> wire::StoredMembe
     }
 }
 
+/// The stored membership in a wire message; fails as `membership_from_wire` does.
 pub fn stored_membership_from_wire(stored: &wire::StoredMembership) -> Result<StoredMembership, Error> {
     let membership = match &stored.membership {
         Some(membership) => membership_from_wire(membership)?,
@@ -90,6 +103,7 @@ pub fn stored_membership_from_wire(stored: &wire::StoredMembership) -> Result<St
     Ok(StoredMembership::new(stored.log_id.as_ref().map(log_id_from_wire), membership))
 }
 
+/// An entry as its wire message.
 pub fn entry_to_wire(entry: &Entry) -> wire::Entry {
     let payload = match &entry.payload {
         EntryPayload::Blank => wire::entry::Payload::Blank(true),
@@ -105,6 +119,7 @@ pub fn entry_to_wire(entry: &Entry) -> wire::Entry {
     wire::Entry { log_id: Some(log_id_to_wire(&entry.log_id)), payload: Some(payload) }
 }
 
+/// The entry in a wire message; `Error::Corrupt` if it lacks a log id or a payload that this program knows.
 pub fn entry_from_wire(entry: wire::Entry) -> Result<Entry, Error> {
     let log_id = entry.log_id.as_ref().ok_or_else(|| Error::corrupt("a log entry", "it has no log id"))?;
     let payload = match entry.payload {
@@ -148,7 +163,7 @@ fn check_from_wire(check: wire::StateCheck) -> Result<StateCheck, Error> {
 /// Decodes `bytes` whole. A field this program does not know is refused: it would be dropped without a word,
 /// and what is written back later would lack it.
 ///
-/// What we write is always as short as prost makes it, so that a decoded message has the length of its bytes
+/// Our own bytes are always as short as prost makes them, so that a decoded message has the length of its bytes
 /// unless something was left out. Costs no allocation.
 pub fn decode_whole<M: Message + Default>(what: &'static str, bytes: impl Buf) -> Result<M, Error> {
     let length = bytes.remaining();
@@ -183,10 +198,12 @@ pub fn open<M: Message + Default>(what: &'static str, record: Bytes) -> Result<M
     decode_whole(what, record.slice(RECORD_HEAD_BYTES..))
 }
 
+/// An entry as a stored record.
 pub fn encode_entry(entry: &Entry) -> Bytes {
     seal(&entry_to_wire(entry))
 }
 
+/// The entry in a stored record; fails as `open` and `entry_from_wire` do.
 pub fn decode_entry(record: Bytes) -> Result<Entry, Error> {
     entry_from_wire(open("a log entry", record)?)
 }

@@ -65,15 +65,17 @@ impl RaftTiming {
         Duration::from_millis(self.election_max_ms.div_ceil(2))
     }
 
-    /// What this node tells its peers.
+    /// The terms that this node tells its peers.
     pub fn lease_terms(&self) -> LeaseTerms {
         LeaseTerms { granted: self.lease(), read: self.read_lease() }
     }
 
+    /// Pause between two heartbeats of a leader.
     pub fn heartbeat(&self) -> Duration {
         Duration::from_millis(self.heartbeat_ms)
     }
 
+    /// Longest wait of a proposal until it is applied; beyond it the outcome is unknown.
     pub fn propose_deadline(&self) -> Duration {
         Duration::from_millis(self.propose_deadline_ms)
     }

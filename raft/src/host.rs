@@ -31,16 +31,23 @@ const CHECKS_AT_ONCE: usize = 64;
 /// A group to run on this node.
 #[derive(Clone)]
 pub struct GroupSpec {
+    /// The group, one replica of which runs here.
     pub group: GroupId,
+    /// Its replica on this node.
     pub replica: ReplicaId,
+    /// Applies the group's commands.
     pub machine: Arc<dyn Machine>,
 }
 
-/// What the groups of a node share.
+/// Everything that the groups of a node share.
 pub struct HostOptions<R: Runtime> {
+    /// The node's log.
     pub log: Arc<dyn LogEngine>,
+    /// The node's state store.
     pub state: Arc<StateStore>,
+    /// The way to other nodes.
     pub transport: Arc<Transport<R>>,
+    /// Memory for the tails of the logs.
     pub tail: Arc<TailBudget>,
 }
 
@@ -55,15 +62,18 @@ pub struct Host<R: Runtime> {
 }
 
 impl<R: Runtime> Host<R> {
+    /// A host that runs no group yet.
     pub fn new(options: HostOptions<R>) -> Arc<Self> {
         let granted = Granted::new(&options.log, options.transport.timing().lease());
         Arc::new(Self { options, granted, groups: ArcSwap::default(), turns: Turns::default() })
     }
 
+    /// The group, if a replica of it runs here.
     pub fn group(&self, group: GroupId) -> Option<Arc<Group<R>>> {
         self.groups.load().get(&group).cloned()
     }
 
+    /// Every group that runs here.
     pub fn groups(&self) -> Vec<Arc<Group<R>>> {
         self.groups.load().values().cloned().collect()
     }

@@ -1,8 +1,14 @@
-//! What the reads of a leader rest on: how long its followers refuse another one.
+//! Lease terms: a leader reads because its followers refuse another one for a while.
 
 use std::time::Duration;
 
-use crate::transport::STAMP_AGE_MAX;
+/// No new request is made while the oldest on its way is older than this.
+///
+/// openraft stamps a request when it is made, and credits an answer with the latest stamp of the same last
+/// log id: a request that only carries a commit index, made after the entries it follows and perhaps never
+/// received. So the leader's lease may reach this far beyond what a follower granted, which `LEASE_MARGIN`
+/// covers.
+pub const STAMP_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// How much longer a follower must refuse votes than a leader reads: `read + LEASE_MARGIN <= granted`.
 ///
@@ -22,6 +28,7 @@ pub struct LeaseTerms {
 }
 
 impl LeaseTerms {
+    /// The terms as peers tell them.
     pub fn from_millis(granted_ms: u64, read_ms: u64) -> Self {
         Self { granted: Duration::from_millis(granted_ms), read: Duration::from_millis(read_ms) }
     }

@@ -4,6 +4,8 @@
 //! over openraft's `AsyncRuntime`; only `runtime/` touches tokio's scheduler, clock or threads, so that
 //! the same code runs in deterministic simulation.
 
+#![warn(missing_docs)]
+
 pub mod codec;
 mod config;
 mod error;
@@ -11,9 +13,13 @@ pub mod fatal;
 mod group;
 mod host;
 mod lease;
+mod lock;
 pub mod log_store;
 mod machine;
+pub mod planted;
 pub mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod state;
 pub mod transport;
 mod types;
@@ -25,4 +31,4 @@ pub use group::{CheckPace, Group, GroupRole, GroupStatus, Heir};
 pub use host::{GroupSpec, Host, HostOptions};
 pub use lease::{LEASE_MARGIN, LeaseTerms};
 pub use machine::{EntryContext, Machine};
-pub use types::{Envelope, GroupId, RaftTypes, Replica, ReplicaId, Reply};
+pub use types::{Envelope, GroupId, RaftTypes, Replica, ReplicaId, Reply, StateCheck};

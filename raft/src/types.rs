@@ -1,4 +1,4 @@
-//! What openraft is parametrized with. Opaque commands, replica ids from the meta group.
+//! openraft's parameters: opaque commands, and replica ids from the meta group.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,17 +7,30 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use openraft::{AsyncRuntime, RaftTypeConfig};
 
-use crate::state::StateCheck;
-
 /// A Raft group: a shard's number, or `0xFFFF` for the meta group.
 pub type GroupId = u16;
 /// Handed out once by the meta group and never reused (docs/rules/consensus.md#identities-are-never-reused): openraft
 /// cannot detect an id that comes back with an empty log.
 pub type ReplicaId = u64;
 
+/// A comparison of the replicas' states, in place of a command (`state/check.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateCheck {
+    /// Every replica notes its chained hash at this entry.
+    Note,
+    /// A replica that noted another hash at `index` must not go on.
+    Compare {
+        /// Entry at which the hash was noted.
+        index: u64,
+        /// The leader's hash there.
+        hash: [u8; 32],
+    },
+}
+
 /// A proposal: the command, and beside it the trace context of its proposer (never applied).
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Envelope {
+    /// Opaque bytes for the group's machine; empty beside a check.
     pub command: Bytes,
     /// Empty, or the 25 bytes of a W3C trace context.
     pub trace: Bytes,
@@ -26,10 +39,12 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Proposes a command.
     pub fn of_command(command: Bytes, trace: Bytes) -> Self {
         Self { command, trace, check: None }
     }
 
+    /// Proposes a comparison of states.
     pub fn of_check(check: StateCheck) -> Self {
         Self { check: Some(check), ..Self::default() }
     }
@@ -50,7 +65,7 @@ impl fmt::Display for Envelope {
     }
 }
 
-/// What applying a command answers: small, opaque.
+/// The answer to an applied command: small, opaque.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Reply(pub Bytes);
 
@@ -70,6 +85,7 @@ impl fmt::Display for Reply {
 /// (docs/rules/consensus.md#identities-are-never-reused).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Replica {
+    /// The machine's own id, drawn once.
     pub node_uuid: [u8; 16],
 }
 

@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::AsyncRuntime;
-use rowhouse_raft::runtime::Simulation;
+use rowhouse_raft::sim::{KvCommand, KvMachine, SimNet, SimWeather, Simulation};
 use rowhouse_raft::state::Txn;
-use rowhouse_raft::state::testing::{KvCommand, KvMachine};
-use rowhouse_raft::transport::{SimNet, SimWeather};
 use rowhouse_raft::{CheckPace, EntryContext, Error, GroupRole, Machine, RaftTiming};
 use transport_cluster::*;
 

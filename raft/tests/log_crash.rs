@@ -15,8 +15,10 @@ use openraft::storage::RaftLogStorage;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use rowhouse_raft::codec::{Entry, LogId, Vote};
-use rowhouse_raft::log_store::{LogEngine, LogOptions, LogStore, LossyLog, LossyOptions, Planted, RocksLog};
-use rowhouse_raft::runtime::{Production, Runtime, Simulation};
+use rowhouse_raft::log_store::{LogEngine, LogOptions, LogStore, RocksLog};
+use rowhouse_raft::planted::PlantedInLog;
+use rowhouse_raft::runtime::{Production, Runtime};
+use rowhouse_raft::sim::{LossyLog, LossyOptions, Simulation};
 
 /// Positions are shares of what is there when the step runs, in 1/255.
 #[derive(Clone, Debug)]
@@ -292,7 +294,7 @@ async fn run<R: Runtime>(
     Ok(())
 }
 
-fn run_lossy(seed: u64, steps: &[Step], planted: Planted) -> Result<(), TestCaseError> {
+fn run_lossy(seed: u64, steps: &[Step], planted: PlantedInLog) -> Result<(), TestCaseError> {
     let options = LossyOptions { planted, ..LossyOptions::default() };
     Simulation::with_seed(seed).block_on(async {
         let mut machine = LossyLog::<Simulation>::new(options);
@@ -310,7 +312,7 @@ fn a_crashed_log_is_a_prefix_with_everything_acknowledged() {
     let default = ProptestConfig::default();
     let config = ProptestConfig { cases: default.cases.max(400), failure_persistence: None, ..default };
     TestRunner::new(config)
-        .run(&(any::<u64>(), steps()), |(seed, steps)| run_lossy(seed, &steps, Planted::default()))
+        .run(&(any::<u64>(), steps()), |(seed, steps)| run_lossy(seed, &steps, PlantedInLog::default()))
         .expect("the property holds");
 }
 
@@ -363,7 +365,7 @@ fn the_same_seed_gives_the_same_log() {
 #[test]
 fn acknowledging_before_the_sync_is_found() {
     let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
-    let planted = Planted { ack_before_sync: true };
+    let planted = PlantedInLog { ack_before_sync: true };
     let found = TestRunner::new(config)
         .run(&(any::<u64>(), steps()), |(seed, steps)| run_lossy(seed, &steps, planted));
     assert!(found.is_err(), "the crash property did not notice that acknowledged entries were lost");

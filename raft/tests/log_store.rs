@@ -11,10 +11,8 @@ use log_kit::{REPLICA, append, entry, log_id, open, see, vote};
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{AsyncRuntime, RaftLogReader};
 use rowhouse_raft::Error;
-use rowhouse_raft::log_store::{
-    LogEngine, LogStore, LossyLog, LossyOptions, MetaKind, ReplicaPhase, ReplicaRecord, TailBudget,
-};
-use rowhouse_raft::runtime::Simulation;
+use rowhouse_raft::log_store::{LogEngine, LogStore, MetaKind, ReplicaPhase, ReplicaRecord, TailBudget};
+use rowhouse_raft::sim::{LossyLog, LossyOptions, Simulation};
 
 type Store = LogStore<Simulation>;
 

@@ -9,10 +9,9 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, S
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend, StorageError};
 use rowhouse_raft::codec::{LogId, StoredMembership};
-use rowhouse_raft::log_store::{
-    LogEngine, LogOptions, LogStore, LossyLog, LossyOptions, RocksLog, TailBudget,
-};
-use rowhouse_raft::runtime::{Production, Runtime, Simulation};
+use rowhouse_raft::log_store::{LogEngine, LogOptions, LogStore, RocksLog, TailBudget};
+use rowhouse_raft::runtime::{Production, Runtime};
+use rowhouse_raft::sim::{LossyLog, LossyOptions, Simulation};
 use rowhouse_raft::{RaftTypes, Reply};
 
 type Meta = SnapshotMeta<LeaderId<u64, u64>, u64, rowhouse_raft::Replica>;

@@ -5,9 +5,8 @@ mod transport_cluster;
 use std::time::Duration;
 
 use openraft::{AsyncRuntime, Instant};
-use rowhouse_raft::runtime::{Runtime, Simulation};
-use rowhouse_raft::state::testing::KvCommand;
-use rowhouse_raft::transport::{SimNet, SimWeather};
+use rowhouse_raft::runtime::Runtime;
+use rowhouse_raft::sim::{KvCommand, SimNet, SimWeather, Simulation};
 use rowhouse_raft::{RaftTiming, Replica};
 use transport_cluster::*;
 

@@ -9,7 +9,8 @@ use prost::Message;
 use rowhouse_node::clock::Stamp;
 use rowhouse_proto::wire::command::{self, Command, Credential, Outcome};
 use rowhouse_proto::{COMMAND_VERSION, ErrorCode};
-use rowhouse_raft::runtime::{Runtime, Simulation};
+use rowhouse_raft::runtime::Runtime;
+use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::{GroupId, ProposeError, ReadError};
 
 use crate::cluster::{NODES, SimCluster, node_of};

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use openraft::AsyncRuntime;
 use rowhouse_node::clock::{Clock, TimeSource};
-use rowhouse_raft::log_store::{LossyLog, LossyOptions, TailBudget};
-use rowhouse_raft::runtime::{Runtime, Simulation};
-use rowhouse_raft::state::{MemoryState, StateStore};
-use rowhouse_raft::transport::{SimNet, SimWeather, Transport};
+use rowhouse_raft::log_store::TailBudget;
+use rowhouse_raft::runtime::Runtime;
+use rowhouse_raft::sim::{LossyLog, LossyOptions, MemoryState, SimNet, SimWeather, Simulation};
+use rowhouse_raft::state::StateStore;
+use rowhouse_raft::transport::Transport;
 use rowhouse_raft::{
     CheckPace, Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
 };

@@ -10,7 +10,7 @@ use prost::Message;
 use rowhouse_node::apply::ShardMachine;
 use rowhouse_proto::COMMAND_VERSIONS;
 use rowhouse_proto::wire::command::Outcome;
-use rowhouse_raft::runtime::Simulation;
+use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::state::Txn;
 use rowhouse_raft::{EntryContext, Error, GroupId, Machine};
 

@@ -11,7 +11,8 @@ use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::{Bootstrap, MetaNode, MetaOutcome, RegisterNode};
 use rowhouse_proto::wire::meta::ClusterMap;
 use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN};
-use rowhouse_raft::runtime::{Runtime, Simulation};
+use rowhouse_raft::runtime::Runtime;
+use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::{ProposeError, ReadError};
 
 use crate::cluster::{NODES, SimCluster, node_of, uuid};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use openraft::AsyncRuntime;
-use rowhouse_raft::runtime::{Runtime, Simulation};
+use rowhouse_raft::runtime::Runtime;
+use rowhouse_raft::sim::Simulation;
 
 use crate::cluster::{NODES, SimCluster, uuid};
 use crate::trace::tell;

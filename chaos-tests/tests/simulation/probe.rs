@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use prost::Message;
 use rowhouse_node::state::tables;
 use rowhouse_proto::wire::state::Event;
-use rowhouse_raft::runtime::Simulation;
+use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::state::ScanOrder;
 use rowhouse_raft::{Error, Group};
 

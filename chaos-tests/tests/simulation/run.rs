@@ -12,7 +12,8 @@ use rowhouse_node::apply::ShardMachine;
 use rowhouse_node::meta::{self, MetaMachine};
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::{COMMAND_VERSIONS, ErrorCode};
-use rowhouse_raft::runtime::{Runtime, Simulation};
+use rowhouse_raft::runtime::Runtime;
+use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::{Group, GroupId, Machine};
 
 use crate::client::{Answer, SimUser, execute, read};

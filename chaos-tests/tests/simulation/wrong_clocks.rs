@@ -10,7 +10,8 @@ use openraft_rt_sim::SimRuntime;
 use rowhouse_chaos_tests::history::{Action, Outcome};
 use rowhouse_node::read;
 use rowhouse_raft::GroupId;
-use rowhouse_raft::runtime::{Runtime, Simulation};
+use rowhouse_raft::runtime::Runtime;
+use rowhouse_raft::sim::Simulation;
 
 use crate::client::{Answer, execute};
 use crate::cluster::{Clocks, NODES, SimCluster};

@@ -86,7 +86,7 @@ impl BlobStore {
         let shared = self.shared.clone();
         blocking(move || {
             // On disk the index may still point there.
-            shared.index.sync().inspect_err(|error| shared.fatal(error))?;
+            shared.index.sync().inspect_err(|error| shared.fatal.fall(error))?;
             for segment in &empty {
                 shared.segments.remove(*segment).map_err(|error| Error::io("unlinking a segment", error))?;
                 shared.index.ledger.remove(*segment);

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use rowhouse_proto::chunks::Pieces;
 use rowhouse_raft::ReplicaId;
+use rowhouse_raft::fatal::FatalLatch;
 use rowhouse_raft::runtime::start_thread;
 use tokio::sync::oneshot;
 
@@ -32,6 +33,9 @@ pub struct BlobStore {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What the operator may expect of a new start after a failed write.
+const ADVICE: &str = "what it had acknowledged is on disk, and damaged chunks come from other replicas.";
+
 /// What the store shares with its writer.
 pub(super) struct Shared {
     pub(super) index: Index,
@@ -39,6 +43,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) metrics: BlobMetrics,
     pub(super) options: BlobOptions,
+    pub(super) fatal: FatalLatch,
 }
 
 impl BlobStore {
@@ -51,7 +56,8 @@ impl BlobStore {
         let index = Index::open(&dir.join("index"))?;
         let active = recover(&index, &segments)?;
         let (queue, metrics) = (Queue::new(options.queue_permits()), BlobMetrics::default());
-        let shared = Arc::new(Shared { index, segments, queue, metrics, options });
+        let fatal = FatalLatch::new(options.on_fatal.clone(), "The chunks of large bodies", ADVICE);
+        let shared = Arc::new(Shared { index, segments, queue, metrics, options, fatal });
         let writer = Writer::new(shared.clone(), active);
         let writer = start_thread("blob-writer", move || writer.run())
             .map_err(|error| Error::io("starting the writer of chunks", error))?;
@@ -208,14 +214,6 @@ impl Shared {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::DamagedChunk(key)),
             Err(error) => Err(Error::io("opening a segment", error)),
         }
-    }
-
-    pub(super) fn fatal(&self, error: &Error) {
-        (self.options.on_fatal)(&format!(
-            "FATAL: {error}. The chunks of large bodies cannot be written, and a failed sync must not be \
-             retried: the process ends. Check the disk (space, SMART, kernel log) and start the node again: \
-             what it had acknowledged is on disk, and damaged chunks come from other replicas."
-        ));
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
-use rowhouse_raft::OnFatal;
+use rowhouse_raft::fatal::PanicAlarm;
 
 use super::direct::BlockBuffer;
 use super::index::Location;
@@ -21,23 +21,10 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     active: Active,
     buffer: BlockBuffer,
-    dead: Option<String>,
 }
 
-/// Ends the node should the writer panic: every upload would wait for ever.
-struct Alarm(OnFatal);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            (self.0)(
-                "FATAL: the writer of chunks panicked, so no large body can be made durable any more: the \
-                 process ends. Start the node again; what it had acknowledged is on disk. If it panics \
-                 again, report it with the lines above.",
-            );
-        }
-    }
-}
+/// What a writer that panicked leaves behind.
+const CONSEQUENCE: &str = "no large body can be made durable any more";
 
 enum Failure {
     NoSpace,
@@ -53,28 +40,29 @@ impl From<Error> for Failure {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, active: Active) -> Self {
         let buffer = BlockBuffer::new(usize::try_from(WRITE_BYTES_MAX).unwrap_or(usize::MAX / 2));
-        Self { shared, active, buffer, dead: None }
+        Self { shared, active, buffer }
     }
 
     /// Until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        let _alarm = Alarm(self.shared.options.on_fatal.clone());
+        let on_fatal = self.shared.options.on_fatal.clone();
+        let _alarm = PanicAlarm::new(on_fatal, "the writer of chunks", CONSEQUENCE);
         while let Some(mut accepted) = self.shared.queue.take() {
             let bytes = accepted.iter().map(|Accepted { job, .. }| job.bytes()).sum();
             let written = self.write(&mut accepted);
             self.shared.metrics.dequeued(bytes);
             self.answer(accepted, written);
         }
-        if self.dead.is_none()
+        if self.shared.fatal.dead().is_none()
             && let Err(error) = self.shared.index.set_checkpoint((self.active.id, self.active.length))
         {
-            self.die(&error);
+            self.shared.fatal.fall(&error);
         }
     }
 
     fn write(&mut self, accepted: &mut [Accepted]) -> Result<(), Failure> {
-        if let Some(dead) = &self.dead {
-            return Err(Failure::Fatal(Error::io("writing chunks", io::Error::other(dead.clone()))));
+        if let Some(dead) = self.shared.fatal.dead() {
+            return Err(Failure::Fatal(Error::io("writing chunks", io::Error::other(dead.to_owned()))));
         }
         let mut records = Vec::new();
         for Accepted { job, .. } in accepted.iter_mut() {
@@ -208,16 +196,8 @@ impl Writer {
             }
         }
         if let Some(error) = fatal {
-            self.die(&error);
+            self.shared.fatal.fall(&error);
         }
-    }
-
-    fn die(&mut self, error: &Error) {
-        if self.dead.is_some() {
-            return;
-        }
-        self.dead = Some(error.to_string());
-        self.shared.fatal(error);
     }
 
     fn did(&self, step: DiskStep) -> io::Result<()> {

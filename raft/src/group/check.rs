@@ -1,21 +1,21 @@
 //! When a leader has its group's replicas compare their states.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use openraft::{Instant, LogIdOptionExt};
 
-use super::handle::Group;
-use crate::Envelope;
-use crate::error::ProposeError;
+use crate::lock::lock;
 use crate::runtime::Runtime;
-use crate::state::{Applied, StateCheck};
+use crate::state::Applied;
 
 /// A comparison is due after so many entries, or when some have waited so long. A group nobody writes to
 /// compares nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckPace {
+    /// Entries since the last comparison after which the next one is due.
     pub entries: u64,
+    /// Longest time that an entry waits for a comparison that covers it.
     pub wait: Duration,
 }
 
@@ -36,8 +36,9 @@ impl<R: Runtime> Default for Unchecked<R> {
 }
 
 impl<R: Runtime> Unchecked<R> {
-    fn is_due(&self, applied: &Applied, pace: &CheckPace) -> bool {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether the replicas are to be compared now; `true` begins a new wait.
+    pub(super) fn is_due(&self, applied: &Applied, pace: &CheckPace) -> bool {
+        let mut since = lock(&self.0);
         let entries = applied.log_id.index().unwrap_or(0).saturating_sub(applied.checked);
         if entries == 0 {
             *since = None;
@@ -50,19 +51,5 @@ impl<R: Runtime> Unchecked<R> {
             *since = None;
         }
         due
-    }
-}
-
-impl<R: Runtime> Group<R> {
-    /// Takes the next step of a comparison, if one is due and this replica leads: the replicas note their
-    /// hashes, then compare.
-    pub(crate) async fn check_state(&self, pace: &CheckPace) -> Result<(), ProposeError> {
-        let applied = self.applied();
-        let check = match applied.noted {
-            Some(hash) => StateCheck::Compare { index: applied.checked, hash },
-            None if self.unchecked.is_due(&applied, pace) => StateCheck::Note,
-            None => return Ok(()),
-        };
-        self.write(Envelope::of_check(check)).await.map(drop)
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
+use openraft::errors::{ClientWriteError, InitializeError, RaftError};
 use openraft::impls::OneshotResponder;
 use openraft::{LogIdOptionExt, Raft};
 
 use super::admission::Admission;
 use super::check::Unchecked;
+use super::leader::leader_node;
 use super::read_barrier::ReadBarrier;
 use super::status::GroupStatus;
 use crate::config::RaftTiming;
@@ -48,10 +49,12 @@ impl<R: Runtime> Group<R> {
         Self { group, replica, raft, state, admission, barrier, unchecked, timing }
     }
 
+    /// Its group.
     pub fn id(&self) -> GroupId {
         self.group
     }
 
+    /// Its replica on this node.
     pub fn replica(&self) -> ReplicaId {
         self.replica
     }
@@ -120,6 +123,7 @@ impl<R: Runtime> Group<R> {
         self.state.read_latest(read)
     }
 
+    /// How far this replica has applied its log.
     pub fn applied(&self) -> Applied {
         self.state.applied()
     }
@@ -129,10 +133,12 @@ impl<R: Runtime> Group<R> {
         self.state.durable_applied().map_or(0, |log_id| log_id.index)
     }
 
+    /// Whether this replica leads, as far as it knows.
     pub fn is_leader(&self) -> bool {
         self.raft.is_leader()
     }
 
+    /// This replica as an operator sees it now.
     pub fn status(&self) -> GroupStatus {
         let applied = self.state.applied();
         let mut metrics = self.raft.metrics();
@@ -199,9 +205,4 @@ impl<R: Runtime> Group<R> {
     fn error(&self, error: impl ToString) -> Error {
         Error::Raft { group: self.group, detail: error.to_string() }
     }
-}
-
-/// The node that leads, as far as a refusal tells.
-pub(super) fn leader_node<R: Runtime>(forward: &ForwardToLeader<RaftTypes<R>>) -> Option<[u8; 16]> {
-    forward.leader_node.map(|replica| replica.node_uuid)
 }

@@ -17,7 +17,9 @@ const LAG_ENTRIES_MAX: u64 = 64;
 /// A voter that could lead now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heir {
+    /// Its id.
     pub replica: ReplicaId,
+    /// The node it runs on.
     pub node: [u8; 16],
     /// Entries it lacks.
     pub lag: u64,

@@ -4,8 +4,10 @@
 
 mod admission;
 mod check;
+mod compare;
 mod handle;
 mod heirs;
+mod leader;
 mod read_barrier;
 mod status;
 

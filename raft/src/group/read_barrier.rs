@@ -13,7 +13,7 @@ use openraft::metrics::RaftMetrics;
 use openraft::raft::linearizable_read::LinearizerOption;
 use openraft::{Instant, Raft};
 
-use super::handle::leader_node;
+use super::leader::leader_node;
 use crate::RaftTypes;
 use crate::error::ReadError;
 use crate::runtime::Runtime;
@@ -37,6 +37,8 @@ pub struct ReadBarrier {
 }
 
 impl ReadBarrier {
+    /// `max_quorum_ack_age` is half a lease; `wait` bounds how long a read waits for a quorum and for the
+    /// state machine.
     pub fn new(max_quorum_ack_age: Duration, wait: Duration) -> Self {
         Self {
             max_quorum_ack_age,
@@ -51,6 +53,9 @@ impl ReadBarrier {
         self.transferring.fetch_max(term, Ordering::SeqCst);
     }
 
+    /// Returns when a read of the applied state, begun now, is linearizable. `ReadError::NotLeader` if
+    /// another replica leads, `ReadError::Unavailable` if no quorum answers in time or the state machine has
+    /// halted.
     pub async fn pass<R: Runtime>(
         &self,
         raft: &Raft<RaftTypes<R>, GroupState<R>>,
@@ -130,12 +135,12 @@ mod tests {
 
     use super::*;
     use crate::codec::{Membership, StoredMembership, Vote};
-    use crate::runtime::Simulation;
+    use crate::sim::Simulation;
     use crate::{Replica, ReplicaId};
 
     const ME: ReplicaId = 1;
 
-    /// Of replica 1, leader in term 3.
+    /// Metrics of replica 1, leader in term 3.
     fn leader(configs: &[&[ReplicaId]]) -> RaftMetrics<RaftTypes<Simulation>> {
         let nodes: BTreeMap<ReplicaId, Replica> = (1..=3).map(|id| (id, Replica::default())).collect();
         let configs = configs.iter().map(|config| BTreeSet::from_iter(config.iter().copied())).collect();

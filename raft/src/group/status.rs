@@ -1,4 +1,4 @@
-//! What an operator sees of a replica.
+//! `GroupStatus`: a replica as an operator sees it.
 
 use openraft::metrics::RaftMetrics;
 use openraft::{LogIdOptionExt, ServerState};
@@ -8,16 +8,23 @@ use crate::runtime::Runtime;
 use crate::state::Applied;
 use crate::{GroupId, RaftTypes, ReplicaId};
 
+/// A replica's part in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupRole {
+    /// It proposes.
     Leader,
+    /// It votes, and follows a leader.
     Follower,
+    /// It asks for votes.
     Candidate,
+    /// It receives the log and has no vote.
     Learner,
+    /// It does not serve; `GroupStatus::problem` says why.
     Broken,
 }
 
 impl GroupRole {
+    /// The role in lower case, for metrics and operators.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Leader => "leader",
@@ -32,19 +39,27 @@ impl GroupRole {
 /// One replica at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupStatus {
+    /// Its group.
     pub group: GroupId,
+    /// Its id.
     pub replica: ReplicaId,
+    /// Its part in the group.
     pub role: GroupRole,
+    /// Its term.
     pub term: u64,
     /// Replica and node that lead, if known.
     pub leader: Option<(ReplicaId, [u8; 16])>,
+    /// Index of its last entry.
     pub last_log: u64,
     /// As far as this replica was told, whether it has those entries or not.
     pub committed: u64,
+    /// Index of the last entry it applied.
     pub applied: u64,
+    /// Index of the last entry it purged.
     pub purged: u64,
     /// Chained over every applied entry, at `hash_index`.
     pub state_hash: [u8; 32],
+    /// Index of the entry that `state_hash` covers last.
     pub hash_index: u64,
     /// Leader only: entries the slowest voter is behind.
     pub lag: u64,
@@ -54,7 +69,7 @@ pub struct GroupStatus {
     pub problem: Option<String>,
 }
 
-/// Of a core that ended without telling why.
+/// The problem of a core that ended without telling why.
 const PANICKED: &str = "openraft's core panicked; the log says where";
 
 impl GroupStatus {

@@ -25,6 +25,7 @@ pub(super) struct Granted {
 }
 
 impl Granted {
+    /// `own` is the lease that replicas of this run grant.
     pub fn new(engine: &Arc<dyn LogEngine>, own: Duration) -> Self {
         Self { engine: Arc::downgrade(engine), own, longest: OnceCell::new() }
     }
@@ -77,13 +78,12 @@ mod tests {
     use openraft::AsyncRuntime;
 
     use super::*;
-    use crate::log_store::{LossyLog, LossyOptions};
-    use crate::runtime::Simulation;
+    use crate::sim::{LossyLog, LossyOptions, Simulation};
 
     const LONG: Duration = Duration::from_millis(5000);
     const SHORT: Duration = Duration::from_millis(600);
 
-    /// Of a process that starts now and promises `own`.
+    /// The longest lease as a process sees it that starts now and promises `own`.
     async fn longest(engine: &Arc<dyn LogEngine>, own: Duration) -> Duration {
         Granted::new(engine, own).longest::<Simulation>().await.expect("readable")
     }

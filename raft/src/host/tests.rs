@@ -14,15 +14,14 @@ use openraft::{AsyncRuntime, LogIdOptionExt};
 use super::{GroupSpec, Host, HostOptions, SNAPSHOT_AFTER_ENTRIES};
 use crate::config::RaftTiming;
 use crate::group::{CheckPace, Group, GroupRole};
-use crate::log_store::{LossyLog, LossyOptions, TailBudget};
-use crate::runtime::Simulation;
-use crate::state::testing::{KvCommand, KvMachine};
-use crate::state::{MemoryState, StateStore, Txn};
-use crate::transport::{NodeUuid, SimNet, SimWeather, Transport};
+use crate::log_store::TailBudget;
+use crate::sim::{KvCommand, KvMachine, LossyLog, LossyOptions, MemoryState, SimNet, SimWeather, Simulation};
+use crate::state::{StateStore, Txn};
+use crate::transport::{NodeUuid, Transport};
 use crate::{EntryContext, Error, GroupId, Machine, Replica, ReplicaId};
 
 const ME: NodeUuid = [1; 16];
-/// Of simulated time.
+/// A span of simulated time.
 const PATIENCE: u32 = 6_000;
 const POLL: Duration = Duration::from_millis(10);
 

@@ -1,12 +1,13 @@
-//! Whose turn it is: starts and stops of one group come one after the other, those of different groups
+//! `Turns`: starts and stops of one group come one after the other, those of different groups
 //! overlap, and so do their syncs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::GroupId;
+use crate::lock::lock;
 
 /// One turn at a time for each group that was ever asked for.
 #[derive(Default)]
@@ -27,8 +28,8 @@ impl Turns {
         turn.lock_owned().await
     }
 
-    /// Nothing is to be started from now on. Returns every group that had a turn: a start of it that did
-    /// not see this is over once the group's next turn comes.
+    /// Forbids new starts. Returns all known groups: a caller that takes each one's turn once has waited for the
+    /// starts already in progress.
     pub fn close(&self) -> Vec<GroupId> {
         let mut state = self.state();
         state.closed = true;
@@ -41,6 +42,6 @@ impl Turns {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -1,17 +1,32 @@
 //! `TailBudget`: one node's memory for log tails, and the bound on what waits for the log writer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::replica_log::{Evictable, ReplicaLog};
+use crate::lock::lock;
 
 /// Bytes of appends that may wait for the writer: four writes of its largest size.
 const QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Less than this would serialize appends on small nodes.
 const QUEUED_BYTES_MIN: usize = 1024 * 1024;
 
+/// Which entries of a tail may go.
+#[derive(Clone, Copy)]
+pub(super) enum Evictable {
+    /// Durable and known committed.
+    Committed,
+    Durable,
+}
+
+/// A log whose tail counts against the budget.
+pub(super) trait Evict: Send + Sync {
+    /// Removes the oldest entries that may go until at most `bytes_max` bytes remain.
+    fn evict(&self, evictable: Evictable, bytes_max: usize);
+}
+
+/// One node's memory for the tails of its logs.
 pub struct TailBudget {
     bytes_max: usize,
     used: AtomicUsize,
@@ -23,7 +38,7 @@ pub struct TailBudget {
 
 #[derive(Default)]
 struct Logs {
-    logs: Vec<Weak<ReplicaLog>>,
+    logs: Vec<Weak<dyn Evict>>,
     /// Where the next search for memory begins, so that no replica always pays.
     next: usize,
 }
@@ -49,8 +64,8 @@ impl TailBudget {
         self.room.clone().acquire_many_owned(permits).await.ok()
     }
 
-    pub(super) fn register(&self, log: &Arc<ReplicaLog>) {
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn register(&self, log: &Arc<dyn Evict>) {
+        let mut logs = lock(&self.logs);
         logs.logs.retain(|log| log.strong_count() > 0);
         logs.logs.push(Arc::downgrade(log));
     }
@@ -71,7 +86,7 @@ impl TailBudget {
         if self.used() <= self.bytes_max {
             return;
         }
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logs = lock(&self.logs);
         let count = logs.logs.len().max(1);
         let share = self.bytes_max / count;
         for evictable in [Evictable::Committed, Evictable::Durable] {

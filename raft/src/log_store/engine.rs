@@ -11,6 +11,7 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum MetaKind {
+    /// The vote given last.
     Vote = 1,
     /// Log id up to which entries are gone.
     LastPurged = 2,
@@ -23,7 +24,9 @@ pub enum MetaKind {
 /// An encoded entry at its index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord {
+    /// Index of the entry.
     pub index: u64,
+    /// The entry as `codec::encode_entry` makes it.
     pub bytes: Bytes,
 }
 
@@ -31,17 +34,39 @@ pub struct LogRecord {
 #[derive(Clone, Debug)]
 pub enum LogOp {
     /// Records with rising indexes, following what is there.
-    Append { replica: ReplicaId, records: Vec<LogRecord> },
+    Append {
+        /// Whose log.
+        replica: ReplicaId,
+        /// In the order of their indexes, without a gap.
+        records: Vec<LogRecord>,
+    },
     /// Removes every record with an index above `last` (all, if `None`).
-    Truncate { replica: ReplicaId, last: Option<u64> },
+    Truncate {
+        /// Whose log.
+        replica: ReplicaId,
+        /// Index of the last record that stays.
+        last: Option<u64>,
+    },
     /// Writes a meta record (`None` removes it).
-    Meta { replica: ReplicaId, kind: MetaKind, value: Option<Bytes> },
+    Meta {
+        /// Whose log.
+        replica: ReplicaId,
+        /// Which record.
+        kind: MetaKind,
+        /// Its value, as `codec::seal` or `ReplicaRecord` makes it.
+        value: Option<Bytes>,
+    },
     /// Records up to `upto` may go; the LastPurged meta is already submitted before this.
-    Purge { replica: ReplicaId, upto: u64 },
+    Purge {
+        /// Whose log.
+        replica: ReplicaId,
+        /// Index of the last record that may go.
+        upto: u64,
+    },
 }
 
 impl LogOp {
-    /// What the step weighs in a queue.
+    /// Bytes that the step counts for in a queue.
     pub fn bytes(&self) -> usize {
         // Keys, and the head of a record in the write-ahead log.
         const STEP_BYTES: usize = 32;
@@ -69,7 +94,7 @@ pub trait LogEngine: Send + Sync + 'static {
     /// A submission with `sync` false (committed ids) wakes nobody: it is written with the next synced
     /// one, or when many have gathered, and its `on_durable` may come that late. Nothing may wait for it.
     ///
-    /// What queues up is bounded by the callers: `TailBudget` admits appended bytes, and a replica has
+    /// The callers bound the queue: `TailBudget` admits appended bytes, and a replica has
     /// at most a vote, a truncation, a purge and a committed id beside them.
     fn submit(&self, ops: Vec<LogOp>, sync: bool, on_durable: OnDurable);
 
@@ -82,6 +107,7 @@ pub trait LogEngine: Send + Sync + 'static {
     /// Index of the last record written.
     fn last_index(&self, replica: ReplicaId) -> Result<Option<u64>, Error>;
 
+    /// The record of one kind as written last; `None` if there is none. Sees only what the writer has written.
     fn meta(&self, replica: ReplicaId, kind: MetaKind) -> Result<Option<Bytes>, Error>;
 
     /// Every replica with a ReplicaState record.
@@ -93,5 +119,6 @@ pub trait LogEngine: Send + Sync + 'static {
     /// Synced when it returns; not for hot paths.
     fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), Error>;
 
+    /// Totals since the engine was opened.
     fn metrics(&self) -> &LogMetrics;
 }

@@ -3,15 +3,16 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::answer::answered;
 use super::engine::LogEngine;
 use super::reader::LogReader;
 use super::replica_log::ReplicaLog;
-use super::store::answered;
 use crate::ReplicaId;
 use crate::codec::LogId;
 use crate::error::Error;
 use crate::runtime::Runtime;
 
+/// A running log, for the state machine and the host. Clones are the same log.
 pub struct LogHandle<R> {
     log: Arc<ReplicaLog>,
     engine: Arc<dyn LogEngine>,
@@ -29,6 +30,7 @@ impl<R: Runtime> LogHandle<R> {
         Self { log, engine, _runtime: PhantomData }
     }
 
+    /// The replica whose log this is.
     pub fn replica(&self) -> ReplicaId {
         self.log.replica()
     }
@@ -74,12 +76,13 @@ impl<R: Runtime> LogHandle<R> {
         answered(self.log.reset(self.engine.as_ref(), log_id)?).await
     }
 
+    /// Last purged entry, as openraft knows it.
     pub fn last_purged(&self) -> Option<LogId> {
         self.log.purged()
     }
 
-    /// Of the last entry, or of the last purged one.
+    /// Id of the last entry, or of the last purged one.
     pub fn last_log_id(&self) -> Option<LogId> {
-        self.log.state().last
+        self.log.state().positions.last()
     }
 }

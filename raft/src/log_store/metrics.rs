@@ -1,7 +1,8 @@
-//! What the log writer did, for status and metrics. Counters only: nothing decides by them.
+//! The log writer's totals, for status and metrics. Counters only: nothing decides by them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Totals since the start of the log, but for `queued_bytes`.
 #[derive(Debug, Default)]
 pub struct LogMetrics {
     /// Synced writes: the fsyncs of group commit.
@@ -19,15 +20,15 @@ pub struct LogMetrics {
 }
 
 impl LogMetrics {
-    pub(super) fn queued(&self, bytes: usize) {
+    pub(crate) fn queued(&self, bytes: usize) {
         self.queued_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn dequeued(&self, bytes: usize) {
+    pub(crate) fn dequeued(&self, bytes: usize) {
         self.queued_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn written(&self, submissions: usize, ops: usize, bytes: usize, synced: bool) {
+    pub(crate) fn written(&self, submissions: usize, ops: usize, bytes: usize, synced: bool) {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.syncs.fetch_add(u64::from(synced), Ordering::Relaxed);
         self.submissions.fetch_add(submissions as u64, Ordering::Relaxed);

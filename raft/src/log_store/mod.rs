@@ -5,21 +5,23 @@
 //! `LossyLog` in simulation) holds the logs of all of them. A `LogHandle` is what the rest of this
 //! crate asks of a running log.
 
+mod answer;
 mod budget;
 mod durability;
 mod engine;
 mod handle;
 mod keys;
-mod lossy;
 mod metrics;
+mod opening;
 mod options;
-mod planted;
+mod positions;
 mod purge;
 mod queue;
 mod reader;
 mod replica;
 mod replica_log;
 mod rocks;
+mod scan;
 mod store;
 mod tail;
 mod writer;
@@ -27,10 +29,10 @@ mod writer;
 pub use budget::TailBudget;
 pub use engine::{LogEngine, LogOp, LogRecord, MetaKind, OnDurable};
 pub use handle::LogHandle;
-pub use lossy::{LossyLog, LossyOptions};
 pub use metrics::LogMetrics;
 pub use options::{BeforeWrite, LogOptions};
-pub use planted::Planted;
+#[cfg(feature = "sim")]
+pub(crate) use queue::Submission;
 pub use reader::LogReader;
 pub use replica::{ReplicaPhase, ReplicaRecord};
 pub use rocks::RocksLog;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options};
 
-use super::planted::Planted;
 use super::purge::{Floors, PurgeFilterFactory};
 use crate::error::Error;
 use crate::fatal::{self, OnFatal};
+use crate::planted::PlantedInLog;
 
 const MIB: usize = 1024 * 1024;
 /// One being filled, the others on their way to disk.
@@ -31,6 +31,7 @@ const INFO_LOG_FILES: usize = 2;
 /// Runs in the writer before each write. Tests block the disk or fail it with this.
 pub type BeforeWrite = Arc<dyn Fn() -> std::io::Result<()> + Send + Sync>;
 
+/// How the log database is opened.
 #[derive(Clone)]
 pub struct LogOptions {
     /// Memory for memtables: a quarter of the node's budget (docs/rules/storage.md#one-memory-budget).
@@ -39,18 +40,21 @@ pub struct LogOptions {
     pub block_cache: Cache,
     /// Told once that the log cannot be written.
     pub on_fatal: OnFatal,
+    /// Tests only.
     pub before_write: Option<BeforeWrite>,
-    pub planted: Planted,
+    /// Bugs that a test must find.
+    pub planted: PlantedInLog,
 }
 
 impl LogOptions {
+    /// The options of production, with `memory_bytes` for memtables.
     pub fn new(memory_bytes: usize) -> Self {
         Self {
             memory_bytes,
             block_cache: Cache::new_lru_cache(BLOCK_CACHE_BYTES),
             on_fatal: fatal::abort(),
             before_write: None,
-            planted: Planted::from_env(),
+            planted: PlantedInLog::from_env(),
         }
     }
 }

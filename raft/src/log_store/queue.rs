@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{LogOp, OnDurable};
+use crate::lock::lock;
 
 /// Bytes of one write: large enough to be worth an fsync, small enough to keep its latency.
 const WRITE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -13,15 +14,15 @@ const WRITE_OPS_MAX: usize = 4_096;
 /// Submissions that wait for no sync and gather until then: a few for each group of a node.
 const UNSYNCED_MAX: usize = 1_024;
 
-pub(super) struct Submission {
-    pub(super) ops: Vec<LogOp>,
-    pub(super) sync: bool,
-    pub(super) bytes: usize,
-    pub(super) on_durable: OnDurable,
+pub(crate) struct Submission {
+    pub(crate) ops: Vec<LogOp>,
+    pub(crate) sync: bool,
+    pub(crate) bytes: usize,
+    pub(crate) on_durable: OnDurable,
 }
 
 impl Submission {
-    pub(super) fn new(ops: Vec<LogOp>, sync: bool, on_durable: OnDurable) -> Self {
+    pub(crate) fn new(ops: Vec<LogOp>, sync: bool, on_durable: OnDurable) -> Self {
         let bytes = ops.iter().map(LogOp::bytes).sum();
         // A purge raises a floor, which may rest on synced records only.
         let sync = sync || ops.iter().any(|op| matches!(op, LogOp::Purge { .. }));
@@ -89,7 +90,7 @@ impl Queue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

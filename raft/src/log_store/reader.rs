@@ -23,6 +23,7 @@ const READ_BYTES_MAX: usize = 1024 * 1024;
 /// meets this many in a row is not worth finishing.
 const READ_ATTEMPTS_MAX: usize = 16;
 
+/// Reads one replica's log. Clones read the same log.
 pub struct LogReader<R> {
     log: Arc<ReplicaLog>,
     engine: Arc<dyn LogEngine>,

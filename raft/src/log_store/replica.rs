@@ -2,8 +2,8 @@
 //! left behind for ever as a tombstone, so that no id comes back with an empty log.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::sync::oneshot;
 
+use super::answer::submit_durably;
 use super::engine::{LogEngine, LogOp, MetaKind};
 use crate::error::Error;
 use crate::{GroupId, ReplicaId};
@@ -15,23 +15,29 @@ const RECORD_VERSION: u8 = 1;
 /// Floor of a tombstone: every entry of the replica may go.
 pub(super) const TOMBSTONE_FLOOR: u64 = u64::MAX;
 
+/// How far the life of a replica on this node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ReplicaPhase {
     /// Created by the coordinator, not a member yet.
     Initializing = 1,
+    /// A member of its group.
     Live = 2,
     /// Destroyed; the id never comes back.
     Tombstone = 3,
 }
 
+/// This node's record of a replica that it holds or held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplicaRecord {
+    /// Its group.
     pub group: GroupId,
+    /// How far its life is.
     pub phase: ReplicaPhase,
 }
 
 impl ReplicaRecord {
+    /// The record of `replica`; `None` if it never was on this node. Blocks on the disk.
     pub fn read(engine: &dyn LogEngine, replica: ReplicaId) -> Result<Option<Self>, Error> {
         engine.meta(replica, MetaKind::ReplicaState)?.map(|value| Self::decode(&value)).transpose()
     }
@@ -56,10 +62,7 @@ impl ReplicaRecord {
         if self.phase == ReplicaPhase::Tombstone {
             ops.push(LogOp::Purge { replica, upto: TOMBSTONE_FLOOR });
         }
-        let (done, synced) = oneshot::channel();
-        // The receiver may have been dropped with its task; the record is written all the same.
-        engine.submit(ops, true, Box::new(move |result| drop(done.send(result))));
-        synced.await.unwrap_or(Err(Error::Stopped))
+        submit_durably(engine, ops).await
     }
 
     fn encode(self) -> Bytes {

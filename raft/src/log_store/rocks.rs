@@ -2,7 +2,6 @@
 //!
 //! Reads come from any thread; every write goes through the one writer thread (`writer.rs`).
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,10 +15,9 @@ use super::metrics::LogMetrics;
 use super::options::{LogOptions, failed, rocks};
 use super::purge::Floors;
 use super::queue::{Queue, Submission};
-use super::replica::{ReplicaPhase, ReplicaRecord, TOMBSTONE_FLOOR};
+use super::scan::{last_index, metas, recorded_floors};
 use super::writer::Writer;
 use crate::ReplicaId;
-use crate::codec;
 use crate::error::Error;
 use crate::runtime::start_thread;
 
@@ -28,6 +26,8 @@ const FORMAT_VERSION: u32 = 2;
 const FORMAT_RECORD: &str = "format_version";
 const WHAT: &str = "the Raft log";
 
+/// The log of every replica on this node, in one database. Dropping it waits until what was submitted is
+/// written.
 pub struct RocksLog {
     db: Arc<DB>,
     queue: Arc<Queue>,
@@ -143,51 +143,6 @@ impl LogEngine for RocksLog {
     fn metrics(&self) -> &LogMetrics {
         &self.metrics
     }
-}
-
-pub(super) fn last_index(db: &DB, replica: ReplicaId) -> Result<Option<u64>, Error> {
-    let mut options = ReadOptions::default();
-    options.set_iterate_lower_bound(keys::entry(replica, 0));
-    let mut cursor = db.raw_iterator_opt(options);
-    cursor.seek_for_prev(keys::entry(replica, u64::MAX));
-    let last = cursor.key().and_then(keys::parse_entry).map(|(_, index)| index);
-    cursor.status().map_err(|error| failed("reading the Raft log", error))?;
-    Ok(last)
-}
-
-/// Every replica's record of one kind.
-fn metas(db: &DB, wanted: MetaKind) -> Result<Vec<(ReplicaId, Bytes)>, Error> {
-    let (first, end) = keys::META_RANGE;
-    let mut options = ReadOptions::default();
-    options.set_iterate_lower_bound(first);
-    options.set_iterate_upper_bound(end);
-    let mut cursor = db.raw_iterator_opt(options);
-    cursor.seek_to_first();
-    let mut found = Vec::new();
-    while let Some((key, value)) = cursor.item() {
-        let (replica, kind) =
-            keys::parse_meta(key).ok_or_else(|| Error::corrupt(WHAT, "a key of no meta"))?;
-        if kind == wanted as u8 {
-            found.push((replica, Bytes::copy_from_slice(value)));
-        }
-        cursor.next();
-    }
-    cursor.status().map_err(|error| failed("reading the Raft log", error))?;
-    Ok(found)
-}
-
-fn recorded_floors(db: &DB) -> Result<BTreeMap<ReplicaId, u64>, Error> {
-    let mut floors = BTreeMap::new();
-    for (replica, value) in metas(db, MetaKind::LastPurged)? {
-        let purged: rowhouse_proto::wire::raft::LogId = codec::open("a LastPurged record", value)?;
-        floors.insert(replica, purged.index);
-    }
-    for (replica, value) in metas(db, MetaKind::ReplicaState)? {
-        if ReplicaRecord::decode(&value)?.phase == ReplicaPhase::Tombstone {
-            floors.insert(replica, TOMBSTONE_FLOOR);
-        }
-    }
-    Ok(floors)
 }
 
 /// Marks a new log with the format version; refuses any other one.

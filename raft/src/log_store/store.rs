@@ -11,8 +11,8 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
-use tokio::sync::oneshot;
 
+use super::answer::{answered, submit_durably};
 use super::budget::TailBudget;
 use super::engine::LogEngine;
 use super::handle::LogHandle;
@@ -23,9 +23,10 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::{RaftTypes, ReplicaId};
 
+/// One replica's log, for openraft.
 pub struct LogStore<R> {
-    pub(super) log: Arc<ReplicaLog>,
-    pub(super) engine: Arc<dyn LogEngine>,
+    log: Arc<ReplicaLog>,
+    engine: Arc<dyn LogEngine>,
     budget: Arc<TailBudget>,
     _runtime: PhantomData<fn() -> R>,
 }
@@ -38,9 +39,7 @@ impl<R: Runtime> LogStore<R> {
         replica: ReplicaId,
         budget: Arc<TailBudget>,
     ) -> Result<Self, Error> {
-        let (done, written) = oneshot::channel();
-        engine.submit(Vec::new(), true, Box::new(move |result| drop(done.send(result))));
-        answered(written).await?;
+        submit_durably(engine.as_ref(), Vec::new()).await?;
         let (reader, share) = (engine.clone(), budget.clone());
         let opening: BoxFuture<'static, Result<Arc<ReplicaLog>, Error>> =
             Box::pin(R::blocking(move || ReplicaLog::open(reader.as_ref(), replica, share)));
@@ -48,10 +47,12 @@ impl<R: Runtime> LogStore<R> {
         Ok(Self { log, engine, budget, _runtime: PhantomData })
     }
 
+    /// A handle for the state machine and the host.
     pub fn handle(&self) -> LogHandle<R> {
         LogHandle::new(self.log.clone(), self.engine.clone())
     }
 
+    /// A reader of this log.
     pub fn reader(&self) -> LogReader<R> {
         LogReader::new(self.log.clone(), self.engine.clone())
     }
@@ -69,17 +70,12 @@ impl<R> Drop for LogStore<R> {
     }
 }
 
-/// What became of a submission; a dropped callback means the engine is gone.
-pub(super) async fn answered(answer: oneshot::Receiver<Result<(), Error>>) -> Result<(), Error> {
-    answer.await.unwrap_or(Err(Error::Stopped))
-}
-
 impl<R: Runtime> RaftLogStorage<RaftTypes<R>> for LogStore<R> {
     type LogReader = LogReader<R>;
 
     async fn get_log_state(&mut self) -> Result<LogState<RaftTypes<R>>, io::Error> {
         let state = self.log.state();
-        Ok(LogState { last_purged_log_id: state.purged, last_log_id: state.last })
+        Ok(LogState { last_purged_log_id: state.positions.purged(), last_log_id: state.positions.last() })
     }
 
     async fn get_log_reader(&mut self) -> LogReader<R> {
@@ -96,7 +92,7 @@ impl<R: Runtime> RaftLogStorage<RaftTypes<R>> for LogStore<R> {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        Ok(self.log.state().committed)
+        Ok(self.log.state().positions.committed())
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<RaftTypes<R>>) -> Result<(), io::Error>

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::codec::Entry;
 
-/// What an entry costs beyond its encoded bytes: the decoded structure and its place in the deque.
+/// Cost of an entry beyond its encoded bytes: the decoded structure and its place in the deque.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 #[derive(Default)]
@@ -20,6 +20,11 @@ impl Tail {
 
     pub(super) fn first_index(&self) -> Option<u64> {
         self.entries.front().map(|(entry, _)| entry.log_id.index)
+    }
+
+    /// Index after the last entry.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.entries.back().map(|(entry, _)| entry.log_id.index + 1)
     }
 
     pub(super) fn push(&mut self, entry: Entry, encoded_bytes: usize) {

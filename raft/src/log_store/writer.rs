@@ -14,14 +14,20 @@ use super::metrics::LogMetrics;
 use super::options::{LogOptions, failed};
 use super::purge::{FileDrop, Floors};
 use super::queue::{Queue, Submission};
-use super::rocks::last_index;
+use super::scan::last_index;
 use crate::ReplicaId;
 use crate::error::Error;
-use crate::fatal::OnFatal;
+use crate::fatal::{FatalLatch, PanicAlarm};
 
 /// From this many entries a truncation is one range tombstone; below, single ones are cheaper to read
 /// past.
 const RANGE_DELETE_ENTRIES_MIN: u64 = 1_024;
+
+const STORE: &str = "The Raft log of this node";
+const ADVICE: &str =
+    "if it then refuses its log, its replicas are lost: remove the node and add it with an empty disk.";
+/// The consequence of a writer's panic, for the operator.
+const CONSEQUENCE: &str = "nothing on this node can be made durable any more";
 
 pub(super) struct Writer {
     db: Arc<DB>,
@@ -32,22 +38,7 @@ pub(super) struct Writer {
     /// Index of the last record of each replica met so far, this write included.
     tails: BTreeMap<ReplicaId, Option<u64>>,
     files: FileDrop,
-    dead: Option<String>,
-}
-
-/// Ends the node should the writer panic: its thread would be gone, and every group would wait for ever.
-struct Alarm(OnFatal);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            (self.0)(
-                "FATAL: the writer of the Raft log panicked, so nothing on this node can be made durable any \
-                 more: the process ends. Start the node again; what it had acknowledged is on disk. If it \
-                 panics again, report it with the lines above.",
-            );
-        }
-    }
+    fatal: FatalLatch,
 }
 
 /// One write: the steps of several submissions.
@@ -88,12 +79,14 @@ impl Writer {
         options: LogOptions,
     ) -> Self {
         let (tails, files) = (BTreeMap::new(), FileDrop::default());
-        Self { db, queue, floors, metrics, options, tails, files, dead: None }
+        let fatal = FatalLatch::new(options.on_fatal.clone(), STORE, ADVICE);
+        Self { db, queue, floors, metrics, options, tails, files, fatal }
     }
 
     /// Until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        let _alarm = Alarm(self.options.on_fatal.clone());
+        let on_fatal = self.options.on_fatal.clone();
+        let _alarm = PanicAlarm::new(on_fatal, "the writer of the Raft log", CONSEQUENCE);
         while let Some(submissions) = self.queue.take() {
             let mut write = Write::new(submissions);
             if self.options.planted.acks_before_sync() {
@@ -114,8 +107,8 @@ impl Writer {
     /// Returns the floors that the write raises.
     fn write(&mut self, write: &Write) -> Result<Vec<(ReplicaId, u64)>, Error> {
         const WHAT: &str = "writing the Raft log";
-        if let Some(dead) = &self.dead {
-            return Err(Error::io(WHAT, std::io::Error::other(dead.clone())));
+        if let Some(dead) = self.fatal.dead() {
+            return Err(Error::io(WHAT, std::io::Error::other(dead.to_owned())));
         }
         let mut batch = WriteBatch::default();
         let mut purged = Vec::new();
@@ -199,15 +192,6 @@ impl Writer {
     fn fail(&mut self, mut write: Write, error: &Error) {
         let detail = error.to_string();
         write.answer(|| Err(Error::io("the Raft log is dead", std::io::Error::other(detail.clone()))));
-        if self.dead.is_some() {
-            return;
-        }
-        let message = format!(
-            "FATAL: {detail}. The Raft log of this node cannot be written, and a failed sync must not be \
-             retried: the process ends. Check the disk (space, SMART, kernel log) and start the node again; \
-             if it then refuses its log, its replicas are lost: remove the node and add it with an empty disk."
-        );
-        self.dead = Some(detail);
-        (self.options.on_fatal)(&message);
+        self.fatal.fall(detail);
     }
 }

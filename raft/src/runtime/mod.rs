@@ -1,17 +1,15 @@
-//! The two adapters to a runtime: `production` (tokio) and `simulation` (one thread, virtual time).
+//! The runtime beneath this crate: `Production` (tokio) here, `sim::Simulation` (one thread, virtual time) in tests.
 //!
 //! Nothing else in this crate may spawn, sleep, read a clock or start a thread: the same code must run
 //! in both.
 
 mod production;
-mod simulation;
 
 use std::future::Future;
 
 pub use production::{Production, start_thread};
-pub use simulation::Simulation;
 
-/// What the engine needs beyond openraft's `AsyncRuntime`.
+/// The engine's needs beyond openraft's `AsyncRuntime`.
 pub trait Runtime: openraft::AsyncRuntime + Send + Sync + Sized {
     /// Runs storage work that may block: on a pool in production, inline in simulation.
     fn blocking<T: Send + 'static>(

@@ -1,4 +1,4 @@
-//! What a group's state is the outcome of: log position, membership and the chained hash.
+//! `Applied`: how far a group's state machine is, as log position, membership and the chained hash.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +40,7 @@ impl Applied {
         })
     }
 
+    /// Decodes what `encode` wrote; `Error::Corrupt` or `Error::Version` if the record is not such.
     pub fn decode(record: Bytes) -> Result<Self, Error> {
         let applied: wire::Applied = codec::open(WHAT, record)?;
         let log_id = applied.log_id.as_ref().ok_or_else(|| Error::corrupt(WHAT, "it has no log id"))?;
@@ -93,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// Of version 2.
+    /// Bytes of version 2.
     const GOLDEN: &str = "02aa47f4dd0a06080310041805120212001a20070707070707070707070707070707070707070707070707070707070707070720042a200808080808080808080808080808080808080808080808080808080808080808";
 
     fn hex(bytes: &[u8]) -> String {

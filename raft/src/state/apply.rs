@@ -24,12 +24,14 @@ const RESERVED_TABLE: u8 = APPLIED_KEY[0];
 /// Entries to apply together.
 #[derive(Default)]
 pub(super) struct ApplyBatch {
+    /// In the order of the log.
     pub entries: Vec<Entry>,
     /// Bytes of their commands.
     pub bytes: usize,
 }
 
 impl ApplyBatch {
+    /// Adds the next entry.
     pub fn push(&mut self, entry: Entry) {
         if let EntryPayload::Normal(envelope) = &entry.payload {
             self.bytes += envelope.command.len();

@@ -8,17 +8,8 @@
 use std::fmt::Write as _;
 
 use super::applied::Applied;
-use crate::GroupId;
 use crate::error::Error;
-
-/// In place of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateCheck {
-    /// Every replica notes its chained hash at this entry.
-    Note,
-    /// Whoever noted another hash at `index` must not go on.
-    Compare { index: u64, hash: [u8; 32] },
-}
+use crate::{GroupId, StateCheck};
 
 /// Carries the check out; `applied` already counts its entry, the last one applied.
 pub(super) fn carry_out(

@@ -9,9 +9,12 @@ use bytes::Bytes;
 
 use crate::error::Error;
 
+/// Order of the keys in a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanOrder {
+    /// Smallest key first.
     Ascending,
+    /// Largest key first.
     Descending,
 }
 
@@ -23,6 +26,7 @@ pub type StateRecord = (Bytes, Bytes);
 
 /// A read view of the whole store.
 pub trait StateRead: Send + Sync {
+    /// Value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
     /// Visits `from <= key < to` in order until the visitor breaks.
@@ -43,6 +47,7 @@ pub struct StateBatch {
     pub writes: Vec<(Bytes, Option<Bytes>)>,
 }
 
+/// A store of ordered bytes for all groups of a node.
 pub trait StateEngine: StateRead + 'static {
     /// A consistent point in time.
     fn snapshot(&self) -> Box<dyn StateRead + '_>;
@@ -60,6 +65,7 @@ pub trait StateEngine: StateRead + 'static {
     /// when it returns.
     fn write_synced(&self, batch: StateBatch) -> Result<(), Error>;
 
+    /// Value of a meta record.
     fn meta(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
     /// Every meta record whose key begins with `prefix`.

@@ -17,11 +17,14 @@ const WHAT: &str = "a generation record";
 /// A range of the store. Whoever reads it holds an `Arc` of it: a range is dropped only when nobody does.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Generation {
+    /// The group whose keys lie here.
     pub group: GroupId,
+    /// Rises with every installed snapshot.
     pub number: u32,
 }
 
 impl Generation {
+    /// First bytes of every key of the range.
     pub fn prefix(&self) -> Bytes {
         self.key(&[])
     }
@@ -41,6 +44,7 @@ impl Generation {
         end.into()
     }
 
+    /// A group's own key as the store has it.
     pub fn key(&self, key: &[u8]) -> Bytes {
         let mut full = BytesMut::with_capacity(PREFIX_BYTES + key.len());
         full.put_u16(self.group);
@@ -99,7 +103,7 @@ pub(super) fn present(engine: &dyn StateRead) -> Result<Vec<Generation>, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::MemoryState;
+    use crate::sim::MemoryState;
 
     #[test]
     fn every_key_lies_within_its_range_and_in_no_other() {

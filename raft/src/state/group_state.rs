@@ -72,6 +72,7 @@ impl<R: Runtime> GroupState<R> {
         Ok(Self { store, slot, machine, log, halted, _listener: listener, _ownership: ownership })
     }
 
+    /// A handle for readers, which outlives this.
     pub fn handle(&self) -> StateHandle {
         StateHandle::new(self.store.engine().clone(), self.slot.clone(), self.halted.clone())
     }

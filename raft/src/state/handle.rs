@@ -26,7 +26,7 @@ impl StateHandle {
         Self { engine, slot, halted }
     }
 
-    /// What ended the state machine, once something has: nothing more is applied, and nothing may be served.
+    /// The error that ended the state machine, once one has: nothing more is applied, and nothing may be served.
     pub fn halted(&self) -> Option<Arc<Error>> {
         self.halted.get().cloned()
     }

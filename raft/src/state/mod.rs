@@ -8,7 +8,6 @@ mod engine;
 mod generation;
 mod group_state;
 mod handle;
-mod memory;
 mod rocks;
 mod rocks_options;
 mod snapshot_build;
@@ -18,17 +17,14 @@ mod snapshot_install;
 mod snapshot_spool;
 mod staged_file;
 mod store;
-pub mod testing;
 #[cfg(test)]
 mod tests;
 mod txn;
 
 pub use applied::Applied;
-pub use check::StateCheck;
 pub use engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
 pub use group_state::GroupState;
 pub use handle::StateHandle;
-pub use memory::MemoryState;
 pub use rocks::RocksState;
 pub use rocks_options::StateOptions;
 pub use snapshot_build::SnapshotBuilder;

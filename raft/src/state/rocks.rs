@@ -1,13 +1,13 @@
 //! The state store of production: RocksDB, data without a write-ahead log, meta records with one.
 //!
-//! What the data family loses in a crash is replayed from the Raft log (docs/rules/storage.md).
+//! Writes that the data family loses in a crash are replayed from the Raft log (docs/rules/storage.md).
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -20,6 +20,8 @@ use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, 
 use super::rocks_options::StateOptions;
 use super::staged_file::StagedFile;
 use crate::error::Error;
+use crate::fatal::FatalLatch;
+use crate::lock::lock;
 
 /// The family of records that must survive a crash by themselves.
 const META_FAMILY: &str = "meta";
@@ -32,12 +34,16 @@ const STAGED_FILE_BYTES: u64 = 64 << 20;
 /// Extension of files in the staging directory.
 pub(super) const STAGED_EXTENSION: &str = "sst";
 
+const STORE: &str = "The state database of this node";
+const ADVICE: &str = "what was not flushed comes back from the Raft log. If it then refuses its state, remove the node \
+                      and add it with an empty disk.";
+
 /// A RocksDB database.
 pub struct RocksState {
     db: DB,
     options: StateOptions,
     staged: AtomicU64,
-    dead: AtomicBool,
+    fatal: FatalLatch,
 }
 
 impl RocksState {
@@ -48,7 +54,8 @@ impl RocksState {
             ColumnFamilyDescriptor::new(META_FAMILY, options.meta()),
         ];
         let db = DB::open_cf_descriptors(&options.database(), dir, families).map_err(failed("open state"))?;
-        let state = Self { db, options, staged: AtomicU64::new(0), dead: AtomicBool::new(false) };
+        let fatal = FatalLatch::new(options.on_fatal.clone(), STORE, ADVICE);
+        let state = Self { db, options, staged: AtomicU64::new(0), fatal };
         state.check_format()?;
         Ok(state)
     }
@@ -72,21 +79,15 @@ impl RocksState {
         self.db.cf_handle(META_FAMILY).ok_or_else(|| Error::corrupt("state store", "no meta family"))
     }
 
-    /// What a write came to. A database that could not write never will: RocksDB goes on refusing, and
-    /// what reached the disk is unknown. So the node ends (docs/rules/storage.md#a-failed-sync-ends-the-node).
+    /// Passes the result of a write on, and ends the node if it failed. A database that could not write never will:
+    /// RocksDB goes on refusing, and what reached the disk is unknown. So the node ends
+    /// (docs/rules/storage.md#a-failed-sync-ends-the-node).
     fn written(&self, what: &'static str, result: Result<(), rocksdb::Error>) -> Result<(), Error> {
         let error = match result {
             Ok(()) => return Ok(()),
             Err(error) => failed(what)(error),
         };
-        if !self.dead.swap(true, Ordering::Relaxed) {
-            (self.options.on_fatal)(&format!(
-                "FATAL: {error}. The state database of this node cannot be written: the process ends. Check \
-                 the disk (space, SMART, kernel log) and start the node again: what was not flushed comes \
-                 back from the Raft log. If it then refuses its state, remove the node and add it with an \
-                 empty disk."
-            ));
-        }
+        self.fatal.fall(&error);
         Err(error)
     }
 
@@ -355,8 +356,4 @@ fn failed(what: &'static str) -> impl FnOnce(rocksdb::Error) -> Error {
         rocksdb::ErrorKind::Corruption => Error::corrupt(what, error),
         _ => Error::io(what, std::io::Error::other(error)),
     }
-}
-
-fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Options, SliceTransfo
 
 use crate::fatal::{self, OnFatal};
 
-/// What a node grants its state database.
+/// Options of a node's state database.
 #[derive(Clone)]
 pub struct StateOptions {
     /// The storage memory budget of the *whole* node; the state store takes its shares of it.
@@ -44,6 +44,7 @@ const BYTES_PER_SYNC: u64 = 1 << 20;
 const INFO_LOGS_KEPT: usize = 2;
 
 impl StateOptions {
+    /// The options of production, with `memory_bytes` for the whole node's storage.
     pub fn new(memory_bytes: usize) -> Self {
         let block_cache = Cache::new_lru_cache(memory_bytes / 8 * 3);
         Self { memory_bytes, block_cache, on_fatal: fatal::abort() }

@@ -36,11 +36,11 @@ pub(super) fn meta(applied: &Applied) -> Meta {
     }
 }
 
-/// What a snapshot is taken of.
+/// Extent of a snapshot.
 enum Extent {
-    /// What was durable when the builder was made.
+    /// The state that was durable when the builder was made.
     Durable(Arc<Applied>),
-    /// What is applied: openraft insists, so it is made durable first.
+    /// The applied state: openraft insists, so it is made durable first.
     Flushed(Arc<StateStore>),
 }
 

@@ -112,6 +112,7 @@ pub struct SnapshotChunks {
 }
 
 impl SnapshotChunks {
+    /// The next chunk, `None` at the end. Blocks on the disk.
     #[allow(clippy::should_implement_trait, reason = "it fails, and stops at the first failure")]
     pub fn next(&mut self) -> Result<Option<Bytes>, Error> {
         if self.ended {
@@ -160,6 +161,7 @@ impl SnapshotSink {
         Self { spool: SpoolWriter::new(staging), tally: Tally::default(), last_key: None, ended: false }
     }
 
+    /// Takes the next chunk. Blocks on the disk.
     pub fn push(&mut self, chunk: Bytes) -> Result<(), Error> {
         if self.ended {
             return Err(Error::corrupt(WHAT, "a frame follows its end"));

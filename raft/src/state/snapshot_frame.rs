@@ -22,7 +22,7 @@ const RECORD_HEAD_BYTES: usize = 8;
 const END_BYTES: usize = 40;
 const WHAT: &str = "a snapshot frame";
 
-/// What a frame holds.
+/// Content of a frame.
 pub(super) enum Frame {
     Records { records: Vec<StateRecord>, unpacked: Bytes },
     End { count: u64, hash: [u8; 32] },
@@ -36,11 +36,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Counts a frame of `records` records, whose plain bytes are `unpacked`.
     pub fn add(&mut self, records: usize, unpacked: &[u8]) {
         self.count += records as u64;
         self.hasher.update(unpacked);
     }
 
+    /// The last frame, which tells the totals.
     pub fn end_frame(&self) -> Bytes {
         let mut body = BytesMut::with_capacity(END_BYTES);
         body.put_u64(self.count);
@@ -48,6 +50,7 @@ impl Tally {
         frame(KIND_END, &body)
     }
 
+    /// Whether these are the totals so far.
     pub fn matches(&self, count: u64, hash: [u8; 32]) -> bool {
         self.count == count && self.hasher.finalize() == hash
     }

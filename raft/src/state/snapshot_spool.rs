@@ -27,10 +27,12 @@ pub(super) struct SpoolWriter {
 }
 
 impl SpoolWriter {
+    /// An empty spool, which may put a file into `staging`.
     pub fn new(staging: &Path) -> Self {
         Self { staging: staging.to_owned(), frames: Vec::new(), bytes: 0, file: None }
     }
 
+    /// Appends a frame. Blocks on the disk.
     pub fn push(&mut self, frame: Bytes) -> Result<(), Error> {
         self.bytes += frame.len();
         if let Some((file, _)) = &mut self.file {
@@ -57,6 +59,7 @@ impl SpoolWriter {
         Ok(())
     }
 
+    /// Makes what was pushed readable from its beginning.
     pub fn finish(self) -> Result<Spool, Error> {
         let Some((mut file, guard)) = self.file else {
             return Ok(Spool::Memory(self.frames.into_iter()));
@@ -86,6 +89,7 @@ pub(super) enum Spool {
 }
 
 impl Spool {
+    /// The next frame, `None` at the end. Blocks on the disk.
     pub fn next(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Memory(frames) => Ok(frames.next()),

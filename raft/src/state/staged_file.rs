@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 pub(super) struct StagedFile(PathBuf);
 
 impl StagedFile {
+    /// A file to be written at `path`.
     pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
+    /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.0
     }

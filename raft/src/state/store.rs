@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::OwnedMutexGuard;
@@ -20,6 +20,7 @@ use super::snapshot_spool::SPOOL_EXTENSION;
 use crate::GroupId;
 use crate::codec::LogId;
 use crate::error::Error;
+use crate::lock::lock;
 
 type OnDurable = Box<dyn Fn(LogId) + Send + Sync>;
 
@@ -34,14 +35,17 @@ pub struct StateStore {
     flushing: Mutex<()>,
 }
 
-/// What readers see: generation and position change together.
+/// The state that readers see: generation and position change together.
 pub(super) struct Current {
+    /// Where the group's keys lie.
     pub generation: Arc<Generation>,
+    /// How far the state machine is with them.
     pub applied: Arc<Applied>,
 }
 
 /// One group's place in the store. Written by its state machine only, which owns it.
 pub(super) struct Slot {
+    /// The group that has this slot.
     pub group: GroupId,
     owner: Arc<tokio::sync::Mutex<()>>,
     current: ArcSwap<Current>,
@@ -67,7 +71,7 @@ impl Drop for DurableListener {
 impl Slot {
     fn new(generation: Generation, applied: Applied, next_generation: u32) -> Self {
         let durable = applied.log_id.is_some().then(|| Arc::new(applied.clone()));
-        Self {
+        let slot = Self {
             group: generation.group,
             owner: Arc::default(),
             current: ArcSwap::from_pointee(Current {
@@ -78,7 +82,9 @@ impl Slot {
             on_durable: Mutex::new(None),
             listeners: AtomicU64::new(0),
             next_generation: AtomicU32::new(next_generation),
-        }
+        };
+        slot.assert_valid();
+        slot
     }
 
     /// Waits until nobody else owns the slot; it is owned until the guard is dropped.
@@ -86,14 +92,17 @@ impl Slot {
         self.owner.clone().lock_owned().await
     }
 
+    /// Generation and position as they are now.
     pub fn current(&self) -> Arc<Current> {
         self.current.load_full()
     }
 
+    /// How far the state machine is.
     pub fn applied(&self) -> Arc<Applied> {
         self.current.load().applied.clone()
     }
 
+    /// How far a crash would leave the state machine; `None` before the first entry is durable.
     pub fn durable(&self) -> Option<Arc<Applied>> {
         self.durable.load_full()
     }
@@ -101,12 +110,23 @@ impl Slot {
     /// A generation nobody ever wrote under.
     pub fn fresh_generation(&self) -> Arc<Generation> {
         let number = self.next_generation.fetch_add(1, Ordering::Relaxed);
+        self.assert_valid();
         Arc::new(Generation { group: self.group, number })
     }
 
-    /// To be called when the engine holds `applied`.
+    /// To be called when the engine holds `applied`, by the owner of the slot.
     pub fn advance(&self, generation: Arc<Generation>, applied: Applied) {
+        let before = self.current();
+        debug_assert!(
+            applied.log_id > before.applied.log_id && generation.number >= before.generation.number,
+            "group {} goes back from {:?} in {:?} to {:?} in {generation:?}",
+            self.group,
+            before.applied.log_id,
+            before.generation,
+            applied.log_id
+        );
         self.current.store(Arc::new(Current { generation, applied: Arc::new(applied) }));
+        self.assert_valid();
     }
 
     /// Tells `notify` at once, and from now on, up to where the state is durable. One at a time.
@@ -120,6 +140,7 @@ impl Slot {
         DurableListener { slot: self.clone(), number }
     }
 
+    /// The engine has flushed what `applied` tells of; the group's log hears it if that is news.
     pub fn set_durable(&self, applied: Arc<Applied>) {
         let on_durable = lock(&self.on_durable);
         if self.durable().is_some_and(|durable| durable.log_id >= applied.log_id) {
@@ -127,9 +148,33 @@ impl Slot {
         }
         let log_id = applied.log_id;
         self.durable.store(Some(applied));
+        self.assert_valid();
         if let (Some((_, notify)), Some(log_id)) = (on_durable.as_ref(), log_id) {
             notify(log_id);
         }
+    }
+
+    /// Asserts the inequalities that hold between any two changes. Loads `durable` first: what is applied only
+    /// rises meanwhile.
+    fn assert_valid(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        let durable = self.durable().and_then(|durable| durable.log_id);
+        let current = self.current();
+        let next = self.next_generation.load(Ordering::Relaxed);
+        debug_assert!(
+            durable <= current.applied.log_id,
+            "group {} is durable up to {durable:?} and applied up to {:?}",
+            self.group,
+            current.applied.log_id
+        );
+        debug_assert!(
+            current.generation.group == self.group && current.generation.number < next,
+            "group {} lies in {:?}, its next generation is {next}",
+            self.group,
+            current.generation
+        );
     }
 }
 
@@ -178,6 +223,7 @@ impl StateStore {
         slots.values().filter(|slot| slot.applied().log_id.is_some()).map(|slot| slot.group).collect()
     }
 
+    /// Folder for files of snapshots on their way in.
     pub fn staging(&self) -> &Path {
         &self.staging
     }
@@ -258,8 +304,4 @@ fn clear_staging(staging: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,6 +20,7 @@ impl<'a> View<'a> {
         Self { store, prefix }
     }
 
+    /// Value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         self.store.get(&self.full(key))
     }
@@ -52,10 +53,12 @@ pub struct Txn<'a> {
 }
 
 impl<'a> Txn<'a> {
+    /// A transaction on top of `view`, without writes.
     pub fn new(view: View<'a>) -> Self {
         Self { view, writes: Writes::new(), command: Writes::new() }
     }
 
+    /// Value of a key, with what the transaction wrote.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         match self.writes.get(key) {
             Some(written) => Ok(written.clone()),
@@ -63,10 +66,12 @@ impl<'a> Txn<'a> {
         }
     }
 
+    /// Sets a key.
     pub fn put(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
         self.set(key.into(), Some(value.into()));
     }
 
+    /// Removes a key.
     pub fn delete(&mut self, key: impl Into<Bytes>) {
         self.set(key.into(), None);
     }
@@ -118,6 +123,7 @@ impl<'a> Txn<'a> {
         self.writes
     }
 
+    /// Writes of the command so far; `None` stands for a removed key.
     pub fn writes(&self) -> &Writes {
         &self.writes
     }

@@ -1,9 +1,8 @@
 //! The transport of one node: who is hosted here, and the way to everyone else.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -11,16 +10,17 @@ use futures::stream::BoxStream;
 use openraft::Raft;
 use openraft::storage::RaftStateMachine;
 use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
-use tokio::sync::Semaphore;
 
-use super::bulk::{BulkReceiver, BulkSender};
-use super::guard::VoteGuard;
-use super::inbound::InboundLink;
-use super::network::GroupNetworkFactory;
-use super::pending::Pending;
-use super::port::{Port, RaftPort};
-use super::queue::FrameSender;
-use super::wire::{Inbound, Inbox, Lane, LinkError, NodeUuid, Wire};
+use super::incoming::guard::VoteGuard;
+use super::incoming::hosted::{Hosted, Seat};
+use super::incoming::link::InboundLink;
+use super::incoming::port::{Port, RaftPort};
+use super::incoming::snapshot::BulkReceiver;
+use super::outgoing::network::GroupNetworkFactory;
+use super::outgoing::shared::Outgoing;
+use super::wire::contract::{Inbound, Inbox, Wire};
+use super::wire::lane::{Lane, LinkError, NodeUuid};
+use super::wire::queue::FrameSender;
 use crate::config::RaftTiming;
 use crate::lease::LeaseTerms;
 use crate::runtime::Runtime;
@@ -37,25 +37,11 @@ pub struct Transport<R: Runtime> {
     links: AtomicU64,
 }
 
-/// What requests of this node share.
-pub(super) struct Outgoing<R: Runtime> {
-    pub(super) wire: Arc<dyn Wire>,
-    pub(super) pending: Arc<Pending>,
-    pub(super) bulk: BulkSender<R>,
-    pub(super) terms: LeaseTerms,
-}
-
 impl<R: Runtime> Transport<R> {
     /// `staging` is a directory for snapshots being received; `timing` is that of every group of this node.
     pub fn new(wire: Arc<dyn Wire>, staging: PathBuf, timing: RaftTiming) -> Arc<Self> {
-        let outgoing = Outgoing {
-            wire: wire.clone(),
-            pending: Arc::default(),
-            bulk: BulkSender::new(),
-            terms: timing.lease_terms(),
-        };
         let transport = Arc::new(Self {
-            outgoing: Arc::new(outgoing),
+            outgoing: Arc::new(Outgoing::new(wire.clone(), timing.lease_terms())),
             hosted: Arc::default(),
             bulk: Arc::new(BulkReceiver::new(staging, timing.lease_terms())),
             timing,
@@ -67,6 +53,7 @@ impl<R: Runtime> Transport<R> {
         transport
     }
 
+    /// The timing of every group of this node.
     pub fn timing(&self) -> &RaftTiming {
         &self.timing
     }
@@ -96,11 +83,7 @@ impl<R: Runtime> Transport<R> {
         port: Arc<dyn Port<R>>,
         guard: VoteGuard<R>,
     ) {
-        self.hosted.insert(
-            group,
-            replica,
-            Seat { port, guard: Arc::new(guard), open: Arc::new(Semaphore::new(0)) },
-        );
+        self.hosted.insert(group, replica, Seat::new(port, guard));
     }
 
     /// Lets nothing more in, and ends the replica's inbound streams.
@@ -141,54 +124,5 @@ impl<R: Runtime> Inbox for Transport<R> {
     ) -> BoxFuture<'static, SnapshotReply> {
         let (bulk, hosted) = (self.bulk.clone(), self.hosted.clone());
         async move { bulk.receive(hosted, peer, chunks).await }.boxed()
-    }
-}
-
-/// A replica that frames reach.
-pub(super) struct Seat<R: Runtime> {
-    pub(super) port: Arc<dyn Port<R>>,
-    pub(super) guard: Arc<VoteGuard<R>>,
-    /// Closed when the replica is unregistered: a signal that needs no runtime. It never has permits.
-    pub(super) open: Arc<Semaphore>,
-}
-
-impl<R: Runtime> Clone for Seat<R> {
-    fn clone(&self) -> Self {
-        Self { port: self.port.clone(), guard: self.guard.clone(), open: self.open.clone() }
-    }
-}
-
-/// The replicas of this node. Ids are never reused, so a frame for an old one finds nothing.
-pub(super) struct Hosted<R: Runtime> {
-    seats: Mutex<BTreeMap<(GroupId, ReplicaId), Seat<R>>>,
-}
-
-impl<R: Runtime> Default for Hosted<R> {
-    fn default() -> Self {
-        Self { seats: Mutex::default() }
-    }
-}
-
-impl<R: Runtime> Hosted<R> {
-    /// `None` for a replica that is not, or no longer, on this node.
-    pub(super) fn find(&self, group: u32, replica: ReplicaId) -> Option<Seat<R>> {
-        let group = GroupId::try_from(group).ok()?;
-        self.seats().get(&(group, replica)).cloned()
-    }
-
-    fn insert(&self, group: GroupId, replica: ReplicaId, seat: Seat<R>) {
-        if let Some(previous) = self.seats().insert((group, replica), seat) {
-            previous.open.close();
-        }
-    }
-
-    fn remove(&self, group: GroupId, replica: ReplicaId) {
-        if let Some(seat) = self.seats().remove(&(group, replica)) {
-            seat.open.close();
-        }
-    }
-
-    fn seats(&self) -> MutexGuard<'_, BTreeMap<(GroupId, ReplicaId), Seat<R>>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,34 +1,29 @@
 //! Raft over few connections: frames of many groups on three lanes per pair of nodes
 //! (docs/rules/consensus.md#three-lanes-per-pair-of-nodes).
 //!
-//! `network` and `append` are openraft's way out, `inbound` the way in, `hub` joins them over a `Wire`:
-//! `tonic` in production, `sim_wire` in simulation. There is no quiescence, and no retry of a request:
-//! openraft retries.
+//! `outgoing` is openraft's way to other nodes, `incoming` their way to the replicas here, `hub` joins both over a
+//! `wire`. There is no quiescence.
 
-mod append;
-mod bulk;
-mod guard;
 mod hub;
-mod inbound;
-mod message;
-mod network;
-mod pending;
-mod port;
-mod queue;
-mod sim_wire;
-mod tonic;
-mod wire;
-
+mod incoming;
+mod outgoing;
 #[cfg(test)]
 mod tests;
+mod wire;
 
-pub use append::{STAMP_AGE_MAX, STREAM_IDLE, WINDOW_BYTES, WINDOW_FRAMES};
-pub use guard::VoteGuard;
 pub use hub::Transport;
-pub use network::{GroupNetwork, GroupNetworkFactory};
-pub use queue::{COMMIT_LINGER, FrameReceiver, FrameSender, HEARTBEAT_PACE, MESSAGE_BYTES_MAX, frame_queue};
-pub use sim_wire::{SimNet, SimWeather, SimWire};
-pub use tonic::{
+pub use incoming::guard::VoteGuard;
+pub use outgoing::append::STREAM_IDLE;
+pub use outgoing::network::{GroupNetwork, GroupNetworkFactory};
+pub use wire::contract::{Inbound, Inbox, Wire};
+pub use wire::lane::{Lane, LinkError, NodeUuid, WINDOW_BYTES, WINDOW_FRAMES};
+#[cfg(feature = "sim")]
+pub(crate) use wire::queue::Batcher;
+pub use wire::queue::{
+    COMMIT_LINGER, FrameReceiver, FrameSender, HEARTBEAT_PACE, MESSAGE_BYTES_MAX, frame_queue,
+};
+pub use wire::tonic::{
     Directory, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, Peer, TonicWire, TransportServer, TransportService,
 };
-pub use wire::{Inbound, Inbox, Lane, LinkError, NodeUuid, Wire};
+
+pub use crate::lease::STAMP_AGE_MAX;

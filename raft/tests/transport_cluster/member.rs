@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::Instant;
-use rowhouse_raft::log_store::{LogEngine, LossyLog, LossyOptions, TailBudget};
+use rowhouse_raft::log_store::{LogEngine, TailBudget};
 use rowhouse_raft::runtime::Runtime;
-use rowhouse_raft::state::testing::{KvCommand, KvMachine};
-use rowhouse_raft::state::{MemoryState, StateEngine, StateStore};
+use rowhouse_raft::sim::{KvCommand, KvMachine, LossyLog, LossyOptions, MemoryState};
+use rowhouse_raft::state::{StateEngine, StateStore};
 use rowhouse_raft::transport::{NodeUuid, Transport, Wire};
 use rowhouse_raft::{
     Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,

@@ -12,9 +12,8 @@ use proptest::prelude::*;
 use super::kit::{self, ENTRIES, GROUP, Group, committed, expected, observe, simulate};
 use crate::codec::Entry;
 use crate::machine::{EntryContext, Machine};
-use crate::runtime::Simulation;
-use crate::state::testing::{KvCommand, KvMachine, KvReply};
-use crate::state::{GroupState, MemoryState, StateStore, Txn};
+use crate::sim::{KvCommand, KvMachine, KvReply, MemoryState, Simulation};
+use crate::state::{GroupState, StateStore, Txn};
 use crate::{Envelope, Error};
 
 proptest! {

@@ -6,9 +6,10 @@ use openraft::EntryPayload;
 use openraft::storage::RaftStateMachine;
 
 use super::kit::{self, Group, committed, log_id, simulate};
+use crate::StateCheck;
 use crate::codec::Entry;
-use crate::runtime::Simulation;
-use crate::state::{GroupState, SnapshotSink, StateCheck};
+use crate::sim::Simulation;
+use crate::state::{GroupState, SnapshotSink};
 use crate::{Envelope, Error};
 
 const NOTED_AT: u64 = 10;

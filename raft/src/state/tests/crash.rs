@@ -19,9 +19,9 @@ use proptest::prelude::*;
 
 use super::kit::{self, ENTRIES, Group, REPLICA, committed, expected, observe, simulate, uncommitted};
 use crate::codec::{Entry, LogId};
-use crate::log_store::{LogStore, LossyLog, LossyOptions, TailBudget};
-use crate::runtime::Simulation;
-use crate::state::{GroupState, MemoryState, SnapshotSink, StateStore};
+use crate::log_store::{LogStore, TailBudget};
+use crate::sim::{LossyLog, LossyOptions, MemoryState, Simulation};
+use crate::state::{GroupState, SnapshotSink, StateStore};
 use crate::{Error, RaftTypes};
 
 type Types = RaftTypes<Simulation>;
@@ -387,7 +387,7 @@ fn a_state_behind_its_purged_log_is_refused() {
             let opened = GroupState::open(
                 group.store.clone(),
                 kit::GROUP,
-                Arc::new(crate::state::testing::KvMachine),
+                Arc::new(crate::sim::KvMachine),
                 log.clone(),
             );
             let refused = opened.await.err();

@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::Error;
 use crate::log_store::{LogEngine, LogOptions, RocksLog};
-use crate::state::{
-    MemoryState, RocksState, ScanOrder, StateBatch, StateEngine, StateOptions, StateRead, StateRecords,
-};
+use crate::sim::MemoryState;
+use crate::state::{RocksState, ScanOrder, StateBatch, StateEngine, StateOptions, StateRead, StateRecords};
 use bytes::Bytes;
 use proptest::prelude::*;
 

@@ -11,10 +11,10 @@ use openraft::storage::{RaftLogStorageExt, RaftStateMachine};
 use openraft::{AsyncRuntime, EntryPayload};
 
 use crate::codec::{Entry, LogId, Membership};
-use crate::log_store::{LogHandle, LogStore, LossyLog, LossyOptions, TailBudget};
-use crate::runtime::{Runtime, Simulation};
-use crate::state::testing::{KvCommand, KvMachine};
-use crate::state::{Applied, GroupState, MemoryState, StateHandle, StateStore};
+use crate::log_store::{LogHandle, LogStore, TailBudget};
+use crate::runtime::Runtime;
+use crate::sim::{KvCommand, KvMachine, LossyLog, LossyOptions, MemoryState, Simulation};
+use crate::state::{Applied, GroupState, StateHandle, StateStore};
 use crate::{Envelope, GroupId, Replica, ReplicaId};
 
 pub const GROUP: GroupId = 3;

@@ -11,11 +11,11 @@ use proptest::prelude::*;
 
 use super::kit::{self, ENTRIES, GROUP, Group, expected, observe, simulate};
 use crate::codec::Entry;
-use crate::log_store::{LogStore, LossyLog, LossyOptions, TailBudget};
-use crate::runtime::{Production, Simulation};
-use crate::state::testing::KvCommand;
+use crate::log_store::{LogStore, TailBudget};
+use crate::runtime::Production;
+use crate::sim::{KvCommand, LossyLog, LossyOptions, MemoryState, Simulation};
 use crate::state::{
-    GroupState, MemoryState, RocksState, SnapshotData, SnapshotSink, StateEngine, StateOptions, StateStore,
+    GroupState, RocksState, SnapshotData, SnapshotSink, StateEngine, StateOptions, StateStore,
 };
 use crate::{Envelope, Error, GroupId, RaftTypes};
 

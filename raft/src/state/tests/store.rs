@@ -8,9 +8,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 
 use super::kit::{self, ENTRIES, GROUP, Group, expected, observe, simulate};
-use crate::runtime::Simulation;
-use crate::state::testing::KvMachine;
-use crate::state::{GroupState, MemoryState, StateBatch, StateEngine, StateRead, StateStore};
+use crate::sim::{KvMachine, MemoryState, Simulation};
+use crate::state::{GroupState, StateBatch, StateEngine, StateRead, StateStore};
 use crate::{Error, GroupId};
 
 fn reopen(engine: &Arc<MemoryState>) -> Arc<StateStore> {

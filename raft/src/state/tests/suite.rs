@@ -14,9 +14,10 @@ use super::kit::{self, REPLICA, simulate};
 use super::snapshot::run_production;
 use crate::RaftTypes;
 use crate::codec::LogId;
-use crate::log_store::{LogEngine, LogOptions, LogStore, LossyLog, LossyOptions, RocksLog, TailBudget};
-use crate::runtime::{Production, Runtime, Simulation};
-use crate::state::{MemoryState, RocksState, StateEngine, StateOptions, StateStore};
+use crate::log_store::{LogEngine, LogOptions, LogStore, RocksLog, TailBudget};
+use crate::runtime::{Production, Runtime};
+use crate::sim::{LossyLog, LossyOptions, MemoryState, Simulation};
+use crate::state::{RocksState, StateEngine, StateOptions, StateStore};
 
 const MEMORY_BYTES: usize = 8 << 20;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::state::{MemoryState, ScanOrder, StateBatch, StateEngine, Txn, View};
+use crate::sim::MemoryState;
+use crate::state::{ScanOrder, StateBatch, StateEngine, Txn, View};
 use bytes::Bytes;
 use proptest::prelude::*;
 

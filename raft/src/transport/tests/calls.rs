@@ -11,7 +11,7 @@ use openraft::{AsyncRuntime, Instant};
 
 use super::replica::*;
 use crate::codec::Vote;
-use crate::runtime::Simulation;
+use crate::sim::Simulation;
 use crate::transport::VoteGuard;
 
 const LEASE: Duration = Duration::from_millis(600);

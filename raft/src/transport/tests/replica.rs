@@ -18,10 +18,12 @@ use openraft::raft::{
 
 use crate::codec::{Entry, LogId, Vote};
 use crate::config::RaftTiming;
-use crate::runtime::{Runtime, Simulation};
+use crate::runtime::Runtime;
+use crate::sim::{SimNet, SimWeather, Simulation};
 use crate::state::SnapshotData;
-use crate::transport::port::{AppendOf, Ended, Meta, Port};
-use crate::transport::{GroupNetwork, NodeUuid, SimNet, SimWeather, Transport, VoteGuard};
+use crate::transport::incoming::port::{Ended, Port};
+use crate::transport::wire::message::{AppendOf, Meta};
+use crate::transport::{GroupNetwork, NodeUuid, Transport, VoteGuard};
 use crate::{RaftTypes, Replica};
 
 pub(super) type Types = RaftTypes<Simulation>;

@@ -18,7 +18,8 @@ use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
 use super::replica::*;
 use crate::Replica;
 use crate::config::RaftTiming;
-use crate::runtime::{Production, Simulation};
+use crate::runtime::Production;
+use crate::sim::Simulation;
 use crate::transport::{
     Inbox, Lane, LinkError, NodeUuid, STAMP_AGE_MAX, STREAM_IDLE, Transport, WINDOW_FRAMES, Wire,
 };

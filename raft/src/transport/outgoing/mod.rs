@@ -1,0 +1,8 @@
+//! Requests of this node's replicas: openraft's way out. There is no retry of a request: openraft retries.
+
+pub(super) mod append;
+pub(super) mod network;
+mod pending;
+mod route;
+pub(super) mod shared;
+mod snapshot;

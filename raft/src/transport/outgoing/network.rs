@@ -1,0 +1,206 @@
+//! openraft's network: the way from one replica to another.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt};
+use openraft::OptionalSend;
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError};
+use openraft::network::{
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    RaftNetworkFactory,
+};
+use openraft::raft::{
+    SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
+    VoteResponse,
+};
+use openraft::storage::Snapshot;
+use rowhouse_proto::Spread;
+use rowhouse_proto::wire::transport::v1::frame::Body;
+
+use super::append;
+use super::route::{Route, unexpected, unreachable};
+use super::shared::Outgoing;
+use super::snapshot::header;
+use crate::codec::Vote;
+use crate::runtime::Runtime;
+use crate::state::SnapshotData;
+use crate::transport::wire::lane::{Lane, LinkError};
+use crate::transport::wire::message::{
+    AppendOf, append_reply_from_wire, append_to_wire, transfer_reply_from_wire, transfer_to_wire,
+    vote_request_to_wire, vote_response_from_wire,
+};
+use crate::{GroupId, RaftTypes, Replica, ReplicaId};
+
+/// First pause after a peer was unreachable; a lost link is redialled at once.
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// Longest pause: a healed peer is found again within about this.
+const BACKOFF_MAX: Duration = Duration::from_millis(800);
+
+type C<R> = RaftTypes<R>;
+
+/// Makes the ways out of one replica. Heartbeats go by the control lane, entries by the log lane.
+pub struct GroupNetworkFactory<R: Runtime> {
+    out: Arc<Outgoing<R>>,
+    group: GroupId,
+    from: ReplicaId,
+}
+
+impl<R: Runtime> GroupNetworkFactory<R> {
+    pub(in crate::transport) fn new(out: Arc<Outgoing<R>>, group: GroupId, from: ReplicaId) -> Self {
+        Self { out, group, from }
+    }
+
+    fn network(&self, to: ReplicaId, replica: &Replica, appends: Lane) -> GroupNetwork<R> {
+        let (out, group, from, peer) = (self.out.clone(), self.group, self.from, replica.node_uuid);
+        GroupNetwork { route: Route { out, group, from, to, peer }, appends }
+    }
+}
+
+impl<R: Runtime> RaftNetworkFactory<C<R>> for GroupNetworkFactory<R> {
+    type Network = GroupNetwork<R>;
+
+    async fn new_client(&mut self, target: ReplicaId, node: &Replica) -> GroupNetwork<R> {
+        self.network(target, node, Lane::Log)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: ReplicaId, node: &Replica) -> GroupNetwork<R> {
+        self.network(target, node, Lane::Control)
+    }
+}
+
+/// The way from one replica to another.
+pub struct GroupNetwork<R: Runtime> {
+    route: Route<R>,
+    /// Where appends go.
+    appends: Lane,
+}
+
+impl<R: Runtime> GroupNetwork<R> {
+    /// One frame each way on the control lane.
+    async fn call(&self, body: Body, option: &RPCOption) -> Result<Body, LinkError> {
+        let mut ticket = self.route.register(Lane::Control, 1);
+        self.route.send(Lane::Control, self.route.frame(ticket.id, 0, body))?;
+        match R::timeout(option.soft_ttl(), ticket.replies.recv()).await {
+            Ok(Some(reply)) => reply.body.ok_or_else(|| LinkError::Down("an empty reply".to_owned())),
+            Ok(None) => Err(LinkError::Down("the link broke".to_owned())),
+            Err(_) => Err(LinkError::Down("no answer in time".to_owned())),
+        }
+    }
+
+    async fn ask_vote(&self, body: Body, option: &RPCOption) -> Result<VoteResponse<C<R>>, RPCError<C<R>>> {
+        match self.call(body, option).await.map_err(unreachable)? {
+            Body::VoteReply(response) => vote_response_from_wire::<R>(&response).map_err(unreachable),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn heartbeat(
+        &self,
+        request: AppendOf<R>,
+        option: &RPCOption,
+    ) -> Result<StreamAppendResult<C<R>>, RPCError<C<R>>> {
+        let body = Body::Append(append_to_wire::<R>(&request));
+        match self.call(body, option).await.map_err(unreachable)? {
+            Body::AppendReply(reply) => append_reply_from_wire::<R>(reply).map_err(unreachable),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+impl<R: Runtime> NetVote<C<R>> for GroupNetwork<R> {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<C<R>>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<C<R>>, RPCError<C<R>>> {
+        self.ask_vote(Body::Vote(vote_request_to_wire::<R>(&request)), &option).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<C<R>>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<C<R>>, RPCError<C<R>>> {
+        self.ask_vote(Body::PreVote(vote_request_to_wire::<R>(&request)), &option).await
+    }
+}
+
+impl<R: Runtime> NetStreamAppend<C<R>> for GroupNetwork<R> {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<C<R>>, RPCError<C<R>>>>, RPCError<C<R>>>>
+    where
+        S: Stream<Item = AppendOf<R>> + OptionalSend + Unpin + 'static,
+    {
+        let this = &*self;
+        async move {
+            Ok(match this.appends {
+                Lane::Log => append::stream(&this.route, input),
+                // A heartbeat is a stream of one: a call needs no stream at the other end.
+                Lane::Control => futures::stream::unfold(Some((input, option)), move |state| async move {
+                    let (mut input, option) = state?;
+                    let result = this.heartbeat(input.next().await?, &option).await;
+                    let rest = matches!(result, Ok(Ok(_))).then_some((input, option));
+                    Some((result, rest))
+                })
+                .boxed(),
+            })
+        }
+        .boxed()
+    }
+}
+
+impl<R: Runtime> NetTransferLeader<C<R>> for GroupNetwork<R> {
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<C<R>>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<C<R>>, RPCError<C<R>>> {
+        let body = Body::Transfer(transfer_to_wire::<R>(&request));
+        match self.call(body, &option).await.map_err(unreachable)? {
+            Body::TransferReply(reply) => Ok(transfer_reply_from_wire::<R>(&request, &reply)),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+impl<R: Runtime> NetSnapshot<C<R>> for GroupNetwork<R> {
+    type SnapshotData = SnapshotData;
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot<
+            openraft::impls::leader_id_adv::LeaderId<u64, ReplicaId>,
+            ReplicaId,
+            Replica,
+            SnapshotData,
+        >,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<C<R>>, StreamingError<C<R>>> {
+        let Route { out, group, from, to, peer } = &self.route;
+        let header = header(*group, *from, *to, out.terms, &vote, &snapshot.meta);
+        let transfer = out.bulk.send(out.wire.as_ref(), *peer, header, snapshot.snapshot, option.hard_ttl());
+        match R::select2(cancel, transfer).await {
+            openraft::async_runtime::Select2::First(closed) => Err(closed.into()),
+            openraft::async_runtime::Select2::Second(sent) => {
+                sent.map(SnapshotResponse::new).map_err(|error| unreachable(error).into())
+            }
+        }
+    }
+}
+
+impl<R: Runtime> NetBackoff<C<R>> for GroupNetwork<R> {
+    fn backoff(&self) -> Option<Backoff> {
+        // Spread, so that the groups of a node do not return in step.
+        let mut pauses = rowhouse_proto::Backoff::new(BACKOFF_FIRST, BACKOFF_MAX, Spread::QuarterOnTop);
+        Some(Backoff::new(std::iter::repeat_with(move || pauses.pause(R::random_u64()))))
+    }
+}

@@ -1,9 +1,0 @@
-//! The wire of simulation: delays, partitions, resets and crashes, all drawn from the runtime's seed.
-//!
-//! A link is like TCP: frames of a lane arrive in order or the link breaks; a cut is silent until
-//! someone's patience ends. Nothing is encoded.
-
-mod link;
-mod net;
-
-pub use net::{SimNet, SimWeather, SimWire};
