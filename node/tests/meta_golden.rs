@@ -4,6 +4,7 @@
 mod machine_fixture;
 
 use bytes::Bytes;
+use machine_fixture::golden::golden_files;
 use machine_fixture::{Rows, golden, hash};
 use rowhouse_node::meta::{self, MetaMachine};
 use rowhouse_proto::wire::command::place_shards::Placement;
@@ -14,6 +15,16 @@ use rowhouse_proto::wire::command::{
 use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, META_GROUP};
 use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, GroupId, Machine};
+
+golden_files! {
+    Bootstrap => "bootstrap", "refused";
+    RegisterNode => "register_node";
+    SetPacket => "set_packet";
+    PlaceShards => "place_shards";
+    AnnounceGateway => "announce_gateway", "announce_another_gateway";
+    WithdrawGateway => "withdraw_gateway";
+    RaiseCommandVersion => "raise_command_version";
+}
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -69,6 +80,7 @@ fn every_meta_command_writes_the_bytes_it_always_wrote() {
     };
     let node_uuids: Vec<Bytes> = (1..=3).map(|n| node(n).node_uuid).collect();
     let placements = (0..2).map(|group| Placement { group, node_uuids: node_uuids.clone() }).collect();
+    let foreign = Bootstrap { cluster_id: vec![0xD; 16].into(), ..bootstrap.clone() };
     let steps = [
         ("bootstrap", Body::Bootstrap(bootstrap)),
         ("register_node", Body::RegisterNode(RegisterNode { node: Some(node(4)), name_proven: true })),
@@ -78,9 +90,13 @@ fn every_meta_command_writes_the_bytes_it_always_wrote() {
         ("withdraw_gateway", Body::WithdrawGateway(withdraw)),
         ("set_packet", Body::SetPacket(SetPacket { packet: packet(), network_us: 0 })),
         ("raise_command_version", Body::RaiseCommandVersion(RaiseCommandVersion { to: COMMAND_VERSION + 1 })),
+        ("refused", Body::Bootstrap(foreign)),
     ];
-    let mut rows = Rows::default();
+    let (mut rows, mut compared) = (Rows::default(), Vec::new());
     for (name, body) in steps {
+        assert!(files_of(&body).contains(&name), "{name} is listed under its command");
         check(&mut rows, name, body);
+        compared.push(name);
     }
+    golden::check_complete("meta_golden", FILES, &compared);
 }

@@ -9,7 +9,7 @@ use rowhouse_proto::domain::{authorize, path};
 use rowhouse_proto::wire::command::Credential;
 use rowhouse_proto::wire::state::User;
 
-use super::stop::Stop;
+use super::error::ApplyError;
 use crate::state::Read;
 use crate::state::records;
 use crate::state::session::{self, Presented};
@@ -27,7 +27,7 @@ pub(super) fn write(
     user: &[u8],
     path: &str,
     now_s: u64,
-) -> Result<Granted, Stop> {
+) -> Result<Granted, ApplyError> {
     let user = parse_user(user)?;
     let session = session::resolve(read, Presented::in_command(credential), &user, now_s)?
         .ok_or(ErrorCode::NoSession)?;
@@ -41,12 +41,12 @@ pub(super) fn write(
 }
 
 /// SHA-256 of a secret, drawn and hashed by the gateway.
-pub(super) fn check_secret_hash(hash: &[u8]) -> Result<(), Stop> {
+pub(super) fn check_secret_hash(hash: &[u8]) -> Result<(), ApplyError> {
     SecretHash::from_slice(hash).map(|_| ()).ok_or_else(|| ErrorCode::Internal.into())
 }
 
 /// An entry ending in '/' allows what is below it, another one only itself; none at all allows everything.
-pub(super) fn check_allowed_write_path(account: &User, path: &StoragePath) -> Result<(), Stop> {
+pub(super) fn check_allowed_write_path(account: &User, path: &StoragePath) -> Result<(), ApplyError> {
     let allowed = &account.allowed_write_paths;
     let covers = |entry: &String| {
         if entry.ends_with('/') { path.as_str().starts_with(entry.as_str()) } else { path.as_str() == entry }

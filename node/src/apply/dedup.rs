@@ -12,8 +12,8 @@ use rowhouse_proto::wire::state::{Request, Shard};
 use rowhouse_raft::Error;
 use rowhouse_raft::codec::decode_whole;
 
+use super::error::ApplyError;
 use super::outcome;
-use super::stop::Stop;
 use super::turn::{Turn, table};
 use crate::planted;
 use crate::state::aged::{REQUESTS, Row};
@@ -40,7 +40,7 @@ pub fn known_outcome(read: &dyn Read, request_id: &[u8]) -> Result<Option<Outcom
     decode_whole("stored outcome", request.outcome).map(Some)
 }
 
-/// Rules 1 and 2: `Some` answers without applying anything.
+/// The answer to a command that must not be applied: malformed, known, or too old or new.
 pub(super) fn answered(read: &dyn Read, shard: &Shard, command: &Command) -> Result<Option<Outcome>, Error> {
     if command.request_id.len() != REQUEST_ID_BYTES {
         return Ok(Some(outcome::refused_code(ErrorCode::Internal)));
@@ -70,15 +70,15 @@ pub(super) fn forget(shard: &mut Shard, mark: &Bytes) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses when nothing more can be remembered.
-pub(super) fn room(shard: &Shard) -> Result<(), Stop> {
+/// Refuses while the table of requests is full: no outcome could be remembered.
+pub(super) fn room(shard: &Shard) -> Result<(), ApplyError> {
     match &shard.requests {
         Some(requests) if REQUESTS.is_full(requests) => Err(ErrorCode::GuardTableFull.into()),
         _ => Ok(()),
     }
 }
 
-/// Rule 4.
+/// Stores the outcome under the request's id, for its retries.
 pub(super) fn remember(turn: &mut Turn<'_, '_>, request_id: &Bytes, issued_at_us: u64, outcome: &Outcome) {
     let dies_at_ms = turn.age_ms().saturating_add(REQUEST_LIFETIME_MS);
     let request = Request { dies_at_ms, outcome: outcome.encode_to_vec().into() };

@@ -7,8 +7,8 @@ use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::state::{Entry, Object, object::State};
 use rowhouse_raft::Error;
 
+use super::error::ApplyError;
 use super::physical;
-use super::stop::Stop;
 use super::turn::Turn;
 use crate::planted;
 use crate::state::objects::{self, ObjectId, parse_id};
@@ -37,7 +37,7 @@ pub(super) fn stage(
     user: &UserKey,
     until_ms: u64,
     reserved: u64,
-) -> Result<(), Stop> {
+) -> Result<(), ApplyError> {
     if objects::object(&*turn.txn, &id)?.is_some() {
         return renew(turn, id, user, until_ms, reserved);
     }
@@ -56,7 +56,7 @@ pub(super) fn renew(
     user: &UserKey,
     until_ms: u64,
     reserved: u64,
-) -> Result<(), Stop> {
+) -> Result<(), ApplyError> {
     let before = objects::object(&*turn.txn, &id)?;
     let reserved = match &before {
         Some(row) if row.state() == State::Staged && row.user == user[..] => reserved.max(row.length),
@@ -71,7 +71,7 @@ fn staged_row(user: &UserKey, until_ms: u64, reserved: u64) -> Object {
 }
 
 /// The upload a PUT refers to, while it has time left.
-pub(super) fn staged(turn: &Turn<'_, '_>, id: &Bytes, user: &UserKey) -> Result<Staged, Stop> {
+pub(super) fn staged(turn: &Turn<'_, '_>, id: &Bytes, user: &UserKey) -> Result<Staged, ApplyError> {
     let id = parse_id(id).ok_or(ErrorCode::Internal)?;
     let row = objects::object(&*turn.txn, &id)?;
     match row {

@@ -11,7 +11,7 @@ use rowhouse_proto::wire::state::{Object, User, object::State};
 use rowhouse_proto::{ErrorCode, UPLOAD_WINDOW_BYTES};
 use rowhouse_raft::Error;
 
-use super::stop::Stop;
+use super::error::ApplyError;
 use super::turn::Turn;
 use crate::state::objects::{self, ObjectId};
 use crate::state::{Read, records, tables};
@@ -29,7 +29,7 @@ pub(super) fn check_upload(
     user: &UserKey,
     id: &ObjectId,
     reserved: u64,
-) -> Result<(), Stop> {
+) -> Result<(), ApplyError> {
     let counted = match objects::object(read, id)? {
         Some(row) => row.length,
         None if records::physical_usage(read, user)?.uploads >= UPLOADS_OF_USER_MAX => {
@@ -46,7 +46,7 @@ pub(super) fn check_growth(
     account: &User,
     user: &UserKey,
     grows_by: u64,
-) -> Result<(), Stop> {
+) -> Result<(), ApplyError> {
     if grows_by == 0 {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use rowhouse_proto::wire::command::SetPacket;
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
+use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, tables};
 
 /// Key 32, signature 64, timestamp 8 (docs/rules/network.md#what-the-packet-says).
@@ -22,29 +23,31 @@ pub fn packet_timestamp_us(packet: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(bytes))
 }
 
-pub fn apply(txn: &mut Txn<'_>, command: SetPacket, now_ms: u64) -> Result<Verdict, Error> {
-    let Some(cluster) = tables::cluster(&*txn)? else {
-        return Ok(Verdict::refused("the cluster is not initialized"));
-    };
-    let packet = command.packet;
-    let Some(timestamp) = packet_timestamp_us(&packet).filter(|_| packet.len() <= PACKET_BYTES_MAX) else {
-        return Ok(Verdict::refused("malformed packet"));
-    };
-    if packet[..32] != cluster.homeserver[..] {
-        return Ok(Verdict::refused("packet of another key"));
-    }
-    if let Some(stored) = tables::packet(&*txn)? {
-        if stored == packet {
-            return Ok(Verdict::Unchanged);
+impl MetaGroupCommand for SetPacket {
+    fn apply(&self, txn: &mut Txn<'_>, entry: EntryHead) -> Result<Verdict, Error> {
+        let Some(cluster) = tables::cluster(&*txn)? else {
+            return Ok(Verdict::not_initialized());
+        };
+        let packet = &self.packet;
+        let Some(timestamp) = packet_timestamp_us(packet).filter(|_| packet.len() <= PACKET_BYTES_MAX) else {
+            return Ok(Verdict::refused("malformed packet"));
+        };
+        if packet[..32] != cluster.homeserver[..] {
+            return Ok(Verdict::refused("packet of another key"));
         }
-        if packet_timestamp_us(&stored).is_some_and(|stored| timestamp <= stored) {
-            return Ok(Verdict::refused("packet is not newer than the committed one"));
+        if let Some(stored) = tables::packet(&*txn)? {
+            if stored == *packet {
+                return Ok(Verdict::Unchanged);
+            }
+            if packet_timestamp_us(&stored).is_some_and(|stored| timestamp <= stored) {
+                return Ok(Verdict::refused("packet is not newer than the committed one"));
+            }
         }
+        let latest = (entry.now_ms * 1000 + AHEAD_US_MAX).max(self.network_us.saturating_add(1));
+        if timestamp > latest {
+            return Ok(Verdict::refused("packet is too far in the future"));
+        }
+        tables::put_packet(txn, packet.clone());
+        Ok(Verdict::Changed)
     }
-    let latest = (now_ms * 1000 + AHEAD_US_MAX).max(command.network_us.saturating_add(1));
-    if timestamp > latest {
-        return Ok(Verdict::refused("packet is too far in the future"));
-    }
-    tables::put_packet(txn, packet);
-    Ok(Verdict::Changed)
 }

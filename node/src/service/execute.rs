@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use prost::Message;
-use rowhouse_proto::wire::command::{Command, Outcome, command::Body, revoke_grant};
+use rowhouse_proto::wire::command::{Command, Outcome};
+use rowhouse_proto::wire::shard::ExecuteRequest;
 use rowhouse_proto::wire::shard::execute_reply::Result as Reply;
-use rowhouse_proto::wire::shard::{Credential, Done, ExecuteRequest, GetSession, credential};
 use rowhouse_proto::{ErrorCode, WIRE_VERSION};
 use tracing::Span;
 
@@ -13,13 +13,12 @@ use super::refused::{Refused, of_outcome};
 use super::shard::ShardService;
 use super::trace;
 use crate::Group;
-use crate::apply::{Precheck, Stop, precheck};
+use crate::apply::{Precheck, precheck};
 use crate::clock::Stamp;
 use crate::planted;
-use crate::read::get_session;
 
 impl ShardService {
-    pub(super) async fn decide(&self, request: ExecuteRequest) -> Result<Reply, Refused> {
+    pub(super) async fn answer_execute(&self, request: ExecuteRequest) -> Result<Reply, Refused> {
         if request.version != WIRE_VERSION {
             return Err(ErrorCode::WrongVersion.into());
         }
@@ -42,9 +41,6 @@ impl ShardService {
         let prepared = verifier.prepare(request)?;
         self.admit(&head, &prepared)?;
         group.read_barrier().await?;
-        if let Some(reply) = nothing_to_do(&group, &prepared, self.clock.physical_ms())? {
-            return Ok(reply);
-        }
         self.propose(&group, head, prepared, trace).await
     }
 
@@ -108,27 +104,5 @@ fn finish(answer: super::answer::Answer, outcome: Outcome) -> Result<Reply, Refu
     match of_outcome(&outcome) {
         Some(refused) => Err(refused),
         None => Ok(answer.complete(outcome)),
-    }
-}
-
-/// Logging out what is not logged in succeeds without a log entry: else anybody could write to the log.
-fn nothing_to_do(group: &Group, prepared: &Prepared, now_ms: u64) -> Result<Option<Reply>, Refused> {
-    let (kind, tenant) = match &prepared.body {
-        Body::CloseCookieSession(close) => {
-            (credential::Kind::CookieHash(close.secret_hash.clone()), close.user.clone())
-        }
-        Body::RevokeGrant(revoke) => match &revoke.by {
-            Some(revoke_grant::By::BearerHash(hash)) => {
-                (credential::Kind::BearerHash(hash.clone()), Bytes::new())
-            }
-            _ => return Ok(None),
-        },
-        _ => return Ok(None),
-    };
-    let query = GetSession { credential: Some(Credential { kind: Some(kind) }), tenant };
-    match group.read(|view| get_session(view, &query, now_ms)) {
-        Ok(_) => Ok(None),
-        Err(Stop::Refused(refusal)) if refusal.code == ErrorCode::NoSession => Ok(Some(Reply::Done(Done {}))),
-        Err(stop) => Err(stop.into()),
     }
 }

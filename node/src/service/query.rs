@@ -9,7 +9,7 @@ use super::shard::ShardService;
 use crate::{Group, read};
 
 impl ShardService {
-    pub(super) async fn look(&self, request: QueryRequest) -> Result<Reply, Refused> {
+    pub(super) async fn answer_query(&self, request: QueryRequest) -> Result<Reply, Refused> {
         if request.version != WIRE_VERSION {
             return Err(ErrorCode::WrongVersion.into());
         }

@@ -5,7 +5,7 @@ use rowhouse_proto::wire::shard::Failure;
 use rowhouse_proto::{ErrorCode, Refusal};
 use rowhouse_raft::{ProposeError, ReadError};
 
-use crate::apply::Stop;
+use crate::apply::ApplyError;
 use crate::identity::NodeUuid;
 
 /// A leader that is full is so for a batch or two.
@@ -76,11 +76,11 @@ impl From<ErrorCode> for Refused {
     }
 }
 
-impl From<Stop> for Refused {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Refused(refusal) => refusal.into(),
-            Stop::Failed(error) => Self::internal(&error),
+impl From<ApplyError> for Refused {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Refused(refusal) => refusal.into(),
+            ApplyError::Failed(error) => Self::internal(&error),
         }
     }
 }

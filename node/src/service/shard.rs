@@ -79,8 +79,8 @@ impl Shard for ShardService {
         let request = request.into_inner();
         let span = info_span!("execute", shard = request.group);
         trace::adopt(&span, &request.trace);
-        let decided = timeout(EXECUTE_DEADLINE, self.decide(request).instrument(span)).await;
-        let result = match decided.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
+        let answered = timeout(EXECUTE_DEADLINE, self.answer_execute(request).instrument(span)).await;
+        let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(reply) => reply,
             Err(refused) => execute_reply::Result::Failure(refused.into_failure()),
         };
@@ -91,8 +91,8 @@ impl Shard for ShardService {
         let request = request.into_inner();
         let span = info_span!("query", shard = request.group);
         trace::adopt(&span, &request.trace);
-        let looked = timeout(QUERY_DEADLINE, self.look(request).instrument(span)).await;
-        let result = match looked.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
+        let answered = timeout(QUERY_DEADLINE, self.answer_query(request).instrument(span)).await;
+        let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(reply) => reply,
             Err(refused) => query_reply::Result::Failure(refused.into_failure()),
         };
