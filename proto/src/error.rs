@@ -156,30 +156,6 @@ impl ErrorCode {
     }
 }
 
-/// An error code with the text that replaces its default one, when it needs more words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.text())]
-pub struct Refusal {
-    pub code: ErrorCode,
-    pub detail: String,
-}
-
-impl Refusal {
-    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-
-    pub fn text(&self) -> &str {
-        if self.detail.is_empty() { self.code.text() } else { &self.detail }
-    }
-}
-
-impl From<ErrorCode> for Refusal {
-    fn from(code: ErrorCode) -> Self {
-        Self { code, detail: String::new() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,12 +169,5 @@ mod tests {
             assert_eq!(ErrorCode::from_number(code.number()), Some(*code));
         }
         assert_eq!(ErrorCode::from_number(0), None);
-    }
-
-    #[test]
-    fn outcomes_fit_their_bound() {
-        for code in ErrorCode::ALL {
-            assert!(code.text().len() <= 200, "{code:?}");
-        }
     }
 }

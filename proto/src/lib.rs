@@ -8,14 +8,16 @@ pub mod chunks;
 pub mod domain;
 mod error;
 mod private_file;
+mod refusal;
 pub mod tls;
 mod trace;
 mod version;
 pub mod wire;
 
 pub use causes::causes;
-pub use error::{ErrorCode, Refusal};
+pub use error::ErrorCode;
 pub use private_file::is_exposed;
+pub use refusal::Refusal;
 pub use trace::TraceContext;
 pub use version::VersionRange;
 

@@ -12,10 +12,10 @@ use pubky_common::crypto::PublicKey;
 use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::ClusterMap;
 use rowhouse_proto::wire::shard::{
-    ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply, execute_request,
-    query_reply, query_request,
+    ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, execute_request, query_reply,
+    query_request,
 };
-use rowhouse_proto::{ErrorCode, TraceContext, WIRE_VERSION};
+use rowhouse_proto::{ErrorCode, Refusal, TraceContext, WIRE_VERSION};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -23,7 +23,6 @@ use super::retry::{Verdict, Walk};
 use super::{Admission, Clock, Map, Node};
 use crate::Error;
 use crate::config::Limits;
-use crate::respond::Rejection;
 
 /// One attempt: well above a slow sync, well below the retry window, so that a node that stopped
 /// answering costs one attempt and not the request.
@@ -76,7 +75,7 @@ impl Cluster {
     }
 
     /// The current map; a request that comes before the first one waits a bounded time.
-    pub async fn map(&self) -> Result<Arc<Map>, Rejection> {
+    pub async fn map(&self) -> Result<Arc<Map>, Refusal> {
         if let Some(map) = self.map.load_full() {
             return Ok(map);
         }
@@ -153,7 +152,7 @@ impl Cluster {
         shard: u32,
         client_addr: String,
         op: execute_request::Op,
-    ) -> Result<execute_reply::Result, Rejection> {
+    ) -> Result<execute_reply::Result, Refusal> {
         let _permit = self.admission.request()?;
         let issued_at_us = match call.issued_at_us {
             Some(issued_at_us) => issued_at_us,
@@ -171,7 +170,7 @@ impl Cluster {
         };
         let mut walk = Walk::default();
         let outcome = self.drive(call, shard, &mut walk, |node| send_execute(node, request.clone())).await;
-        let expired = matches!(&outcome, Err(rejection) if rejection.code() == ErrorCode::RequestExpired);
+        let expired = matches!(&outcome, Err(refusal) if refusal.code == ErrorCode::RequestExpired);
         if !expired || walk.may_be_applied {
             return outcome;
         }
@@ -183,7 +182,7 @@ impl Cluster {
     }
 
     /// The cluster's time now, once a map has brought it.
-    async fn time_us(&self) -> Result<u64, Rejection> {
+    async fn time_us(&self) -> Result<u64, Refusal> {
         self.map().await?;
         self.clock.issued_at_us().ok_or_else(|| ErrorCode::Unavailable.into())
     }
@@ -194,7 +193,7 @@ impl Cluster {
         call: &Call,
         shard: u32,
         op: query_request::Op,
-    ) -> Result<query_reply::Result, Rejection> {
+    ) -> Result<query_reply::Result, Refusal> {
         let _permit = self.admission.request()?;
         let request =
             QueryRequest { version: WIRE_VERSION, group: shard, trace: call.trace.clone(), op: Some(op) };
@@ -208,7 +207,7 @@ impl Cluster {
         shard: u32,
         walk: &mut Walk,
         mut attempt: impl FnMut(Arc<Node>) -> F,
-    ) -> Result<T, Rejection>
+    ) -> Result<T, Refusal>
     where
         F: Future<Output = Result<Answer<T>, tonic::Status>>,
     {
@@ -227,7 +226,7 @@ impl Cluster {
                             group.set_leader(index);
                             return Ok(result);
                         }
-                        Err(failure) => Verdict::of_failure(failure),
+                        Err(refusal) => Verdict::of_refusal(refusal),
                     }
                 }
                 Ok(Err(status)) => Verdict::of_status(&status),
@@ -235,7 +234,7 @@ impl Cluster {
             };
             tracing::debug!(shard, node = node.address(), ?verdict, "attempt not answered with a result");
             let pause = match verdict {
-                Verdict::Refused(rejection) => return Err(rejection),
+                Verdict::Refused(refusal) => return Err(refusal),
                 Verdict::Redirect(hint) => walk.redirected(group, hint),
                 Verdict::Retry => walk.failed(group),
             };
@@ -258,7 +257,7 @@ impl Call {
 
 struct Answer<T> {
     hlc: u64,
-    result: Result<T, Failure>,
+    result: Result<T, Refusal>,
 }
 
 async fn send_execute(
@@ -267,9 +266,10 @@ async fn send_execute(
 ) -> Result<Answer<execute_reply::Result>, tonic::Status> {
     let ExecuteReply { hlc, result } = node.shard().execute(request).await?.into_inner();
     let result = match result {
-        Some(execute_reply::Result::Failure(failure)) => Err(failure),
+        Some(execute_reply::Result::Failure(failure)) => Err(failure.into()),
         Some(result) => Ok(result),
-        None => Err(unreadable()),
+        // A reply of a kind this version does not know.
+        None => Err(ErrorCode::WrongVersion.into()),
     };
     Ok(Answer { hlc, result })
 }
@@ -280,14 +280,10 @@ async fn send_query(
 ) -> Result<Answer<query_reply::Result>, tonic::Status> {
     let QueryReply { hlc, result } = node.shard().query(request).await?.into_inner();
     let result = match result {
-        Some(query_reply::Result::Failure(failure)) => Err(failure),
+        Some(query_reply::Result::Failure(failure)) => Err(failure.into()),
         Some(result) => Ok(result),
-        None => Err(unreadable()),
+        // A reply of a kind this version does not know.
+        None => Err(ErrorCode::WrongVersion.into()),
     };
     Ok(Answer { hlc, result })
-}
-
-/// A reply of a kind this version does not know.
-fn unreadable() -> Failure {
-    Failure { code: ErrorCode::WrongVersion.number(), ..Failure::default() }
 }

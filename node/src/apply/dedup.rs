@@ -6,14 +6,13 @@
 
 use bytes::Bytes;
 use prost::Message;
-use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::wire::state::{Request, Shard};
+use rowhouse_proto::{ErrorCode, Refusal};
 use rowhouse_raft::Error;
 use rowhouse_raft::codec::decode_whole;
 
 use super::error::ApplyError;
-use super::outcome;
 use super::turn::{Turn, table};
 use crate::planted;
 use crate::state::aged::{REQUESTS, Row};
@@ -43,12 +42,13 @@ pub fn known_outcome(read: &dyn Read, request_id: &[u8]) -> Result<Option<Outcom
 /// The answer to a command that must not be applied: malformed, known, or too old or new.
 pub(super) fn answered(read: &dyn Read, shard: &Shard, command: &Command) -> Result<Option<Outcome>, Error> {
     if command.request_id.len() != REQUEST_ID_BYTES {
-        return Ok(Some(outcome::refused_code(ErrorCode::Internal)));
+        return Ok(Some(Refusal::from(ErrorCode::Internal).into()));
     }
     if let Some(outcome) = known_outcome(read, &command.request_id)? {
         return Ok(Some(outcome));
     }
-    Ok(is_expired(shard, command.issued_at_us).then(|| outcome::refused_code(ErrorCode::RequestExpired)))
+    let expired = is_expired(shard, command.issued_at_us);
+    Ok(expired.then(|| Refusal::from(ErrorCode::RequestExpired).into()))
 }
 
 /// Whether a request that has no row might be a retry of one that had.

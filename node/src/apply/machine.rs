@@ -75,7 +75,7 @@ fn apply_upkeep(turn: &mut Turn<'_, '_>, body: &dyn ShardCommand) -> Result<Outc
 fn settled(applied: Result<Outcome, ApplyError>) -> Result<Outcome, Error> {
     match applied {
         Ok(outcome) => Ok(outcome),
-        Err(ApplyError::Refused(refusal)) => Ok(outcome::refused(refusal)),
+        Err(ApplyError::Refused(refusal)) => Ok(refusal.into()),
         Err(ApplyError::Failed(error)) => Err(error),
     }
 }

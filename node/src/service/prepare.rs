@@ -13,7 +13,6 @@ use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX, Refusal};
 use rowhouse_raft::ReplicaId;
 
 use super::answer::Answer;
-use super::refused::Refused;
 
 /// A change ready to be judged and proposed.
 pub struct Prepared {
@@ -69,7 +68,7 @@ pub struct Verifier<'a> {
 }
 
 impl Verifier<'_> {
-    pub fn prepare(self, request: ExecuteRequest) -> Result<Prepared, Refused> {
+    pub fn prepare(self, request: ExecuteRequest) -> Result<Prepared, Refusal> {
         match request.op.ok_or(ErrorCode::WrongVersion)? {
             Op::CookieSignup(op) => cookie_signup(op),
             Op::CookieSignin(op) => cookie_signin(op),
@@ -84,7 +83,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn grant_signup(self, op: shard::GrantSignup) -> Result<Prepared, Refused> {
+    fn grant_signup(self, op: shard::GrantSignup) -> Result<Prepared, Refusal> {
         let grant = jws::verify_grant(&op.grant)?;
         jws::check_expiry(&grant, self.now_s)?;
         jws::check_signup(&grant, self.now_s)?;
@@ -100,7 +99,7 @@ impl Verifier<'_> {
             .growing())
     }
 
-    fn grant_exchange(self, op: shard::GrantExchange) -> Result<Prepared, Refused> {
+    fn grant_exchange(self, op: shard::GrantExchange) -> Result<Prepared, Refusal> {
         let grant = jws::verify_grant(&op.grant)?;
         jws::check_expiry(&grant, self.now_s)?;
         // A revoked grant is refused before its proof is looked at (docs/rules/protocol.md#grants-and-proofs, check 5).
@@ -126,7 +125,7 @@ impl Verifier<'_> {
     }
 
     /// The grant's expiry is not asked.
-    fn proof_logout(self, op: &shard::ProofLogout) -> Result<Prepared, Refused> {
+    fn proof_logout(self, op: &shard::ProofLogout) -> Result<Prepared, Refusal> {
         let grant = jws::verify_grant(&op.grant)?;
         let nonce = self.nonce(&op.pop, &grant)?;
         let proof = revoke_grant::ByProof { grant: Some(grant_message(&grant)), nonce: Some(nonce) };
@@ -135,7 +134,7 @@ impl Verifier<'_> {
         Ok(Prepared::new(Body::RevokeGrant(command), Answer::Done, Some(*grant.iss.as_bytes())).anonymous())
     }
 
-    fn begin_upload(self, op: shard::BeginUpload) -> Result<Prepared, Refused> {
+    fn begin_upload(self, op: shard::BeginUpload) -> Result<Prepared, Refusal> {
         let user = user::parse(&op.tenant)?;
         let command = command::BeginUpload {
             credential: op.credential.and_then(credential),
@@ -151,13 +150,13 @@ impl Verifier<'_> {
         Ok(Prepared::new(Body::BeginUpload(command), answer, Some(user)).growing())
     }
 
-    fn nonce(self, pop: &str, grant: &GrantClaims) -> Result<command::PopNonce, Refused> {
+    fn nonce(self, pop: &str, grant: &GrantClaims) -> Result<command::PopNonce, Refusal> {
         let pop = jws::verify_pop(pop, grant, self.homeserver_z32, self.now_s)?;
         Ok(nonce_of(pop.nonce.as_str(), pop.iat))
     }
 }
 
-fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refused> {
+fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refusal> {
     let token = verify_token(&op.auth_token)?;
     let command = command::CreateUser {
         user: key_bytes(token.public_key()),
@@ -169,7 +168,7 @@ fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refused> {
     Ok(Prepared::new(Body::CreateUser(command), answer, Some(user)).anonymous().growing())
 }
 
-fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refused> {
+fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refusal> {
     let token = verify_token(&op.auth_token)?;
     let command = command::OpenCookieSession {
         user: key_bytes(token.public_key()),
@@ -180,7 +179,7 @@ fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refused> {
     Ok(Prepared::new(Body::OpenCookieSession(command), answer, Some(user)).anonymous())
 }
 
-fn cookie_signout(op: shard::CookieSignout) -> Result<Prepared, Refused> {
+fn cookie_signout(op: shard::CookieSignout) -> Result<Prepared, Refusal> {
     let user = user::parse(&op.user)?;
     let command = command::CloseCookieSession { user: op.user, secret_hash: op.cookie_hash };
     Ok(Prepared::new(Body::CloseCookieSession(command), Answer::Done, Some(user)))
@@ -192,7 +191,7 @@ fn bearer_logout(op: shard::BearerLogout) -> Prepared {
     Prepared::new(Body::RevokeGrant(command), Answer::Done, None)
 }
 
-fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
+fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refusal> {
     let user = user::parse(&op.tenant)?;
     let too_large = op.body.len() > INLINE_BODY_BYTES_MAX;
     let (hash, object, holders, length) = match op.upload {
@@ -221,7 +220,7 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
     Ok(Prepared { content_length: length, later, holders, ..prepared })
 }
 
-fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refused> {
+fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refusal> {
     let user = user::parse(&op.tenant)?;
     let command = command::DeleteEntry {
         credential: op.credential.and_then(credential),
@@ -232,9 +231,8 @@ fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refused> {
 }
 
 /// All failures are 400 with the token's own text.
-fn verify_token(bytes: &[u8]) -> Result<AuthToken, Refused> {
-    AuthToken::verify(bytes)
-        .map_err(|error| Refusal::new(ErrorCode::InvalidAuthToken, error.to_string()).into())
+fn verify_token(bytes: &[u8]) -> Result<AuthToken, Refusal> {
+    AuthToken::verify(bytes).map_err(|error| Refusal::new(ErrorCode::InvalidAuthToken, error.to_string()))
 }
 
 fn token_id(token: &AuthToken) -> command::AuthTokenId {

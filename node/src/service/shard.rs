@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::shard::shard_server::Shard;
 use rowhouse_proto::wire::shard::{
     ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, query_reply,
 };
+use rowhouse_proto::{ErrorCode, Refusal};
 use rowhouse_raft::{GroupId, Host};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument, info_span};
 
 use super::admission::Attempts;
-use super::refused::Refused;
-use super::{SpaceGate, trace};
+use super::{SpaceGate, refusal, trace};
 use crate::clock::Clock;
 use crate::peers::ClusterView;
 use crate::{AttemptLimits, Group, Runtime};
@@ -53,7 +52,7 @@ impl ShardService {
         Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts, upload_lifetime_ms }
     }
 
-    pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refused> {
+    pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refusal> {
         GroupId::try_from(group)
             .ok()
             .filter(|group| *group != crate::meta::GROUP)
@@ -62,7 +61,7 @@ impl ShardService {
     }
 
     /// A user's rows must never be begun in another shard than their own.
-    pub(super) fn check_home(&self, user: &UserKey, shard: u32) -> Result<(), Refused> {
+    pub(super) fn check_home(&self, user: &UserKey, shard: u32) -> Result<(), Refusal> {
         let shard_count = self.view.map().shard_count;
         // Before the map is known here, the group's existence is proof enough that it was.
         if shard_count == 0 || Slot::of_key(user).shard(shard_count) == shard {
@@ -82,7 +81,7 @@ impl Shard for ShardService {
         let answered = timeout(EXECUTE_DEADLINE, self.answer_execute(request).instrument(span)).await;
         let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(reply) => reply,
-            Err(refused) => execute_reply::Result::Failure(refused.into_failure()),
+            Err(refused) => execute_reply::Result::Failure(refusal::failure(refused)),
         };
         Ok(Response::new(ExecuteReply { hlc: self.clock.latest(), result: Some(result) }))
     }
@@ -94,7 +93,7 @@ impl Shard for ShardService {
         let answered = timeout(QUERY_DEADLINE, self.answer_query(request).instrument(span)).await;
         let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(reply) => reply,
-            Err(refused) => query_reply::Result::Failure(refused.into_failure()),
+            Err(refused) => query_reply::Result::Failure(refusal::failure(refused)),
         };
         Ok(Response::new(QueryReply { hlc: self.clock.latest(), result: Some(result) }))
     }

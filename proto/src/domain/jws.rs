@@ -13,7 +13,8 @@ use pubky_common::crypto::{PublicKey, Signature};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{ErrorCode, Refusal};
+use crate::error::ErrorCode;
+use crate::refusal::Refusal;
 
 /// The only signature algorithm of these tokens (RFC 8037).
 const ALGORITHM: &str = "EdDSA";

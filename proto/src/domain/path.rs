@@ -4,7 +4,8 @@ use pubky_common::StoragePath;
 use pubky_common::constants::storage::{PRIVATE_ROOT, PUBLIC_ROOT};
 use pubky_common::crypto::PublicKey;
 
-use crate::error::{ErrorCode, Refusal};
+use crate::error::ErrorCode;
+use crate::refusal::Refusal;
 
 /// Characters of a z-base-32 public key.
 const Z32_CHARS: usize = 52;
