@@ -1,7 +1,7 @@
 //! A request id is applied once (docs/rules/consensus.md#a-request-applies-once).
 //!
-//! A row is forgotten by the shard's age. A retry that no longer finds its row is refused: it is older than the
-//! window, or no younger than a request whose row was forgotten, or of another era of the clocks
+//! A row is forgotten by the shard's age. A retry that no longer finds its row is refused. It is older than the window,
+//! or no younger than a request whose row was forgotten, or was issued before the clocks were corrected
 //! (docs/decisions/009).
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use crate::state::aged::{REQUESTS, Row};
 use crate::state::read::{Read, decode, unwrap_raw};
 use crate::state::records;
 
-/// A request issued longer ago is refused: four times as long as gateways retry.
+/// A request issued longer ago is refused. Gateways retry for a quarter of this.
 pub const REQUEST_WINDOW_MS: u64 = 120_000;
 /// How long an outcome is remembered: the window, and hundreds of leaps of a clock.
 const REQUEST_LIFETIME_MS: u64 = REQUEST_WINDOW_MS + 30_000;
@@ -59,8 +59,10 @@ pub(super) fn is_expired(shard: &Shard, issued_at_us: u64) -> bool {
         || issued_at_us <= shard.requests_forgotten_us
 }
 
-/// A row with this mark was swept. One of a time ahead of the present counts as far as the next command lets it
-/// (`log_time::advance`); its own retry is refused as long as the clocks stay out of that time.
+/// Notes that the row of a request was swept, which its mark names by its time.
+///
+/// A time ahead of the present counts as far as the next command allows (`log_time::advance`). A retry of that request
+/// is refused as long as the clocks stay out of that time.
 pub(super) fn forget(shard: &mut Shard, mark: &Bytes) -> Result<(), Error> {
     let issued_at_us = unwrap_raw(mark, "request's mark")?;
     let issued_at_us = u64::from_be_bytes(

@@ -28,7 +28,7 @@ pub(super) fn after_delete(usage: &Usage, previous: Option<&Entry>) -> Usage {
     }
 }
 
-/// Exactly full is fine; a shrink that leaves too much is refused.
+/// Refuses usage above the account's quota. Exactly full is fine; a shrink that leaves too much is refused.
 pub(super) fn check(account: &User, after: &Usage) -> Result<(), ApplyError> {
     match account.quota_bytes {
         Some(quota) if after.bytes > quota => Err(ErrorCode::QuotaExceeded.into()),

@@ -12,7 +12,7 @@ use rowhouse_raft::state::Txn;
 use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, gateway, tables};
 
-/// Far above what a packet should carry (docs/rules/network.md#few-addresses); bounds the table.
+/// Most rows of the table, far above the addresses that a packet should carry (docs/rules/network.md#few-addresses).
 const GATEWAYS_MAX: usize = 64;
 
 impl MetaGroupCommand for AnnounceGateway {
@@ -42,7 +42,7 @@ impl MetaGroupCommand for AnnounceGateway {
     }
 }
 
-/// The command for a gateway as the map is to name it.
+/// The command that announces a gateway as the map shall name it.
 pub fn announce(gateway: GatewayInfo) -> Body {
     Body::AnnounceGateway(AnnounceGateway {
         public_ip: gateway.public_ip,

@@ -1,5 +1,5 @@
-//! The cluster's beginning: identity, settings, first nodes, the meta group itself. Once. The version this first
-//! command was proposed under is the one in force.
+//! The cluster's beginning, once: identity, settings, first nodes, the meta group itself. The version that this first
+//! command was proposed under comes into force.
 
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::SHARD_COUNT_MAX;
@@ -70,7 +70,8 @@ fn invalid(command: &Bootstrap) -> Option<&'static str> {
     unkept(&command.signup_mode)
 }
 
-/// Why a signup mode is refused: nothing may promise what is not kept, and tokens are asked for nowhere yet.
+/// Why a signup mode is refused; `None` for one that is kept. Signup tokens are asked for nowhere yet, so that a mode
+/// with tokens would be an empty promise.
 pub fn unkept(signup_mode: &str) -> Option<&'static str> {
     (signup_mode != OPEN_SIGNUP).then_some("there are no signup tokens yet: the signup mode must be `open`")
 }

@@ -11,7 +11,7 @@ use rowhouse_raft::state::Txn;
 use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, tables};
 
-/// Five survive two losses; more replicas only cost.
+/// Most replicas of a shard. Five survive two losses; more only cost.
 const REPLICAS_MAX: usize = 5;
 
 impl MetaGroupCommand for PlaceShards {

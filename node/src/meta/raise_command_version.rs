@@ -1,4 +1,4 @@
-//! What is proposed from now on, once every node of the map understands it. It never falls again.
+//! Raises the version that commands are proposed under, once every node of the map understands it. It never falls.
 
 use rowhouse_proto::wire::command::RaiseCommandVersion;
 use rowhouse_proto::wire::meta::{ClusterMap, NodeInfo};

@@ -1,5 +1,5 @@
-//! A node joins, or returns under another address or with another program. One that proves its name keeps it for
-//! life: others believe its certificate by it.
+//! A node joins, or returns under another address or with another program. A node that proves its name keeps it for
+//! life, because others believe its certificate by that name.
 
 use rowhouse_proto::wire::command::RegisterNode;
 use rowhouse_raft::Error;
@@ -9,11 +9,12 @@ use super::commands::{EntryHead, MetaGroupCommand};
 use super::node_line::{of_command, refused_by_version};
 use super::{Verdict, tables};
 
-/// Every gateway and node holds the whole list; docs/rules/consensus.md#shards-are-fixed plans for 100 nodes.
+/// Most nodes of a cluster. Every gateway and node holds the whole list; docs/rules/consensus.md#shards-are-fixed
+/// plans for 100.
 const NODES_MAX: usize = 1024;
-/// Longest host name, and a port.
+/// Longest address in bytes: a host name and a port.
 const ADDRESS_BYTES_MAX: usize = 260;
-/// For people; longer ones break tables.
+/// Longest name in bytes. Names are for people, and longer ones break tables.
 const NAME_BYTES_MAX: usize = 63;
 
 impl MetaGroupCommand for RegisterNode {

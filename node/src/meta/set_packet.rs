@@ -1,7 +1,8 @@
-//! The homeserver's signed packet: what is not committed here is not published (docs/rules/network.md#one-author).
+//! The homeserver's signed packet. Only a packet that was committed here is published
+//! (docs/rules/network.md#one-author).
 //!
-//! A deposed coordinator cannot commit an older packet. One that signs far above its own clock and what the
-//! network holds is refused; whether its clock is right, only its peers can tell (`clock.rs`).
+//! A deposed coordinator cannot commit an older packet. A packet whose time is far above its signer's clock and above
+//! the newest packet on the network is refused. Whether that clock is right, only peers can tell (`clock.rs`).
 
 use rowhouse_proto::wire::command::SetPacket;
 use rowhouse_raft::Error;
@@ -12,12 +13,12 @@ use super::{Verdict, tables};
 
 /// Key 32, signature 64, timestamp 8 (docs/rules/network.md#what-the-packet-says).
 const HEAD_BYTES: usize = 104;
-/// Head and at most 1 000 bytes of DNS packet.
+/// Longest packet in bytes: the head and at most 1 000 bytes of DNS packet.
 const PACKET_BYTES_MAX: usize = 1104;
 /// pkarr itself distrusts packets further ahead than this (docs/rules/network.md#timestamps-only-rise).
 const AHEAD_US_MAX: u64 = 60_000_000;
 
-/// When a canonical packet was signed; `None` if it is too short to tell.
+/// When a canonical packet was signed, in unix microseconds; `None` if it is too short to tell.
 pub fn packet_timestamp_us(packet: &[u8]) -> Option<u64> {
     let bytes: [u8; 8] = packet.get(96..HEAD_BYTES)?.try_into().ok()?;
     Some(u64::from_be_bytes(bytes))

@@ -20,7 +20,7 @@ impl MetaGroupCommand for WithdrawGateway {
             icann_domain: self.icann_domain.clone(),
             since: 0,
         };
-        // Announced anew with other ports it is another one, which has not left.
+        // With other ports it is another gateway, which has not left.
         if !tables::has_gateway(&*txn, &gone)? || tables::gateways(&*txn)?.len() == 1 {
             return Ok(Verdict::Unchanged);
         }
@@ -29,7 +29,7 @@ impl MetaGroupCommand for WithdrawGateway {
     }
 }
 
-/// The command for a gateway as the map names it.
+/// The command that withdraws a gateway as the map names it.
 pub fn withdraw(gateway: GatewayInfo) -> Body {
     Body::WithdrawGateway(WithdrawGateway {
         public_ip: gateway.public_ip,

@@ -1,5 +1,6 @@
-//! From what a client presented to the command the log shall decide: tokens are verified here, without
-//! any state. What must be refused later than the log's own early refusals is carried along.
+//! Turns a client's operation into the command that the log shall decide. Tokens are verified here, without any state.
+//!
+//! Some errors must not be reported before the state machine's own checks; they are kept in `Prepared::later`.
 
 use bytes::Bytes;
 use pubky_common::auth::AuthToken;
@@ -16,18 +17,19 @@ use super::answer::Answer;
 
 /// A change ready to be judged and proposed.
 pub struct Prepared {
+    /// The command.
     pub body: Body,
-    /// What to tell the client when it succeeds.
+    /// The client's answer when it succeeds.
     pub answer: Answer,
     /// The user whose shard it must be; a bearer alone names none.
     pub user: Option<UserKey>,
-    /// The Content-Length header of a PUT.
+    /// The Content-Length header of a PUT, or the length of an upload that was counted.
     pub content_length: Option<u64>,
-    /// The refusal to give unless the log has an earlier one.
+    /// The refusal to give unless the state machine has an earlier one.
     pub later: Option<Refusal>,
-    /// Anybody may send it: separate admission.
+    /// Whether it needs no session, so that anybody may send it: it has its own admission.
     pub anonymous: bool,
-    /// It adds data: not while disks are full.
+    /// Whether it adds data: it waits while disks are full.
     pub grows: bool,
     /// The replicas whose disks hold its body, if that is an object.
     pub holders: Option<Vec<ReplicaId>>,
@@ -58,16 +60,19 @@ impl Prepared {
     }
 }
 
-/// What verification needs to know of this homeserver and of time.
+/// Verifies operations: what it knows of this homeserver and of time.
 #[derive(Clone, Copy)]
 pub struct Verifier<'a> {
+    /// The homeserver's public key, which a proof must name as its audience.
     pub homeserver_z32: &'a str,
+    /// The present in unix seconds.
     pub now_s: u64,
-    /// Of an upload, until it is begun again or committed.
+    /// Time of an upload until it is renewed or committed.
     pub upload_lifetime_ms: u64,
 }
 
 impl Verifier<'_> {
+    /// The command for an operation, or the refusal of a token that is no good.
     pub fn prepare(self, request: ExecuteRequest) -> Result<Prepared, Refusal> {
         match request.op.ok_or(ErrorCode::WrongVersion)? {
             Op::CookieSignup(op) => cookie_signup(op),
@@ -124,7 +129,7 @@ impl Verifier<'_> {
         Ok(Prepared { later, ..prepared })
     }
 
-    /// The grant's expiry is not asked.
+    /// An expired grant can be revoked too.
     fn proof_logout(self, op: &shard::ProofLogout) -> Result<Prepared, Refusal> {
         let grant = jws::verify_grant(&op.grant)?;
         let nonce = self.nonce(&op.pop, &grant)?;
@@ -195,7 +200,7 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refusal> {
     let user = user::parse(&op.tenant)?;
     let too_large = op.body.len() > INLINE_BODY_BYTES_MAX;
     let (hash, object, holders, length) = match op.upload {
-        // Its bytes were counted: the quota is judged first, as at the end of an upload.
+        // The upload's bytes were counted: the quota is judged first, as at the end of an upload.
         Some(upload) => {
             let object = command::Object { id: upload.object, length: upload.length };
             (upload.hash, Some(object), Some(upload.holders), Some(upload.length))

@@ -1,4 +1,4 @@
-//! The shard service: what gateways call.
+//! The shard service, which gateways call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,12 @@ use crate::clock::Clock;
 use crate::peers::ClusterView;
 use crate::{AttemptLimits, Group, Runtime};
 
-/// A barrier's wait and a proposal's (5 s each), and a little.
+/// Longest time of a change: a barrier's wait and a proposal's (5 s each), and a little.
 const EXECUTE_DEADLINE: Duration = Duration::from_secs(11);
-/// A barrier's wait, and a little.
+/// Longest time of a read: a barrier's wait, and a little.
 const QUERY_DEADLINE: Duration = Duration::from_secs(6);
 
+/// Serves changes and reads of the shards that have a replica on this node.
 #[derive(Clone)]
 pub struct ShardService {
     pub(super) host: Arc<Host<Runtime>>,
@@ -38,6 +39,7 @@ pub struct ShardService {
 }
 
 impl ShardService {
+    /// A service over the groups of `host`. `attempts` bounds the anonymous requests of one client address.
     pub fn new(
         host: Arc<Host<Runtime>>,
         clock: Arc<Clock>,
@@ -52,6 +54,7 @@ impl ShardService {
         Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts, upload_lifetime_ms }
     }
 
+    /// The replica of a shard on this node, else `WrongReplica`. The meta group is no shard.
     pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refusal> {
         GroupId::try_from(group)
             .ok()
@@ -60,7 +63,7 @@ impl ShardService {
             .ok_or_else(|| ErrorCode::WrongReplica.into())
     }
 
-    /// A user's rows must never be begun in another shard than their own.
+    /// Refuses a user of another shard: a user's rows must all be in their own one.
     pub(super) fn check_home(&self, user: &UserKey, shard: u32) -> Result<(), Refusal> {
         let shard_count = self.view.map().shard_count;
         // Before the map is known here, the group's existence is proof enough that it was.
