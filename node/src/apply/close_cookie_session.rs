@@ -7,7 +7,7 @@ use super::commands::{Proposal, ShardCommand};
 use super::error::ApplyError;
 use super::turn::Turn;
 use super::{cookies, outcome};
-use crate::state::records;
+use crate::state::{Read, records};
 
 impl ShardCommand for CloseCookieSession {
     fn check(&self, _: &Proposal<'_>) -> Result<(), ApplyError> {
@@ -20,8 +20,8 @@ impl ShardCommand for CloseCookieSession {
         Ok(outcome::done())
     }
 
-    fn changes_nothing(&self, proposal: &Proposal<'_>) -> Result<bool, ApplyError> {
+    fn changes_nothing(&self, read: &dyn Read, _: u64) -> Result<bool, ApplyError> {
         let user = user::parse(&self.user)?;
-        Ok(records::cookie_session(proposal.read, &user, &self.secret_hash)?.is_none())
+        Ok(records::cookie_session(read, &user, &self.secret_hash)?.is_none())
     }
 }

@@ -23,8 +23,8 @@ pub(super) trait ShardCommand {
     fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError>;
 
     /// Whether `apply` would succeed and change nothing. Such a command is answered without a log entry, or else
-    /// anybody could write to the log.
-    fn changes_nothing(&self, _proposal: &Proposal<'_>) -> Result<bool, ApplyError> {
+    /// anybody could write to the log. `now_ms` is the leader's physical clock in unix milliseconds.
+    fn changes_nothing(&self, _read: &dyn Read, _now_ms: u64) -> Result<bool, ApplyError> {
         Ok(false)
     }
 

@@ -41,4 +41,4 @@ pub use error::ApplyError;
 pub use grants::{GRANTS_MAX, REVOKED_GRANTS_MAX};
 pub use machine::ShardMachine;
 pub use physical::{PHYSICAL_QUOTAS, UPLOADS_OF_USER_MAX};
-pub use precheck::{Precheck, precheck};
+pub use precheck::{Precheck, changes_nothing, precheck};

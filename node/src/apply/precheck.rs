@@ -3,19 +3,19 @@
 //! The leader asks this on a consistent snapshot behind a read barrier. Refused and needless requests never reach
 //! the log. A request whose refusal spends a token or nonce does: only the log may spend it.
 
-use rowhouse_proto::wire::command::{Command, Outcome};
+use rowhouse_proto::wire::command::{Command, Outcome, command::Body};
 use rowhouse_proto::{ErrorCode, Refusal};
 use rowhouse_raft::Error;
 
 use super::commands::{self, Proposal};
+use super::dedup;
 use super::error::ApplyError;
-use super::{dedup, outcome};
 use crate::state::{Read, log_time, records};
 
 /// What to do with a command that was not proposed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precheck {
-    /// The command was applied before, or would change nothing: this is the answer.
+    /// The command was applied before: this is the answer.
     Known(Outcome),
     /// The log would refuse it without changing anything.
     Refused(Refusal),
@@ -34,34 +34,34 @@ pub fn precheck(
     content_length: Option<u64>,
     now_ms: u64,
 ) -> Result<Precheck, Error> {
+    if let Some(outcome) = dedup::known_outcome(read, &command.request_id)? {
+        return Ok(Precheck::Known(outcome));
+    }
     match judge(read, command, content_length, now_ms) {
-        Ok(Some(outcome)) => Ok(Precheck::Known(outcome)),
-        Ok(None) => Ok(Precheck::Propose),
+        Ok(()) => Ok(Precheck::Propose),
         Err(ApplyError::Refused(refusal)) => Ok(Precheck::Refused(refusal)),
         Err(ApplyError::Failed(error)) => Err(error),
     }
 }
 
-/// The outcome of a command that needs no proposal; `None` for one that does.
 fn judge(
     read: &dyn Read,
     command: &Command,
     content_length: Option<u64>,
     now_ms: u64,
-) -> Result<Option<Outcome>, ApplyError> {
-    if let Some(outcome) = dedup::known_outcome(read, &command.request_id)? {
-        return Ok(Some(outcome));
-    }
+) -> Result<(), ApplyError> {
     let mut shard = records::shard(read)?;
     log_time::advance(&mut shard, now_ms);
-    let proposal = Proposal { read, shard, content_length };
-    let body = commands::of(command.body.as_ref().ok_or(ErrorCode::WrongVersion)?);
-    if body.changes_nothing(&proposal)? {
-        return Ok(Some(outcome::done()));
-    }
-    if dedup::is_expired(&proposal.shard, command.issued_at_us) {
+    if dedup::is_expired(&shard, command.issued_at_us) {
         return Err(ErrorCode::RequestExpired.into());
     }
-    body.check(&proposal)?;
-    Ok(None)
+    let body = command.body.as_ref().ok_or(ErrorCode::WrongVersion)?;
+    commands::of(body).check(&Proposal { read, shard, content_length })
+}
+
+/// Whether a command would succeed and change nothing, so that it needs no log entry.
+///
+/// `read` must be one snapshot behind a read barrier; `now_ms` is the leader's physical clock in unix milliseconds.
+pub fn changes_nothing(read: &dyn Read, body: &Body, now_ms: u64) -> Result<bool, ApplyError> {
+    commands::of(body).changes_nothing(read, now_ms)
 }

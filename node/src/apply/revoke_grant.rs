@@ -10,8 +10,8 @@ use super::error::ApplyError;
 use super::guard::{self, Guard};
 use super::turn::Turn;
 use super::{grants, outcome};
-use crate::state::records;
 use crate::state::session::live_bearer;
+use crate::state::{Read, log_time, records};
 
 impl ShardCommand for RevokeGrant {
     fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
@@ -34,9 +34,10 @@ impl ShardCommand for RevokeGrant {
         }
     }
 
-    fn changes_nothing(&self, proposal: &Proposal<'_>) -> Result<bool, ApplyError> {
+    fn changes_nothing(&self, read: &dyn Read, now_ms: u64) -> Result<bool, ApplyError> {
         let Some(By::BearerHash(hash)) = &self.by else { return Ok(false) };
-        Ok(live_bearer(proposal.read, hash, proposal.now_s())?.is_none())
+        let now_s = log_time::shard_now(records::shard(read)?.now_ms, now_ms) / 1000;
+        Ok(live_bearer(read, hash, now_s)?.is_none())
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message;
 use rowhouse_proto::wire::command::{Command, Outcome};
-use rowhouse_proto::wire::shard::{ExecuteRequest, execute_reply::Result as Reply};
+use rowhouse_proto::wire::shard::{Done, ExecuteRequest, execute_reply::Result as Reply};
 use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use tracing::Span;
 
@@ -13,7 +13,7 @@ use super::refusal::{internal, of_barrier, of_proposal, unable};
 use super::shard::ShardService;
 use super::trace;
 use crate::Group;
-use crate::apply::{Precheck, precheck};
+use crate::apply::{Precheck, changes_nothing, precheck};
 use crate::clock::Stamp;
 use crate::planted;
 
@@ -41,6 +41,10 @@ impl ShardService {
         let prepared = verifier.prepare(request)?;
         self.admit(&head, &prepared)?;
         group.read_barrier().await.map_err(of_barrier)?;
+        let now_ms = self.clock.physical_ms();
+        if group.read(|view| changes_nothing(view, &prepared.body, now_ms))? {
+            return Ok(Reply::Done(Done {}));
+        }
         self.propose(&group, head, prepared, trace).await
     }
 
