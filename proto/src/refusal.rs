@@ -61,7 +61,7 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
-/// What the log stores: the code and at most 200 bytes of detail.
+/// The form that the log stores: the code and at most 200 bytes of detail.
 impl From<Refusal> for Outcome {
     fn from(refusal: Refusal) -> Self {
         let mut detail = refusal.detail;
@@ -71,7 +71,7 @@ impl From<Refusal> for Outcome {
     }
 }
 
-/// What a node answers. A wait is told in whole milliseconds; 0 is none.
+/// The form that a node answers. A wait is told in whole milliseconds; 0 is none.
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let retry_after_ms = refusal.retry_after.map_or(0, |wait| wait.as_millis());
@@ -84,7 +84,7 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// What a gateway reads. A code of a newer program counts as `Internal`, without anything else it says.
+/// A node's answer, read by a gateway. A code of a newer program counts as `Internal`, without its other fields.
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         let Some(code) = ErrorCode::from_number(failure.code) else { return ErrorCode::Internal.into() };

@@ -14,7 +14,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Redirects followed without a pause: one stale hint and its correction.
 const FREE_REDIRECTS: u32 = 2;
 
-/// What to do after an attempt that brought no result.
+/// The next step after an attempt that brought no result.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
     /// The refusal is the answer; not to be retried.

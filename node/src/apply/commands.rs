@@ -19,7 +19,7 @@ pub(super) trait ShardCommand {
 
     /// Decides and writes: a pure function of the turn's state and this command.
     ///
-    /// What was written before a refusal is kept, so that everything but guards is judged before the first write.
+    /// Writes before a refusal are kept, so that everything but guards is judged before the first write.
     fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError>;
 
     /// Whether `apply` would succeed and change nothing. Such a command is answered without a log entry, or else
@@ -35,7 +35,7 @@ pub(super) trait ShardCommand {
     }
 }
 
-/// What the leader knows when it judges a command that is not in the log yet.
+/// The leader's knowledge when it judges a command that is not in the log yet.
 pub(super) struct Proposal<'a> {
     /// One snapshot of the shard's state.
     pub(super) read: &'a dyn Read,

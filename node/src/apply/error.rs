@@ -3,7 +3,7 @@
 use rowhouse_proto::{ErrorCode, Refusal};
 use rowhouse_raft::Error;
 
-/// What ends the work on a command or a read.
+/// The reason that ends the work on a command or a read.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The client is answered with the refusal. A refused command is a normal outcome.

@@ -12,7 +12,7 @@ use super::dedup;
 use super::error::ApplyError;
 use crate::state::{Read, log_time, records};
 
-/// What to do with a command that was not proposed yet.
+/// The leader's judgement of a command that was not proposed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precheck {
     /// The command was applied before: this is the answer.

@@ -21,7 +21,7 @@ use crate::state::{Read, records, tables};
 /// Length of a BLAKE3 hash.
 const HASH_BYTES: usize = 32;
 
-/// What is known of a body's length, in bytes.
+/// A body's length in bytes, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
     /// A Content-Length header told it: the quota is judged before write paths and collisions

@@ -9,7 +9,7 @@ use rowhouse_raft::state::Txn;
 
 use super::Verdict;
 
-/// What a command does to the meta group's state.
+/// A command's change of the meta group's state.
 ///
 /// There is no check before the log, as shards have it: meta commands are few, and what proposes them is part of the
 /// cluster. Rules that are also asked elsewhere stand beside `apply` in the command's file.
@@ -18,7 +18,7 @@ pub(super) trait MetaGroupCommand {
     fn apply(&self, txn: &mut Txn<'_>, entry: EntryHead) -> Result<Verdict, Error>;
 }
 
-/// What an entry says besides its command.
+/// An entry's fields besides its command.
 #[derive(Clone, Copy)]
 pub(super) struct EntryHead {
     /// The command version it was proposed under.

@@ -53,7 +53,7 @@ impl Script {
         }
     }
 
-    /// The same request, as a leader proposes it now.
+    /// A request again, as a leader proposes it now.
     pub fn again(&self, first: &Command) -> Command {
         let now = command(0, self.ms, close(0));
         Command { hlc_us: now.hlc_us, now_ms: now.now_ms, ..first.clone() }
