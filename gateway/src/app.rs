@@ -46,7 +46,7 @@ impl App {
         op: query_request::Op,
     ) -> Result<query_reply::Result, Rejection> {
         let shard = self.cluster.map().await?.shard_of_user(user);
-        Ok(self.cluster.query(call, shard, op).await?)
+        self.cluster.query(call, shard, op).await
     }
 
     /// A change in the shard of `user`.
@@ -58,7 +58,7 @@ impl App {
         op: execute_request::Op,
     ) -> Result<execute_reply::Result, Rejection> {
         let shard = self.cluster.map().await?.shard_of_user(user);
-        Ok(self.cluster.execute(call, shard, client_addr, op).await?)
+        self.cluster.execute(call, shard, client_addr, op).await
     }
 }
 

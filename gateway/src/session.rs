@@ -43,8 +43,7 @@ pub async fn by_bearer(
 ) -> Result<Option<GrantSession>, Rejection> {
     let shard = app.cluster.map().await?.shard_of_slot(bearer.slot);
     let op = GetSession { credential: Some(bearer.wire()), tenant: Default::default() };
-    let answer = app.cluster.query(call, shard, query_request::Op::GetSession(op)).await;
-    match alive(answer.map_err(Rejection::from))? {
+    match alive(app.cluster.query(call, shard, query_request::Op::GetSession(op)).await)? {
         None => Ok(None),
         Some(query_reply::Result::GrantSession(session)) => Ok(Some(session)),
         Some(_) => Err(ErrorCode::Internal.into()),

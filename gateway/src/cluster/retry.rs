@@ -1,4 +1,4 @@
-//! Which replica to ask next, and how long to wait before it: pure, so that every case has a test. Sleeping,
+//! Whom to ask next and how long to wait before it: pure, so that every case has a test. Sleeping,
 //! deadlines and sending are the router's.
 
 use std::time::Duration;

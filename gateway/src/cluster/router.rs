@@ -23,6 +23,7 @@ use super::retry::{Verdict, Walk};
 use super::{Admission, Clock, Map, Node};
 use crate::Error;
 use crate::config::Limits;
+use crate::respond::Rejection;
 
 /// One attempt: well above a slow sync, well below the retry window, so that a node that stopped
 /// answering costs one attempt and not the request.
@@ -75,7 +76,7 @@ impl Cluster {
     }
 
     /// The current map; a request that comes before the first one waits a bounded time.
-    pub async fn map(&self) -> Result<Arc<Map>, Refusal> {
+    pub async fn map(&self) -> Result<Arc<Map>, Rejection> {
         if let Some(map) = self.map.load_full() {
             return Ok(map);
         }
@@ -152,7 +153,7 @@ impl Cluster {
         shard: u32,
         client_addr: String,
         op: execute_request::Op,
-    ) -> Result<execute_reply::Result, Refusal> {
+    ) -> Result<execute_reply::Result, Rejection> {
         let _permit = self.admission.request()?;
         let issued_at_us = match call.issued_at_us {
             Some(issued_at_us) => issued_at_us,
@@ -170,7 +171,7 @@ impl Cluster {
         };
         let mut walk = Walk::default();
         let outcome = self.drive(call, shard, &mut walk, |node| send_execute(node, request.clone())).await;
-        let expired = matches!(&outcome, Err(refusal) if refusal.code == ErrorCode::RequestExpired);
+        let expired = matches!(&outcome, Err(rejection) if rejection.code() == ErrorCode::RequestExpired);
         if !expired || walk.may_be_applied {
             return outcome;
         }
@@ -182,7 +183,7 @@ impl Cluster {
     }
 
     /// The cluster's time now, once a map has brought it.
-    async fn time_us(&self) -> Result<u64, Refusal> {
+    async fn time_us(&self) -> Result<u64, Rejection> {
         self.map().await?;
         self.clock.issued_at_us().ok_or_else(|| ErrorCode::Unavailable.into())
     }
@@ -193,7 +194,7 @@ impl Cluster {
         call: &Call,
         shard: u32,
         op: query_request::Op,
-    ) -> Result<query_reply::Result, Refusal> {
+    ) -> Result<query_reply::Result, Rejection> {
         let _permit = self.admission.request()?;
         let request =
             QueryRequest { version: WIRE_VERSION, group: shard, trace: call.trace.clone(), op: Some(op) };
@@ -207,7 +208,7 @@ impl Cluster {
         shard: u32,
         walk: &mut Walk,
         mut attempt: impl FnMut(Arc<Node>) -> F,
-    ) -> Result<T, Refusal>
+    ) -> Result<T, Rejection>
     where
         F: Future<Output = Result<Answer<T>, tonic::Status>>,
     {
@@ -234,7 +235,7 @@ impl Cluster {
             };
             tracing::debug!(shard, node = node.address(), ?verdict, "attempt not answered with a result");
             let pause = match verdict {
-                Verdict::Refused(refusal) => return Err(refusal),
+                Verdict::Refused(refusal) => return Err(refusal.into()),
                 Verdict::Redirect(hint) => walk.redirected(group, hint),
                 Verdict::Retry => walk.failed(group),
             };
@@ -268,8 +269,7 @@ async fn send_execute(
     let result = match result {
         Some(execute_reply::Result::Failure(failure)) => Err(failure.into()),
         Some(result) => Ok(result),
-        // A reply of a kind this version does not know.
-        None => Err(ErrorCode::WrongVersion.into()),
+        None => Err(unreadable()),
     };
     Ok(Answer { hlc, result })
 }
@@ -282,8 +282,12 @@ async fn send_query(
     let result = match result {
         Some(query_reply::Result::Failure(failure)) => Err(failure.into()),
         Some(result) => Ok(result),
-        // A reply of a kind this version does not know.
-        None => Err(ErrorCode::WrongVersion.into()),
+        None => Err(unreadable()),
     };
     Ok(Answer { hlc, result })
+}
+
+/// A reply of a kind this version does not know.
+fn unreadable() -> Refusal {
+    ErrorCode::WrongVersion.into()
 }

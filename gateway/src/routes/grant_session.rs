@@ -78,7 +78,7 @@ async fn bearer_logout(app: &App, call: &Call, bearer: BearerHash) -> Result<(),
     let shard = app.cluster.map().await?.shard_of_slot(bearer.slot);
     let op = execute_request::Op::BearerLogout(BearerLogout { bearer_hash: bearer.hash.0.to_vec().into() });
     match app.cluster.execute(call, shard, String::new(), op).await {
-        Err(refusal) if refusal.code != ErrorCode::NoSession => Err(refusal.into()),
+        Err(rejection) if rejection.code() != ErrorCode::NoSession => Err(rejection),
         _ => Ok(()),
     }
 }

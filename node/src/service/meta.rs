@@ -60,7 +60,6 @@ pub(super) enum Forwarded {
 }
 
 impl MetaService {
-    /// A service that ends its watches when `stop` is cancelled.
     pub fn new(
         identity: Arc<Identity>,
         init: Arc<InitServer>,

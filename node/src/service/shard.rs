@@ -16,7 +16,8 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument, info_span};
 
 use super::admission::Attempts;
-use super::{SpaceGate, refusal, trace};
+use super::refusal::failure;
+use super::{SpaceGate, trace};
 use crate::clock::Clock;
 use crate::peers::ClusterView;
 use crate::{AttemptLimits, Group, Runtime};
@@ -39,7 +40,6 @@ pub struct ShardService {
 }
 
 impl ShardService {
-    /// A service over the groups of `host`. `attempts` bounds the anonymous requests of one client address.
     pub fn new(
         host: Arc<Host<Runtime>>,
         clock: Arc<Clock>,
@@ -84,7 +84,7 @@ impl Shard for ShardService {
         let answered = timeout(EXECUTE_DEADLINE, self.answer_execute(request).instrument(span)).await;
         let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(reply) => reply,
-            Err(refused) => execute_reply::Result::Failure(refusal::failure(refused)),
+            Err(refused) => execute_reply::Result::Failure(failure(refused)),
         };
         Ok(Response::new(ExecuteReply { hlc: self.clock.latest(), result: Some(result) }))
     }
@@ -96,7 +96,7 @@ impl Shard for ShardService {
         let answered = timeout(QUERY_DEADLINE, self.answer_query(request).instrument(span)).await;
         let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(reply) => reply,
-            Err(refused) => query_reply::Result::Failure(refusal::failure(refused)),
+            Err(refused) => query_reply::Result::Failure(failure(refused)),
         };
         Ok(Response::new(QueryReply { hlc: self.clock.latest(), result: Some(result) }))
     }

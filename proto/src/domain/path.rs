@@ -10,12 +10,12 @@ use crate::refusal::Refusal;
 /// Characters of a z-base-32 public key.
 const Z32_CHARS: usize = 52;
 
-/// Whether the path lies below `/pub/`, where everybody may read.
+/// Below `/pub/`: anybody may read it.
 pub fn is_public(path: &StoragePath) -> bool {
     path.as_str().starts_with(PUBLIC_ROOT)
 }
 
-/// Whether the path lies below `/priv/`, where only sessions of its owner read.
+/// Below `/priv/`: only sessions with a capability may read it.
 pub fn is_private(path: &StoragePath) -> bool {
     path.as_str().starts_with(PRIVATE_ROOT)
 }
