@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use machine_fixture::*;
 use proptest::prelude::*;
 use pubky_common::crypto::Keypair;
-use rowhouse_node::apply::Stop;
+use rowhouse_node::apply::ApplyError;
 use rowhouse_node::read::list_entries;
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode;
@@ -36,8 +36,8 @@ fn cursor(path: &str) -> String {
 fn list(replica: &Replica, query: &ListEntries) -> Result<Vec<String>, ErrorCode> {
     match list_entries(&replica.view(), query, START_MS) {
         Ok(listing) => Ok(listing.paths),
-        Err(Stop::Refused(refusal)) => Err(refusal.code),
-        Err(Stop::Failed(error)) => panic!("{error}"),
+        Err(ApplyError::Refused(refusal)) => Err(refusal.code),
+        Err(ApplyError::Failed(error)) => panic!("{error}"),
     }
 }
 

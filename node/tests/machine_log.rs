@@ -12,7 +12,7 @@ use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{AgedTable, Shard};
-use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN};
+use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, COMMAND_VERSIONS};
 use rowhouse_raft::planted::is_planted;
 
 #[test]
@@ -120,7 +120,7 @@ fn what_it_does_not_understand_stops_the_replica_without_a_trace() {
     for (bytes, why) in found {
         let stopped = script.replica.stopped(&bytes.into()).to_string();
         for told in
-            [why.as_str(), "entry", "of group 5", &format!("understands command version {COMMAND_VERSION}")]
+            [why.as_str(), "entry", "of group 5", &format!("understands command version {COMMAND_VERSIONS}")]
         {
             assert!(stopped.contains(told), "{told}: {stopped}");
         }

@@ -15,7 +15,7 @@ use rowhouse_proto::ErrorCode::{self, *};
 use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::wire::state::{Usage, User};
 
-/// What the machine takes for another leader's clock, and not for a correction.
+/// A difference that the machine takes for another leader's clock, and not for a correction.
 const SETBACK_MS_MAX: u64 = 59_000;
 
 struct Run {
@@ -151,7 +151,7 @@ impl Run {
         }
     }
 
-    /// The same request again, from a later leader's clock: its first answer while it is remembered,
+    /// A request again, from a later leader's clock: its first answer while it is remembered,
     /// afterwards possibly a refusal, and never an effect.
     fn retry(&mut self, back: usize) -> Result<(), TestCaseError> {
         let Some(nth) = self.requests.len().checked_sub(back) else { return Ok(()) };

@@ -6,7 +6,7 @@ use machine_fixture::script::*;
 use machine_fixture::*;
 use proptest::prelude::*;
 
-/// What the header of Alice's file says.
+/// The time in the header of Alice's file.
 fn modified_s(script: &Script, path: &str) -> u64 {
     script.get(path, None).expect("a file").modified_ms / 1000
 }
@@ -75,7 +75,7 @@ proptest! {
     fn no_copy_of_other_bytes_is_taken_for_current(steps in prop::collection::vec(step(), 1..60)) {
         let mut script = Script::new();
         let mut latest = 0;
-        // What clients may have kept: the header, and the bytes it came with.
+        // Clients may have kept the header, and the bytes it came with.
         let mut copies: Vec<(u64, u8)> = Vec::new();
         for step in steps {
             latest = script.ms.max(latest);

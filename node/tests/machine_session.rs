@@ -4,10 +4,11 @@ mod machine_fixture;
 
 use machine_fixture::script::*;
 use machine_fixture::*;
+use rowhouse_node::apply::changes_nothing;
 use rowhouse_node::read;
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
-use rowhouse_proto::wire::command::{command::Body, outcome::Value};
+use rowhouse_proto::wire::command::{CloseCookieSession, command::Body, outcome::Value};
 use rowhouse_proto::wire::shard::{credential::Kind, query_reply};
 
 #[test]
@@ -71,14 +72,10 @@ fn cookie_sessions_work_for_their_tenant_until_closed() {
     };
     assert_eq!((session.created_at_us, session.capabilities), (START_MS * 1000, vec!["/:rw".to_owned()]));
     assert_eq!(script.get_session(Kind::CookieHash(hash(1)), BOB), Err(NoSession));
-    let close = |user| {
-        use rowhouse_proto::wire::command::CloseCookieSession;
-        Body::CloseCookieSession(CloseCookieSession { user: key_of(user), secret_hash: hash(1) })
-    };
-    assert_eq!(script.run(close(BOB)), None);
+    assert_eq!(script.run(sign_out(BOB, 1)), None);
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"x")), None, "only its user closes it");
-    assert_eq!(script.run(close(ALICE)), None);
-    assert_eq!(script.run(close(ALICE)), None, "idempotent");
+    assert_eq!(script.run(sign_out(ALICE, 1)), None);
+    assert_eq!(script.run(sign_out(ALICE, 1)), None, "idempotent");
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"x")), Some(NoSession));
 }
 
@@ -188,4 +185,29 @@ fn logout_revokes_for_ever() {
     assert_eq!(script.run(logout("g", CLIENT, "n5")), None, "repeats succeed");
     assert_eq!(script.mint(ALICE, "g", "n6", 11), Some(GrantRevoked));
     assert_eq!(script.replica.rows_of(tables::BEARER), 0);
+}
+
+fn sign_out(user: u8, secret: u8) -> Body {
+    Body::CloseCookieSession(CloseCookieSession { user: key_of(user), secret_hash: hash(secret) })
+}
+
+#[test]
+fn only_a_logout_of_what_is_not_logged_in_needs_no_entry() {
+    let mut script = Script::new();
+    assert_eq!(script.mint(ALICE, "g", "n", 10), None);
+    let needless = |script: &Script, body: &Body| {
+        changes_nothing(&script.replica.view(), body, START_MS + script.ms).expect("readable")
+    };
+    for live in [sign_out(ALICE, 1), bearer_logout(10), put(None, ALICE, "/pub/a", b"x"), close(0)] {
+        assert!(!needless(&script, &live), "{live:?}");
+    }
+    let proof = proof_logout(ALICE, grant("unknown", CLIENT, 7200), nonce("n"));
+    assert!(!needless(&script, &proof), "its refusal spends a nonce");
+    for unknown in [sign_out(BOB, 1), sign_out(ALICE, 2), bearer_logout(11)] {
+        assert!(needless(&script, &unknown), "{unknown:?}");
+    }
+    script.pass(3_600_000);
+    assert!(needless(&script, &bearer_logout(10)), "a bearer lives for an hour");
+    assert_eq!(script.run(sign_out(ALICE, 1)), None);
+    assert!(needless(&script, &sign_out(ALICE, 1)));
 }

@@ -4,17 +4,30 @@
 mod machine_fixture;
 
 use bytes::Bytes;
-use machine_fixture::{Rows, golden, hash};
+use machine_fixture::golden::golden_files;
+use machine_fixture::{Rows, Writes, golden, hash};
 use rowhouse_node::meta::{self, MetaMachine};
+use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::command::place_shards::Placement;
 use rowhouse_proto::wire::command::{
     AnnounceGateway, Bootstrap, MetaNode, PlaceShards, RaiseCommandVersion, RegisterNode, SetPacket,
     WithdrawGateway, meta_command::Body,
 };
-use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, META_GROUP};
 use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, GroupId, Machine};
 
+golden_files! {
+    Bootstrap => "bootstrap", "refused";
+    RegisterNode => "register_node";
+    SetPacket => "set_packet";
+    PlaceShards => "place_shards";
+    AnnounceGateway => "announce_gateway", "announce_another_gateway";
+    WithdrawGateway => "withdraw_gateway";
+    RaiseCommandVersion => "raise_command_version", "raise_understood_version";
+}
+
+/// The command version that these commands were first applied under.
+const VERSION: u32 = 2;
 const NOW_MS: u64 = 1_800_000_000_000;
 
 fn node(n: u8) -> MetaNode {
@@ -22,8 +35,8 @@ fn node(n: u8) -> MetaNode {
         node_uuid: vec![n; 16].into(),
         address: format!("127.0.0.1:{n}"),
         name: format!("n{n}"),
-        command_version_min: COMMAND_VERSION_MIN,
-        command_version_max: COMMAND_VERSION,
+        command_version_min: VERSION,
+        command_version_max: VERSION,
     }
 }
 
@@ -34,21 +47,31 @@ fn packet() -> Bytes {
     packet.into()
 }
 
-fn check(rows: &mut Rows, name: &str, body: Body) {
-    let command = meta::encode(COMMAND_VERSION, body, NOW_MS);
+/// Applies a command; answers its reply and what it wrote.
+fn apply(rows: &mut Rows, command: &Bytes) -> (Bytes, Writes) {
     let (reply, writes) = {
         let mut txn = Txn::new(View::new(rows, Bytes::new()));
         let context = EntryContext { group: META_GROUP as GroupId, term: 1, index: 1 };
-        let reply = MetaMachine::default().apply(context, &command, &mut txn).expect("understood");
+        let reply = MetaMachine::default().apply(context, command, &mut txn).expect("understood");
         (reply, txn.into_writes())
     };
-    golden::check("meta_golden", name, &command, &reply, &writes);
-    for (key, value) in writes {
+    for (key, value) in &writes {
         match value {
-            Some(value) => rows.0.insert(key, value),
-            None => rows.0.remove(&key),
+            Some(value) => rows.0.insert(key.clone(), value.clone()),
+            None => rows.0.remove(key),
         };
     }
+    (reply, writes)
+}
+
+fn register(node: MetaNode) -> Body {
+    Body::RegisterNode(RegisterNode { node: Some(node), name_proven: true })
+}
+
+fn check(rows: &mut Rows, name: &str, body: Body) {
+    let command = meta::encode(VERSION, body, NOW_MS);
+    let (reply, writes) = apply(rows, &command);
+    golden::check("meta_golden", name, &command, &reply, &writes);
 }
 
 #[test]
@@ -67,20 +90,32 @@ fn every_meta_command_writes_the_bytes_it_always_wrote() {
         signup_mode: "open".into(),
         homeserver: hash(7),
     };
+    let raise = Body::RaiseCommandVersion(RaiseCommandVersion { to: VERSION + 1 });
     let node_uuids: Vec<Bytes> = (1..=3).map(|n| node(n).node_uuid).collect();
     let placements = (0..2).map(|group| Placement { group, node_uuids: node_uuids.clone() }).collect();
+    let foreign = Bootstrap { cluster_id: vec![0xD; 16].into(), ..bootstrap.clone() };
     let steps = [
         ("bootstrap", Body::Bootstrap(bootstrap)),
-        ("register_node", Body::RegisterNode(RegisterNode { node: Some(node(4)), name_proven: true })),
+        ("register_node", register(node(4))),
         ("place_shards", Body::PlaceShards(PlaceShards { placements })),
         ("announce_gateway", announce(1)),
         ("announce_another_gateway", announce(2)),
         ("withdraw_gateway", Body::WithdrawGateway(withdraw)),
         ("set_packet", Body::SetPacket(SetPacket { packet: packet(), network_us: 0 })),
-        ("raise_command_version", Body::RaiseCommandVersion(RaiseCommandVersion { to: COMMAND_VERSION + 1 })),
+        ("raise_command_version", raise.clone()),
+        ("refused", Body::Bootstrap(foreign)),
     ];
-    let mut rows = Rows::default();
+    let (mut rows, mut compared) = (Rows::default(), Vec::new());
     for (name, body) in steps {
+        assert!(files_of(&body).contains(&name), "{name} is listed under its command");
         check(&mut rows, name, body);
+        compared.push(name);
     }
+    for n in 1..=4 {
+        let newer = MetaNode { command_version_max: VERSION + 1, ..node(n) };
+        apply(&mut rows, &meta::encode(VERSION, register(newer), NOW_MS));
+    }
+    check(&mut rows, "raise_understood_version", raise);
+    compared.push("raise_understood_version");
+    golden::check_complete("meta_golden", FILES, &compared);
 }

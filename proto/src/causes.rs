@@ -1,12 +1,12 @@
-//! Errors of libraries, which often say no more than that something failed: with all that their causes say.
+//! Texts of library errors. The outermost one often says only that something failed; the causes say why.
 
 use std::error::Error;
 use std::iter::successors;
 
-/// More are a loop.
+/// Longest chain that is followed; a longer one is a loop.
 const CAUSES_MAX: usize = 16;
 
-/// The error and its causes, outermost first, without what was said already.
+/// The texts of an error and its causes, outermost first, separated by colons. A text said already is left out.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
     for cause in successors(Some(error), |&error| error.source()).take(CAUSES_MAX) {

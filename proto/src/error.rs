@@ -1,18 +1,27 @@
-//! THE error and status table: every refusal the cluster can answer, its number on the wire,
-//! its HTTP status and its text. The texts are the protocol's own (docs/rules/protocol.md).
+//! The only table of errors and statuses. A row holds a refusal's number on the wire, its HTTP status and its text.
+//! The texts are the protocol's own (docs/rules/protocol.md).
 
 use http::StatusCode;
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $status:ident, $text:literal;)+) => {
-        /// One refusal. Numbers are on the wire and in the log's outcomes: never reused, never changed.
+        /// The kind of a refusal. Numbers are on the wire and in the log's outcomes: never reused, never changed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]
-        pub enum ErrorCode { $($(#[$doc])* $name = $number,)+ }
+        pub enum ErrorCode {
+            $(
+                $(#[$doc])*
+                #[doc = ""]
+                #[doc = concat!("`", stringify!($status), "`: ", $text)]
+                $name = $number,
+            )+
+        }
 
         impl ErrorCode {
+            /// Every row of the table.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
+            /// The status that a client sees.
             pub fn http_status(self) -> StatusCode {
                 match self { $(Self::$name => StatusCode::$status,)+ }
             }
@@ -22,6 +31,7 @@ macro_rules! error_codes {
                 match self { $(Self::$name => $text,)+ }
             }
 
+            /// The code with this number; `None` for one that this program does not know.
             pub fn from_number(number: u32) -> Option<Self> {
                 match number { $($number => Some(Self::$name),)+ _ => None }
             }
@@ -30,7 +40,7 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    // ---- the cluster's own: never reach a client as such, except Overloaded, Unavailable and TooManyAttempts ----
+    // ---- the cluster's own: only Overloaded, Unavailable and TooManyAttempts reach a client as such ----
     /// This node does not lead the shard; the reply may name who does.
     NotLeader = 1, SERVICE_UNAVAILABLE, "not the leader of this shard";
     /// This node hosts no replica of the shard: the map in use is old.
@@ -39,12 +49,13 @@ error_codes! {
     Overloaded = 3, SERVICE_UNAVAILABLE, "The server is overloaded, retry later";
     /// Anonymous signups and exchanges have their own admission.
     TooManyAttempts = 4, TOO_MANY_REQUESTS, "Rate limit exceeded";
-    /// No answer in time, or the leader was lost: whether it happened is unknown.
+    /// No answer in time, or the leader was lost: the change may or may not have happened.
     Unavailable = 5, SERVICE_UNAVAILABLE, "The shard is unavailable, retry later";
     /// Retried past the deduplication window; nothing was applied.
     RequestExpired = 6, SERVICE_UNAVAILABLE, "The request is too old to be retried";
     /// A guard table of the shard is full; nothing was applied.
     GuardTableFull = 7, SERVICE_UNAVAILABLE, "The server is overloaded, retry later";
+    /// A bug or a damaged state. Details are in the logs of the cluster.
     Internal = 8, INTERNAL_SERVER_ERROR, "Internal server error";
     /// A peer speaks another version of the wire contract.
     WrongVersion = 9, SERVICE_UNAVAILABLE, "unsupported wire version";
@@ -65,7 +76,7 @@ error_codes! {
     BodyTooLarge = 30, PAYLOAD_TOO_LARGE, "Bodies over 65536 bytes are not supported yet";
     MissingHost = 31, BAD_REQUEST, "Header of type `host` was missing";
     RequestTimeout = 32, REQUEST_TIMEOUT, "The request took too long";
-    /// Of a signup, sign-in or exchange. The text is the one clients know from larger bodies.
+    /// The body of a signup, sign-in or exchange. The text is the one clients know from larger bodies.
     AccountBodyTooLarge = 33, PAYLOAD_TOO_LARGE, "Failed to buffer the request body: length limit exceeded";
     /// A route of the protocol that is not there yet.
     NotImplemented = 34, NOT_IMPLEMENTED, "Not Implemented";
@@ -126,18 +137,19 @@ error_codes! {
     TooFewCopies = 115, SERVICE_UNAVAILABLE, "Too few disks took the body, retry later";
     /// A body's chunks are on no replica that answers.
     BodyUnavailable = 116, SERVICE_UNAVAILABLE, "The body cannot be read now, retry later";
-    /// Old versions and uploads count: some of it goes when their grace is over.
+    /// Old versions and uploads count too; some of them go when their grace is over.
     TooMuchStored = 117, INSUFFICIENT_STORAGE, "Too many bytes wait to be erased, retry later";
-    /// A user has a bounded number of uploads under way; those that were given up expire.
+    /// A user has a bounded number of uploads under way. Abandoned ones expire.
     TooManyUploads = 118, TOO_MANY_REQUESTS, "Too many uploads at once, retry later";
 }
 
 impl ErrorCode {
+    /// The number on the wire, never 0.
     pub fn number(self) -> u32 {
         self as u32
     }
 
-    /// Refusals that may end by themselves carry Retry-After.
+    /// Whether the reason may pass without anybody's doing. The response then carries Retry-After.
     pub fn is_transient(self) -> bool {
         matches!(
             self,
@@ -156,30 +168,6 @@ impl ErrorCode {
     }
 }
 
-/// An error code with the text that replaces its default one, when it needs more words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.text())]
-pub struct Refusal {
-    pub code: ErrorCode,
-    pub detail: String,
-}
-
-impl Refusal {
-    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-
-    pub fn text(&self) -> &str {
-        if self.detail.is_empty() { self.code.text() } else { &self.detail }
-    }
-}
-
-impl From<ErrorCode> for Refusal {
-    fn from(code: ErrorCode) -> Self {
-        Self { code, detail: String::new() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,12 +181,5 @@ mod tests {
             assert_eq!(ErrorCode::from_number(code.number()), Some(*code));
         }
         assert_eq!(ErrorCode::from_number(0), None);
-    }
-
-    #[test]
-    fn outcomes_fit_their_bound() {
-        for code in ErrorCode::ALL {
-            assert!(code.text().len() <= 200, "{code:?}");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Files that hold a key or a password: who but their owner may reach them. One rule for all of them.
+//! One rule for all files that hold a key or a password: who may reach them besides their owner.
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 /// readable (Kubernetes: `fsGroup`). It may not write, and others may do nothing.
 const EXPOSING: u32 = 0o027;
 
-/// Whether users could read the file without being of its group, or change it without being its owner.
+/// Whether users outside the file's group could read it, or anybody but its owner could change it.
 pub fn is_exposed(file: &Metadata) -> bool {
     file.permissions().mode() & EXPOSING != 0
 }

@@ -6,14 +6,19 @@
 /// A W3C trace context (<https://www.w3.org/TR/trace-context/>), version 00.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
+    /// Names the whole trace; never all zero.
     pub trace_id: [u8; 16],
+    /// Names the parent span; never all zero.
     pub span_id: [u8; 8],
+    /// Bit 0 says that the trace is sampled; the other bits are handed on.
     pub flags: u8,
 }
 
 impl TraceContext {
+    /// Length of the binary form.
     pub const BYTES: usize = 25;
 
+    /// The binary form, as requests carry it.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..16].copy_from_slice(&self.trace_id);
@@ -22,7 +27,7 @@ impl TraceContext {
         bytes
     }
 
-    /// `None` for an empty or malformed field: a request without a trace is a normal one.
+    /// Reads the binary form. `None` for an empty or malformed field: a request without a trace is a normal one.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; Self::BYTES] = bytes.try_into().ok()?;
         let mut context = Self { trace_id: [0; 16], span_id: [0; 8], flags: bytes[24] };
@@ -31,7 +36,7 @@ impl TraceContext {
         (context.trace_id != [0; 16] && context.span_id != [0; 8]).then_some(context)
     }
 
-    /// Parses the `traceparent` header.
+    /// Parses the `traceparent` header; `None` for a malformed one.
     pub fn from_traceparent(header: &str) -> Option<Self> {
         let mut parts = header.split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

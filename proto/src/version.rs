@@ -1,15 +1,18 @@
-//! The versions of a format that one program understands.
+//! A range of format versions, as one program understands them.
 
 use std::fmt;
 
-/// From `min` to `max`, both understood.
+/// All versions from `min` to `max`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionRange {
+    /// The oldest version.
     pub min: u32,
+    /// The newest version.
     pub max: u32,
 }
 
 impl VersionRange {
+    /// Whether this version is one of the range.
     pub fn contains(self, version: u32) -> bool {
         (self.min..=self.max).contains(&version)
     }

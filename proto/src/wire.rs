@@ -1,10 +1,11 @@
-//! Generated protobuf and gRPC code.
+//! Generated protobuf and gRPC code. Messages and fields are explained in `proto/proto/*.proto`.
 #![allow(
     clippy::all,
     clippy::pedantic,
     clippy::unwrap_used,
     clippy::disallowed_types,
-    clippy::disallowed_methods
+    clippy::disallowed_methods,
+    missing_docs
 )]
 
 pub mod raft {

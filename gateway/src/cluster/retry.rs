@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::shard::Failure;
+use rowhouse_proto::{ErrorCode, Refusal};
 
 use super::Group;
-use crate::respond::Rejection;
 
 /// First pause: a leader that steps down is replaced by transfer within milliseconds.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -16,30 +14,28 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Redirects followed without a pause: one stale hint and its correction.
 const FREE_REDIRECTS: u32 = 2;
 
-/// What one attempt told.
+/// The next step after an attempt that brought no result.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
-    /// The answer; not to be retried.
-    Refused(Rejection),
-    /// Another replica leads, perhaps the named one.
-    Redirect(Option<Vec<u8>>),
+    /// The refusal is the answer; not to be retried.
+    Refused(Refusal),
+    /// Another replica leads, perhaps the node with this uuid.
+    Redirect(Option<[u8; 16]>),
     /// Unreachable, or the outcome is unknown: ask again, with the same request id.
     Retry,
 }
 
 impl Verdict {
-    pub fn of_failure(failure: Failure) -> Self {
-        match ErrorCode::from_number(failure.code) {
-            Some(ErrorCode::NotLeader) => {
-                Self::Redirect((!failure.leader_node.is_empty()).then(|| failure.leader_node.to_vec()))
-            }
-            Some(ErrorCode::WrongReplica | ErrorCode::Unavailable | ErrorCode::WrongVersion) => Self::Retry,
-            Some(code) => Self::Refused(Rejection::of_failure(code, failure)),
-            None => Self::Refused(ErrorCode::Internal.into()),
+    /// A shard refused. What another replica may answer otherwise is asked again.
+    pub fn of_refusal(refusal: Refusal) -> Self {
+        match refusal.code {
+            ErrorCode::NotLeader => Self::Redirect(refusal.leader),
+            ErrorCode::WrongReplica | ErrorCode::Unavailable | ErrorCode::WrongVersion => Self::Retry,
+            _ => Self::Refused(refusal),
         }
     }
 
-    /// The transport's own errors; a shard's refusals travel in replies.
+    /// The transport failed. Refusals of a shard travel in replies.
     pub fn of_status(status: &tonic::Status) -> Self {
         match status.code() {
             // The message itself is the problem: no replica will take it.
@@ -58,7 +54,8 @@ pub struct Walk {
     pub may_be_applied: bool,
     redirects: u32,
     last: Option<usize>,
-    hint: Option<Vec<u8>>,
+    /// Uuid of the node that is said to lead.
+    hint: Option<[u8; 16]>,
     pause: Option<Duration>,
 }
 
@@ -79,12 +76,11 @@ impl Walk {
     }
 
     /// A redirect was answered. Returns the pause before following it.
-    pub fn redirected(&mut self, group: &Group, hint: Option<Vec<u8>>) -> Duration {
+    pub fn redirected(&mut self, group: &Group, hint: Option<[u8; 16]>) -> Duration {
         if let Some(last) = self.last {
             group.forget_leader(last);
         }
-        let elsewhere =
-            hint.as_deref().and_then(|uuid| group.position(uuid)).filter(|at| Some(*at) != self.last);
+        let elsewhere = hint.and_then(|uuid| group.position(&uuid)).filter(|at| Some(*at) != self.last);
         self.redirects += 1;
         if elsewhere.is_some() && self.redirects <= FREE_REDIRECTS {
             self.hint = hint;
@@ -122,23 +118,17 @@ mod tests {
     use super::*;
     use crate::testing::group_of;
 
-    fn failure(code: ErrorCode) -> Failure {
-        Failure { code: code.number(), ..Failure::default() }
-    }
-
     #[test]
-    fn each_failure_has_its_verdict() {
-        let hinted = Failure { leader_node: vec![2; 16].into(), ..failure(ErrorCode::NotLeader) };
-        assert_eq!(Verdict::of_failure(hinted), Verdict::Redirect(Some(vec![2; 16])));
-        assert_eq!(Verdict::of_failure(failure(ErrorCode::NotLeader)), Verdict::Redirect(None));
+    fn each_refusal_has_its_verdict() {
+        let leader = Some([2; 16]);
+        assert_eq!(Verdict::of_refusal(Refusal::not_leader(leader)), Verdict::Redirect(leader));
+        assert_eq!(Verdict::of_refusal(Refusal::not_leader(None)), Verdict::Redirect(None));
         for code in [ErrorCode::WrongReplica, ErrorCode::Unavailable, ErrorCode::WrongVersion] {
-            assert_eq!(Verdict::of_failure(failure(code)), Verdict::Retry);
+            assert_eq!(Verdict::of_refusal(code.into()), Verdict::Retry);
         }
         for code in [ErrorCode::Overloaded, ErrorCode::NoSession, ErrorCode::RequestExpired] {
-            assert_eq!(Verdict::of_failure(failure(code)), Verdict::Refused(code.into()));
+            assert_eq!(Verdict::of_refusal(code.into()), Verdict::Refused(code.into()));
         }
-        let unknown = Failure { code: 9_999, ..Failure::default() };
-        assert_eq!(Verdict::of_failure(unknown), Verdict::Refused(ErrorCode::Internal.into()));
         assert_eq!(Verdict::of_status(&tonic::Status::unavailable("")), Verdict::Retry);
         assert!(matches!(Verdict::of_status(&tonic::Status::out_of_range("")), Verdict::Refused(_)));
     }
@@ -162,11 +152,11 @@ mod tests {
         group.set_leader(0);
         let mut walk = Walk::default();
         assert_eq!(walk.choose(&group, 0), Some(0));
-        assert_eq!(walk.redirected(&group, Some(vec![3; 16])), Duration::ZERO);
+        assert_eq!(walk.redirected(&group, Some([3; 16])), Duration::ZERO);
         assert_eq!(walk.choose(&group, 0), Some(2));
-        assert_eq!(walk.redirected(&group, Some(vec![1; 16])), Duration::ZERO);
+        assert_eq!(walk.redirected(&group, Some([1; 16])), Duration::ZERO);
         assert_eq!(walk.choose(&group, 0), Some(0));
-        assert!(walk.redirected(&group, Some(vec![3; 16])) >= PAUSE_MIN / 2);
+        assert!(walk.redirected(&group, Some([3; 16])) >= PAUSE_MIN / 2);
     }
 
     #[tokio::test]

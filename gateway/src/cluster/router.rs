@@ -12,10 +12,10 @@ use pubky_common::crypto::PublicKey;
 use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::ClusterMap;
 use rowhouse_proto::wire::shard::{
-    ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply, execute_request,
-    query_reply, query_request,
+    ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, execute_request, query_reply,
+    query_request,
 };
-use rowhouse_proto::{ErrorCode, TraceContext, WIRE_VERSION};
+use rowhouse_proto::{ErrorCode, Refusal, TraceContext, WIRE_VERSION};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -227,7 +227,7 @@ impl Cluster {
                             group.set_leader(index);
                             return Ok(result);
                         }
-                        Err(failure) => Verdict::of_failure(failure),
+                        Err(refusal) => Verdict::of_refusal(refusal),
                     }
                 }
                 Ok(Err(status)) => Verdict::of_status(&status),
@@ -235,7 +235,7 @@ impl Cluster {
             };
             tracing::debug!(shard, node = node.address(), ?verdict, "attempt not answered with a result");
             let pause = match verdict {
-                Verdict::Refused(rejection) => return Err(rejection),
+                Verdict::Refused(refusal) => return Err(refusal.into()),
                 Verdict::Redirect(hint) => walk.redirected(group, hint),
                 Verdict::Retry => walk.failed(group),
             };
@@ -258,7 +258,7 @@ impl Call {
 
 struct Answer<T> {
     hlc: u64,
-    result: Result<T, Failure>,
+    result: Result<T, Refusal>,
 }
 
 async fn send_execute(
@@ -267,7 +267,7 @@ async fn send_execute(
 ) -> Result<Answer<execute_reply::Result>, tonic::Status> {
     let ExecuteReply { hlc, result } = node.shard().execute(request).await?.into_inner();
     let result = match result {
-        Some(execute_reply::Result::Failure(failure)) => Err(failure),
+        Some(execute_reply::Result::Failure(failure)) => Err(failure.into()),
         Some(result) => Ok(result),
         None => Err(unreadable()),
     };
@@ -280,7 +280,7 @@ async fn send_query(
 ) -> Result<Answer<query_reply::Result>, tonic::Status> {
     let QueryReply { hlc, result } = node.shard().query(request).await?.into_inner();
     let result = match result {
-        Some(query_reply::Result::Failure(failure)) => Err(failure),
+        Some(query_reply::Result::Failure(failure)) => Err(failure.into()),
         Some(result) => Ok(result),
         None => Err(unreadable()),
     };
@@ -288,6 +288,6 @@ async fn send_query(
 }
 
 /// A reply of a kind this version does not know.
-fn unreadable() -> Failure {
-    Failure { code: ErrorCode::WrongVersion.number(), ..Failure::default() }
+fn unreadable() -> Refusal {
+    ErrorCode::WrongVersion.into()
 }

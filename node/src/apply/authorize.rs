@@ -9,25 +9,26 @@ use rowhouse_proto::domain::{authorize, path};
 use rowhouse_proto::wire::command::Credential;
 use rowhouse_proto::wire::state::User;
 
-use super::stop::Stop;
+use super::error::ApplyError;
 use crate::state::Read;
 use crate::state::records;
 use crate::state::session::{self, Presented};
 
-/// A write somebody may do, as far as credentials decide it.
+/// A write that its credential allows.
 pub(super) struct Granted {
     pub(super) user: UserKey,
     pub(super) path: StoragePath,
     pub(super) account: User,
 }
 
+/// Whether the credential allows a write of this path. Refusals come in the order of the checks.
 pub(super) fn write(
     read: &dyn Read,
     credential: Option<&Credential>,
     user: &[u8],
     path: &str,
     now_s: u64,
-) -> Result<Granted, Stop> {
+) -> Result<Granted, ApplyError> {
     let user = parse_user(user)?;
     let session = session::resolve(read, Presented::in_command(credential), &user, now_s)?
         .ok_or(ErrorCode::NoSession)?;
@@ -40,13 +41,14 @@ pub(super) fn write(
     Ok(Granted { user, path, account })
 }
 
-/// SHA-256 of a secret, drawn and hashed by the gateway.
-pub(super) fn check_secret_hash(hash: &[u8]) -> Result<(), Stop> {
+/// Refuses a hash that is no SHA-256. The gateway draws and hashes secrets, so that another length is its bug.
+pub(super) fn check_secret_hash(hash: &[u8]) -> Result<(), ApplyError> {
     SecretHash::from_slice(hash).map(|_| ()).ok_or_else(|| ErrorCode::Internal.into())
 }
 
-/// An entry ending in '/' allows what is below it, another one only itself; none at all allows everything.
-pub(super) fn check_allowed_write_path(account: &User, path: &StoragePath) -> Result<(), Stop> {
+/// Refuses a path that none of the account's allowed write paths covers. An entry ending in '/' covers all paths below
+/// it, another one only itself. An account without entries may write everywhere.
+pub(super) fn check_allowed_write_path(account: &User, path: &StoragePath) -> Result<(), ApplyError> {
     let allowed = &account.allowed_write_paths;
     let covers = |entry: &String| {
         if entry.ends_with('/') { path.as_str().starts_with(entry.as_str()) } else { path.as_str() == entry }

@@ -1,31 +1,44 @@
-//! Moves due objects one state on, a bounded number at a time: uploads whose time is over and bodies no
-//! reader can be at any more die; the dead are forgotten once replicas had time to erase them. One that was
-//! away that long finds chunks no row knows and sweeps them.
+//! Moves due objects one state on, a bounded number at a time.
+//!
+//! Uploads whose time is over die, and so do bodies that no reader can be at any more. The dead are forgotten once
+//! replicas had time to erase them. A replica that was away longer finds chunks without a row and sweeps them.
 
-use rowhouse_proto::wire::command::CollectObjects;
+use rowhouse_proto::wire::command::{CollectObjects, Outcome};
 use rowhouse_proto::wire::state::{Object, object::State};
 use rowhouse_raft::Error;
 
-use super::object;
+use super::commands::{Proposal, ShardCommand};
+use super::error::ApplyError;
 use super::turn::Turn;
+use super::{object, outcome};
 use crate::state::objects::{self, Place};
 
 /// Moves of each kind in one command.
 pub const COLLECT_MAX: usize = 256;
 
-pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &CollectObjects) -> Result<(), Error> {
-    let age_ms = turn.age_ms();
-    // The dead first, so that none takes two steps at once.
-    let before_ms = age_ms.checked_sub(command.grace_ms);
-    for (place, row) in due(turn, State::Dead, before_ms)? {
-        object::forget(turn, place.id, &row)?;
+impl ShardCommand for CollectObjects {
+    fn check(&self, _: &Proposal<'_>) -> Result<(), ApplyError> {
+        Ok(())
     }
-    for (state, due_ms) in [(State::Garbage, before_ms), (State::Staged, Some(age_ms))] {
-        for (place, row) in due(turn, state, due_ms)? {
-            object::move_on(turn, place.id, &row, State::Dead)?;
+
+    fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
+        let age_ms = turn.age_ms();
+        // The dead first, so that none takes two steps at once.
+        let before_ms = age_ms.checked_sub(self.grace_ms);
+        for (place, row) in due(turn, State::Dead, before_ms)? {
+            object::forget(turn, place.id, &row)?;
         }
+        for (state, due_ms) in [(State::Garbage, before_ms), (State::Staged, Some(age_ms))] {
+            for (place, row) in due(turn, state, due_ms)? {
+                object::move_on(turn, place.id, &row, State::Dead)?;
+            }
+        }
+        Ok(outcome::done())
     }
-    Ok(())
+
+    fn is_upkeep(&self) -> bool {
+        true
+    }
 }
 
 /// Nothing is due before the shard is as old as the grace.

@@ -1,5 +1,5 @@
-//! Rows of a user's cookie sessions. They never expire, so their number is bounded: the oldest ends when
-//! there are too many.
+//! Rows of a user's cookie sessions. They never expire, so that their number needs a bound: the oldest ends when there
+//! are too many.
 
 use bytes::Bytes;
 use rowhouse_proto::domain::user::UserKey;
@@ -10,7 +10,7 @@ use super::turn::Turn;
 use crate::state::roster::COOKIE_SESSIONS;
 use crate::state::{records, tables};
 
-/// Far above the devices and programs of one person.
+/// Most cookie sessions of a user: far above the devices and programs of one person.
 pub const COOKIE_SESSIONS_MAX: u64 = 1024;
 
 /// Stores a new session; its number is given here.

@@ -6,13 +6,14 @@ use rowhouse_proto::domain::user::{self, UserKey};
 use rowhouse_proto::wire::command::{CreateUser, Outcome, create_user};
 use rowhouse_proto::wire::state::User;
 
+use super::commands::{Proposal, ShardCommand};
+use super::error::ApplyError;
 use super::guard::{self, Guard};
-use super::stop::Stop;
 use super::turn::Turn;
 use super::{authorize, open_cookie_session, outcome};
 use crate::state::{records, tables};
 
-pub(super) fn user_and_guard(command: &CreateUser) -> Result<(UserKey, Guard<'_>), Stop> {
+fn user_and_guard(command: &CreateUser) -> Result<(UserKey, Guard<'_>), ApplyError> {
     let guard = match &command.guard {
         Some(create_user::Guard::AuthToken(token)) => Guard::AuthToken(token),
         Some(create_user::Guard::PopNonce(nonce)) => Guard::Nonce(nonce),
@@ -27,17 +28,24 @@ pub(super) fn user_and_guard(command: &CreateUser) -> Result<(UserKey, Guard<'_>
     Ok((user, guard))
 }
 
-pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &CreateUser) -> Result<Outcome, Stop> {
-    let (user, guard) = user_and_guard(command)?;
-    guard::consume(turn, guard, &user)?;
-    if records::user(&*turn.txn, &user)?.is_some() {
-        return Err(ErrorCode::UserExists.into());
+impl ShardCommand for CreateUser {
+    fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
+        let (user, guard) = user_and_guard(self)?;
+        guard::check(proposal.read, &proposal.shard, guard, &user)
     }
-    let account = User { created_at_ms: turn.now_ms(), ..User::default() };
-    turn.txn.put(tables::user(&user), records::encode(&account));
-    turn.shard.users += 1;
-    Ok(match &command.session {
-        Some(session) => open_cookie_session::open(turn, &user, session)?,
-        None => outcome::done(),
-    })
+
+    fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
+        let (user, guard) = user_and_guard(self)?;
+        guard::consume(turn, guard, &user)?;
+        if records::user(&*turn.txn, &user)?.is_some() {
+            return Err(ErrorCode::UserExists.into());
+        }
+        let account = User { created_at_ms: turn.now_ms(), ..User::default() };
+        turn.txn.put(tables::user(&user), records::encode(&account));
+        turn.shard.users += 1;
+        Ok(match &self.session {
+            Some(session) => open_cookie_session::open(turn, &user, session)?,
+            None => outcome::done(),
+        })
+    }
 }

@@ -1,16 +1,15 @@
 //! Rows of a user's grants, within bounds.
 //!
 //! A grant that is merely forgotten could be presented again: it is a signed text, and a server that does not
-//! know it takes it for new. So a row goes only when it has expired, or when something else remembers that
+//! know it takes it for new. So a row goes only when the grant has expired, or when something else remembers that
 //! it was revoked:
-//! - When a new grant finds no room, one that has expired is forgotten, else the oldest one is revoked. What
-//!   a user has granted is thus always in the list or revoked, never alive and out of sight.
-//! - When a revoked one finds no room, the one that was issued first is forgotten, and from then on whatever
-//!   was issued by that time and has no row counts as revoked. That refuses nobody but who comes with a
-//!   grant for the first time that is older than thousands of revoked ones.
+//! - When a new grant finds no room, one that has expired is forgotten, else the oldest one is revoked. A live grant
+//!   is thus always in the list, never out of sight.
+//! - When a revoked grant finds no room, the one that was issued first is forgotten. From then on every grant that was
+//!   issued by that time and has no row counts as revoked. That refuses a good grant only if it is presented for the
+//!   first time and is older than thousands of revoked ones.
 //!
-//! Ordered by the time of issue, those with a time in the future are forgotten last: their time would refuse
-//! every new grant until then.
+//! Grants issued in the future are forgotten last: their time would refuse every new grant until then.
 
 use std::ops::ControlFlow;
 
@@ -24,9 +23,9 @@ use crate::state::aged::BEARERS;
 use crate::state::roster::GRANTS;
 use crate::state::{Read, records, tables};
 
-/// Grants of a user that are not revoked; far above the programs of one person.
+/// Most grants of a user that are not revoked: far above the programs of one person.
 pub const GRANTS_MAX: u64 = 1024;
-/// Revoked grants of a user that are remembered one by one.
+/// Most revoked grants of a user that are remembered one by one.
 pub const REVOKED_GRANTS_MAX: u64 = 4096;
 
 /// Above every grant id in a key: text has no such byte.
@@ -66,7 +65,7 @@ pub(super) fn revoke(turn: &mut Turn<'_, '_>, user: &UserKey, id: &str, grant: G
     Ok(())
 }
 
-/// A bearer in a slot of the grant, instead of the one that was there; the caller stores the grant.
+/// Puts a bearer into a slot of the grant and ends the one that was there. The caller stores the grant.
 pub(super) fn replace_bearer(
     turn: &mut Turn<'_, '_>,
     grant: &mut Grant,
@@ -103,7 +102,7 @@ fn make_room(turn: &mut Turn<'_, '_>, user: &UserKey, sessions: &mut UserSession
     revoke_one(turn, user, sessions, &id, grant)
 }
 
-/// Of one that is not revoked yet.
+/// Revokes a grant that is not revoked yet. The caller stores `sessions`.
 fn revoke_one(
     turn: &mut Turn<'_, '_>,
     user: &UserKey,
@@ -153,7 +152,7 @@ fn end_bearers(turn: &mut Turn<'_, '_>, grant: &mut Grant) -> Result<(), Error> 
     Ok(())
 }
 
-/// It may have expired and been swept.
+/// Ends a bearer, which may have expired and been swept already.
 fn end_bearer(turn: &mut Turn<'_, '_>, hash: &[u8]) -> Result<(), Error> {
     if let Some(bearer) = records::bearer(&*turn.txn, hash)? {
         BEARERS.remove(turn.txn, table(&mut turn.shard.bearers), hash, bearer.dies_at_ms);

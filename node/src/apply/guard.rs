@@ -7,17 +7,17 @@
 use bytes::Bytes;
 use pubky_common::auth;
 use rowhouse_proto::domain::jws;
+use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::command::{AuthTokenId, PopNonce};
 use rowhouse_proto::wire::state::{self, AgedTable, Shard};
 use rowhouse_proto::{ErrorCode, Refusal};
 use rowhouse_raft::Error;
 
-use super::stop::Stop;
+use super::error::ApplyError;
 use super::turn::{Turn, table};
 use crate::state::aged::{AUTH_TOKENS, Aged, NONCES, Row};
 use crate::state::read::{Read, decode};
 use crate::state::records;
-use rowhouse_proto::domain::user::UserKey;
 
 /// An AuthToken is good this long before and after its timestamp; the protocol's own window.
 const AUTH_TOKEN_WINDOW_MS: u64 = 180_000;
@@ -28,7 +28,7 @@ const GUARD_WINDOW_MS: u64 = 2 * AUTH_TOKEN_WINDOW_MS + 1_000;
 const GUARD_SLACK_MS: u64 = 60_000;
 const GUARD_LIFETIME_MS: u64 = GUARD_WINDOW_MS + GUARD_SLACK_MS;
 
-/// What one command consumes.
+/// The token or nonce that one command spends.
 #[derive(Clone, Copy)]
 pub(super) enum Guard<'a> {
     AuthToken(&'a AuthTokenId),
@@ -50,7 +50,15 @@ impl Guard<'_> {
         }
     }
 
-    fn table(self, shard: &mut Shard) -> &mut AgedTable {
+    /// `None` for an empty table.
+    fn table(self, shard: &Shard) -> Option<&AgedTable> {
+        match self {
+            Self::AuthToken(_) => shard.auth_tokens.as_ref(),
+            Self::Nonce(_) => shard.nonces.as_ref(),
+        }
+    }
+
+    fn table_mut(self, shard: &mut Shard) -> &mut AgedTable {
         match self {
             Self::AuthToken(_) => table(&mut shard.auth_tokens),
             Self::Nonce(_) => table(&mut shard.nonces),
@@ -85,25 +93,32 @@ fn dies_at_ms(read: &dyn Read, guard: Guard<'_>, user: &UserKey) -> Result<Optio
     Ok(Some(decode::<state::Guard>(&value, "replay guard")?.dies_at_ms))
 }
 
-/// Refuses what `consume` would refuse, and consumes nothing. `shard` has the times of the command.
-pub(super) fn check(read: &dyn Read, shard: &Shard, guard: Guard<'_>, user: &UserKey) -> Result<(), Stop> {
+/// Refuses what `consume` would refuse, and consumes nothing. `shard` is the record with the command's times.
+pub(super) fn check(
+    read: &dyn Read,
+    shard: &Shard,
+    guard: Guard<'_>,
+    user: &UserKey,
+) -> Result<(), ApplyError> {
     guard.check_window(shard.now_ms)?;
     let (rows, reused) = guard.kind();
     if dies_at_ms(read, guard, user)?.is_some_and(|dies_at_ms| dies_at_ms >= shard.age_ms) {
         return Err(reused.into());
     }
-    let mut shard = *shard;
-    if rows.is_full(guard.table(&mut shard)) { Err(ErrorCode::GuardTableFull.into()) } else { Ok(()) }
+    match guard.table(shard) {
+        Some(table) if rows.is_full(table) => Err(ErrorCode::GuardTableFull.into()),
+        _ => Ok(()),
+    }
 }
 
-/// After this the guard is spent, whatever becomes of the command.
-pub(super) fn consume(turn: &mut Turn<'_, '_>, guard: Guard<'_>, user: &UserKey) -> Result<(), Stop> {
+/// Spends the guard, whatever becomes of the command afterwards.
+pub(super) fn consume(turn: &mut Turn<'_, '_>, guard: Guard<'_>, user: &UserKey) -> Result<(), ApplyError> {
     check(&*turn.txn, &turn.shard, guard, user)?;
     let forgotten = dies_at_ms(&*turn.txn, guard, user)?;
     let dies_at_ms = turn.age_ms().saturating_add(GUARD_LIFETIME_MS);
     let (rows, _) = guard.kind();
     let id = guard.id(user);
-    let table = guard.table(&mut turn.shard);
+    let table = guard.table_mut(&mut turn.shard);
     if let Some(dead_since) = forgotten {
         rows.remove(turn.txn, table, &id, dead_since);
     }

@@ -1,21 +1,24 @@
-//! The shard's state machine: one file per command, one decision for each question.
+//! The shard's state machine: one file for each command, one decision for each question.
 //!
 //! Apply is a pure function of state and command: no clock, no randomness, nothing of this machine
 //! (docs/rules/consensus.md#apply-is-deterministic). Time is `shard_now`, tables age by `age_ms`, event ids come from
 //! `last_t`; all live in the shard's record. A command that must be refused is a normal outcome; only unreadable
 //! storage is an error.
 //!
-//! The decisions are also asked before a proposal (`precheck`), so that a bad request never reaches the log.
+//! A command's file holds its two decisions: `check`, before the log, and `apply`, after it. `commands` is the one
+//! dispatch to both. The leader asks `precheck` before a proposal, so that a bad request never reaches the log.
 
 mod authorize;
 mod begin_upload;
 mod close;
 mod close_cookie_session;
 mod collect_objects;
+mod commands;
 mod cookies;
 mod create_user;
 mod dedup;
 mod delete_entry;
+mod error;
 mod grants;
 mod guard;
 mod machine;
@@ -29,14 +32,13 @@ mod precheck;
 mod put_entry;
 mod quota;
 mod revoke_grant;
-mod stop;
+mod sweep;
 mod turn;
 
 pub use cookies::COOKIE_SESSIONS_MAX;
 pub use dedup::{ISSUED_AHEAD_MS_MAX, REQUEST_WINDOW_MS, known_outcome};
+pub use error::ApplyError;
 pub use grants::{GRANTS_MAX, REVOKED_GRANTS_MAX};
 pub use machine::ShardMachine;
 pub use physical::{PHYSICAL_QUOTAS, UPLOADS_OF_USER_MAX};
-pub use precheck::{Precheck, precheck};
-pub use put_entry::Length;
-pub use stop::Stop;
+pub use precheck::{Precheck, changes_nothing, precheck};

@@ -1,16 +1,18 @@
-//! What `Last-Modified` says of a file.
+//! The time in a file's `Last-Modified`.
 //!
-//! A client that has a copy asks by that header whether it still holds, and the header knows whole seconds.
-//! So every change of a path's bytes moves it by a second at least, also within one second and after the
-//! clock stepped back; the time of a file that changes more often runs ahead of the clock. A PUT of the same
-//! bytes moves it with the clock alone, as the protocol says.
+//! A client that has a copy asks by that header whether the copy is still right, and the header counts whole seconds.
+//! So every change of a path's bytes moves it by at least a second, also within one second and after the clock stepped
+//! back. The time of a file that changes more often runs ahead of the clock. A PUT of the same bytes moves it with the
+//! clock alone, as the protocol says.
 //!
-//! A file that comes after a deletion is newer than everything its user ever deleted, so that a copy of what
-//! was there before is not taken for it. One time for all paths of a user: a time for each would need a row
+//! A file that comes after a deletion is newer than everything its user ever deleted. A copy of an earlier file at the
+//! path is thus not taken for it. All paths of a user share one such time, because a time for each would need a row
 //! for each.
 
 use rowhouse_proto::wire::state::{Entry, Usage};
 
+/// The time of a file with this hash, in unix milliseconds. `previous` is the file it replaces, `before` the user's
+/// usage until now.
 pub(super) fn time(now_ms: u64, hash: &[u8], previous: Option<&Entry>, before: &Usage) -> u64 {
     let least = match previous {
         Some(entry) if entry.hash == hash => entry.modified_ms,

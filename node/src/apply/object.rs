@@ -1,5 +1,5 @@
-//! An object's way from state to state. Its row and its place among those in the same state change together, here
-//! only; chunks on disks follow the rows, never the other way round (docs/rules/storage.md#chunks-follow-rows).
+//! An object's way from state to state. Its row and its place in the index of its state change together, and only
+//! here. Chunks on disks follow the rows, never the other way round (docs/rules/storage.md#chunks-follow-rows).
 
 use bytes::Bytes;
 use rowhouse_proto::ErrorCode;
@@ -7,24 +7,24 @@ use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::state::{Entry, Object, object::State};
 use rowhouse_raft::Error;
 
+use super::error::ApplyError;
 use super::physical;
-use super::stop::Stop;
 use super::turn::Turn;
 use crate::planted;
 use crate::state::objects::{self, ObjectId, parse_id};
 use crate::state::{records, tables};
 
-/// Uploads of a shard that are neither committed nor expired.
+/// Most uploads of a shard that are neither committed nor expired.
 pub(super) const UPLOADS_MAX: u64 = 1 << 16;
 
-/// A row that may be committed now.
+/// The row of an upload that may be committed now.
 pub(super) struct Staged {
     id: ObjectId,
     row: Object,
 }
 
 impl Staged {
-    /// Bytes that are counted for it.
+    /// Bytes that are counted for the upload so far.
     pub(super) fn reserved(&self) -> u64 {
         self.row.length
     }
@@ -37,7 +37,7 @@ pub(super) fn stage(
     user: &UserKey,
     until_ms: u64,
     reserved: u64,
-) -> Result<(), Stop> {
+) -> Result<(), ApplyError> {
     if objects::object(&*turn.txn, &id)?.is_some() {
         return renew(turn, id, user, until_ms, reserved);
     }
@@ -48,15 +48,15 @@ pub(super) fn stage(
     Ok(())
 }
 
-/// Gives a running upload more time. One that is not known any more may have lost chunks already: it must
-/// never come back.
+/// Gives a running upload more time. An upload that is not known any more may have lost chunks already, and must never
+/// come back.
 pub(super) fn renew(
     turn: &mut Turn<'_, '_>,
     id: ObjectId,
     user: &UserKey,
     until_ms: u64,
     reserved: u64,
-) -> Result<(), Stop> {
+) -> Result<(), ApplyError> {
     let before = objects::object(&*turn.txn, &id)?;
     let reserved = match &before {
         Some(row) if row.state() == State::Staged && row.user == user[..] => reserved.max(row.length),
@@ -71,7 +71,7 @@ fn staged_row(user: &UserKey, until_ms: u64, reserved: u64) -> Object {
 }
 
 /// The upload a PUT refers to, while it has time left.
-pub(super) fn staged(turn: &Turn<'_, '_>, id: &Bytes, user: &UserKey) -> Result<Staged, Stop> {
+pub(super) fn staged(turn: &Turn<'_, '_>, id: &Bytes, user: &UserKey) -> Result<Staged, ApplyError> {
     let id = parse_id(id).ok_or(ErrorCode::Internal)?;
     let row = objects::object(&*turn.txn, &id)?;
     match row {
@@ -82,6 +82,7 @@ pub(super) fn staged(turn: &Turn<'_, '_>, id: &Bytes, user: &UserKey) -> Result<
     }
 }
 
+/// Makes an upload the body of an entry.
 pub(super) fn commit(turn: &mut Turn<'_, '_>, staged: Staged, entry: &Entry) -> Result<(), Error> {
     let mut row =
         Object { at: turn.log_index(), length: entry.length, hash: entry.hash.clone(), ..staged.row.clone() };
@@ -89,7 +90,7 @@ pub(super) fn commit(turn: &mut Turn<'_, '_>, staged: Staged, entry: &Entry) -> 
     store(turn, staged.id, Some(&staged.row), Some(&row))
 }
 
-/// What an entry held is its body no longer. Readers of an object may still be at it.
+/// Takes the body from an entry. Readers of an object may still be at it, so that it becomes garbage first.
 pub(super) fn discard_body(
     turn: &mut Turn<'_, '_>,
     user: &UserKey,
@@ -106,7 +107,7 @@ pub(super) fn discard_body(
     move_on(turn, id, &row, next)
 }
 
-/// From now on in another state.
+/// Moves an object to another state, from now on.
 pub(super) fn move_on(
     turn: &mut Turn<'_, '_>,
     id: ObjectId,
@@ -118,11 +119,13 @@ pub(super) fn move_on(
     store(turn, id, Some(row), Some(&next))
 }
 
+/// Deletes the row of an object whose chunks are erased.
 pub(super) fn forget(turn: &mut Turn<'_, '_>, id: ObjectId, row: &Object) -> Result<(), Error> {
     store(turn, id, Some(row), None)
 }
 
-/// The only place where a row changes, so that what is counted of rows cannot differ from them.
+/// Changes a row, its place in the index and the counters together. No other place changes a row, so that counters
+/// cannot differ from rows.
 fn store(
     turn: &mut Turn<'_, '_>,
     id: ObjectId,

@@ -8,15 +8,14 @@ use rowhouse_proto::wire::command::{
 use rowhouse_proto::wire::state::CookieSession;
 use rowhouse_raft::Error;
 
+use super::commands::{Proposal, ShardCommand};
+use super::error::ApplyError;
 use super::guard::{self, Guard};
-use super::stop::Stop;
 use super::turn::Turn;
 use super::{authorize, cookies, outcome};
 use crate::state::records;
 
-pub(super) fn parts(
-    command: &OpenCookieSession,
-) -> Result<(UserKey, &AuthTokenId, &CookieSessionSpec), Stop> {
+fn parts(command: &OpenCookieSession) -> Result<(UserKey, &AuthTokenId, &CookieSessionSpec), ApplyError> {
     match (&command.auth_token, &command.session) {
         (Some(token), Some(session)) => {
             authorize::check_secret_hash(&session.secret_hash)?;
@@ -26,13 +25,20 @@ pub(super) fn parts(
     }
 }
 
-pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &OpenCookieSession) -> Result<Outcome, Stop> {
-    let (user, token, session) = parts(command)?;
-    guard::consume(turn, Guard::AuthToken(token), &user)?;
-    if records::user(&*turn.txn, &user)?.is_none() {
-        return Err(ErrorCode::NotFound.into());
+impl ShardCommand for OpenCookieSession {
+    fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
+        let (user, token, _) = parts(self)?;
+        guard::check(proposal.read, &proposal.shard, Guard::AuthToken(token), &user)
     }
-    Ok(open(turn, &user, session)?)
+
+    fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
+        let (user, token, session) = parts(self)?;
+        guard::consume(turn, Guard::AuthToken(token), &user)?;
+        if records::user(&*turn.txn, &user)?.is_none() {
+            return Err(ErrorCode::NotFound.into());
+        }
+        Ok(open(turn, &user, session)?)
+    }
 }
 
 /// Stores the session of a user who exists.

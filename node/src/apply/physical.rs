@@ -1,35 +1,35 @@
-//! What a user's large bodies take on the disks, whatever a client sees of it: live ones, replaced ones until
-//! they are forgotten, and uploads under way.
+//! Bytes that a user's large bodies take on the disks: live bodies, replaced ones until they are forgotten, and uploads
+//! under way.
 //!
-//! The quota judges what a user has. Whoever overwrites without end has little of it at any time and fills
-//! disks with old versions in their grace; so these bytes have a bound of their own. An upload counts with
-//! the length its client declared. One of unknown length counts with what it may send before it is renewed:
-//! one window at first, then what it asked for. Its PUT puts the true length in that place.
+//! These bytes have a bound of their own beside the quota. The quota counts only live files, so that a user who
+//! overwrites one file without end stays within it, and yet fills disks with old versions in their grace. An upload
+//! counts with the length its client declared. An upload of unknown length counts with the bytes it may send before it
+//! is renewed: one window at first, then as many as it asked for. Its PUT replaces them by the true length.
 
 use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::state::{Object, User, object::State};
 use rowhouse_proto::{ErrorCode, UPLOAD_WINDOW_BYTES};
 use rowhouse_raft::Error;
 
-use super::stop::Stop;
+use super::error::ApplyError;
 use super::turn::Turn;
 use crate::state::objects::{self, ObjectId};
 use crate::state::{Read, records, tables};
 
-/// Quotas a user's bodies may take on the disks, and one window beyond: what is there, what replaces it, and
-/// as much again of old versions.
+/// Quotas that a user's bodies may take on the disks, and one window beyond. One is for live bodies, one for those that
+/// replace them, and one for old versions.
 pub const PHYSICAL_QUOTAS: u64 = 3;
-/// Uploads of one user that are neither committed nor expired; of `UPLOADS_MAX` in a shard.
+/// Most uploads of one user that are neither committed nor expired. A shard has `UPLOADS_MAX`.
 pub const UPLOADS_OF_USER_MAX: u64 = 256;
 
-/// Whether an upload may begin, or be renewed with more.
+/// Refuses an upload that would be one too many, or reserve too many bytes, when it begins or is renewed.
 pub(super) fn check_upload(
     read: &dyn Read,
     account: &User,
     user: &UserKey,
     id: &ObjectId,
     reserved: u64,
-) -> Result<(), Stop> {
+) -> Result<(), ApplyError> {
     let counted = match objects::object(read, id)? {
         Some(row) => row.length,
         None if records::physical_usage(read, user)?.uploads >= UPLOADS_OF_USER_MAX => {
@@ -40,13 +40,13 @@ pub(super) fn check_upload(
     check_growth(read, account, user, reserved.saturating_sub(counted))
 }
 
-/// What does not grow is never refused; what cannot be counted always is.
+/// Refuses growth beyond the user's bound. No growth is never refused, and a sum that overflows always is.
 pub(super) fn check_growth(
     read: &dyn Read,
     account: &User,
     user: &UserKey,
     grows_by: u64,
-) -> Result<(), Stop> {
+) -> Result<(), ApplyError> {
     if grows_by == 0 {
         return Ok(());
     }
@@ -64,7 +64,7 @@ fn bytes_max(account: &User) -> u64 {
         .map_or(u64::MAX, |quota| quota.saturating_mul(PHYSICAL_QUOTAS).saturating_add(UPLOAD_WINDOW_BYTES))
 }
 
-/// Follows a row of an object from one state to the next.
+/// Moves the counters from an object's row before a change to its row after it; `None` is no row.
 pub(super) fn count(
     turn: &mut Turn<'_, '_>,
     before: Option<&Object>,
@@ -74,7 +74,7 @@ pub(super) fn count(
     let Some(row) = before.or(after).filter(|_| had != has) else { return Ok(()) };
     let user: UserKey = row.user[..].try_into().map_err(|error| Error::corrupt("object's user", error))?;
     turn.shard.uploads = turn.shard.uploads.saturating_sub(had.uploads).saturating_add(has.uploads);
-    // What goes first: lengths are as clients said, and nothing may be cut off at the top.
+    // Subtracts first: lengths are as clients said, and a sum must not be cut off at its top.
     let mut usage = records::physical_usage(&*turn.txn, &user)?;
     usage.bytes = usage.bytes.saturating_sub(had.bytes).saturating_add(has.bytes);
     usage.uploads = usage.uploads.saturating_sub(had.uploads).saturating_add(has.uploads);
@@ -87,7 +87,7 @@ pub(super) fn count(
     Ok(())
 }
 
-/// What one row counts for.
+/// The share of one row in the counters.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Part {
     bytes: u64,

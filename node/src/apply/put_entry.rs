@@ -5,34 +5,35 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use pubky_common::StoragePath;
 use rowhouse_proto::domain::path::ancestors;
+use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::command::{Credential, Outcome, PutEntry};
 use rowhouse_proto::wire::state::{Entry, Event, Usage, User};
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX};
 use rowhouse_raft::Error;
 
 use super::authorize::{self, Granted};
-use super::stop::Stop;
+use super::commands::{Proposal, ShardCommand};
+use super::error::ApplyError;
 use super::turn::Turn;
 use super::{modified, object, outcome, physical, quota};
 use crate::state::{Read, records, tables};
-use rowhouse_proto::domain::user::UserKey;
 
-/// BLAKE3-256.
+/// Length of a BLAKE3 hash.
 const HASH_BYTES: usize = 32;
 
-/// What is known of a body's length.
+/// A body's length in bytes, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// By a Content-Length header: the quota is judged before write paths and collisions
+pub(super) enum Length {
+    /// A Content-Length header told it: the quota is judged before write paths and collisions
     /// (docs/rules/protocol.md#quotas).
     Declared(u64),
-    /// By having read it: the quota is judged last.
+    /// The body was read: the quota is judged last.
     Counted(u64),
-    /// Not before the body has come: the quota is judged then.
+    /// Nothing, before the body has come: the quota is judged then.
     Unknown,
 }
 
-/// What a PUT is about, also before its body is there.
+/// Who wants to write where: all that is known of a PUT before its body is there.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) credential: Option<&'a Credential>,
@@ -57,19 +58,19 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
-    /// Whose file it is.
+    /// The user whose file it is, and their account.
     pub(super) fn owner(self) -> (UserKey, User) {
         (self.user, self.account)
     }
 }
 
 /// The whole decision, in the order of docs/rules/protocol.md#order-of-checks.
-pub(super) fn check(
+pub(super) fn accept(
     read: &dyn Read,
     target: Target<'_>,
     length: Length,
     now_s: u64,
-) -> Result<Accepted, Stop> {
+) -> Result<Accepted, ApplyError> {
     let granted = authorize::write(read, target.credential, target.user, target.path, now_s)?;
     let Granted { user, path, account } = granted;
     if account.disabled {
@@ -98,7 +99,7 @@ pub(super) fn check(
     Ok(Accepted { user, path, account, previous, before, after })
 }
 
-/// A file may be no directory's name, and lie below no file.
+/// Whether the path is the name of a directory, or lies below a file.
 fn collides(read: &dyn Read, user: &UserKey, path: &StoragePath) -> Result<bool, Error> {
     let user = &user;
     let mut found = false;
@@ -114,7 +115,7 @@ fn collides(read: &dyn Read, user: &UserKey, path: &StoragePath) -> Result<bool,
     Ok(found)
 }
 
-/// How long the command's body is, and that it has one and can be stored.
+/// The length of the command's body in bytes, if it has one body and that can be stored.
 fn body_length(command: &PutEntry) -> Result<u64, ErrorCode> {
     match &command.object {
         Some(object) if command.body.is_empty() => Ok(object.length),
@@ -124,44 +125,52 @@ fn body_length(command: &PutEntry) -> Result<u64, ErrorCode> {
     }
 }
 
-pub(super) fn apply(turn: &mut Turn<'_, '_>, command: &PutEntry) -> Result<Outcome, Stop> {
-    let length = body_length(command);
-    let declared = Length::Declared(length.unwrap_or(command.body.len() as u64));
-    let accepted = check(&*turn.txn, command.into(), declared, turn.now_s())?;
-    let length = length?;
-    if command.hash.len() != HASH_BYTES {
-        return Err(ErrorCode::Internal.into());
+impl ShardCommand for PutEntry {
+    fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
+        let counted = Length::Counted(self.body.len() as u64);
+        let length = proposal.content_length.map_or(counted, Length::Declared);
+        accept(proposal.read, self.into(), length, proposal.now_s()).map(drop)
     }
-    let staged = match &command.object {
-        Some(staged) => Some(object::staged(turn, &staged.id, &accepted.user)?),
-        None => None,
-    };
-    if let Some(staged) = &staged {
-        let grows_by = length.saturating_sub(staged.reserved());
-        physical::check_growth(&*turn.txn, &accepted.account, &accepted.user, grows_by)?;
-    }
-    let slot = turn.event_slot()?;
 
-    let Accepted { user, path, previous, before, after, .. } = accepted;
-    let user = &user;
-    let entry = Entry {
-        hash: command.hash.clone(),
-        length,
-        content_type: command.content_type.clone(),
-        modified_ms: modified::time(turn.now_ms(), &command.hash, previous.as_ref(), &before),
-        object: command.object.as_ref().map(|object| object.id.clone()).unwrap_or_default(),
-    };
-    turn.txn.put(tables::entry(user, path.as_str()), records::encode(&entry));
-    if let Some(previous) = previous {
-        object::discard_body(turn, user, path.as_str(), &previous)?;
+    fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
+        let length = body_length(self);
+        let declared = Length::Declared(length.unwrap_or(self.body.len() as u64));
+        let accepted = accept(&*turn.txn, self.into(), declared, turn.now_s())?;
+        let length = length?;
+        if self.hash.len() != HASH_BYTES {
+            return Err(ErrorCode::Internal.into());
+        }
+        let staged = match &self.object {
+            Some(staged) => Some(object::staged(turn, &staged.id, &accepted.user)?),
+            None => None,
+        };
+        if let Some(staged) = &staged {
+            let grows_by = length.saturating_sub(staged.reserved());
+            physical::check_growth(&*turn.txn, &accepted.account, &accepted.user, grows_by)?;
+        }
+        let slot = turn.event_slot()?;
+
+        let Accepted { user, path, previous, before, after, .. } = accepted;
+        let user = &user;
+        let entry = Entry {
+            hash: self.hash.clone(),
+            length,
+            content_type: self.content_type.clone(),
+            modified_ms: modified::time(turn.now_ms(), &self.hash, previous.as_ref(), &before),
+            object: self.object.as_ref().map(|object| object.id.clone()).unwrap_or_default(),
+        };
+        turn.txn.put(tables::entry(user, path.as_str()), records::encode(&entry));
+        if let Some(previous) = previous {
+            object::discard_body(turn, user, path.as_str(), &previous)?;
+        }
+        match staged {
+            Some(staged) => object::commit(turn, staged, &entry)?,
+            None => turn.txn.put(tables::body(user, path.as_str()), records::wrap_raw(&self.body)),
+        }
+        turn.store_usage(user, &before, &after);
+        let event =
+            Event { user: self.user.clone(), path: path.as_str().to_owned(), hash: self.hash.clone() };
+        turn.emit(slot, user, &event);
+        Ok(outcome::done())
     }
-    match staged {
-        Some(staged) => object::commit(turn, staged, &entry)?,
-        None => turn.txn.put(tables::body(user, path.as_str()), records::wrap_raw(&command.body)),
-    }
-    turn.store_usage(user, &before, &after);
-    let event =
-        Event { user: command.user.clone(), path: path.as_str().to_owned(), hash: command.hash.clone() };
-    turn.emit(slot, user, &event);
-    Ok(outcome::done())
 }

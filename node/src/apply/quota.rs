@@ -3,7 +3,7 @@
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::state::{Entry, Usage, User};
 
-use super::stop::Stop;
+use super::error::ApplyError;
 use crate::state::records::FILE_OVERHEAD_BYTES;
 
 /// Usage after a file of `length` bytes has taken the place of `previous`.
@@ -28,8 +28,8 @@ pub(super) fn after_delete(usage: &Usage, previous: Option<&Entry>) -> Usage {
     }
 }
 
-/// Exactly full is fine; a shrink that leaves too much is refused.
-pub(super) fn check(account: &User, after: &Usage) -> Result<(), Stop> {
+/// Refuses usage above the account's quota. Exactly full is fine; a shrink that leaves too much is refused.
+pub(super) fn check(account: &User, after: &Usage) -> Result<(), ApplyError> {
     match account.quota_bytes {
         Some(quota) if after.bytes > quota => Err(ErrorCode::QuotaExceeded.into()),
         _ => Ok(()),

@@ -2,27 +2,28 @@
 
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{AgedTable, Event, Shard, Usage};
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
-use super::dedup;
-use crate::state::aged::{AUTH_TOKENS, BEARERS, NONCES, REQUESTS};
 use crate::state::{log_time, records, tables};
-use rowhouse_proto::domain::user::UserKey;
 
 /// How far one `Close` goes above the ceiling of clocks or the shard's own event time. Several reach every event
 /// another shard may have there; none brings a shard to the end of its event time.
 const CLOSE_ABOVE_MAX: u64 = 1 << 16;
 
+/// One command while it is applied.
 pub(super) struct Turn<'a, 't> {
+    /// Reads see what this turn wrote.
     pub(super) txn: &'a mut Txn<'t>,
+    /// The shard's record, its times moved on by this command. Stored by `store_shard`.
     pub(super) shard: Shard,
     ids: EventIds,
-    /// The command's HLC as event time.
+    /// The command's HLC as event time, in ticks.
     hlc_t: u64,
-    /// Of the command's entry.
+    /// Index of the command's log entry.
     log_index: u64,
 }
 
@@ -47,30 +48,34 @@ impl<'a, 't> Turn<'a, 't> {
         Ok(Self { txn, shard, ids, hlc_t: ids.tick(command.hlc_us), log_index })
     }
 
+    /// Index of the command's log entry.
     pub(super) fn log_index(&self) -> u64 {
         self.log_index
     }
 
+    /// The shard's present in unix milliseconds.
     pub(super) fn now_ms(&self) -> u64 {
         self.shard.now_ms
     }
 
-    /// The time that tables and objects age by.
+    /// The time that tables and objects age by, in milliseconds.
     pub(super) fn age_ms(&self) -> u64 {
         self.shard.age_ms
     }
 
+    /// The shard's present in unix seconds.
     pub(super) fn now_s(&self) -> u64 {
         self.shard.now_ms / 1000
     }
 
-    /// The time of this command's event (docs/rules/time.md#event-ids-rise). Taken before anything is written,
-    /// because a shard at the end of its event time must refuse.
+    /// Takes the time of this command's event (docs/rules/time.md#event-ids-rise). To be taken before anything is
+    /// written, because a shard at the end of its event time must refuse.
     pub(super) fn event_slot(&self) -> Result<EventSlot, ErrorCode> {
         let t = self.hlc_t.max(self.shard.last_t.saturating_add(1));
         if t > self.ids.last_tick() { Err(ErrorCode::Internal) } else { Ok(EventSlot(t)) }
     }
 
+    /// Writes the command's event into the shard's log and into its user's.
     pub(super) fn emit(&mut self, slot: EventSlot, user: &UserKey, event: &Event) {
         let EventSlot(t) = slot;
         self.shard.last_t = t;
@@ -79,45 +84,33 @@ impl<'a, 't> Turn<'a, 't> {
         self.txn.put(tables::event_of_user(user, t), bytes::Bytes::new());
     }
 
-    /// Nothing at or below `t` will follow (docs/rules/time.md#what-is-closed-stays-closed), as far as one command
-    /// may go.
+    /// Closes event time up to `t` ticks: no event at or below it will follow
+    /// (docs/rules/time.md#what-is-closed-stays-closed). One command goes a bounded way.
     pub(super) fn close(&mut self, t: u64) {
         let highest = self.shard.last_t.max(self.ids.ceiling()).saturating_add(CLOSE_ABOVE_MAX);
         self.shard.last_t = self.shard.last_t.max(t.min(highest).min(self.ids.last_tick()));
     }
 
-    /// As a `Close` with the command's own time: a shard that is in use needs none for the feed to pass it.
+    /// Closes event time up to the command's own. A shard in use thus needs no `Close` for the feed to pass it.
     pub(super) fn close_to_hlc(&mut self) {
         self.close(self.hlc_t);
     }
 
-    /// Removes a few dead rows of each aged table.
-    pub(super) fn sweep(&mut self) -> Result<(), Error> {
-        let age_ms = self.shard.age_ms;
-        let (txn, shard) = (&mut *self.txn, &mut self.shard);
-        for mark in REQUESTS.sweep(txn, table(&mut shard.requests), age_ms)? {
-            dedup::forget(shard, &mark)?;
-        }
-        AUTH_TOKENS.sweep(txn, table(&mut shard.auth_tokens), age_ms)?;
-        NONCES.sweep(txn, table(&mut shard.nonces), age_ms)?;
-        BEARERS.sweep(txn, table(&mut shard.bearers), age_ms)?;
-        Ok(())
-    }
-
-    /// Keeps the shard's total beside the user's own counter.
+    /// Stores a user's usage and moves the shard's total by the difference.
     pub(super) fn store_usage(&mut self, user: &UserKey, before: &Usage, after: &Usage) {
         self.txn.put(tables::usage(user), records::encode(after));
         self.shard.used_bytes =
             self.shard.used_bytes.saturating_add(after.bytes).saturating_sub(before.bytes);
     }
 
+    /// Stores the shard's record; the last write of a turn.
     pub(super) fn store_shard(&mut self) {
         let record = records::encode(&self.shard);
         self.txn.put(&[tables::SHARD][..], record);
     }
 }
 
-/// An absent table is an empty one.
+/// The table for writing; an absent one is empty.
 pub(super) fn table(table: &mut Option<AgedTable>) -> &mut AgedTable {
     table.get_or_insert_default()
 }

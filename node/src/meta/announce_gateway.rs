@@ -9,37 +9,40 @@ use rowhouse_proto::wire::meta::GatewayInfo;
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
+use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, gateway, tables};
 
-/// Far above what a packet should carry (docs/rules/network.md#few-addresses); bounds the table.
+/// Most rows of the table, far above the addresses that a packet should carry (docs/rules/network.md#few-addresses).
 const GATEWAYS_MAX: usize = 64;
 
-pub fn apply(txn: &mut Txn<'_>, command: AnnounceGateway) -> Result<Verdict, Error> {
-    let Some(cluster) = tables::cluster(&*txn)? else {
-        return Ok(Verdict::refused("the cluster is not initialized"));
-    };
-    let announced = GatewayInfo {
-        public_ip: command.public_ip,
-        tls_port: command.tls_port,
-        http_port: command.http_port,
-        icann_domain: command.icann_domain,
-        since: cluster.map_version,
-    };
-    let announced = match gateway::announceable(announced) {
-        Ok(announced) => announced,
-        Err(why) => return Ok(Verdict::refused(why)),
-    };
-    if tables::has_gateway(&*txn, &announced)? {
-        return Ok(Verdict::Unchanged);
+impl MetaGroupCommand for AnnounceGateway {
+    fn apply(&self, txn: &mut Txn<'_>, _: EntryHead) -> Result<Verdict, Error> {
+        let Some(cluster) = tables::cluster(&*txn)? else {
+            return Ok(Verdict::not_initialized());
+        };
+        let announced = GatewayInfo {
+            public_ip: self.public_ip.clone(),
+            tls_port: self.tls_port,
+            http_port: self.http_port,
+            icann_domain: self.icann_domain.clone(),
+            since: cluster.map_version,
+        };
+        let announced = match gateway::announceable(announced) {
+            Ok(announced) => announced,
+            Err(why) => return Ok(Verdict::refused(why)),
+        };
+        if tables::has_gateway(&*txn, &announced)? {
+            return Ok(Verdict::Unchanged);
+        }
+        if tables::gateways(&*txn)?.len() >= GATEWAYS_MAX {
+            return Ok(Verdict::refused("too many gateways"));
+        }
+        tables::put_gateway(txn, &announced);
+        Ok(Verdict::Changed)
     }
-    if tables::gateways(&*txn)?.len() >= GATEWAYS_MAX {
-        return Ok(Verdict::refused("too many gateways"));
-    }
-    tables::put_gateway(txn, &announced);
-    Ok(Verdict::Changed)
 }
 
-/// The command for a gateway as the map is to name it.
+/// The command that announces a gateway as the map shall name it.
 pub fn announce(gateway: GatewayInfo) -> Body {
     Body::AnnounceGateway(AnnounceGateway {
         public_ip: gateway.public_ip,

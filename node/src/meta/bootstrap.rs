@@ -1,5 +1,5 @@
-//! The cluster's beginning: identity, settings, first nodes, the meta group itself. Once. The version this first
-//! command was proposed under is the one in force.
+//! The cluster's beginning, once: identity, settings, first nodes, the meta group itself. The version that this first
+//! command was proposed under comes into force.
 
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::SHARD_COUNT_MAX;
@@ -8,47 +8,50 @@ use rowhouse_proto::wire::meta::{ClusterRecord, GroupInfo, ReplicaInfo, Settings
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
+use super::commands::{EntryHead, MetaGroupCommand};
 use super::node_line::{of_command, refused_by_version};
 use super::{Verdict, tables};
 
 /// The signup mode in which everybody may sign up.
 pub const OPEN_SIGNUP: &str = "open";
 
-pub fn apply(txn: &mut Txn<'_>, command: Bootstrap, command_version: u32) -> Result<Verdict, Error> {
-    if let Some(cluster) = tables::cluster(&*txn)? {
-        return Ok(if cluster.cluster_id == command.cluster_id {
-            Verdict::Unchanged
-        } else {
-            Verdict::refused("another cluster lives here")
-        });
+impl MetaGroupCommand for Bootstrap {
+    fn apply(&self, txn: &mut Txn<'_>, entry: EntryHead) -> Result<Verdict, Error> {
+        if let Some(cluster) = tables::cluster(&*txn)? {
+            return Ok(if cluster.cluster_id == self.cluster_id {
+                Verdict::Unchanged
+            } else {
+                Verdict::refused("another cluster lives here")
+            });
+        }
+        if let Some(why) = invalid(self) {
+            return Ok(Verdict::refused(why));
+        }
+        let nodes: Vec<_> = self.nodes.iter().cloned().map(of_command).collect();
+        if let Some(refused) = nodes.iter().find_map(|node| refused_by_version(node, entry.version)) {
+            return Ok(Verdict::refused(refused));
+        }
+        let mut replicas = Vec::with_capacity(nodes.len());
+        for (node, replica_id) in nodes.into_iter().zip(1u64..) {
+            tables::put_node(txn, &node);
+            replicas.push(ReplicaInfo { replica_id, node_uuid: node.node_uuid });
+        }
+        let next_replica_id = replicas.len() as u64 + 1;
+        tables::put_group(txn, &GroupInfo { group: META_GROUP, epoch: 1, replicas });
+        tables::put_cluster(
+            txn,
+            &ClusterRecord {
+                cluster_id: self.cluster_id.clone(),
+                shard_count: self.shard_count,
+                settings: Some(Settings { signup_mode: self.signup_mode.clone() }),
+                homeserver: self.homeserver.clone(),
+                map_version: 0,
+                next_replica_id,
+                command_version: entry.version,
+            },
+        );
+        Ok(Verdict::Changed)
     }
-    if let Some(why) = invalid(&command) {
-        return Ok(Verdict::refused(why));
-    }
-    let nodes: Vec<_> = command.nodes.into_iter().map(of_command).collect();
-    if let Some(refused) = nodes.iter().find_map(|node| refused_by_version(node, command_version)) {
-        return Ok(Verdict::refused(refused));
-    }
-    let mut replicas = Vec::with_capacity(nodes.len());
-    for (node, replica_id) in nodes.into_iter().zip(1u64..) {
-        tables::put_node(txn, &node);
-        replicas.push(ReplicaInfo { replica_id, node_uuid: node.node_uuid });
-    }
-    let next_replica_id = replicas.len() as u64 + 1;
-    tables::put_group(txn, &GroupInfo { group: META_GROUP, epoch: 1, replicas });
-    tables::put_cluster(
-        txn,
-        &ClusterRecord {
-            cluster_id: command.cluster_id,
-            shard_count: command.shard_count,
-            settings: Some(Settings { signup_mode: command.signup_mode }),
-            homeserver: command.homeserver,
-            map_version: 0,
-            next_replica_id,
-            command_version,
-        },
-    );
-    Ok(Verdict::Changed)
 }
 
 fn invalid(command: &Bootstrap) -> Option<&'static str> {
@@ -67,7 +70,8 @@ fn invalid(command: &Bootstrap) -> Option<&'static str> {
     unkept(&command.signup_mode)
 }
 
-/// Why a signup mode is refused: nothing may promise what is not kept, and tokens are asked for nowhere yet.
+/// Why a signup mode is refused; `None` for one that is kept. Signup tokens are asked for nowhere yet, so that a mode
+/// with tokens would be an empty promise.
 pub fn unkept(signup_mode: &str) -> Option<&'static str> {
     (signup_mode != OPEN_SIGNUP).then_some("there are no signup tokens yet: the signup mode must be `open`")
 }

@@ -1,17 +1,17 @@
-//! What of a gateway may enter the packet, and what tells one from another.
+//! The rules for a gateway's address in the packet, and the identity of a gateway.
 //!
-//! Checked before an announcement is proposed, when it is applied, and when a packet is signed: what was let
-//! in can be signed. The rules are written out here, because apply must not change with a library.
+//! The rules are checked before an announcement is proposed, when it is applied, and when a packet is signed, so that
+//! every gateway in the map can be signed. They are written out here, because apply must not change with a library.
 
 use std::net::IpAddr;
 
 use rowhouse_proto::wire::meta::GatewayInfo;
 
-/// Longest domain name, and longest part of one.
+/// Longest domain name, and longest label of one (RFC 1035).
 const DOMAIN_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Its address, if a client could be sent to it; else why not.
+/// The gateway's address, if a client could be sent to it; else the reason why not.
 pub fn public_address(gateway: &GatewayInfo) -> Result<IpAddr, &'static str> {
     let Ok(address) = gateway.public_ip.parse::<IpAddr>() else {
         return Err("public_ip is not an IP address");
@@ -44,17 +44,17 @@ fn is_label(label: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
-/// One that may enter the packet, its address as everybody writes it.
+/// The gateway with its address in canonical form, if it may enter the packet; else the reason why not.
 pub fn announceable(mut gateway: GatewayInfo) -> Result<GatewayInfo, &'static str> {
     gateway.public_ip = public_address(&gateway)?.to_string();
     Ok(gateway)
 }
 
-/// What tells it from others: the same address with other ports or another domain is another gateway, behind
-/// the same balancer perhaps.
+/// The bytes that tell a gateway from others. The same address with other ports or another domain is another gateway,
+/// perhaps behind the same balancer.
 pub fn identity(gateway: &GatewayInfo) -> Vec<u8> {
     let mut identity = gateway.public_ip.as_bytes().to_vec();
-    // No address has it.
+    // No address contains this byte.
     identity.push(0);
     identity.extend_from_slice(&gateway.tls_port.to_be_bytes());
     identity.extend_from_slice(&gateway.http_port.to_be_bytes());

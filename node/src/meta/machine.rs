@@ -1,22 +1,19 @@
-//! Applies meta commands.
+//! From an entry of the meta group's log to an outcome: decode, the command, the map's version.
 
 use bytes::Bytes;
 use prost::Message;
-use rowhouse_proto::wire::command::{MetaCommand, MetaOutcome, meta_command::Body};
+use rowhouse_proto::wire::command::{MetaCommand, meta_command::Body};
 use rowhouse_proto::{COMMAND_VERSIONS, VersionRange};
 use rowhouse_raft::state::Txn;
 use rowhouse_raft::{EntryContext, Error, Machine};
 
-use super::{
-    Verdict, announce_gateway, bootstrap, place_shards, raise_command_version, register_node, set_packet,
-    tables, withdraw_gateway,
-};
+use super::{Verdict, commands, tables};
 use crate::command_version::decode;
 
-/// Stateless: everything is in the group's state.
+/// The machine of the meta group. It holds no state of its own: everything is in the group's.
 #[derive(Clone, Copy, Debug)]
 pub struct MetaMachine {
-    /// Of the commands it understands; at any other it stops.
+    /// The command versions it understands; it stops at any other.
     pub versions: VersionRange,
 }
 
@@ -29,31 +26,18 @@ impl Default for MetaMachine {
 impl Machine for MetaMachine {
     fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         let (command, body) = decode::<MetaCommand>(command, self.versions, context)?;
-        let verdict = apply(&command, body, txn)?;
+        let verdict = commands::of(&body).apply(txn, (&command).into())?;
         if verdict == Verdict::Changed
             && let Some(mut cluster) = tables::cluster(&*txn)?
         {
             cluster.map_version += 1;
             tables::put_cluster(txn, &cluster);
         }
-        let outcome: MetaOutcome = verdict.into_outcome();
-        Ok(outcome.encode_to_vec().into())
+        Ok(verdict.into_outcome().encode_to_vec().into())
     }
 }
 
-fn apply(command: &MetaCommand, body: Body, txn: &mut Txn<'_>) -> Result<Verdict, Error> {
-    match body {
-        Body::Bootstrap(first) => bootstrap::apply(txn, first, command.version),
-        Body::RegisterNode(command) => register_node::apply(txn, command),
-        Body::SetPacket(packet) => set_packet::apply(txn, packet, command.now_ms),
-        Body::PlaceShards(command) => place_shards::apply(txn, command),
-        Body::AnnounceGateway(command) => announce_gateway::apply(txn, command),
-        Body::WithdrawGateway(command) => withdraw_gateway::apply(txn, command),
-        Body::RaiseCommandVersion(command) => raise_command_version::apply(txn, command),
-    }
-}
-
-/// The bytes to propose under the version in force. `now_ms` is the proposer's physical clock.
+/// The bytes to propose under the version in force. `now_ms` is the proposer's physical clock in unix milliseconds.
 pub fn encode(version: u32, body: Body, now_ms: u64) -> Bytes {
     MetaCommand { version, now_ms, body: Some(body) }.encode_to_vec().into()
 }

@@ -7,7 +7,7 @@ use rowhouse_raft::Error;
 use super::tables;
 use crate::state::Read;
 
-/// 0 before `Bootstrap`. One read: cheap enough to poll.
+/// The map's version; 0 before `Bootstrap`. One read: cheap enough to poll.
 pub fn map_version(store: &dyn Read) -> Result<u64, Error> {
     Ok(tables::cluster(store)?.map_or(0, |cluster| cluster.map_version))
 }
@@ -17,7 +17,7 @@ pub fn command_version(store: &dyn Read) -> Result<Option<u32>, Error> {
     Ok(tables::cluster(store)?.map(|cluster| cluster.command_version))
 }
 
-/// `None` before `Bootstrap`. Read it from one consistent view.
+/// The whole map; `None` before `Bootstrap`. The view must be one snapshot.
 pub fn cluster_map(store: &dyn Read) -> Result<Option<ClusterMap>, Error> {
     let Some(cluster) = tables::cluster(store)? else {
         return Ok(None);

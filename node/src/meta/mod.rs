@@ -1,10 +1,11 @@
 //! The meta group's state machine: cluster identity, nodes, shard map, replica ids, settings, gateways
-//! and the homeserver's committed packet. One file per command.
+//! and the homeserver's committed packet. One file for each command, one dispatch over all (`commands`).
 //!
 //! State changes only here, by log entries; the coordinator proposes them, anybody reads the map.
 
 mod announce_gateway;
 mod bootstrap;
+mod commands;
 mod gateway;
 mod machine;
 mod map;

@@ -1,15 +1,15 @@
-//! A node's line in the map, and the same line in a command.
+//! A node's line in the map and in a command, and the command versions it tells.
 
 use rowhouse_proto::VersionRange;
 use rowhouse_proto::wire::command::MetaNode;
 use rowhouse_proto::wire::meta::NodeInfo;
 
-/// The versions of commands that the node says it understands; 0 if it says nothing.
+/// The versions of commands that the node says it understands; both ends are 0 if it says nothing.
 pub fn understood(node: &NodeInfo) -> VersionRange {
     VersionRange { min: node.command_version_min, max: node.command_version_max }
 }
 
-/// The version a cluster of these nodes begins with: the oldest that all understand, if there is any.
+/// The version a cluster of these nodes begins with: the oldest that all understand. `None` if there is none.
 pub fn first_command_version(nodes: &[NodeInfo]) -> Option<u32> {
     let oldest = nodes.iter().map(|node| understood(node).min).max()?;
     nodes.iter().all(|node| understood(node).contains(oldest)).then_some(oldest)
@@ -27,11 +27,13 @@ pub(super) fn refused_by_version(node: &NodeInfo, in_force: u32) -> Option<Strin
     })
 }
 
+/// A line of the map as a command carries it.
 pub fn to_command(node: NodeInfo) -> MetaNode {
     let NodeInfo { node_uuid, address, name, command_version_min, command_version_max } = node;
     MetaNode { node_uuid, address, name, command_version_min, command_version_max }
 }
 
+/// A line of a command as the map keeps it.
 pub(super) fn of_command(node: MetaNode) -> NodeInfo {
     let MetaNode { node_uuid, address, name, command_version_min, command_version_max } = node;
     NodeInfo { node_uuid, address, name, command_version_min, command_version_max }

@@ -1,50 +1,54 @@
-//! The homeserver's signed packet: what is not committed here is not published (docs/rules/network.md#one-author).
+//! The homeserver's signed packet. Only a packet that was committed here is published
+//! (docs/rules/network.md#one-author).
 //!
-//! A deposed coordinator cannot commit an older packet. One that signs far above its own clock and what the
-//! network holds is refused; whether its clock is right, only its peers can tell (`clock.rs`).
+//! A deposed coordinator cannot commit an older packet. A packet whose time is far above its signer's clock and above
+//! the newest packet on the network is refused. Whether that clock is right, only peers can tell (`clock.rs`).
 
 use rowhouse_proto::wire::command::SetPacket;
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
+use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, tables};
 
 /// Key 32, signature 64, timestamp 8 (docs/rules/network.md#what-the-packet-says).
 const HEAD_BYTES: usize = 104;
-/// Head and at most 1 000 bytes of DNS packet.
+/// Longest packet in bytes: the head and at most 1 000 bytes of DNS packet.
 const PACKET_BYTES_MAX: usize = 1104;
 /// pkarr itself distrusts packets further ahead than this (docs/rules/network.md#timestamps-only-rise).
 const AHEAD_US_MAX: u64 = 60_000_000;
 
-/// When a canonical packet was signed; `None` if it is too short to tell.
+/// When a canonical packet was signed, in unix microseconds; `None` if it is too short to tell.
 pub fn packet_timestamp_us(packet: &[u8]) -> Option<u64> {
     let bytes: [u8; 8] = packet.get(96..HEAD_BYTES)?.try_into().ok()?;
     Some(u64::from_be_bytes(bytes))
 }
 
-pub fn apply(txn: &mut Txn<'_>, command: SetPacket, now_ms: u64) -> Result<Verdict, Error> {
-    let Some(cluster) = tables::cluster(&*txn)? else {
-        return Ok(Verdict::refused("the cluster is not initialized"));
-    };
-    let packet = command.packet;
-    let Some(timestamp) = packet_timestamp_us(&packet).filter(|_| packet.len() <= PACKET_BYTES_MAX) else {
-        return Ok(Verdict::refused("malformed packet"));
-    };
-    if packet[..32] != cluster.homeserver[..] {
-        return Ok(Verdict::refused("packet of another key"));
-    }
-    if let Some(stored) = tables::packet(&*txn)? {
-        if stored == packet {
-            return Ok(Verdict::Unchanged);
+impl MetaGroupCommand for SetPacket {
+    fn apply(&self, txn: &mut Txn<'_>, entry: EntryHead) -> Result<Verdict, Error> {
+        let Some(cluster) = tables::cluster(&*txn)? else {
+            return Ok(Verdict::not_initialized());
+        };
+        let packet = &self.packet;
+        let Some(timestamp) = packet_timestamp_us(packet).filter(|_| packet.len() <= PACKET_BYTES_MAX) else {
+            return Ok(Verdict::refused("malformed packet"));
+        };
+        if packet[..32] != cluster.homeserver[..] {
+            return Ok(Verdict::refused("packet of another key"));
         }
-        if packet_timestamp_us(&stored).is_some_and(|stored| timestamp <= stored) {
-            return Ok(Verdict::refused("packet is not newer than the committed one"));
+        if let Some(stored) = tables::packet(&*txn)? {
+            if stored == *packet {
+                return Ok(Verdict::Unchanged);
+            }
+            if packet_timestamp_us(&stored).is_some_and(|stored| timestamp <= stored) {
+                return Ok(Verdict::refused("packet is not newer than the committed one"));
+            }
         }
+        let latest = (entry.now_ms * 1000 + AHEAD_US_MAX).max(self.network_us.saturating_add(1));
+        if timestamp > latest {
+            return Ok(Verdict::refused("packet is too far in the future"));
+        }
+        tables::put_packet(txn, packet.clone());
+        Ok(Verdict::Changed)
     }
-    let latest = (now_ms * 1000 + AHEAD_US_MAX).max(command.network_us.saturating_add(1));
-    if timestamp > latest {
-        return Ok(Verdict::refused("packet is too far in the future"));
-    }
-    tables::put_packet(txn, packet);
-    Ok(Verdict::Changed)
 }

@@ -41,57 +41,67 @@ fn key(table: u8, rest: &[u8]) -> Vec<u8> {
     key
 }
 
-/// `None` before `Bootstrap`.
+/// The cluster's own record; `None` before `Bootstrap`.
 pub fn cluster(store: &dyn Read) -> Result<Option<ClusterRecord>, Error> {
     load(store, CLUSTER, "cluster record")
 }
 
+/// Stores the cluster's own record.
 pub fn put_cluster(txn: &mut Txn<'_>, record: &ClusterRecord) {
     txn.put(CLUSTER, encode(record));
 }
 
+/// The node with this uuid.
 pub fn node(store: &dyn Read, node_uuid: &[u8]) -> Result<Option<NodeInfo>, Error> {
     load(store, &key(NODE, node_uuid), "node record")
 }
 
-/// In order of their uuids, which is the order of their first starts.
+/// All nodes in order of their uuids, which is the order of their first starts.
 pub fn nodes(store: &dyn Read) -> Result<Vec<NodeInfo>, Error> {
     list(store, "node record", NODE)
 }
 
+/// Stores a node under its uuid.
 pub fn put_node(txn: &mut Txn<'_>, node: &NodeInfo) {
     txn.put(key(NODE, &node.node_uuid), encode(node));
 }
 
-/// In order of their numbers; the meta group comes last.
+/// All groups in order of their numbers; the meta group comes last.
 pub fn groups(store: &dyn Read) -> Result<Vec<GroupInfo>, Error> {
     list(store, "group record", GROUP)
 }
 
+/// Stores a group under its number.
 pub fn put_group(txn: &mut Txn<'_>, group: &GroupInfo) {
     txn.put(key(GROUP, &group.group.to_be_bytes()), encode(group));
 }
 
+/// The committed packet of the homeserver.
 pub fn packet(store: &dyn Read) -> Result<Option<Bytes>, Error> {
     store.get(PACKET)?.map(|value| unwrap_raw(&value, "packet")).transpose()
 }
 
+/// Stores the committed packet.
 pub fn put_packet(txn: &mut Txn<'_>, packet: Bytes) {
     txn.put(PACKET, wrap_raw(&packet));
 }
 
+/// All gateways in order of their identities.
 pub fn gateways(store: &dyn Read) -> Result<Vec<GatewayInfo>, Error> {
     list(store, "gateway record", GATEWAY)
 }
 
+/// Whether a gateway of this identity is known.
 pub fn has_gateway(store: &dyn Read, gateway: &GatewayInfo) -> Result<bool, Error> {
     Ok(store.get(&key(GATEWAY, &identity(gateway)))?.is_some())
 }
 
+/// Stores a gateway under its identity.
 pub fn put_gateway(txn: &mut Txn<'_>, gateway: &GatewayInfo) {
     txn.put(key(GATEWAY, &identity(gateway)), encode(gateway));
 }
 
+/// Deletes the gateway of this identity.
 pub fn delete_gateway(txn: &mut Txn<'_>, gateway: &GatewayInfo) {
     txn.delete(key(GATEWAY, &identity(gateway)));
 }

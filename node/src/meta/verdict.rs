@@ -1,21 +1,30 @@
-//! What a meta command came to.
+//! The result of a meta command.
 
 use rowhouse_proto::wire::command::MetaOutcome;
 
+/// The result of a meta command, the same on every replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The map changed.
+    /// Accepted, and the map changed.
     Changed,
-    /// Accepted, and it was so already: repeating a command is harmless.
+    /// Accepted, and the map was so already: repeating a command is harmless.
     Unchanged,
+    /// Nothing was changed, for this reason. Operators read it.
     Refused(String),
 }
 
 impl Verdict {
+    /// A refusal for this reason.
     pub fn refused(why: impl Into<String>) -> Self {
         Self::Refused(why.into())
     }
 
+    /// The refusal of every command that comes before `Bootstrap`.
+    pub fn not_initialized() -> Self {
+        Self::refused("the cluster is not initialized")
+    }
+
+    /// The reply to the proposer.
     pub fn into_outcome(self) -> MetaOutcome {
         match self {
             Self::Changed | Self::Unchanged => MetaOutcome { accepted: true, refused: String::new() },

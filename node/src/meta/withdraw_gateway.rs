@@ -8,25 +8,28 @@ use rowhouse_proto::wire::meta::GatewayInfo;
 use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
 
+use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, tables};
 
-pub fn apply(txn: &mut Txn<'_>, command: WithdrawGateway) -> Result<Verdict, Error> {
-    let gone = GatewayInfo {
-        public_ip: command.public_ip,
-        tls_port: command.tls_port,
-        http_port: command.http_port,
-        icann_domain: command.icann_domain,
-        since: 0,
-    };
-    // Announced anew with other ports it is another one, which has not left.
-    if !tables::has_gateway(&*txn, &gone)? || tables::gateways(&*txn)?.len() == 1 {
-        return Ok(Verdict::Unchanged);
+impl MetaGroupCommand for WithdrawGateway {
+    fn apply(&self, txn: &mut Txn<'_>, _: EntryHead) -> Result<Verdict, Error> {
+        let gone = GatewayInfo {
+            public_ip: self.public_ip.clone(),
+            tls_port: self.tls_port,
+            http_port: self.http_port,
+            icann_domain: self.icann_domain.clone(),
+            since: 0,
+        };
+        // With other ports it is another gateway, which has not left.
+        if !tables::has_gateway(&*txn, &gone)? || tables::gateways(&*txn)?.len() == 1 {
+            return Ok(Verdict::Unchanged);
+        }
+        tables::delete_gateway(txn, &gone);
+        Ok(Verdict::Changed)
     }
-    tables::delete_gateway(txn, &gone);
-    Ok(Verdict::Changed)
 }
 
-/// The command for a gateway as the map names it.
+/// The command that withdraws a gateway as the map names it.
 pub fn withdraw(gateway: GatewayInfo) -> Body {
     Body::WithdrawGateway(WithdrawGateway {
         public_ip: gateway.public_ip,

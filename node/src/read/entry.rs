@@ -9,12 +9,12 @@ use rowhouse_proto::wire::shard::{Credential, Entry, ReadEntry};
 use rowhouse_raft::Error;
 use rowhouse_raft::state::View;
 
-use crate::apply::Stop;
+use crate::apply::ApplyError;
 use crate::state::session::{self, Presented};
 use crate::state::{log_time, records};
 
 /// `now_ms` is the leader's physical clock. A directory's name is no file: 404.
-pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Entry, Stop> {
+pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Entry, ApplyError> {
     let (user, path) = may_read(view, query.credential.as_ref(), &query.tenant, &query.path, now_ms)?;
     let entry = records::entry(view, &user, path.as_str())?.ok_or(ErrorCode::NotFound)?;
     let body = if query.head || !entry.object.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn may_read(
     tenant: &[u8],
     path: &str,
     now_ms: u64,
-) -> Result<(UserKey, StoragePath), Stop> {
+) -> Result<(UserKey, StoragePath), ApplyError> {
     let tenant = user::parse(tenant)?;
     let path = path::parse_canonical(path)?;
     if authorize::is_open_read(&path) {

@@ -14,7 +14,7 @@ use rowhouse_raft::Error;
 use rowhouse_raft::state::{ScanOrder, View};
 
 use super::entry::may_read;
-use crate::apply::Stop;
+use crate::apply::ApplyError;
 use crate::state::tables;
 use rowhouse_proto::domain::user::UserKey;
 
@@ -22,7 +22,7 @@ use rowhouse_proto::domain::user::UserKey;
 pub const LIST_LIMIT_MAX: u32 = 1000;
 
 /// Permission, then existence, then the cursor's syntax, then the page.
-pub fn list_entries(view: &View<'_>, query: &ListEntries, now_ms: u64) -> Result<Listing, Stop> {
+pub fn list_entries(view: &View<'_>, query: &ListEntries, now_ms: u64) -> Result<Listing, ApplyError> {
     let (tenant, path) = may_read(view, query.credential.as_ref(), &query.tenant, &query.path, now_ms)?;
     let directory = Directory { view, tenant: &tenant, path: &path };
     if !path.is_directory() || !directory.exists()? {

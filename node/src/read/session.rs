@@ -7,12 +7,12 @@ use rowhouse_proto::wire::shard::{CookieSession, GetSession, GrantSession};
 use rowhouse_raft::state::View;
 
 use super::entry::shard_now_s;
-use crate::apply::Stop;
+use crate::apply::ApplyError;
 use crate::state::records;
 use crate::state::session::{Presented, live_bearer};
 
 /// Whether the route asked for this kind of session is the gateway's to judge.
-pub fn get_session(view: &View<'_>, query: &GetSession, now_ms: u64) -> Result<Reply, Stop> {
+pub fn get_session(view: &View<'_>, query: &GetSession, now_ms: u64) -> Result<Reply, ApplyError> {
     match Presented::in_query(query.credential.as_ref()) {
         None => Err(ErrorCode::NoSession.into()),
         Some(Presented::Bearer(hash)) => {

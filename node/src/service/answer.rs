@@ -1,19 +1,24 @@
-//! What a client is told when its change succeeded.
+//! The answer to a client whose change succeeded.
 
 use rowhouse_proto::wire::command::{Outcome, outcome::Value};
 use rowhouse_proto::wire::shard::execute_reply::Result as Reply;
 use rowhouse_proto::wire::shard::{CookieSession, Done, GrantSession, UploadBegun};
 
-/// Known before the outcome, but for what only the log decides: times and ids.
+/// The answer as far as it is known before the log decides. Times and ids come from the outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
+    /// Nothing to tell.
     Done,
+    /// The session, without the time it was made.
     CookieSession(CookieSession),
+    /// The session, without its times and the grant's id.
     GrantSession(GrantSession),
+    /// The upload's time until it is renewed or put.
     UploadBegun { lifetime_ms: u64 },
 }
 
 impl Answer {
+    /// The whole answer, with the outcome's part. The outcome is no refusal.
     pub fn complete(self, outcome: Outcome) -> Reply {
         match (self, outcome.value) {
             (Self::CookieSession(session), Some(Value::Opened(opened))) => {

@@ -2,24 +2,23 @@
 
 use bytes::Bytes;
 use prost::Message;
-use rowhouse_proto::wire::command::{Command, Outcome, command::Body, revoke_grant};
-use rowhouse_proto::wire::shard::execute_reply::Result as Reply;
-use rowhouse_proto::wire::shard::{Credential, Done, ExecuteRequest, GetSession, credential};
-use rowhouse_proto::{ErrorCode, WIRE_VERSION};
+use rowhouse_proto::wire::command::{Command, Outcome};
+use rowhouse_proto::wire::shard::{Done, ExecuteRequest, execute_reply::Result as Reply};
+use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use tracing::Span;
 
+use super::answer::Answer;
 use super::prepare::{Prepared, Verifier};
-use super::refused::{Refused, of_outcome};
+use super::refusal::{internal, of_barrier, of_proposal, unable};
 use super::shard::ShardService;
 use super::trace;
 use crate::Group;
-use crate::apply::{Precheck, Stop, precheck};
+use crate::apply::{Precheck, changes_nothing, precheck};
 use crate::clock::Stamp;
 use crate::planted;
-use crate::read::get_session;
 
 impl ShardService {
-    pub(super) async fn decide(&self, request: ExecuteRequest) -> Result<Reply, Refused> {
+    pub(super) async fn answer_execute(&self, request: ExecuteRequest) -> Result<Reply, Refusal> {
         if request.version != WIRE_VERSION {
             return Err(ErrorCode::WrongVersion.into());
         }
@@ -41,14 +40,15 @@ impl ShardService {
         };
         let prepared = verifier.prepare(request)?;
         self.admit(&head, &prepared)?;
-        group.read_barrier().await?;
-        if let Some(reply) = nothing_to_do(&group, &prepared, self.clock.physical_ms())? {
-            return Ok(reply);
+        group.read_barrier().await.map_err(of_barrier)?;
+        let now_ms = self.clock.physical_ms();
+        if group.read(|view| changes_nothing(view, &prepared.body, now_ms))? {
+            return Ok(Reply::Done(Done {}));
         }
         self.propose(&group, head, prepared, trace).await
     }
 
-    fn admit(&self, head: &Head, prepared: &Prepared) -> Result<(), Refused> {
+    fn admit(&self, head: &Head, prepared: &Prepared) -> Result<(), Refusal> {
         if let Some(user) = &prepared.user {
             self.check_home(user, head.shard)?;
         }
@@ -64,9 +64,9 @@ impl ShardService {
         head: Head,
         prepared: Prepared,
         trace: Bytes,
-    ) -> Result<Reply, Refused> {
+    ) -> Result<Reply, Refusal> {
         let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
-        let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| Refused::unable(&error))?;
+        let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| unable(&error))?;
         let command = Command {
             version: self.view.command_version(),
             request_id: head.request_id,
@@ -76,13 +76,13 @@ impl ShardService {
             body: Some(body),
         };
         let judged = group.read(|view| precheck(view, &command, content_length, now_ms));
-        match judged.map_err(|error| Refused::internal(&error))? {
+        match judged.map_err(|error| internal(&error))? {
             Precheck::Known(outcome) => return finish(answer, outcome),
-            Precheck::Refused(refusal) => return Err(refusal.into()),
+            Precheck::Refused(refusal) => return Err(refusal),
             Precheck::Propose => {}
         }
         if let Some(refusal) = later {
-            return Err(refusal.into());
+            return Err(refusal);
         }
         if grows {
             self.space.check(head.shard)?;
@@ -90,13 +90,13 @@ impl ShardService {
         if holders.is_some_and(|holders| !planted::commit_with_one_copy() && !group.is_quorum(&holders)) {
             return Err(ErrorCode::TooFewCopies.into());
         }
-        let reply = group.propose(command.encode_to_vec().into(), trace).await?;
-        let outcome = Outcome::decode(reply).map_err(|error| Refused::internal(&error))?;
+        let reply = group.propose(command.encode_to_vec().into(), trace).await.map_err(of_proposal)?;
+        let outcome = Outcome::decode(reply).map_err(|error| internal(&error))?;
         finish(answer, outcome)
     }
 }
 
-/// What of a request is kept when its operation becomes a command.
+/// The rest of a request, once its operation became a command.
 struct Head {
     shard: u32,
     request_id: Bytes,
@@ -104,31 +104,9 @@ struct Head {
     client_addr: String,
 }
 
-fn finish(answer: super::answer::Answer, outcome: Outcome) -> Result<Reply, Refused> {
-    match of_outcome(&outcome) {
-        Some(refused) => Err(refused),
+fn finish(answer: Answer, outcome: Outcome) -> Result<Reply, Refusal> {
+    match Refusal::of_outcome(&outcome) {
+        Some(refusal) => Err(refusal),
         None => Ok(answer.complete(outcome)),
-    }
-}
-
-/// Logging out what is not logged in succeeds without a log entry: else anybody could write to the log.
-fn nothing_to_do(group: &Group, prepared: &Prepared, now_ms: u64) -> Result<Option<Reply>, Refused> {
-    let (kind, tenant) = match &prepared.body {
-        Body::CloseCookieSession(close) => {
-            (credential::Kind::CookieHash(close.secret_hash.clone()), close.user.clone())
-        }
-        Body::RevokeGrant(revoke) => match &revoke.by {
-            Some(revoke_grant::By::BearerHash(hash)) => {
-                (credential::Kind::BearerHash(hash.clone()), Bytes::new())
-            }
-            _ => return Ok(None),
-        },
-        _ => return Ok(None),
-    };
-    let query = GetSession { credential: Some(Credential { kind: Some(kind) }), tenant };
-    match group.read(|view| get_session(view, &query, now_ms)) {
-        Ok(_) => Ok(None),
-        Err(Stop::Refused(refusal)) if refusal.code == ErrorCode::NoSession => Ok(Some(Reply::Done(Done {}))),
-        Err(stop) => Err(stop.into()),
     }
 }

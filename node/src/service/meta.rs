@@ -29,13 +29,14 @@ use crate::init::InitServer;
 use crate::peers::{Peers, Report};
 use crate::{Error, Group, meta};
 
-/// A watcher hears at least this often that its node lives.
+/// Longest silence on a watch: a watcher hears at least this often that its node lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
-/// And this often while the node does not know the time, without which a gateway can send nothing.
+/// Longest silence while the node does not know the time, without which a gateway can send nothing.
 const TIMELESS_SIGN: Duration = Duration::from_millis(100);
-/// A proposal's own deadline, and a little.
+/// Longest time of a call: a proposal's own deadline, and a little.
 const CALL_DEADLINE: Duration = Duration::from_secs(6);
 
+/// Serves the cluster map, membership, initialization and pings.
 #[derive(Clone)]
 pub struct MetaService {
     identity: Arc<Identity>,
@@ -48,10 +49,13 @@ pub struct MetaService {
     stop: CancellationToken,
 }
 
-/// The reply to a proposal for the meta group: done, or who leads it.
+/// The reply to a proposal for the meta group.
 pub(super) enum Forwarded {
+    /// The log accepted it.
     Accepted,
+    /// The log refused it, for this reason.
     Refused(String),
+    /// Another node leads, the one with this uuid; empty if it is not known.
     Leader(Vec<u8>),
 }
 
@@ -67,6 +71,7 @@ impl MetaService {
         Self { identity, init, status, presence, peers, coordinator_term: Arc::default(), stop }
     }
 
+    /// Proposes a command, if this node leads the meta group. An error is for a caller that may ask again.
     pub(super) async fn propose(&self, body: Body) -> Result<Forwarded, Status> {
         let Some(group) = self.status.host.group(meta::GROUP) else {
             return Ok(Forwarded::Leader(Vec::new()));
@@ -117,7 +122,7 @@ fn unavailable(error: impl std::fmt::Display) -> Status {
     Status::unavailable(error.to_string())
 }
 
-/// A node registers itself alone; why it does not. Plaintext callers prove nothing.
+/// Why a caller may not register this node: a node registers only itself. Plaintext callers prove nothing.
 fn registers_another(caller: Option<&Subject>, node: Option<&NodeInfo>) -> Option<String> {
     let (caller, node) = (caller?, node?);
     (caller.name() != node.name).then(|| format!("{caller} cannot register node {}", node.name))

@@ -12,7 +12,7 @@ mod execute;
 mod meta;
 mod prepare;
 mod query;
-mod refused;
+mod refusal;
 mod roles;
 mod server;
 mod shard;

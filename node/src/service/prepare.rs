@@ -1,5 +1,6 @@
-//! From what a client presented to the command the log shall decide: tokens are verified here, without
-//! any state. What must be refused later than the log's own early refusals is carried along.
+//! Turns a client's operation into the command that the log shall decide. Tokens are verified here, without any state.
+//!
+//! Some errors must not be reported before the state machine's own checks; they are kept in `Prepared::later`.
 
 use bytes::Bytes;
 use pubky_common::auth::AuthToken;
@@ -13,22 +14,22 @@ use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX, Refusal};
 use rowhouse_raft::ReplicaId;
 
 use super::answer::Answer;
-use super::refused::Refused;
 
 /// A change ready to be judged and proposed.
 pub struct Prepared {
+    /// The command.
     pub body: Body,
-    /// What to tell the client when it succeeds.
+    /// The client's answer when it succeeds.
     pub answer: Answer,
     /// The user whose shard it must be; a bearer alone names none.
     pub user: Option<UserKey>,
-    /// The Content-Length header of a PUT.
+    /// The Content-Length header of a PUT, or the length of an upload that was counted.
     pub content_length: Option<u64>,
-    /// The refusal to give unless the log has an earlier one.
+    /// The refusal to give unless the state machine has an earlier one.
     pub later: Option<Refusal>,
-    /// Anybody may send it: separate admission.
+    /// Whether it needs no session, so that anybody may send it: it has its own admission.
     pub anonymous: bool,
-    /// It adds data: not while disks are full.
+    /// Whether it adds data: it waits while disks are full.
     pub grows: bool,
     /// The replicas whose disks hold its body, if that is an object.
     pub holders: Option<Vec<ReplicaId>>,
@@ -59,17 +60,20 @@ impl Prepared {
     }
 }
 
-/// What verification needs to know of this homeserver and of time.
+/// Verifies operations: what it knows of this homeserver and of time.
 #[derive(Clone, Copy)]
 pub struct Verifier<'a> {
+    /// The homeserver's public key, which a proof must name as its audience.
     pub homeserver_z32: &'a str,
+    /// The present in unix seconds.
     pub now_s: u64,
-    /// Of an upload, until it is begun again or committed.
+    /// Time of an upload until it is renewed or committed.
     pub upload_lifetime_ms: u64,
 }
 
 impl Verifier<'_> {
-    pub fn prepare(self, request: ExecuteRequest) -> Result<Prepared, Refused> {
+    /// The command for an operation, or the refusal of a token that is no good.
+    pub fn prepare(self, request: ExecuteRequest) -> Result<Prepared, Refusal> {
         match request.op.ok_or(ErrorCode::WrongVersion)? {
             Op::CookieSignup(op) => cookie_signup(op),
             Op::CookieSignin(op) => cookie_signin(op),
@@ -84,7 +88,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn grant_signup(self, op: shard::GrantSignup) -> Result<Prepared, Refused> {
+    fn grant_signup(self, op: shard::GrantSignup) -> Result<Prepared, Refusal> {
         let grant = jws::verify_grant(&op.grant)?;
         jws::check_expiry(&grant, self.now_s)?;
         jws::check_signup(&grant, self.now_s)?;
@@ -100,7 +104,7 @@ impl Verifier<'_> {
             .growing())
     }
 
-    fn grant_exchange(self, op: shard::GrantExchange) -> Result<Prepared, Refused> {
+    fn grant_exchange(self, op: shard::GrantExchange) -> Result<Prepared, Refusal> {
         let grant = jws::verify_grant(&op.grant)?;
         jws::check_expiry(&grant, self.now_s)?;
         // A revoked grant is refused before its proof is looked at (docs/rules/protocol.md#grants-and-proofs, check 5).
@@ -125,8 +129,8 @@ impl Verifier<'_> {
         Ok(Prepared { later, ..prepared })
     }
 
-    /// The grant's expiry is not asked.
-    fn proof_logout(self, op: &shard::ProofLogout) -> Result<Prepared, Refused> {
+    /// An expired grant can be revoked too.
+    fn proof_logout(self, op: &shard::ProofLogout) -> Result<Prepared, Refusal> {
         let grant = jws::verify_grant(&op.grant)?;
         let nonce = self.nonce(&op.pop, &grant)?;
         let proof = revoke_grant::ByProof { grant: Some(grant_message(&grant)), nonce: Some(nonce) };
@@ -135,7 +139,7 @@ impl Verifier<'_> {
         Ok(Prepared::new(Body::RevokeGrant(command), Answer::Done, Some(*grant.iss.as_bytes())).anonymous())
     }
 
-    fn begin_upload(self, op: shard::BeginUpload) -> Result<Prepared, Refused> {
+    fn begin_upload(self, op: shard::BeginUpload) -> Result<Prepared, Refusal> {
         let user = user::parse(&op.tenant)?;
         let command = command::BeginUpload {
             credential: op.credential.and_then(credential),
@@ -151,13 +155,13 @@ impl Verifier<'_> {
         Ok(Prepared::new(Body::BeginUpload(command), answer, Some(user)).growing())
     }
 
-    fn nonce(self, pop: &str, grant: &GrantClaims) -> Result<command::PopNonce, Refused> {
+    fn nonce(self, pop: &str, grant: &GrantClaims) -> Result<command::PopNonce, Refusal> {
         let pop = jws::verify_pop(pop, grant, self.homeserver_z32, self.now_s)?;
         Ok(nonce_of(pop.nonce.as_str(), pop.iat))
     }
 }
 
-fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refused> {
+fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refusal> {
     let token = verify_token(&op.auth_token)?;
     let command = command::CreateUser {
         user: key_bytes(token.public_key()),
@@ -169,7 +173,7 @@ fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refused> {
     Ok(Prepared::new(Body::CreateUser(command), answer, Some(user)).anonymous().growing())
 }
 
-fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refused> {
+fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refusal> {
     let token = verify_token(&op.auth_token)?;
     let command = command::OpenCookieSession {
         user: key_bytes(token.public_key()),
@@ -180,7 +184,7 @@ fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refused> {
     Ok(Prepared::new(Body::OpenCookieSession(command), answer, Some(user)).anonymous())
 }
 
-fn cookie_signout(op: shard::CookieSignout) -> Result<Prepared, Refused> {
+fn cookie_signout(op: shard::CookieSignout) -> Result<Prepared, Refusal> {
     let user = user::parse(&op.user)?;
     let command = command::CloseCookieSession { user: op.user, secret_hash: op.cookie_hash };
     Ok(Prepared::new(Body::CloseCookieSession(command), Answer::Done, Some(user)))
@@ -192,11 +196,11 @@ fn bearer_logout(op: shard::BearerLogout) -> Prepared {
     Prepared::new(Body::RevokeGrant(command), Answer::Done, None)
 }
 
-fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
+fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refusal> {
     let user = user::parse(&op.tenant)?;
     let too_large = op.body.len() > INLINE_BODY_BYTES_MAX;
     let (hash, object, holders, length) = match op.upload {
-        // Its bytes were counted: the quota is judged first, as at the end of an upload.
+        // The upload's bytes were counted: the quota is judged first, as at the end of an upload.
         Some(upload) => {
             let object = command::Object { id: upload.object, length: upload.length };
             (upload.hash, Some(object), Some(upload.holders), Some(upload.length))
@@ -221,7 +225,7 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refused> {
     Ok(Prepared { content_length: length, later, holders, ..prepared })
 }
 
-fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refused> {
+fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refusal> {
     let user = user::parse(&op.tenant)?;
     let command = command::DeleteEntry {
         credential: op.credential.and_then(credential),
@@ -232,9 +236,8 @@ fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refused> {
 }
 
 /// All failures are 400 with the token's own text.
-fn verify_token(bytes: &[u8]) -> Result<AuthToken, Refused> {
-    AuthToken::verify(bytes)
-        .map_err(|error| Refusal::new(ErrorCode::InvalidAuthToken, error.to_string()).into())
+fn verify_token(bytes: &[u8]) -> Result<AuthToken, Refusal> {
+    AuthToken::verify(bytes).map_err(|error| Refusal::new(ErrorCode::InvalidAuthToken, error.to_string()))
 }
 
 fn token_id(token: &AuthToken) -> command::AuthTokenId {

@@ -2,14 +2,14 @@
 
 use rowhouse_proto::wire::shard::query_reply::Result as Reply;
 use rowhouse_proto::wire::shard::{QueryRequest, credential::Kind, query_request::Op};
-use rowhouse_proto::{ErrorCode, WIRE_VERSION};
+use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 
-use super::refused::Refused;
+use super::refusal::{internal, of_barrier};
 use super::shard::ShardService;
 use crate::{Group, read};
 
 impl ShardService {
-    pub(super) async fn look(&self, request: QueryRequest) -> Result<Reply, Refused> {
+    pub(super) async fn answer_query(&self, request: QueryRequest) -> Result<Reply, Refusal> {
         if request.version != WIRE_VERSION {
             return Err(ErrorCode::WrongVersion.into());
         }
@@ -19,7 +19,7 @@ impl ShardService {
         if presents_bearer(&op) && self.clock.judged_us().is_none() {
             return Err(ErrorCode::Unavailable.into());
         }
-        group.read_barrier().await?;
+        group.read_barrier().await.map_err(of_barrier)?;
         answer(&group, request.group, &op, self.clock.physical_ms())
     }
 }
@@ -35,14 +35,14 @@ fn presents_bearer(op: &Op) -> bool {
     credential.is_some_and(|credential| matches!(credential.kind, Some(Kind::BearerHash(_))))
 }
 
-fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refused> {
+fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refusal> {
     group.read(|view| match op {
         Op::ReadEntry(query) => Ok(Reply::Entry(read::read_entry(view, query, now_ms)?)),
         Op::ListEntries(query) => Ok(Reply::Listing(read::list_entries(view, query, now_ms)?)),
         Op::GetSession(query) => Ok(read::get_session(view, query, now_ms)?),
-        Op::ListEvents(query) => read::list_events(view, shard, query)
-            .map(Reply::EventPage)
-            .map_err(|error| Refused::internal(&error)),
-        Op::ShardStats(_) => read::stats(view).map(Reply::Stats).map_err(|error| Refused::internal(&error)),
+        Op::ListEvents(query) => {
+            read::list_events(view, shard, query).map(Reply::EventPage).map_err(|error| internal(&error))
+        }
+        Op::ShardStats(_) => read::stats(view).map(Reply::Stats).map_err(|error| internal(&error)),
     })
 }

@@ -23,7 +23,7 @@ use rowhouse_raft::{EntryContext, Error, Machine};
 pub const START_MS: u64 = 1_800_000_000_000;
 pub const SHARD: u32 = 5;
 
-/// Of a cluster with 16 shards.
+/// The event ids of a cluster with 16 shards.
 pub fn ids() -> EventIds {
     EventIds::new(16).expect("a power of two")
 }

@@ -1,4 +1,4 @@
-//! What a shard should do, in the plainest form, and random steps for it.
+//! A model of a shard in the plainest form, and random steps for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +84,7 @@ pub struct Grant {
     pub bearer: Option<(u8, u64)>,
 }
 
-/// What the shard should hold, in the plainest form.
+/// The state that the shard should have, in the plainest form.
 #[derive(Default)]
 pub struct Model {
     pub files: BTreeMap<(u8, &'static str), u64>,

@@ -1,6 +1,6 @@
 //! Requests one after the other against a shard with two users.
 
-use rowhouse_node::apply::Stop;
+use rowhouse_node::apply::ApplyError;
 use rowhouse_node::read;
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode;
@@ -53,7 +53,7 @@ impl Script {
         }
     }
 
-    /// The same request, as a leader proposes it now.
+    /// A request again, as a leader proposes it now.
     pub fn again(&self, first: &Command) -> Command {
         let now = command(0, self.ms, close(0));
         Command { hlc_us: now.hlc_us, now_ms: now.now_ms, ..first.clone() }
@@ -80,10 +80,10 @@ impl Script {
     }
 }
 
-pub fn unrefused<T>(result: Result<T, Stop>) -> Result<T, ErrorCode> {
+pub fn unrefused<T>(result: Result<T, ApplyError>) -> Result<T, ErrorCode> {
     match result {
         Ok(value) => Ok(value),
-        Err(Stop::Refused(refusal)) => Err(refusal.code),
-        Err(Stop::Failed(error)) => panic!("{error}"),
+        Err(ApplyError::Refused(refusal)) => Err(refusal.code),
+        Err(ApplyError::Failed(error)) => panic!("{error}"),
     }
 }

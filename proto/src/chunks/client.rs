@@ -13,6 +13,7 @@ use super::encode::request;
 use super::{FETCH, Laden, Messages, Parcel, STAGE};
 use crate::wire::chunk::{FetchReply, FetchRequest, StageReply, StageRequest};
 
+/// A client of the chunk service, over a connection to one node.
 #[derive(Clone)]
 pub struct Client<S = Channel>(S);
 
@@ -21,10 +22,14 @@ where
     S: Service<Request<Body>, Response = Response<Body>>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    /// A client over this connection.
     pub fn new(node: S) -> Self {
         Self(node)
     }
 
+    /// Sends chunks of an upload as they come. The node answers each once it is on disk.
+    ///
+    /// The outer error means that the call did not begin.
     pub async fn stage(
         &mut self,
         chunks: impl Stream<Item = Parcel<StageRequest>> + Send + 'static,
@@ -32,6 +37,7 @@ where
         self.call(STAGE, chunks).await
     }
 
+    /// Asks for chunks of an object, which come in order.
     pub async fn fetch(&mut self, asked: FetchRequest) -> Result<Messages<FetchReply>, Status> {
         self.call(FETCH, stream::iter([Parcel::from(asked)])).await
     }

@@ -1,5 +1,5 @@
-//! The body of a request or of an answer becomes messages again: what belongs to one is gathered frame by
-//! frame, and its fields are read across their borders.
+//! Reads messages from the body of a request or of an answer. A message is gathered frame by frame, and its fields
+//! are read across the borders of frames.
 
 use std::marker::PhantomData;
 
@@ -13,9 +13,10 @@ use tonic::{Code, Status};
 
 use super::{Laden, MESSAGE_BYTES_MAX, PREFIX_BYTES, Parcel, Pieces};
 
+/// The messages of one body, in order.
 pub struct Messages<M> {
     body: Body,
-    /// The end of an answer says how it ended.
+    /// Whether the end must say how it went: answers do, requests do not.
     has_verdict: bool,
     gathered: Pieces,
     /// Length of the open message.
@@ -24,11 +25,12 @@ pub struct Messages<M> {
 }
 
 impl<M: Laden> Messages<M> {
+    /// The messages of a request's body.
     pub fn of_request(body: Body) -> Self {
         Self { body, has_verdict: false, gathered: Pieces::default(), length: None, message: PhantomData }
     }
 
-    /// An error where the answer is nothing but one.
+    /// The messages of an answer. An error if the answer is nothing but a status.
     pub fn of_response(response: Response<Body>) -> Result<Self, Status> {
         let (head, body) = response.into_parts();
         match (Status::from_header_map(&head.headers), head.status) {
@@ -39,7 +41,9 @@ impl<M: Laden> Messages<M> {
         }
     }
 
-    /// `None` at the end. May be dropped at any time without loss.
+    /// The next message; `None` at the end. The future may be dropped at any time without loss.
+    ///
+    /// An error is the sender's status, a lost connection, or a malformed message.
     pub async fn next(&mut self) -> Result<Option<Parcel<M>>, Status> {
         loop {
             if self.length.is_none() && self.gathered.len() >= PREFIX_BYTES {
@@ -56,6 +60,7 @@ impl<M: Laden> Messages<M> {
         }
     }
 
+    /// The messages as a stream, which ends after the first error.
     pub fn into_stream(self) -> impl Stream<Item = Result<Parcel<M>, Status>> + Send {
         stream::try_unfold(self, |mut messages| async {
             Ok(messages.next().await?.map(|message| (message, messages)))
@@ -74,7 +79,7 @@ impl<M: Laden> Messages<M> {
     }
 }
 
-/// The length of the message behind it.
+/// Reads a prefix: the length of the message that follows, in bytes.
 fn prefix(gathered: &mut Pieces) -> Result<usize, Status> {
     if gathered.get_u8() != 0 {
         return Err(Status::internal("messages about chunks are never compressed"));
@@ -106,7 +111,7 @@ fn parse<M: Laden>(mut message: Pieces) -> Result<Parcel<M>, Status> {
     Ok(parcel)
 }
 
-/// What a proxy's refusal means, as gRPC has it.
+/// The gRPC code for an HTTP status, which only a proxy answers (gRPC's own mapping).
 fn code_of(status: StatusCode) -> Code {
     match status {
         StatusCode::BAD_REQUEST => Code::Internal,

@@ -1,5 +1,5 @@
-//! Messages become the body of a request or of an answer: each with its head in one small frame, and then its
-//! body in frames of its own, as it lies in memory.
+//! Writes messages into the body of a request or of an answer. A message's head is one small frame. Its body follows
+//! in frames of its own, as it lies in memory.
 
 use bytes::{BufMut, Bytes};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 
 use super::{Laden, PREFIX_BYTES, Parcel, Pieces};
 
-/// Key and length of the body's field.
+/// Room for the key and the length of the body's field.
 const FIELD_BYTES_MAX: usize = 16;
 
 fn frames<M: Laden>(Parcel { head, body }: Parcel<M>) -> impl Iterator<Item = Bytes> + Send {
@@ -29,7 +29,7 @@ fn frames<M: Laden>(Parcel { head, body }: Parcel<M>) -> impl Iterator<Item = By
         }
         _ => Pieces::default(),
     };
-    // Longer ones nobody takes.
+    // Nobody accepts a longer one.
     let length = u32::try_from(first.len() - PREFIX_BYTES + body.len()).unwrap_or(u32::MAX);
     first[1..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
     std::iter::once(Bytes::from(first)).chain(body)
@@ -40,7 +40,7 @@ pub(super) fn request<M: Laden + 'static>(parcels: impl Stream<Item = Parcel<M>>
     Body::new(StreamBody::new(frames.map(|data| Ok::<_, Status>(Frame::data(data)))))
 }
 
-/// The messages up to the first error, and how it ended.
+/// An answer with these messages up to the first error, and then the status that the stream ended with.
 pub fn reply<M: Laden + 'static>(
     parcels: impl Stream<Item = Result<Parcel<M>, Status>> + Send + 'static,
 ) -> Response<Body> {

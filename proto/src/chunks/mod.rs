@@ -1,8 +1,8 @@
-//! The chunk service on the wire: the messages of `chunk.proto` as any gRPC client or server has them, yet
-//! written and read without a copy of their bodies.
+//! The chunk service on the wire. Its bytes are those that any gRPC client or server exchanges for `chunk.proto`, but
+//! bodies are written and read without a copy.
 //!
-//! What is generated gathers each message in one buffer when it is written, and again when it is read. Here a
-//! body stays in the pieces of memory it came in, all the way between a socket and a disk.
+//! Generated code gathers each message in one buffer when it writes it, and again when it reads it. Here a body stays
+//! in the pieces of memory it came in, all the way between a socket and a disk.
 
 mod client;
 mod decode;
@@ -17,18 +17,22 @@ pub use pieces::Pieces;
 use crate::CHUNK_BYTES;
 use crate::wire::chunk::{FetchReply, FetchRequest, StageReply, StageRequest};
 
+/// Path of the call that brings chunks to a node.
 pub const STAGE: &str = "/rowhouse.chunk.v1.Chunk/Stage";
+/// Path of the call that reads chunks from a node.
 pub const FETCH: &str = "/rowhouse.chunk.v1.Chunk/Fetch";
 
-/// A chunk in a message: its head takes less than a hundred bytes.
+/// Longest message in bytes: a chunk and its head, which takes less than a hundred bytes.
 pub const MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 4096;
-/// In front of each message: whether it is compressed (1), which it never is, and its length (4).
+/// Bytes in front of each message: one says whether it is compressed, which it never is, and four are its length.
 const PREFIX_BYTES: usize = 5;
 
-/// A message, and beside it the body, which its own field for that lacks.
+/// A message whose body lies beside it, and not in the message's own field.
 #[derive(Clone, Debug, Default)]
 pub struct Parcel<M> {
+    /// The message; its field for the body is empty.
     pub head: M,
+    /// The bytes of that field.
     pub body: Pieces,
 }
 
@@ -38,9 +42,9 @@ impl<M> From<M> for Parcel<M> {
     }
 }
 
-/// A message of the chunk service.
+/// A message of the chunk service, with or without a body.
 pub trait Laden: prost::Message + Default {
-    /// Number of the field for the body, where there is one.
+    /// Number of the field that holds the body; `None` for a message without one.
     const BODY: Option<u32>;
 }
 

@@ -4,32 +4,38 @@ use std::collections::{VecDeque, vec_deque};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// As many pieces are copied into one, so that a sender that dribbles does not make a list longer than what
-/// it lists.
+/// After this many pieces they are copied into one: a sender of tiny pieces must not make the list larger than its
+/// bytes.
 const LOOSE_MAX: usize = 256;
 
+/// A run of bytes in several pieces of memory. Taking from the front copies nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Pieces {
-    /// None is empty.
+    /// No piece is empty.
     pieces: VecDeque<Bytes>,
+    /// Bytes of all pieces.
     length: usize,
-    /// The last so many were pushed as they are.
+    /// How many of the last pieces were pushed one by one since some were copied into one.
     loose: usize,
 }
 
 impl Pieces {
+    /// Bytes of all pieces.
     pub fn len(&self) -> usize {
         self.length
     }
 
+    /// Whether there is no byte.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
+    /// The pieces in order; none is empty.
     pub fn iter(&self) -> vec_deque::Iter<'_, Bytes> {
         self.pieces.iter()
     }
 
+    /// Appends bytes. An empty piece is left out.
     pub fn push(&mut self, piece: Bytes) {
         if piece.is_empty() {
             return;
@@ -46,7 +52,7 @@ impl Pieces {
         }
     }
 
-    /// Takes the first `length` bytes, or all if there are less.
+    /// Takes the first `length` bytes, or all if there are fewer.
     pub fn split_to(&mut self, length: usize) -> Self {
         let mut taken = Self::default();
         let mut left = length.min(self.length);
@@ -79,7 +85,7 @@ impl Buf for Pieces {
     }
 
     fn advance(&mut self, mut count: usize) {
-        assert!(count <= self.length, "past the end");
+        assert!(count <= self.length, "no more bytes are taken than there are");
         self.length -= count;
         while let Some(front) = self.pieces.front_mut().filter(|_| count > 0) {
             let step = count.min(front.len());

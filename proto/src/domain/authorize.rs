@@ -11,7 +11,9 @@ use crate::error::ErrorCode;
 /// Who asks, and what they may do: from a live cookie session or from a live bearer's stored grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionView {
+    /// The user whose session it is.
     pub user: UserKey,
+    /// The session's rights. A path needs one capability that covers it and has the action.
     pub capabilities: Vec<Capability>,
 }
 
@@ -22,13 +24,13 @@ impl SessionView {
             .any(|capability| capability.actions().contains(&action) && capability.scope_covers_path(path))
     }
 
-    /// One capability with scope `/`, read and write; two halves do not add up.
+    /// Whether one capability has scope `/`, read and write; two halves do not add up.
     pub fn is_root(&self) -> bool {
         self.capabilities.iter().any(Capability::is_root)
     }
 }
 
-/// PUT, DELETE, LOCK, UNLOCK.
+/// Whether PUT, DELETE, LOCK and UNLOCK are allowed. The error is the refusal.
 pub fn write(session: &SessionView, tenant: &UserKey, path: &StoragePath) -> Result<(), ErrorCode> {
     if !is_public(path) && !is_private(path) {
         return Err(ErrorCode::WriteOutsideRoots);
@@ -42,12 +44,12 @@ pub fn write(session: &SessionView, tenant: &UserKey, path: &StoragePath) -> Res
     Ok(())
 }
 
-/// Whether a read of `path` is decided without looking at any session.
+/// Whether everybody may read `path`, with or without a session.
 pub fn is_open_read(path: &StoragePath) -> bool {
     is_public(path)
 }
 
-/// GET, HEAD, listings.
+/// Whether GET, HEAD and listings are allowed. The error is the refusal.
 pub fn read(session: Option<&SessionView>, tenant: &UserKey, path: &StoragePath) -> Result<(), ErrorCode> {
     if is_open_read(path) {
         return Ok(());

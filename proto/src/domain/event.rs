@@ -1,8 +1,8 @@
 //! Event ids: `tick << b | shard`, below 2^53, so that a double holds them (docs/rules/time.md#event-ids-fit-a-double).
 //!
-//! b is log2 of the cluster's number of shards, and a tick is 2^(b-12) milliseconds since 2025-01-01. So an
-//! id is 41 bits of milliseconds above 12 bits shared by the time within one and the shard, whatever b is:
-//! ids order by time also between clusters that differ in it.
+//! b is log2 of the cluster's number of shards, and a tick is 2^(b-12) milliseconds since 2025-01-01. So an id is 41
+//! bits of milliseconds above 12 bits, whatever b is. The 12 bits are shared by the time within a millisecond and the
+//! shard. Ids thus order by time even between clusters with different b.
 //!
 //! Only arithmetic lives here. Who hands out ticks, and when one is closed, is the shard's state machine.
 
@@ -10,28 +10,29 @@ use super::slot::SHARD_COUNT_MAX;
 
 /// 2025-01-01T00:00:00Z in unix milliseconds.
 pub const EVENT_EPOCH_MS: u64 = 1_735_689_600_000;
-/// Below the milliseconds of an id.
+/// Bits of an id below its milliseconds.
 const BITS_BELOW_MS: u32 = SHARD_COUNT_MAX.trailing_zeros();
-/// Until 2094.
+/// Bits of milliseconds in an id: enough until 2094.
 const MS_BITS: u32 = 41;
 const ID_BITS: u32 = MS_BITS + BITS_BELOW_MS;
-/// Clocks drive event time no further than this, in May 2090. Above it there are four years of ticks, so that a
-/// shard whose clock once ran to the end of time goes on, tick by tick.
+/// Clocks drive event time no further than this, in May 2090. Above it are four years of ticks: a shard whose clock
+/// once ran to the end of time goes on, tick by tick.
 const CEILING_MS: u64 = (1 << MS_BITS) - (1 << 37);
 
-/// The layout of ids in a cluster of so many shards.
+/// The layout of event ids, which follows from the cluster's number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventIds {
     shard_bits: u32,
 }
 
 impl EventIds {
-    /// `None` unless the count is a power of two up to `SHARD_COUNT_MAX`.
+    /// The layout for this many shards. `None` unless the count is a power of two up to `SHARD_COUNT_MAX`.
     pub fn new(shard_count: u32) -> Option<Self> {
         let valid = shard_count.is_power_of_two() && shard_count <= SHARD_COUNT_MAX;
         valid.then(|| Self { shard_bits: shard_count.trailing_zeros() })
     }
 
+    /// The cluster's number of shards.
     pub fn shard_count(self) -> u32 {
         1 << self.shard_bits
     }
@@ -70,7 +71,7 @@ impl EventIds {
     }
 }
 
-/// Unix milliseconds of an id, whatever the number of shards of the cluster that gave it.
+/// Unix milliseconds of an id. They stand at the same place whatever the number of shards.
 pub fn unix_ms_of(id: u64) -> u64 {
     EVENT_EPOCH_MS + (id >> BITS_BELOW_MS)
 }

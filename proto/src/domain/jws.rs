@@ -13,13 +13,14 @@ use pubky_common::crypto::{PublicKey, Signature};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{ErrorCode, Refusal};
+use crate::error::ErrorCode;
+use crate::refusal::Refusal;
 
 /// The only signature algorithm of these tokens (RFC 8037).
 const ALGORITHM: &str = "EdDSA";
-/// How far a proof's or a signup grant's `iat` may be from now; the protocol's own window.
+/// How far a proof's or a signup grant's `iat` may be from now, in seconds; the protocol's own window.
 pub const CLOCK_WINDOW_S: u64 = 180;
-/// The longest life of a signup grant.
+/// The longest life of a signup grant, in seconds.
 const SIGNUP_LIFETIME_S: u64 = 300;
 /// The one client id a signup grant may carry.
 const SIGNUP_CLIENT_ID: &str = "pubky.signup";
@@ -41,7 +42,7 @@ pub fn verify_grant(jws: &str) -> Result<GrantClaims, Refusal> {
     Ok(claims)
 }
 
-/// Check 4: the presented grant has not expired.
+/// Check 4: the presented grant has not expired. `now_s` is in unix seconds.
 pub fn check_expiry(grant: &GrantClaims, now_s: u64) -> Result<(), Refusal> {
     if grant.exp <= now_s {
         return Err(ErrorCode::GrantExpiredPresented.into());
@@ -71,7 +72,7 @@ pub fn verify_pop(
     Ok(claims)
 }
 
-/// Check 10 by itself: the shard asks it again by its own time.
+/// Check 10 by itself: the shard asks it again by its own time. Both times are in unix seconds.
 pub fn check_pop_time(issued_at: u64, now_s: u64) -> Result<(), Refusal> {
     if now_s.abs_diff(issued_at) > CLOCK_WINDOW_S {
         return Err(ErrorCode::PopTimestamp.into());
@@ -79,7 +80,7 @@ pub fn check_pop_time(issued_at: u64, now_s: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What a grant must satisfy beyond checks 1–4 to create an account.
+/// The conditions beyond checks 1–4 under which a grant creates an account.
 pub fn check_signup(grant: &GrantClaims, now_s: u64) -> Result<(), Refusal> {
     if grant.client_id.as_str() != SIGNUP_CLIENT_ID {
         return Err(ErrorCode::SignupClientId.into());

@@ -1,5 +1,5 @@
-//! The vocabulary of Pubky, shared by every crate. Pubky's own definitions come from `pubky-common`
-//! and are wrapped, never re-implemented; what it lacks lives here once.
+//! The vocabulary of Pubky, shared by every crate. Pubky's own definitions come from `pubky-common` and are wrapped,
+//! never re-implemented. Definitions that it lacks are here once.
 
 pub mod authorize;
 pub mod event;

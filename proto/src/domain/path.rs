@@ -1,23 +1,26 @@
-//! What `pubky_common::StoragePath` lacks: roots, ancestors, listing cursors.
+//! Additions to `pubky_common::StoragePath`: roots, ancestors, listing cursors.
 
 use pubky_common::StoragePath;
 use pubky_common::constants::storage::{PRIVATE_ROOT, PUBLIC_ROOT};
 use pubky_common::crypto::PublicKey;
 
-use crate::error::{ErrorCode, Refusal};
+use crate::error::ErrorCode;
+use crate::refusal::Refusal;
 
 /// Characters of a z-base-32 public key.
 const Z32_CHARS: usize = 52;
 
+/// Below `/pub/`: anybody may read it.
 pub fn is_public(path: &StoragePath) -> bool {
     path.as_str().starts_with(PUBLIC_ROOT)
 }
 
+/// Below `/priv/`: only sessions with a capability may read it.
 pub fn is_private(path: &StoragePath) -> bool {
     path.as_str().starts_with(PRIVATE_ROOT)
 }
 
-/// Takes a canonical path as one service hands it to the next.
+/// Takes a canonical path as one service hands it to the next. Any other is refused as `InvalidStoragePath`.
 pub fn parse_canonical(path: &str) -> Result<StoragePath, Refusal> {
     StoragePath::new(path).map_err(|error| {
         Refusal::new(ErrorCode::InvalidStoragePath, format!("Invalid storage path: {error}"))
@@ -30,7 +33,8 @@ pub fn ancestors(path: &StoragePath) -> impl Iterator<Item = &str> {
     path.match_indices('/').skip(1).map(move |(at, _)| &path[..at])
 }
 
-/// The path within a listing cursor: an optional `pubky://`, then `<z32>/<canonical path>`.
+/// The path within a listing cursor, which is an optional `pubky://`, then `<z32>/<canonical path>`.
+/// `None` for anything else.
 /// The key must be one, but which one does not matter (docs/rules/protocol.md#listings).
 pub fn parse_list_cursor(cursor: &str) -> Option<StoragePath> {
     let resource = cursor.strip_prefix("pubky://").unwrap_or(cursor);

@@ -12,10 +12,12 @@ use super::slot::Slot;
 pub struct SecretHash(pub [u8; 32]);
 
 impl SecretHash {
+    /// The hash of a bearer or a cookie's value.
     pub fn of(secret: &str) -> Self {
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 
+    /// A hash from its bytes; `None` unless there are 32.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
@@ -26,6 +28,7 @@ impl SecretHash {
 pub struct Bearer(String);
 
 impl Bearer {
+    /// Length of a bearer's text.
     pub const CHARS: usize = 43;
 
     /// Draws a bearer whose slot any gateway can read.
@@ -35,7 +38,7 @@ impl Bearer {
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// `None` unless it is 43 characters of base64url with a slot in range.
+    /// The bearer and the slot it carries. `None` unless it is 43 characters of base64url with a slot in range.
     pub fn parse(text: &str) -> Option<(Self, Slot)> {
         if text.len() != Self::CHARS {
             return None;
@@ -45,10 +48,12 @@ impl Bearer {
         Some((Self(text.to_owned()), slot))
     }
 
+    /// The text that the client presents.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    /// The hash that shards know the bearer by.
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(&self.0)
     }
@@ -58,14 +63,17 @@ impl Bearer {
 pub struct CookieSecret(String);
 
 impl CookieSecret {
+    /// Draws a secret.
     pub fn generate() -> Self {
         Self(crockford(&random_bytes::<16>()))
     }
 
+    /// The cookie's value.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    /// The hash that shards know the session by.
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(&self.0)
     }

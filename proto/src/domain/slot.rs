@@ -1,34 +1,36 @@
-//! Where a user lives: 16 384 hash slots mapped to shards in contiguous ranges
+//! The shard of a user: 16 384 hash slots are mapped to shards in contiguous ranges
 //! (docs/rules/consensus.md#shards-are-fixed).
 
 use pubky_common::crypto::PublicKey;
 
 /// Number of hash slots; never changes.
 pub const SLOT_COUNT: u16 = 1 << 14;
-/// 12 bits of shard number in an event id (docs/rules/time.md#event-ids-fit-a-double).
+/// Most shards of a cluster: an event id has 12 bits for their number (docs/rules/time.md#event-ids-fit-a-double).
 pub const SHARD_COUNT_MAX: u32 = 4096;
 
-/// The first 14 bits of BLAKE3(public key).
+/// A hash slot: the first 14 bits of BLAKE3(public key).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(u16);
 
 impl Slot {
+    /// The slot of a user.
     pub fn of_user(user: &PublicKey) -> Self {
         Self::of_key(user.as_bytes())
     }
 
-    /// Of a key's bytes, without asking whether they are a key.
+    /// The slot of a key's bytes, without asking whether they are a key.
     pub fn of_key(user: &[u8; 32]) -> Self {
         let hash = blake3::hash(user);
         let bytes = hash.as_bytes();
         Self(u16::from_be_bytes([bytes[0], bytes[1]]) >> 2)
     }
 
-    /// `None` when out of range.
+    /// The slot with this number; `None` when out of range.
     pub fn new(slot: u16) -> Option<Self> {
         (slot < SLOT_COUNT).then_some(Self(slot))
     }
 
+    /// The slot's number, below `SLOT_COUNT`.
     pub fn number(self) -> u16 {
         self.0
     }

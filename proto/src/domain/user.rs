@@ -2,10 +2,11 @@
 
 use crate::error::ErrorCode;
 
-/// 32 bytes that name a user. Comparing and looking up need no curve arithmetic, which would cost more
-/// than the rest of a request: that they are a key is checked where a signature under them is.
+/// The 32 bytes of a user's public key. Comparing and looking up need no curve arithmetic, which would cost more
+/// than the rest of a request. Whether they are a key is checked together with a signature under them.
 pub type UserKey = [u8; 32];
 
+/// The key in a message's field. Any length but 32 bytes is refused as `InvalidStorageOwner`.
 pub fn parse(bytes: &[u8]) -> Result<UserKey, ErrorCode> {
     bytes.try_into().map_err(|_| ErrorCode::InvalidStorageOwner)
 }
