@@ -251,7 +251,7 @@ impl Clock {
     }
 
     /// Extends the reservation ahead of need and slews. Runs until stopped.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
         let mut pace = Pace::new(TICK, stop);
         while pace.goes_on().await {
             let skew = self.slew();
@@ -260,7 +260,7 @@ impl Clock {
             }
             let latest = self.latest();
             if latest != 0 && self.is_extension_due(latest) {
-                let clock = Arc::clone(&self);
+                let clock = Arc::clone(self);
                 tokio::task::spawn_blocking(move || clock.extend(latest))
                     .await
                     .map_err(|_| Error::Stopped)??;

@@ -98,10 +98,10 @@ impl Space {
     }
 
     /// Watches until stopped.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
         let mut pace = Pace::new(TICK, stop);
         while pace.goes_on().await {
-            let space = Arc::clone(&self);
+            let space = Arc::clone(self);
             let looked = tokio::task::spawn_blocking(move || {
                 space.observe(space.free_bytes()?);
                 space.hold_or_release()

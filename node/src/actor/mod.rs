@@ -8,11 +8,13 @@
 mod observe;
 mod pace;
 mod restart;
+mod roster;
 mod supervisor;
 mod task_kind;
 
 pub use observe::{ActorState, Statuses};
 pub use pace::Pace;
 pub use restart::{Backoff, Restart};
+pub(crate) use roster::Actors;
 pub use supervisor::{ActorFuture, Supervisor};
 pub use task_kind::TaskKind;

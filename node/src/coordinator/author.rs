@@ -15,9 +15,10 @@ use tracing::{error, info, warn};
 
 use super::generation::published;
 use super::packet::{addresses, sign};
-use super::publisher::Publisher;
+use super::publisher::{NetworkPublisher, Publisher};
 use crate::Error;
 use crate::clock::Clock;
+use crate::config::PkarrConfig;
 use crate::meta::{self, packet_timestamp_us};
 use crate::{Group, coordinator::actor::propose};
 
@@ -64,7 +65,7 @@ pub struct Author {
     pub clock: Arc<Clock>,
     pub open: OpenPublisher,
     pub republish_interval: Duration,
-    pub record: Arc<PublishRecord>,
+    pub record: PublishRecord,
 }
 
 /// What was done under this leadership; begins empty, so that a new leader publishes at once.
@@ -126,6 +127,19 @@ fn quiet(committed: &[u8], wanted: &SignedPacket) -> Duration {
 }
 
 impl Author {
+    /// Signs with `keypair`, by `clock`, and publishes as `pkarr` says.
+    pub fn new(keypair: Keypair, clock: Arc<Clock>, pkarr: PkarrConfig) -> Self {
+        let republish_interval = pkarr.republish_interval;
+        let open: OpenPublisher = Arc::new(move || {
+            NetworkPublisher::open(&pkarr).unwrap_or_else(|error| {
+                // Serving never depends on publishing.
+                error!(%error, "the homeserver's packet is committed but not published");
+                None
+            })
+        });
+        Self { keypair, clock, open, republish_interval, record: PublishRecord::default() }
+    }
+
     /// Runs while this node leads; dropped when it no longer does.
     pub async fn run(&self, group: &Group) -> Result<(), Error> {
         let open = Arc::clone(&self.open);

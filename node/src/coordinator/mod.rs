@@ -14,6 +14,4 @@ mod presence;
 mod publisher;
 
 pub use actor::{Coordinator, propose};
-pub use author::{Author, OpenPublisher, PublishRecord};
-pub use presence::Presence;
-pub use publisher::NetworkPublisher;
+pub use author::Author;

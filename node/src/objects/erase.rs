@@ -2,7 +2,6 @@
 //! a crash: else a replica could come back to a state that refers to what it erased.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::wire::state::object::State;
@@ -34,7 +33,7 @@ struct Pass {
 }
 
 /// Runs until stopped.
-pub async fn erase(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
+pub async fn erase(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
     let mut passes: BTreeMap<ReplicaId, Pass> = BTreeMap::new();
     let mut pace = Pace::new(TICK, stop);
     while pace.goes_on().await {

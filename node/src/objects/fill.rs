@@ -2,13 +2,11 @@
 //! or that an upload did not wait for, fetches them; so is a damaged chunk mended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::CHUNK_BYTES;
 use rowhouse_proto::wire::state::{Object, object::State};
 use rowhouse_raft::ReplicaId;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -53,19 +51,15 @@ pub(super) enum Verdict {
 }
 
 /// Runs until stopped.
-pub async fn fill(
-    objects: Arc<Objects>,
-    damage: Arc<tokio::sync::Mutex<mpsc::Receiver<Damage>>>,
-    stop: CancellationToken,
-) -> Result<(), Error> {
+pub async fn fill(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
     let rate = Rate::new(FILL_BYTES_PER_SECOND);
     let mut positions: BTreeMap<ReplicaId, Position> = BTreeMap::new();
     let mut pace = Pace::new(TICK, stop);
-    let mut damage = damage.lock().await;
+    let mut damage = objects.damage.lock().await;
     while pace.goes_on().await {
         for _ in 0..REPORTS_MAX {
             let Ok(found) = damage.try_recv() else { break };
-            let Some(group) = objects.host.group(found.group) else { continue };
+            let Some(group) = objects.local.host.group(found.group) else { continue };
             let position = positions.entry(group.replica()).or_default();
             // Beyond the bound it is found again, by a read or the scrub.
             if position.damaged.len() < DAMAGED_MAX {
@@ -77,7 +71,7 @@ pub async fn fill(
             objects.look(&group, position).await?;
             objects.progress.set_missing(group.id(), position.missing.len() as u64);
             // What is left of the disk is the log's.
-            if !objects.space.is_low() {
+            if !objects.local.space.is_low() {
                 objects.repair_damaged(&group, position, &rate).await?;
                 objects.fill_missing(&group, position, &rate).await?;
             }

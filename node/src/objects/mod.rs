@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rowhouse_proto::CHUNK_BYTES;
 use rowhouse_proto::wire::meta::ObjectStatus;
-use rowhouse_raft::Host;
+use tokio::sync::{Mutex, mpsc};
 
 pub use collect::collect;
 pub use erase::erase;
@@ -26,32 +26,40 @@ pub use scrub::scrub;
 pub use sweep::sweep;
 
 use crate::blobs::{BlobStore, ChunkKey, HeldVersion, VersionId};
-use crate::clock::Clock;
 use crate::config::ObjectLimits;
-use crate::peers::{Addresses, ClusterView, Pool};
-use crate::space::Space;
+use crate::local::Local;
+use crate::peers::Cluster;
 use crate::state::objects::ObjectId;
-use crate::{Error, Group, Runtime, meta};
+use crate::{Error, Group, meta};
 
 /// Objects read from the index at once.
 const HELD_PAGE: usize = 256;
 
 /// What the keepers of objects share.
 pub struct Objects {
-    pub host: Arc<Host<Runtime>>,
+    local: Arc<Local>,
+    cluster: Arc<Cluster>,
     pub blobs: Arc<BlobStore>,
-    pub clock: Arc<Clock>,
-    pub space: Arc<Space>,
-    pub addresses: Arc<Addresses>,
-    pub pool: Arc<Pool>,
-    pub progress: Arc<Progress>,
-    pub limits: ObjectLimits,
-    pub view: ClusterView,
+    pub progress: Progress,
+    limits: ObjectLimits,
+    /// Reports of damage. Whoever fills holds it.
+    damage: Mutex<mpsc::Receiver<Damage>>,
 }
 
 impl Objects {
+    /// Nothing runs yet.
+    pub fn new(
+        local: Arc<Local>,
+        cluster: Arc<Cluster>,
+        blobs: Arc<BlobStore>,
+        limits: ObjectLimits,
+    ) -> Self {
+        let (progress, damage) = Progress::new();
+        Self { local, cluster, blobs, progress, limits, damage: Mutex::new(damage) }
+    }
+
     fn shards(&self) -> Vec<Arc<Group>> {
-        self.host.groups().into_iter().filter(|group| group.id() != meta::GROUP).collect()
+        self.local.host.groups().into_iter().filter(|group| group.id() != meta::GROUP).collect()
     }
 
     /// For operators. With `scan` it reads the whole index: call it where blocking is fine.

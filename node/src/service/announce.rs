@@ -33,7 +33,7 @@ impl MetaService {
         match forwarded {
             Forwarded::Accepted => {
                 if !leaving {
-                    self.presence.heard(&gateway);
+                    self.coordinator.presence.heard(&gateway);
                 }
                 Ok(AnnounceGatewayReply { accepted: true, ..AnnounceGatewayReply::default() })
             }
@@ -45,7 +45,7 @@ impl MetaService {
     /// Whether the map has this gateway, and this node certainly leads: another node's word keeps nobody in
     /// the packet.
     async fn knows(&self, gateway: &GatewayInfo) -> Result<bool, Error> {
-        let Some(group) = self.status.host.group(meta::GROUP).filter(|group| group.is_leader()) else {
+        let Some(group) = self.local.host.group(meta::GROUP).filter(|group| group.is_leader()) else {
             return Ok(false);
         };
         if group.read_barrier().await.is_err() {

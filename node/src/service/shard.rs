@@ -17,10 +17,12 @@ use tracing::{Instrument, info_span};
 
 use super::admission::Attempts;
 use super::refused::Refused;
-use super::{SpaceGate, trace};
+use super::space_gate::SpaceGate;
+use super::trace;
 use crate::clock::Clock;
-use crate::peers::ClusterView;
-use crate::{AttemptLimits, Group, Runtime};
+use crate::local::Local;
+use crate::peers::{Cluster, ClusterView};
+use crate::{AttemptLimits, Group, ObjectLimits, Runtime};
 
 /// A barrier's wait and a proposal's (5 s each), and a little.
 const EXECUTE_DEADLINE: Duration = Duration::from_secs(11);
@@ -39,18 +41,23 @@ pub struct ShardService {
 }
 
 impl ShardService {
+    /// `homeserver_z32` is the public key that tokens must be for.
     pub fn new(
-        host: Arc<Host<Runtime>>,
-        clock: Arc<Clock>,
-        view: ClusterView,
-        space: SpaceGate,
+        local: &Arc<Local>,
+        cluster: &Arc<Cluster>,
         homeserver_z32: String,
         attempts: AttemptLimits,
-        upload_lifetime: Duration,
+        objects: ObjectLimits,
     ) -> Self {
-        let attempts = Arc::new(Attempts::new(attempts));
-        let upload_lifetime_ms = u64::try_from(upload_lifetime.as_millis()).unwrap_or(u64::MAX);
-        Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts, upload_lifetime_ms }
+        Self {
+            host: local.host.clone(),
+            clock: local.clock.clone(),
+            view: cluster.view.clone(),
+            space: SpaceGate { local: local.clone(), cluster: cluster.clone() },
+            homeserver_z32: homeserver_z32.into(),
+            attempts: Arc::new(Attempts::new(attempts)),
+            upload_lifetime_ms: u64::try_from(objects.upload_lifetime.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refused> {

@@ -4,11 +4,13 @@
 //! Lookups on the request path go to `rowhouse_raft::Host`, without a lock.
 
 mod plan;
+mod problems;
 mod replica;
 mod start;
 mod supervisor;
 
 pub use plan::desired;
+pub use problems::Problems;
 pub use replica::is_hopeless;
 pub use start::start_group;
-pub use supervisor::{Problems, ShardSupervisor};
+pub use supervisor::ShardSupervisor;
