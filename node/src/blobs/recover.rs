@@ -19,10 +19,12 @@ pub(super) fn recover(index: &Index, segments: &Segments) -> Result<Active, Erro
     let lengths = segments.lengths().map_err(|error| Error::io("listing segments", error))?;
     let checkpoint = index.checkpoint()?;
     let newest = lengths.last_key_value().map(|(id, _)| *id);
+    for (&id, &length) in &lengths {
+        index.ledger.set_length(id, length);
+    }
     let indexed_end = check_entries(index, &lengths, newest)?;
     let mut active = None;
     for (&id, &length) in &lengths {
-        index.ledger.set_length(id, length);
         if id < checkpoint.0 && Some(id) != newest {
             continue;
         }

@@ -57,6 +57,14 @@ fn place(key: &[u8]) -> Option<Place> {
     Some(Place { at: u64::from_be_bytes(*at), id: id.try_into().ok()? })
 }
 
+/// Whether the object has this row, and the row its place among those in its state. For assertions: nothing decides
+/// by it.
+pub fn is_kept_as(read: &dyn Read, id: &ObjectId, row: Option<&Object>) -> Result<bool, Error> {
+    let place = row.map(|row| tables::object_state(row.state(), row.at, id));
+    let is_placed = place.map_or(Ok(true), |place| read.get(&place).map(|found| found.is_some()))?;
+    Ok(is_placed && object(read, id)?.as_ref() == row)
+}
+
 /// The id in a message.
 pub fn parse_id(bytes: &Bytes) -> Option<ObjectId> {
     bytes[..].try_into().ok()
