@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::index::Location;
-use super::record::FIRST_RECORD;
+use super::record::{FIRST_RECORD, Location};
 
 /// What the chunks take on disk, headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

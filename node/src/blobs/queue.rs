@@ -6,9 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::direct::BLOCK_BYTES;
-use super::index::Location;
 use super::key::{ChunkKey, KeyRange};
-use super::record::CHUNK_BYTES;
+use super::record::{CHUNK_BYTES, Location};
 use super::segments::Record;
 use crate::Error;
 

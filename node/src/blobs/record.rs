@@ -14,7 +14,6 @@ use rustix::buffer::spare_capacity;
 use rustix::io::pread;
 
 use super::direct::BLOCK_BYTES;
-use super::index::Location;
 use super::key::ChunkKey;
 use crate::{Error, planted};
 
@@ -69,6 +68,53 @@ impl Header {
         let (length, crc) = (u32_at(bytes, 12)?, u32_at(bytes, 44)?);
         let header = Self { key, length, crc, written_at_ms: u64_at(bytes, 48)? };
         (length as usize <= CHUNK_BYTES).then_some((u64_at(bytes, 0)?, header))
+    }
+}
+
+/// Where a chunk lies, and what its header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    pub(super) segment: u64,
+    /// Of the record's header.
+    pub(super) offset: u64,
+    /// Of the body.
+    pub(super) length: u32,
+    pub(super) crc: u32,
+    pub(super) written_at_ms: u64,
+}
+
+impl Location {
+    pub(super) fn record_bytes(&self) -> u64 {
+        record_bytes(self.length)
+    }
+
+    /// Later records of a chunk replace earlier ones.
+    pub(super) fn position(&self) -> (u64, u64) {
+        (self.segment, self.offset)
+    }
+
+    /// As the index keeps it.
+    pub(super) fn encode(&self) -> [u8; 32] {
+        let mut value = [0; 32];
+        value[..8].copy_from_slice(&self.segment.to_be_bytes());
+        value[8..16].copy_from_slice(&self.offset.to_be_bytes());
+        value[16..20].copy_from_slice(&self.length.to_be_bytes());
+        value[20..24].copy_from_slice(&self.crc.to_be_bytes());
+        value[24..].copy_from_slice(&self.written_at_ms.to_be_bytes());
+        value
+    }
+
+    pub(super) fn decode(value: &[u8]) -> Result<Self, Error> {
+        let decoded = || {
+            Some(Self {
+                segment: u64_at(value, 0)?,
+                offset: u64_at(value, 8)?,
+                length: u32_at(value, 16)?,
+                crc: u32_at(value, 20)?,
+                written_at_ms: u64_at(value, 24)?,
+            })
+        };
+        decoded().ok_or_else(|| Error::DamagedBlobIndex("an entry is too short".to_owned()))
     }
 }
 

@@ -8,9 +8,9 @@ use std::ops::ControlFlow;
 
 use tracing::{error, info, warn};
 
-use super::index::{Index, Location};
+use super::index::Index;
 use super::key::KeyRange;
-use super::record::{FIRST_RECORD, Header, read_chunk, salt_of};
+use super::record::{FIRST_RECORD, Header, Location, read_chunk, salt_of};
 use super::segments::{Active, Segments};
 use super::walk::{Found, Walk};
 use crate::Error;

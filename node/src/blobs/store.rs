@@ -11,17 +11,18 @@ use rowhouse_raft::ReplicaId;
 use rowhouse_raft::runtime::start_thread;
 use tokio::sync::oneshot;
 
-use super::compact::Cursor;
-use super::index::{Index, Location};
+use super::cursor::Cursor;
+use super::index::Index;
 use super::key::{ChunkKey, HeldVersion, KeyRange, VersionId};
 use super::ledger::BlobUsage;
 use super::metrics::BlobMetrics;
 use super::options::BlobOptions;
 use super::queue::{Done, Job, Queue};
-use super::record::{CHUNK_BYTES, Header, checksum, read_chunk};
+use super::record::{CHUNK_BYTES, Header, checksum};
 use super::recover::recover;
 use super::scrub_mark::ScrubMark;
 use super::segments::{Record, Segments};
+use super::shared::{Shared, blocking};
 use super::writer::Writer;
 use crate::Error;
 
@@ -30,15 +31,6 @@ pub struct BlobStore {
     /// One step at a time; where the next goes on.
     pub(super) compacting: tokio::sync::Mutex<Option<Cursor>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What the store shares with its writer.
-pub(super) struct Shared {
-    pub(super) index: Index,
-    pub(super) segments: Segments,
-    pub(super) queue: Queue,
-    pub(super) metrics: BlobMetrics,
-    pub(super) options: BlobOptions,
 }
 
 impl BlobStore {
@@ -185,42 +177,4 @@ impl Drop for BlobStore {
         self.shared.queue.close();
         drop(self.take_writer().map(JoinHandle::join));
     }
-}
-
-impl Shared {
-    fn get(&self, key: ChunkKey) -> Result<Option<Bytes>, Error> {
-        let Some(at) = self.index.get(key)? else { return Ok(None) };
-        let error = match self.read(key, &at) {
-            Ok(body) => return Ok(Some(body)),
-            Err(error) => error,
-        };
-        // Compaction may have moved it and unlinked the segment in between.
-        match self.index.get(key)? {
-            None => Ok(None),
-            Some(moved) if moved != at => self.read(key, &moved).map(Some),
-            Some(_) => Err(error),
-        }
-    }
-
-    pub(super) fn read(&self, key: ChunkKey, at: &Location) -> Result<Bytes, Error> {
-        match self.segments.file(at.segment) {
-            Ok(file) => read_chunk(&file, key, at),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::DamagedChunk(key)),
-            Err(error) => Err(Error::io("opening a segment", error)),
-        }
-    }
-
-    pub(super) fn fatal(&self, error: &Error) {
-        (self.options.on_fatal)(&format!(
-            "FATAL: {error}. The chunks of large bodies cannot be written, and a failed sync must not be \
-             retried: the process ends. Check the disk (space, SMART, kernel log) and start the node again: \
-             what it had acknowledged is on disk, and damaged chunks come from other replicas."
-        ));
-    }
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)?
 }

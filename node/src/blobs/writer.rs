@@ -10,11 +10,11 @@ use std::sync::Arc;
 use rowhouse_raft::OnFatal;
 
 use super::direct::BlockBuffer;
-use super::index::Location;
 use super::options::DiskStep;
 use super::queue::{Accepted, Job, WRITE_BYTES_MAX};
+use super::record::Location;
 use super::segments::{Active, Record};
-use super::store::Shared;
+use super::shared::Shared;
 use crate::Error;
 
 pub(super) struct Writer {

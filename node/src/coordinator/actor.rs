@@ -4,11 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::join_all;
-use prost::Message;
 use rowhouse_proto::wire::command::meta_command::Body;
-use rowhouse_proto::wire::command::{Bootstrap, MetaOutcome, PlaceShards, RaiseCommandVersion};
+use rowhouse_proto::wire::command::{Bootstrap, PlaceShards, RaiseCommandVersion};
 use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest, TransferLeaderRequest};
 use rowhouse_proto::{META_GROUP, WIRE_VERSION};
 use tokio::time::{Instant, sleep};
@@ -19,7 +17,7 @@ use super::author::Author;
 use super::balance::next_transfer;
 use super::placement::place;
 use super::presence::Presence;
-use crate::clock::Clock;
+use super::propose::{propose, propose_under};
 use crate::local::Local;
 use crate::meta;
 use crate::peers::{Cluster, call};
@@ -183,20 +181,4 @@ async fn deposed(group: &Group) {
             () = sleep(NOTICE) => {}
         }
     }
-}
-
-/// Proposes a meta command under the version in force and returns when it is accepted and applied here.
-pub async fn propose(group: &Group, clock: &Clock, body: Body) -> Result<(), Error> {
-    let version = group.read_latest(|view| meta::command_version(view))?;
-    let version = version.ok_or_else(|| Error::MetaRefused("the cluster is not initialized".to_owned()))?;
-    propose_under(version, group, clock, body).await
-}
-
-async fn propose_under(version: u32, group: &Group, clock: &Clock, body: Body) -> Result<(), Error> {
-    let reply = group
-        .propose(meta::encode(version, body, clock.physical_ms()), Bytes::new())
-        .await
-        .map_err(|error| Error::MetaRefused(error.to_string()))?;
-    let outcome = MetaOutcome::decode(reply).map_err(|error| Error::MetaRefused(error.to_string()))?;
-    if outcome.accepted { Ok(()) } else { Err(Error::MetaRefused(outcome.refused)) }
 }

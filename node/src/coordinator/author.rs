@@ -15,12 +15,12 @@ use tracing::{error, info, warn};
 
 use super::generation::published;
 use super::packet::{addresses, sign};
+use super::propose::propose;
 use super::publisher::{NetworkPublisher, Publisher};
-use crate::Error;
 use crate::clock::Clock;
 use crate::config::PkarrConfig;
 use crate::meta::{self, packet_timestamp_us};
-use crate::{Group, coordinator::actor::propose};
+use crate::{Error, Group};
 
 /// How often the map is looked at; a change of it is rare and a little late is fine.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -11,7 +11,9 @@ mod generation;
 mod packet;
 mod placement;
 mod presence;
+mod propose;
 mod publisher;
 
-pub use actor::{Coordinator, propose};
+pub use actor::Coordinator;
 pub use author::Author;
+pub use propose::propose;
