@@ -4,9 +4,8 @@
 //! Order and event ids come from the counter; windows and expiries from physical time, never from the HLC. No
 //! command is stamped before a majority of the nodes was heard: a clock nobody else has seen may be years off.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::actor::Pace;
+use crate::lock::lock;
 
 const RESERVATION: &str = "hlc_reserved_until";
 /// Lost at a crash at most; long enough that one synced write serves many thousand events.
@@ -231,10 +231,7 @@ impl Clock {
     /// Makes the reservation reach a little past `value`, durably. Rare on a request's path: only after a start, or
     /// when the background tick was late or a peer's clock is far ahead.
     fn extend(&self, value: u64) -> Result<(), Error> {
-        let _one_at_a_time = match self.extending.lock() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
-        };
+        let _one_at_a_time = lock(&self.extending);
         if self.is_extension_due(value) {
             let until = value + AHEAD_US;
             self.engine.put_node_record(RESERVATION, Bytes::copy_from_slice(&until.to_be_bytes()))?;

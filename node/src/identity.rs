@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use prost::Message;
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::CommitInitRequest;
 use rowhouse_raft::ReplicaId;
 use rowhouse_raft::codec::decode_whole;
@@ -17,7 +18,9 @@ use uuid::Uuid;
 
 use crate::Error;
 
-pub type NodeUuid = [u8; 16];
+pub use rowhouse_raft::transport::NodeUuid;
+
+/// Drawn by `cluster init`; tells clusters apart that met by mistake.
 pub type ClusterId = [u8; 16];
 
 /// Version of everything in a data folder.
@@ -166,15 +169,6 @@ fn fixed<const N: usize>(key: &'static str, bytes: &[u8]) -> Result<[u8; N], Err
 fn event_ids(bytes: &[u8]) -> Result<EventIds, Error> {
     let shard_count = u32::from_be_bytes(fixed(SHARD_COUNT, bytes)?);
     EventIds::new(shard_count).ok_or(Error::DamagedRecord { key: SHARD_COUNT })
-}
-
-/// Lower-case hexadecimal, for messages.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
-        text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
-        text
-    })
 }
 
 #[cfg(test)]

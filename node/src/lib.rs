@@ -20,6 +20,7 @@ mod health;
 mod identity;
 pub mod init;
 mod local;
+mod lock;
 pub mod meta;
 mod node;
 mod objects;

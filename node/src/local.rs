@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rowhouse_proto::wire::meta::NodeInfo;
-use rowhouse_raft::Host;
 use rowhouse_raft::log_store::LogEngine;
+use rowhouse_raft::{GroupId, Host};
 
-use crate::Runtime;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::drain::Drain;
 use crate::identity::{Identity, NodeUuid};
 use crate::shards::Problems;
 use crate::space::Space;
+use crate::{Group, Runtime, meta};
 
 /// One for each node; never replaced while it runs.
 pub struct Local {
@@ -29,6 +29,14 @@ pub struct Local {
     pub drain: Drain,
     /// Why replicas do not run; written by the shard supervisor.
     pub problems: Problems,
+}
+
+impl Local {
+    /// The replica of a shard that runs here. The meta group is no shard, whatever number a request names.
+    pub fn shard(&self, group: u32) -> Option<Arc<Group>> {
+        let group = GroupId::try_from(group).ok().filter(|group| *group != meta::GROUP)?;
+        self.host.group(group)
+    }
 }
 
 /// The line that the map shall have for this node. A configured port 0 becomes the bound one.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_raft::Host;
 use rowhouse_raft::transport::TonicWire;
@@ -17,7 +18,6 @@ use tracing::{error, info, warn};
 use crate::actor::Statuses;
 use crate::config::NodeConfig;
 use crate::health::unready;
-use crate::identity::hex;
 use crate::init::InitServer;
 use crate::local::Local;
 use crate::objects::Objects;

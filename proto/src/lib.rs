@@ -7,6 +7,7 @@ mod causes;
 pub mod chunks;
 pub mod domain;
 mod error;
+mod hex;
 mod private_file;
 pub mod tls;
 mod trace;
@@ -15,6 +16,7 @@ pub mod wire;
 
 pub use causes::causes;
 pub use error::{ErrorCode, Refusal};
+pub use hex::hex;
 pub use private_file::is_exposed;
 pub use trace::TraceContext;
 pub use version::VersionRange;

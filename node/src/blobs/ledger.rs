@@ -1,9 +1,10 @@
 //! How much of each segment still counts. The writer keeps it; reports and compaction read it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::record::{FIRST_RECORD, Location};
+use crate::lock::lock;
 
 /// What the chunks take on disk, headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Ledger {
     }
 
     fn shares(&self) -> MutexGuard<'_, BTreeMap<u64, Share>> {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shares)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use super::segments::{Record, Segments};
 use super::shared::{Shared, blocking};
 use super::writer::Writer;
 use crate::Error;
+use crate::lock::lock;
 
 pub struct BlobStore {
     pub(super) shared: Arc<Shared>,
@@ -160,7 +161,7 @@ impl BlobStore {
     }
 
     fn take_writer(&self) -> Option<JoinHandle<()>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.writer).take()
     }
 
     /// Queues a job and waits for what becomes of it; a dropped answer means that the writer is gone.

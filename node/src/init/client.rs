@@ -11,13 +11,12 @@ use rowhouse_proto::wire::meta::{
     ClusterMap, CommitInitRequest, NodeInfo, NodeStatusRequest, PrepareInitReply, PrepareInitRequest,
     Settings, WatchMapRequest,
 };
-use rowhouse_proto::{META_GROUP, WIRE_VERSION};
+use rowhouse_proto::{META_GROUP, WIRE_VERSION, hex};
 use tokio::time::{Instant, sleep};
 use tokio_stream::StreamExt;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::identity::hex;
 use crate::meta;
 use crate::peers::{Pool, call};
 

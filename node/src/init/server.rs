@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::{CommitInitRequest, PrepareInitReply};
 use rowhouse_raft::{GroupSpec, Machine, Replica};
 use tokio::sync::Mutex;
 use tracing::info;
 
-use crate::identity::{ClusterId, NodeUuid, hex};
+use crate::identity::{ClusterId, NodeUuid};
 use crate::local::Local;
 use crate::meta;
 use crate::peers::Cluster;

@@ -10,7 +10,7 @@ use rowhouse_raft::ProposeError;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Objects, millis};
+use super::shared::{Objects, millis};
 use crate::actor::Pace;
 use crate::clock::Stamp;
 use crate::state::log_time::{self, AGE_GAP_MS_MAX};

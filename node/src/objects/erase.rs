@@ -8,7 +8,8 @@ use rowhouse_proto::wire::state::object::State;
 use rowhouse_raft::ReplicaId;
 use tokio_util::sync::CancellationToken;
 
-use super::{Damage, Objects, Progress};
+use super::progress::{Damage, Progress};
+use super::shared::Objects;
 use crate::actor::Pace;
 use crate::blobs::CompactReport;
 use crate::state::objects::{ObjectId, Place, in_state};

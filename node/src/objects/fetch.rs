@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::rate::Rate;
-use super::{Objects, key};
+use super::shared::{Objects, key};
 use crate::identity::NodeUuid;
 use crate::state::objects::ObjectId;
 use crate::{Error, Group};

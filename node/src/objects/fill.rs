@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::fetch::Near;
+use super::progress::{Damage, Progress};
 use super::rate::Rate;
-use super::{Damage, Objects, Progress, chunk_count, key};
+use super::shared::{Objects, chunk_count, key};
 use crate::actor::Pace;
 use crate::state::objects::{ObjectId, Place, in_state, object};
 use crate::{Error, Group};

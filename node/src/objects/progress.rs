@@ -1,12 +1,13 @@
 //! What the keepers of objects have done and have to do, for operators.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use rowhouse_raft::GroupId;
 use tokio::sync::mpsc;
 
+use crate::lock::lock;
 use crate::state::objects::ObjectId;
 
 /// Damage found and not mended yet: beyond it the next scrub finds it again.
@@ -65,11 +66,11 @@ impl Progress {
     }
 
     pub fn set_missing(&self, group: GroupId, objects: u64) {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(group, objects);
+        lock(&self.missing).insert(group, objects);
     }
 
     pub fn missing(&self, group: GroupId) -> u64 {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).get(&group).copied().unwrap_or(0)
+        lock(&self.missing).get(&group).copied().unwrap_or(0)
     }
 
     pub(super) fn count(counter: &AtomicU64) {

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::fill::{Verdict, live};
+use super::progress::{Damage, Progress};
 use super::rate::Rate;
-use super::{Damage, Objects, Progress, millis};
+use super::shared::{Objects, millis};
 use crate::blobs::{ScrubMark, VersionId};
 use crate::{Error, Group};
 

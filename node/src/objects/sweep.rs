@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{Objects, Progress, millis};
+use super::progress::Progress;
+use super::shared::{Objects, millis};
 use crate::actor::Pace;
 use crate::state::objects::object;
 use crate::{Error, Group, read};

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::meta::{ClusterMap, RegisterNodeRequest, WatchMapRequest};
+use rowhouse_proto::{WIRE_VERSION, hex};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::Cluster;
 use super::pool::call;
 use super::view::find_node;
-use crate::identity::{ClusterId, hex};
+use crate::identity::ClusterId;
 use crate::local::Local;
 use crate::meta::{cluster_map, map_version};
 use crate::{Error, Group};

@@ -3,19 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::meta::{ClusterMap, PingReply, PingRequest};
+use rowhouse_proto::{WIRE_VERSION, hex};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::pool::call;
 use super::{Cluster, Report};
 use crate::Error;
-use crate::identity::{NodeUuid, hex};
+use crate::identity::NodeUuid;
 use crate::local::Local;
 
 const ROUND: Duration = Duration::from_secs(1);
@@ -116,9 +116,8 @@ impl Monitor {
     fn take(&self, address: &str, reply: &PingReply) -> Result<(), Error> {
         self.check_cluster(address, reply)?;
         if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
-            let PingReply { low_space, draining, physical_us, .. } = *reply;
-            let offset_us = self.local.clock.offset_of(physical_us);
-            self.cluster.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
+            let offset_us = self.local.clock.offset_of(reply.physical_us);
+            self.cluster.peers.heard(node, Report::now(reply.low_space, reply.draining, offset_us));
         }
         Ok(())
     }

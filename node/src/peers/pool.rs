@@ -3,7 +3,7 @@
 //! Raft's own lanes are the transport's; these carry control calls only.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rowhouse_proto::chunks;
@@ -12,6 +12,7 @@ use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Error;
+use crate::lock::lock;
 
 /// A loopback or data-centre connect that takes longer will not come.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
@@ -47,7 +48,7 @@ impl Pool {
     /// Connects when first used, and again after a break.
     fn channel(&self, address: &str, node: Option<&str>) -> Result<Channel, Error> {
         let target = (address.to_owned(), node.map(ToOwned::to_owned));
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = lock(&self.channels);
         if let Some(channel) = channels.get(&target) {
             return Ok(channel.clone());
         }

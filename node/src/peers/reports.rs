@@ -23,6 +23,13 @@ pub struct Report {
     pub at: Instant,
 }
 
+impl Report {
+    /// Heard just now. `offset_us` as in the field.
+    pub fn now(low_space: bool, draining: bool, offset_us: Option<i64>) -> Self {
+        Self { low_space, draining, offset_us, at: Instant::now() }
+    }
+}
+
 impl Peers {
     /// Whether the node, when last heard, was below its low-space mark.
     pub fn is_low(&self, node: &NodeUuid) -> bool {

@@ -46,11 +46,7 @@ impl ChunkService {
         if version != WIRE_VERSION {
             return Err(Status::failed_precondition("unsupported wire version"));
         }
-        GroupId::try_from(group)
-            .ok()
-            .filter(|group| *group != crate::meta::GROUP)
-            .and_then(|group| self.local.host.group(group))
-            .ok_or_else(|| Status::unavailable("no replica of this shard here"))
+        self.local.shard(group).ok_or_else(|| Status::unavailable("no replica of this shard here"))
     }
 
     fn stage(self, body: Body) -> Response<Body> {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::Stream;
 use rowhouse_proto::WIRE_VERSION;
@@ -247,9 +247,8 @@ impl Meta for MetaService {
             if let Ok(node) = NodeUuid::try_from(&request.node_uuid[..])
                 && speaks_for(caller.as_ref(), &node, &self.cluster.view.map())
             {
-                let PingRequest { low_space, draining, physical_us, .. } = request;
-                let offset_us = self.local.clock.offset_of(physical_us);
-                self.cluster.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
+                let offset_us = self.local.clock.offset_of(request.physical_us);
+                self.cluster.peers.heard(node, Report::now(request.low_space, request.draining, offset_us));
             }
         }
         Ok(Response::new(PingReply {

@@ -4,9 +4,9 @@
 //! each one has a deadline.
 
 mod accept;
-mod admission;
 mod announce;
 mod answer;
+mod attempts;
 mod chunk;
 mod execute;
 mod meta;

@@ -10,19 +10,18 @@ use rowhouse_proto::wire::shard::shard_server::Shard;
 use rowhouse_proto::wire::shard::{
     ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, query_reply,
 };
-use rowhouse_raft::{GroupId, Host};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument, info_span};
 
-use super::admission::Attempts;
+use super::attempts::Attempts;
 use super::refused::Refused;
 use super::space_gate::SpaceGate;
 use super::trace;
 use crate::clock::Clock;
 use crate::local::Local;
 use crate::peers::{Cluster, ClusterView};
-use crate::{AttemptLimits, Group, ObjectLimits, Runtime};
+use crate::{AttemptLimits, Group, ObjectLimits};
 
 /// A barrier's wait and a proposal's (5 s each), and a little.
 const EXECUTE_DEADLINE: Duration = Duration::from_secs(11);
@@ -31,7 +30,7 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(6);
 
 #[derive(Clone)]
 pub struct ShardService {
-    pub(super) host: Arc<Host<Runtime>>,
+    local: Arc<Local>,
     pub(super) clock: Arc<Clock>,
     pub(super) view: ClusterView,
     pub(super) space: SpaceGate,
@@ -50,7 +49,7 @@ impl ShardService {
         objects: ObjectLimits,
     ) -> Self {
         Self {
-            host: local.host.clone(),
+            local: local.clone(),
             clock: local.clock.clone(),
             view: cluster.view.clone(),
             space: SpaceGate { local: local.clone(), cluster: cluster.clone() },
@@ -61,11 +60,7 @@ impl ShardService {
     }
 
     pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refused> {
-        GroupId::try_from(group)
-            .ok()
-            .filter(|group| *group != crate::meta::GROUP)
-            .and_then(|group| self.host.group(group))
-            .ok_or_else(|| ErrorCode::WrongReplica.into())
+        self.local.shard(group).ok_or_else(|| ErrorCode::WrongReplica.into())
     }
 
     /// A user's rows must never be begun in another shard than their own.

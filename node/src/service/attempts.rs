@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rowhouse_proto::ErrorCode;
 
 use crate::AttemptLimits;
+use crate::lock::lock;
 
 /// A shard's guard tables hold 421 s of 311 attempts a second; this stays below it.
 const SHARD_PER_SECOND: u32 = 300;
@@ -73,7 +74,7 @@ impl Attempts {
     /// Takes one attempt from the address's and the shard's bucket, or refuses.
     pub fn admit(&self, client_addr: &str, shard: u32, now_us: u64) -> Result<(), ErrorCode> {
         let AttemptLimits { per_second, burst } = self.limits;
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = lock(&self.buckets);
         let key = buckets.key(client_addr, self.limits, now_us);
         let address = buckets.addresses.entry(key).or_insert_with(|| Bucket::full(burst, now_us));
         address.refill(per_second, burst, now_us);
