@@ -1,6 +1,6 @@
 //! Signup, cookie sessions, grants, bearers, logout: who may still do what, and what is consumed.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use machine_fixture::script::*;
 use machine_fixture::*;

@@ -1,6 +1,6 @@
 //! PUT, DELETE and GET: order of checks, quotas, collisions, privacy.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::script::*;

@@ -1,6 +1,6 @@
 //! The log on a real RocksDB: group commit, a disk that fails, damage, and purged entries going away.
 
-mod log_kit;
+use crate::log_kit;
 
 use std::fs;
 use std::io;

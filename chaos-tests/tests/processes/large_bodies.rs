@@ -11,7 +11,7 @@ use rowhouse_chaos_tests::identity::{Session, User, signup_by_cookie};
 use rowhouse_chaos_tests::request::{head, request};
 use rowhouse_proto::domain::slot::Slot;
 
-#[path = "sdk/client.rs"]
+#[path = "../sdk/client.rs"]
 mod client;
 
 use client::{homeserver, sdk};

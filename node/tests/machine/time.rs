@@ -1,9 +1,8 @@
 //! Clocks that leap by minutes, hours and decades in the middle of commands, and are corrected: no request or
 //! token counts twice, ids rise, tables stay bounded, and nobody is refused for longer than the leap lasts.
 
-#[path = "machine_fixture/leaps.rs"]
-mod leaps;
-mod machine_fixture;
+use crate::machine_fixture;
+use crate::machine_fixture::leaps;
 
 use leaps::*;
 use machine_fixture::*;

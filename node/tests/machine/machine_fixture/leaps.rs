@@ -8,7 +8,7 @@ use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
 use rowhouse_proto::wire::command::{self, AuthTokenId, Command, command::Body};
 
-use super::machine_fixture::*;
+use super::*;
 
 pub const ALICE: u8 = 1;
 pub const CLIENT: u8 = 9;

@@ -1,7 +1,7 @@
 //! The bytes each command writes, fixed: replicas of different versions must agree on them, and old state
 //! must stay readable. A difference here is a format change. `ROWHOUSE_BLESS=1` rewrites the files.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::upload::*;

@@ -1,6 +1,6 @@
 //! `Last-Modified`: a client that asks whether its copy still holds hears of every change.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use machine_fixture::script::*;
 use machine_fixture::*;

@@ -1,6 +1,6 @@
 //! A user's sessions are bounded: the oldest goes, the others live, and what was revoked stays so.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::script::*;

@@ -1,7 +1,7 @@
 //! Bad input: whatever command lies in the log, apply answers, and the same on every replica; what is no command
 //! stops them all.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::*;

@@ -1,6 +1,6 @@
 //! A replica that is not what its leader is stops, and comes back to the same entry after a restart.
 
-mod transport_cluster;
+use crate::transport_cluster;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -1,6 +1,6 @@
 //! Bodies outside the log: what the log says of them, from upload to oblivion.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::script::*;

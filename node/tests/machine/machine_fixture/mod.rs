@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 pub mod golden;
+pub mod leaps;
+pub mod model;
 pub mod script;
 pub mod upload;
 

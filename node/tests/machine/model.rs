@@ -1,9 +1,8 @@
 //! The machine against a model a person can check: random commands, retries, clocks going both ways,
 //! quotas and collisions; then two replicas that batch the same log differently.
 
-mod machine_fixture;
-#[path = "machine_fixture/model.rs"]
-mod model;
+use crate::machine_fixture;
+use crate::machine_fixture::model;
 
 use machine_fixture::*;
 use model::*;

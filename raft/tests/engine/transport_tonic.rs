@@ -1,6 +1,6 @@
 //! Real groups over real connections on loopback.
 
-mod transport_cluster;
+use crate::transport_cluster;
 mod transport_tonic_mtls;
 mod transport_tonic_net;
 

@@ -1,7 +1,7 @@
 //! Physical bytes: what is counted is what the rows say, at every step; and a user with a quota fills no disk
 //! by overwriting.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use machine_fixture::script::*;
 use machine_fixture::upload::*;

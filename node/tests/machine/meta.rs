@@ -1,8 +1,10 @@
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+//! What each meta command does to the cluster record, and what it refuses.
+
+use crate::machine_fixture::Rows;
 
 use bytes::Bytes;
 use prost::Message;
+use rowhouse_node::meta::{MetaMachine, announce, cluster_map, encode, raisable, withdraw};
 use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::place_shards::Placement;
 use rowhouse_proto::wire::command::{
@@ -10,51 +12,28 @@ use rowhouse_proto::wire::command::{
 };
 use rowhouse_proto::wire::meta::{ClusterMap, GatewayInfo};
 use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, META_GROUP};
-use rowhouse_raft::state::{ScanOrder, StateRead, Txn, View};
+use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, Error, Machine};
-
-use super::*;
 
 const NOW_MS: u64 = 1_780_000_000_000;
 const HOMESERVER: [u8; 32] = [7; 32];
 
 #[derive(Default)]
-struct Store(BTreeMap<Vec<u8>, Bytes>);
-
-impl StateRead for Store {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Ok(self.0.get(key).cloned())
-    }
-
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        _: ScanOrder,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        for (key, value) in self.0.range(from.to_vec()..to.to_vec()) {
-            if visit(key, value).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
+struct Store(Rows);
 
 impl Store {
     fn apply(&mut self, body: Body) -> MetaOutcome {
         let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1 };
         let (reply, writes) = {
-            let mut txn = Txn::new(View::new(self, Bytes::new()));
+            let mut txn = Txn::new(View::new(&self.0, Bytes::new()));
             let command = encode(COMMAND_VERSION, body, NOW_MS);
             let reply = MetaMachine::default().apply(context, &command, &mut txn).expect("understood");
             (reply, txn.into_writes())
         };
         for (key, value) in writes {
             match value {
-                Some(value) => self.0.insert(key.to_vec(), value),
-                None => self.0.remove(&key[..]),
+                Some(value) => self.0.0.insert(key, value),
+                None => self.0.0.remove(&key),
             };
         }
         MetaOutcome::decode(reply).expect("an outcome")
@@ -66,13 +45,13 @@ impl Store {
     }
 
     fn refused(&mut self, body: Body) {
-        let before = self.0.clone();
+        let before = self.0.0.clone();
         assert!(!self.apply(body).accepted);
-        assert_eq!(before, self.0, "a refused command changes nothing");
+        assert_eq!(before, self.0.0, "a refused command changes nothing");
     }
 
     fn map(&self) -> ClusterMap {
-        cluster_map(&View::new(self, Bytes::new())).expect("readable").expect("bootstrapped")
+        cluster_map(&View::new(&self.0, Bytes::new())).expect("readable").expect("bootstrapped")
     }
 }
 
@@ -378,7 +357,7 @@ fn a_node_that_does_not_understand_the_version_in_force_is_refused_with_both_nam
 fn what_it_does_not_understand_stops_it_and_changes_nothing() {
     let context = EntryContext { group: META_GROUP as u16, term: 1, index: 17 };
     let store = Store::default();
-    let mut txn = Txn::new(View::new(&store, Bytes::new()));
+    let mut txn = Txn::new(View::new(&store.0, Bytes::new()));
     let newer = MetaCommand { version: COMMAND_VERSION + 1, now_ms: NOW_MS, body: Some(bootstrap(1, 1)) };
     let bodiless = MetaCommand { version: COMMAND_VERSION, now_ms: NOW_MS, body: None };
     let mut with_more = encode(COMMAND_VERSION, bootstrap(1, 1), NOW_MS).to_vec();

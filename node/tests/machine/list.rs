@@ -1,6 +1,6 @@
 //! Listings against the plainest possible implementation, and their refusals.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use std::collections::BTreeSet;
 

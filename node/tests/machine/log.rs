@@ -1,6 +1,6 @@
 //! Clocks, event ids, deduplication, bounds: what holds for every command.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::script::*;

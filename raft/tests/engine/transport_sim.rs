@@ -1,6 +1,6 @@
 //! Real groups over the simulated wire: faults, recovery, and the same run from the same seed.
 
-mod transport_cluster;
+use crate::transport_cluster;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The bytes each meta command writes, fixed as those of shards are (machine_golden.rs): the cluster record, nodes,
 //! groups, gateways, packet.
 
-mod machine_fixture;
+use crate::machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::{Rows, golden, hash};

@@ -2,7 +2,7 @@
 //! behind, and that prefix holds everything that was acknowledged: then nothing acknowledged is
 //! missing, nothing is reordered, the log has no hole and the vote never goes back.
 
-mod log_kit;
+use crate::log_kit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! One replica's log above its engine: readability, the memory budget, `synced`, the purge guard and the
 //! reset, in simulation.
 
-mod log_kit;
+use crate::log_kit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
