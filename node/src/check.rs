@@ -1,5 +1,5 @@
-//! Has the replicas of the groups led from here compare their states, so that one that differs stops instead of
-//! serving (docs/decisions/010-versions.md).
+//! Makes the replicas of the groups that this node leads compare their states, so that one that differs stops instead
+//! of serving (docs/decisions/010-versions.md).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The node's hybrid logical clock (docs/rules/time.md#no-clock-runs-away): physical time that no step of the wall
-//! clock moves and most nodes agree to, and above it a counter.
+//! The node's hybrid logical clock (docs/rules/time.md#no-clock-runs-away). Its base is physical time that most nodes
+//! agree to and that no step of the wall clock moves; above that it counts.
 //!
 //! Order and event ids come from the counter; windows and expiries from physical time, never from the HLC. No
 //! command is stamped before a majority of the nodes was heard: a clock nobody else has seen may be years off.
@@ -47,6 +47,7 @@ pub struct TimeSource {
 }
 
 impl TimeSource {
+    /// The machine's own clocks.
     pub fn system() -> Self {
         let steady_us = <crate::Runtime as rowhouse_raft::runtime::Runtime>::wall_us;
         Self { steady_us: Arc::new(steady_us), wall_us: Arc::new(system_us) }
@@ -57,7 +58,7 @@ fn system_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
-/// What a command carries of its leader's clock.
+/// The readings of its leader's clock that a command carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Order and event ids.
@@ -66,12 +67,13 @@ pub struct Stamp {
     pub now_ms: u64,
 }
 
+/// One for each node. The HLC that it hands out rises, unless the time it stands at was corrected.
 pub struct Clock {
     engine: Arc<dyn LogEngine>,
     time: TimeSource,
     /// Added to the steady clock.
     slew_us: AtomicI64,
-    /// What is added to the steady clock is held between these, whatever our own reading.
+    /// The addend to the steady clock is held between these, whatever our own reading.
     offset_min_us: AtomicI64,
     offset_max_us: AtomicI64,
     /// Physical time is what a majority agrees to, or there is no cluster to ask.
@@ -113,6 +115,7 @@ impl Clock {
         self.steady_us().saturating_add_signed(offset.max(self.offset_min_us.load(Ordering::Relaxed)))
     }
 
+    /// As `physical_us`, in ms.
     pub fn physical_ms(&self) -> u64 {
         self.physical_us() / 1000
     }
@@ -122,6 +125,7 @@ impl Clock {
         self.judged.load(Ordering::SeqCst).then(|| self.physical_us())
     }
 
+    /// As `judged_us`, in ms.
     pub fn judged_ms(&self) -> Option<u64> {
         Some(self.judged_us()? / 1000)
     }
@@ -141,8 +145,9 @@ impl Clock {
         (reading_us != 0).then(|| reading_us.cast_signed().saturating_sub(self.steady_us().cast_signed()))
     }
 
-    /// Holds physical time near the median of all readings, our own among them (docs/rules/time.md#no-clock-runs-away). Of an even
-    /// number the upper one bounds from above and the lower one from below: of two nobody knows which is wrong.
+    /// Holds physical time near the median of all readings, our own among them
+    /// (docs/rules/time.md#no-clock-runs-away). An even number of readings has two in the middle: the upper one bounds
+    /// from above and the lower one from below, because of two nobody knows which is wrong.
     /// `nodes` is how many the map has, this one included.
     pub fn judge(&self, mut offsets_us: Vec<i64>, nodes: usize) {
         let own = self.slew_us.load(Ordering::Relaxed);

@@ -1,6 +1,8 @@
-//! Gives away what this node leads, for as long as it is asked to: before it stops, and on an operator's
-//! wish. The node goes on following and voting, and takes a leadership an election gives it only to hand
-//! it over again: somebody must lead even if this node alone has the longest log.
+//! Hands over the groups that this node leads, for as long as it is asked to: before it stops, and on an operator's
+//! wish.
+//!
+//! The node goes on following and voting. If an election makes it a leader, it hands that over too: somebody must lead
+//! even if this node alone has the longest log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -33,6 +33,7 @@ const SHARD_COUNT: &str = "shard_count";
 const INIT: &str = "init";
 const COMMAND_VERSION: &str = "command_version";
 
+/// The records of one data folder, read once. Methods that write block until they are synced.
 pub struct Identity {
     engine: Arc<dyn LogEngine>,
     node_uuid: NodeUuid,
@@ -40,7 +41,7 @@ pub struct Identity {
     cluster_id: ArcSwapOption<ClusterId>,
     /// By the cluster's number of shards: replicas start before this node has heard of a map.
     event_ids: ArcSwapOption<EventIds>,
-    /// What `cluster init` told this node, if it was among the first ones.
+    /// The request of `cluster init`, if this node was among the first ones.
     init: ArcSwapOption<CommitInitRequest>,
 }
 
@@ -93,10 +94,12 @@ impl Identity {
         })
     }
 
+    /// This node, for life.
     pub fn node_uuid(&self) -> NodeUuid {
         self.node_uuid
     }
 
+    /// The public key that the folder belongs to.
     pub fn homeserver(&self) -> [u8; 32] {
         self.homeserver
     }
@@ -111,6 +114,7 @@ impl Identity {
         self.event_ids.load().as_deref().copied()
     }
 
+    /// The request of `cluster init` that made this node one of the first; `None` for nodes that joined.
     pub fn init(&self) -> Option<Arc<CommitInitRequest>> {
         self.init.load_full()
     }

@@ -102,7 +102,7 @@ impl Node {
         &self.cluster.view
     }
 
-    /// What each actor is doing.
+    /// The board that shows the state of each actor.
     pub fn actors(&self) -> &Statuses {
         &self.statuses
     }

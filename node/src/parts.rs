@@ -1,4 +1,4 @@
-//! What a node is made of, and how the parts are joined. Nothing here decides anything.
+//! The parts of a node, and how they are joined. Nothing here decides anything.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Parts {
         Ok(Self { local, cluster, wire, init: Arc::new(init), actors: Arc::new(actors), config, keypair })
     }
 
-    /// What the listener serves. Streams that have no end of their own end when `closed` is cancelled.
+    /// The services of the listener. Streams that have no end of their own end when `closed` is cancelled.
     pub fn services(&self, closed: &CancellationToken) -> Services {
         let Self { local, cluster, wire, init, actors, config, keypair } = self;
         let Actors { objects, coordinator, .. } = actors.as_ref();

@@ -14,7 +14,7 @@ use crate::peers::{MapWatch, Monitor};
 use crate::shards::ShardSupervisor;
 use crate::{Runtime, check, flush};
 
-/// What the actors work on; outlives each of their lives.
+/// Everything that the actors work on. It outlives each of their lives.
 pub struct Actors {
     pub local: Arc<Local>,
     pub monitor: Monitor,

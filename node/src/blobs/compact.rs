@@ -1,4 +1,4 @@
-//! Space is given back: empty segments are unlinked, what still counts of sparse ones is written anew.
+//! Gives disk space back: empty segments are unlinked, and the live chunks of sparse ones are written anew.
 
 use std::ops::ControlFlow;
 
@@ -21,7 +21,7 @@ const UNLINKED_MAX: usize = 16;
 /// Records looked at in one step, dead ones among them.
 const WALKED_MAX: usize = 16 * 1024;
 
-/// What one step did; nothing at all when there is nothing to do.
+/// The result of one step; the default when there was nothing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactReport {
     pub moved_chunks: u64,

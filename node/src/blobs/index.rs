@@ -1,9 +1,9 @@
-//! Where each chunk lies. Not synced but at checkpoints: the segments know the same.
+//! The place of each chunk. It is synced at checkpoints only, because the segments know the same.
 //!
-//! Only the writer changes it (and recovery before it), so what it reads stays true until it writes. A
-//! delete may be lost in a crash, for the segments do not tell of it: the chunk is back until the sweep
-//! by the state machine's truth removes it once more. The other way round nothing is lost: an entry is
-//! written after its record is synced, and records behind the checkpoint are scanned at every start.
+//! Only the writer changes it, and recovery before the writer runs. So an entry that the writer reads is true until it
+//! writes. A crash may lose a delete, because segments do not record deletes: then the chunk is back until the sweep
+//! removes it. A crash loses no chunk: its entry is written after its record is synced, and every start scans the
+//! records behind the checkpoint.
 
 use std::ops::ControlFlow;
 use std::path::Path;

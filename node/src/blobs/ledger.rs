@@ -1,4 +1,4 @@
-//! How much of each segment still counts. The writer keeps it; reports and compaction read it.
+//! How many bytes of each segment still count. The writer keeps it; reports and compaction read it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard};
 use super::record::{FIRST_RECORD, Location};
 use crate::lock::lock;
 
-/// What the chunks take on disk, headers included.
+/// Bytes of chunks on disk, headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlobUsage {
-    /// Of the records that the index names.
+    /// Bytes of records that the index names.
     pub live_bytes: u64,
     /// Deleted or overwritten, and not yet given back.
     pub dead_bytes: u64,
@@ -19,9 +19,9 @@ pub struct BlobUsage {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
-    /// Of the file, without its header.
+    /// Bytes of the file, without its header.
     written: u64,
-    /// Of the records that the index names.
+    /// Bytes of records that the index names.
     live: u64,
 }
 

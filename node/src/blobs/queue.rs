@@ -53,7 +53,7 @@ impl Job {
     }
 
     pub(super) fn refuse(self, error: Error) {
-        // Whoever asked may have gone.
+        // The task that asked may have gone.
         match self {
             Self::Put { done, .. } | Self::Move { done, .. } => drop(done.send(Err(error))),
             Self::Delete { done, .. } => drop(done.send(Err(error))),

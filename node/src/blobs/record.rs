@@ -1,8 +1,8 @@
-//! How a chunk lies in a segment: a header, the body, and zeros to the next block's border, so that no block
-//! is ever written twice. A segment begins with a block for a header of its own.
+//! The layout of a chunk in a segment: a header, the body, and zeros up to the next block's border, so that no block is
+//! ever written twice. A segment begins with a block for a header of its own.
 //!
-//! Each header repeats a random number drawn for its segment. Bodies come from strangers, who must not be
-//! able to write something into one that a search for headers takes for a record.
+//! Each header repeats its segment's random salt, so that a user cannot upload bytes that recovery mistakes for a
+//! record.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +20,7 @@ use crate::{Error, planted};
 /// Raised when a header changes in a way an older program would misread.
 pub(super) const FORMAT_VERSION: u32 = 2;
 pub(super) const HEADER_BYTES: usize = 64;
-/// What of a segment's first block means something.
+/// Bytes of a segment's first block that hold its header; the rest is zeros.
 const SEGMENT_HEADER_BYTES: usize = 32;
 /// Where a segment's first record begins.
 pub(super) const FIRST_RECORD: u64 = BLOCK_BYTES as u64;
@@ -75,9 +75,9 @@ impl Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Location {
     pub(super) segment: u64,
-    /// Of the record's header.
+    /// Where the record's header begins, in bytes from the segment's start.
     pub(super) offset: u64,
-    /// Of the body.
+    /// Bytes of the body.
     pub(super) length: u32,
     pub(super) crc: u32,
     pub(super) written_at_ms: u64,
@@ -118,7 +118,7 @@ impl Location {
     }
 }
 
-/// What a body of so many bytes takes on disk.
+/// Bytes on disk of a record whose body has `length` bytes: header, body, zeros.
 pub(super) fn record_bytes(length: u32) -> u64 {
     (HEADER_BYTES as u64 + u64::from(length)).next_multiple_of(BLOCK_BYTES as u64)
 }

@@ -1,7 +1,7 @@
-//! What a start makes of the folder: index and segments agree when it is done.
+//! Recovery at each start: index and segments agree when it is done.
 //!
-//! Nothing that was acknowledged is given up. Only behind the last whole record, and behind everything the
-//! index names, may a tail be cut off: it was never synced as a whole, so nobody was told of it.
+//! No acknowledged chunk is given up. A tail may be cut off only behind the last whole record and behind everything
+//! that the index names: it was never synced as a whole, so nobody was told of it.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -88,7 +88,7 @@ fn scan(
     length: u64,
 ) -> Result<Option<(u64, u64)>, Error> {
     const WHAT: &str = "reading a segment";
-    // What is found must be as durable as what was acknowledged.
+    // Records that are found must be as durable as acknowledged ones.
     segments.settle(id).map_err(|error| Error::io("syncing a segment", error))?;
     let file = segments.file(id).map_err(|error| Error::io(WHAT, error))?;
     let Some(salt) = salt_of(&file)? else {

@@ -35,7 +35,7 @@ pub(super) struct Active {
     file: File,
 }
 
-/// What is written for one chunk.
+/// A chunk as it is written: header and body.
 pub(super) struct Record {
     pub(super) header: Header,
     pub(super) body: Pieces,

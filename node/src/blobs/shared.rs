@@ -1,4 +1,4 @@
-//! What the store shares with its writer and with compaction: index, segments, queue.
+//! State that the store shares with its writer and with compaction: index, segments, queue.
 
 use bytes::Bytes;
 

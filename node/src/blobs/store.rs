@@ -1,4 +1,4 @@
-//! `BlobStore`: what the rest of the node sees.
+//! `BlobStore`: the face of the chunk store to the rest of the node.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -27,6 +27,7 @@ use super::writer::Writer;
 use crate::Error;
 use crate::lock::lock;
 
+/// The chunks of a folder. Dropping it stops the writer and waits for it.
 pub struct BlobStore {
     pub(super) shared: Arc<Shared>,
     /// One step at a time; where the next goes on.
@@ -136,18 +137,22 @@ impl BlobStore {
         Ok(next)
     }
 
+    /// How far the scrub has come; the default if none ever ran.
     pub fn scrub_mark(&self) -> Result<ScrubMark, Error> {
         self.shared.index.scrub_mark()
     }
 
+    /// Not synced: a crash costs what was read in the last moments.
     pub fn set_scrub_mark(&self, mark: &ScrubMark) -> Result<(), Error> {
         self.shared.index.set_scrub_mark(mark)
     }
 
+    /// Bytes of chunks on disk now.
     pub fn usage(&self) -> BlobUsage {
         self.shared.index.ledger.usage()
     }
 
+    /// Counters since the store was opened.
     pub fn metrics(&self) -> &BlobMetrics {
         &self.shared.metrics
     }

@@ -1,5 +1,5 @@
-//! Leads while this node leads the meta group: compares what should be with what is, and takes one step
-//! at a time.
+//! The actor that coordinates while this node leads the meta group. It compares the wanted state with the observed
+//! one and takes one step at a time.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
-//! The one author of the homeserver's packet (docs/rules/network.md#one-author): signs, commits the exact bytes to the
-//! meta group, and only then publishes them, again and again. Serving never waits for any of it.
+//! The one author of the homeserver's packet (docs/rules/network.md#one-author).
+//!
+//! It signs, commits the exact bytes to the meta group, and only then publishes them, again and again. Serving never
+//! waits for any of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +62,7 @@ impl PublishRecord {
 /// client costs sockets and a thread that nodes which only follow can spare.
 pub type OpenPublisher = Arc<dyn Fn() -> Option<Arc<dyn Publisher>> + Send + Sync>;
 
+/// Signs with the homeserver's key. Every node has one; it works where the meta group is led.
 pub struct Author {
     pub keypair: Keypair,
     pub clock: Arc<Clock>,
@@ -68,7 +71,7 @@ pub struct Author {
     pub record: PublishRecord,
 }
 
-/// What was done under this leadership; begins empty, so that a new leader publishes at once.
+/// Memory of one leadership. It begins empty, so that a new leader publishes at once.
 struct Progress {
     publisher: Option<Arc<dyn Publisher>>,
     next_publish: Instant,
@@ -121,7 +124,7 @@ fn quiet(committed: &[u8], wanted: &SignedPacket) -> Duration {
     if committed.is_empty() {
         return FIRST_QUIET;
     }
-    // What cannot be read is better replaced soon.
+    // A packet that cannot be read is better replaced soon.
     let known = parse(committed).map(|packet| addresses(&packet)).unwrap_or_default();
     if addresses(wanted).is_subset(&known) { LEAVING_QUIET } else { QUIET }
 }

@@ -1,7 +1,7 @@
 //! Which gateways have been heard of lately: a gateway that is gone must leave the packet.
 //!
-//! Kept in memory by the node that leads the meta group, by its monotonic clock. What follows from it is
-//! a log entry; a new leader has heard of nobody yet, and gives everybody a full period first.
+//! The node that leads the meta group keeps this in memory, by its monotonic clock. A gateway leaves by a log entry. A
+//! new leader has heard of nobody yet, and gives everybody a full period first.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

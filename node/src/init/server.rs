@@ -24,7 +24,7 @@ const META_NODES_MAX: usize = 5;
 pub struct InitServer {
     local: Arc<Local>,
     cluster: Arc<Cluster>,
-    /// Of the meta group.
+    /// The meta group's.
     machine: Arc<dyn Machine>,
     /// One commit at a time.
     committing: Mutex<()>,
@@ -36,7 +36,7 @@ impl InitServer {
         Self { local, cluster, machine, committing: Mutex::new(()) }
     }
 
-    /// What this node is: its line for the map, and what it was told before. Fails on a folder that holds
+    /// Tells this node's line for the map, and what an earlier `cluster init` told it. Fails on a folder that holds
     /// replicas and no cluster id.
     pub fn prepare(&self) -> Result<PrepareInitReply, Error> {
         let cluster_id = self.local.identity.cluster_id();

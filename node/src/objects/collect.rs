@@ -1,4 +1,5 @@
-//! The leader's part: proposes that due objects move on. Followers see the same rows and wait for it.
+//! The leader proposes that due objects move on to their next state. Followers see the same rows and wait for the
+//! entry.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Erases the chunks of dead objects, each replica its own. Only once the row that says so cannot be lost by
-//! a crash: else a replica could come back to a state that refers to what it erased.
+//! Each replica erases its own chunks of dead objects, once no crash can lose the row that says so. Otherwise a replica
+//! could come back with a state that refers to erased chunks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +22,7 @@ const PAGE: usize = 256;
 /// erasing goes on between.
 const COMPACT_STEPS_MAX: usize = 64;
 
-/// What a replica waits to erase.
+/// Objects that a replica waits to erase.
 #[derive(Default)]
 struct Pass {
     /// Everything before it is erased.

@@ -1,5 +1,7 @@
-//! Makes this node's replicas complete: every live object's chunks are here, whole. A replica that was away,
-//! or that an upload did not wait for, fetches them; so is a damaged chunk mended.
+//! Makes this node's replicas complete: they hold every chunk of every live object, undamaged.
+//!
+//! A replica that was away, or that an upload did not wait for, fetches chunks from another one. Damaged chunks are
+//! mended in this way too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +21,7 @@ use crate::state::objects::{ObjectId, Place, in_state, object};
 use crate::{Error, Group};
 
 const TICK: Duration = Duration::from_millis(500);
-/// Of all replicas of a node together (docs/rules/storage.md#chunks-follow-rows).
+/// Rate of all replicas of a node together (docs/rules/storage.md#chunks-follow-rows).
 const FILL_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// Objects looked at in one read of the state.
 const PAGE: usize = 256;
@@ -42,7 +44,7 @@ struct Position {
     near: Near,
 }
 
-/// What reading all of an object shows.
+/// The result of reading all of an object.
 pub(super) enum Verdict {
     Whole,
     /// Chunks are missing or damaged.
@@ -71,7 +73,7 @@ pub async fn fill(objects: &Objects, stop: CancellationToken) -> Result<(), Erro
             let position = positions.entry(group.replica()).or_default();
             objects.look(&group, position).await?;
             objects.progress.set_missing(group.id(), position.missing.len() as u64);
-            // What is left of the disk is the log's.
+            // The rest of a disk that is low belongs to the log.
             if !objects.local.space.is_low() {
                 objects.repair_damaged(&group, position, &rate).await?;
                 objects.fill_missing(&group, position, &rate).await?;
@@ -161,7 +163,7 @@ impl Objects {
         Ok(true)
     }
 
-    /// What is not mended now stays, and is tried again at the next beat.
+    /// Damage that is not mended now stays, and is tried again at the next beat.
     async fn repair_damaged(&self, group: &Group, position: &mut Position, rate: &Rate) -> Result<(), Error> {
         for (id, index) in position.damaged.clone() {
             let done = match live(group, &id)? {

@@ -1,4 +1,4 @@
-//! Bodies outside the log on this node: kept complete and intact as long as the log says, and not longer
+//! Bodies outside the log on this node: they are kept complete and intact as long as the log says, and not longer
 //! (docs/rules/storage.md#chunks-follow-rows). The rows of `state::objects` decide; everything here follows them.
 
 mod collect;

@@ -1,4 +1,4 @@
-//! What the keepers of objects have done and have to do, for operators.
+//! Counters of the work that the keepers of objects have done, and the queue of damage they have to mend.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -22,6 +22,7 @@ pub struct Damage {
     pub index: Option<u32>,
 }
 
+/// Counters since the node started, and the queue of damage that was found.
 pub struct Progress {
     /// Objects a replica lacks chunks of.
     missing: Mutex<BTreeMap<GroupId, u64>>,
@@ -65,10 +66,12 @@ impl Progress {
         let _full = self.report.try_send(damage);
     }
 
+    /// The replica of the group lacks chunks of so many objects.
     pub fn set_missing(&self, group: GroupId, objects: u64) {
         lock(&self.missing).insert(group, objects);
     }
 
+    /// The number last set; 0 if none was.
     pub fn missing(&self, group: GroupId) -> u64 {
         lock(&self.missing).get(&group).copied().unwrap_or(0)
     }

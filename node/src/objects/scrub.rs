@@ -1,5 +1,4 @@
-//! Reads everything again at a bounded rate, so that what rots on a disk is found while another replica is
-//! whole.
+//! Reads every chunk again at a bounded rate, so that decay on a disk is found while another replica is whole.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

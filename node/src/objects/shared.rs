@@ -1,4 +1,4 @@
-//! What the keepers of objects share: the store, the way to other replicas, progress.
+//! State that the keepers of objects share: the store, the way to other replicas, progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::{Error, Group, meta};
 /// Objects read from the index at once.
 const HELD_PAGE: usize = 256;
 
-/// What the keepers of objects share.
+/// One for each node; its keepers are the actors of this folder.
 pub struct Objects {
     pub(super) local: Arc<Local>,
     pub(super) cluster: Arc<Cluster>,

@@ -1,5 +1,5 @@
-//! Removes chunks no row knows: of uploads whose object was never begun, of objects forgotten while this
-//! replica was away, or that a crash of the store brought back.
+//! Removes chunks that no row knows. They come from uploads whose object was never begun, from objects that were
+//! forgotten while this replica was away, or from a crash of the store that undid a delete.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ pub struct Cluster {
     pub addresses: Addresses,
     /// Channels for control calls to other nodes.
     pub pool: Pool,
-    /// What each other node last said of itself.
+    /// The last report of each other node about itself.
     pub peers: Peers,
     /// The map, and the command version in force.
     pub view: ClusterView,

@@ -1,5 +1,5 @@
-//! Keeps this node's view of the cluster map current: from its own replica of the meta group if it has
-//! one, else from another node's stream; and keeps this node's own line in the map true.
+//! Keeps this node's view of the cluster map current, and this node's own line in the map true. The map comes from the
+//! node's own replica of the meta group if it has one, else from another node's stream.
 //!
 //! A node on an empty folder whose seeds belong to a running cluster joins it here.
 
@@ -37,6 +37,7 @@ pub struct MapWatch {
 }
 
 impl MapWatch {
+    /// Does nothing before it runs.
     pub fn new(local: Arc<Local>, cluster: Arc<Cluster>) -> Self {
         Self { local, cluster }
     }

@@ -1,5 +1,5 @@
-//! Pings every known node each second: is it there, is its disk low, how far is its clock, and is it of
-//! this cluster at all.
+//! Pings every known node each second. The answer tells that it lives, whether its disk is low, how far its clock is,
+//! and whether it is of this cluster.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ fn witnesses(map: &ClusterMap, me: &NodeUuid) -> BTreeSet<NodeUuid> {
 }
 
 impl Monitor {
+    /// Does nothing before it runs.
     pub fn new(local: Arc<Local>, cluster: Arc<Cluster>) -> Self {
         Self { local, cluster }
     }
@@ -60,7 +61,7 @@ impl Monitor {
                 changed = draining.changed() => changed.map_err(|_| Error::Stopped)?,
                 // And of this before one of them leads: it takes or refuses writes by it.
                 changed = low_space.changed() => changed.map_err(|_| Error::Stopped)?,
-                // Whose clocks count, and where they are.
+                // It names the nodes whose clocks count, and their addresses.
                 changed = map.changed() => changed.map_err(|_| Error::Stopped)?,
                 _ = tick.tick() => {}
             }

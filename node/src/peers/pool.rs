@@ -1,6 +1,6 @@
-//! Channels to other nodes' services, one a node and address, shared by everyone here who calls them.
+//! Channels to other nodes' services, one for each node and address. All callers on this node share them.
 //!
-//! Raft's own lanes are the transport's; these carry control calls only.
+//! They carry control calls and chunks. Raft's own lanes belong to the transport.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -21,6 +21,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(2);
 /// As many as nodes may register; beyond it the pool starts afresh.
 const CHANNELS_MAX: usize = 1024;
 
+/// Bounded by `CHANNELS_MAX`. A channel connects when it is first used.
 #[derive(Debug)]
 pub struct Pool {
     dialer: Dialer,
@@ -31,6 +32,7 @@ pub struct Pool {
 type Target = (String, Option<String>);
 
 impl Pool {
+    /// Empty. `dialer` knows whether peers must prove who they are.
     pub fn new(dialer: Dialer) -> Self {
         Self { dialer, channels: Mutex::default() }
     }

@@ -21,7 +21,7 @@ impl MetaService {
             icann_domain: request.icann_domain,
             since: 0,
         };
-        // What apply would refuse needs no entry to be refused by.
+        // A gateway that apply would refuse needs no entry.
         let gateway = meta::announceable(gateway).map_err(Status::invalid_argument)?;
         let known = self.knows(&gateway).await.map_err(|error| Status::internal(error.to_string()))?;
         // Gateways repeat themselves: what the log holds already needs no entry.

@@ -59,6 +59,7 @@ struct Buckets {
     shards: BTreeMap<u32, Bucket>,
 }
 
+/// Token buckets of addresses and shards; their number is bounded.
 #[derive(Debug)]
 pub struct Attempts {
     limits: AttemptLimits,

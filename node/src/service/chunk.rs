@@ -30,6 +30,7 @@ const IN_FLIGHT: usize = 2;
 /// Chunks asked for in one call: 64 GiB.
 const FETCH_MAX: u32 = 1 << 16;
 
+/// Cheap to clone: every call has its own.
 #[derive(Clone)]
 pub struct ChunkService {
     local: Arc<Local>,

@@ -1,4 +1,4 @@
-//! What a node tells operators of itself.
+//! The report of a node about itself, for operators and the coordinator.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ const APPLIED_KEY: &[u8] = &[0];
 /// The machine's tables, all of them.
 const TABLES: (&[u8], &[u8]) = (&[1], &[0xFF; 8]);
 
+/// Collects from everywhere; keeps nothing of its own.
 #[derive(Clone)]
 pub struct StatusReport {
     pub local: Arc<Local>,

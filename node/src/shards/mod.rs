@@ -1,4 +1,4 @@
-//! The replicas of this node: what the map wants here against what runs here.
+//! The replicas of this node: the map says which ones shall run, and the supervisor starts and stops them.
 //!
 //! `plan` is pure; the supervisor carries it out and is the only one that starts and stops replicas.
 //! Lookups on the request path go to `rowhouse_raft::Host`, without a lock.

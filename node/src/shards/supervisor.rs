@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct ShardSupervisor {
     local: Arc<Local>,
     cluster: Arc<Cluster>,
-    /// Of the commands the shards' machines understand.
+    /// Versions of commands that the shards' machines understand.
     versions: VersionRange,
     meta_machine: Arc<dyn Machine>,
 }

@@ -104,6 +104,9 @@ proptest! {
     }
 }
 
+/// A call that no writer makes, given a ledger that has the record.
+type Break = fn(&Ledger, &Location);
+
 #[test]
 fn what_would_break_the_count_is_noticed_where_it_happens() {
     let record = at(1, FIRST_RECORD, 10);
@@ -113,7 +116,7 @@ fn what_would_break_the_count_is_noticed_where_it_happens() {
         ledger.add(&record);
         ledger
     };
-    let breaks: [(&str, fn(&Ledger, &Location)); 5] = [
+    let breaks: [(&str, Break); 5] = [
         ("a record added twice", |ledger, record| ledger.add(record)),
         ("one of a segment that is not known", |ledger, _| ledger.add(&at(2, FIRST_RECORD, 10))),
         ("a segment cut off before its last record", |ledger, _| ledger.set_length(1, FIRST_RECORD)),
