@@ -1,7 +1,6 @@
-//! Has the replicas of the groups led from here compare their states, so that one that differs stops instead of
-//! serving (docs/decisions/010-versions.md).
+//! Makes the replicas of the groups that this node leads compare their states, so that one that differs stops instead
+//! of serving (docs/decisions/010-versions.md).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_raft::{CheckPace, Host};
@@ -14,7 +13,7 @@ use crate::{Error, Runtime};
 const TICK: Duration = Duration::from_secs(1);
 
 /// Runs until stopped.
-pub async fn run(host: Arc<Host<Runtime>>, stop: CancellationToken) -> Result<(), Error> {
+pub async fn run(host: &Host<Runtime>, stop: CancellationToken) -> Result<(), Error> {
     let mut pace = Pace::new(TICK, stop);
     while pace.goes_on().await {
         host.check_states(&CheckPace::default()).await;

@@ -1,12 +1,11 @@
-//! The node's hybrid logical clock (docs/rules/time.md#no-clock-runs-away): physical time that no step of the wall
-//! clock moves and most nodes agree to, and above it a counter.
+//! The node's hybrid logical clock (docs/rules/time.md#no-clock-runs-away). Its base is physical time that most nodes
+//! agree to and that no step of the wall clock moves; above that it counts.
 //!
 //! Order and event ids come from the counter; windows and expiries from physical time, never from the HLC. No
 //! command is stamped before a majority of the nodes was heard: a clock nobody else has seen may be years off.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::actor::Pace;
+use crate::lock::lock;
 
 const RESERVATION: &str = "hlc_reserved_until";
 /// Lost at a crash at most; long enough that one synced write serves many thousand events.
@@ -47,6 +47,7 @@ pub struct TimeSource {
 }
 
 impl TimeSource {
+    /// The machine's own clocks.
     pub fn system() -> Self {
         let steady_us = <crate::Runtime as rowhouse_raft::runtime::Runtime>::wall_us;
         Self { steady_us: Arc::new(steady_us), wall_us: Arc::new(system_us) }
@@ -57,7 +58,7 @@ fn system_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
-/// What a command carries of its leader's clock.
+/// The readings of its leader's clock that a command carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Order and event ids.
@@ -66,12 +67,13 @@ pub struct Stamp {
     pub now_ms: u64,
 }
 
+/// One for each node. The HLC that it hands out rises, unless the time it stands at was corrected.
 pub struct Clock {
     engine: Arc<dyn LogEngine>,
     time: TimeSource,
     /// Added to the steady clock.
     slew_us: AtomicI64,
-    /// What is added to the steady clock is held between these, whatever our own reading.
+    /// The addend to the steady clock is held between these, whatever our own reading.
     offset_min_us: AtomicI64,
     offset_max_us: AtomicI64,
     /// Physical time is what a majority agrees to, or there is no cluster to ask.
@@ -113,6 +115,7 @@ impl Clock {
         self.steady_us().saturating_add_signed(offset.max(self.offset_min_us.load(Ordering::Relaxed)))
     }
 
+    /// As `physical_us`, in ms.
     pub fn physical_ms(&self) -> u64 {
         self.physical_us() / 1000
     }
@@ -122,6 +125,7 @@ impl Clock {
         self.judged.load(Ordering::SeqCst).then(|| self.physical_us())
     }
 
+    /// As `judged_us`, in ms.
     pub fn judged_ms(&self) -> Option<u64> {
         Some(self.judged_us()? / 1000)
     }
@@ -141,8 +145,9 @@ impl Clock {
         (reading_us != 0).then(|| reading_us.cast_signed().saturating_sub(self.steady_us().cast_signed()))
     }
 
-    /// Holds physical time near the median of all readings, our own among them (docs/rules/time.md#no-clock-runs-away). Of an even
-    /// number the upper one bounds from above and the lower one from below: of two nobody knows which is wrong.
+    /// Holds physical time near the median of all readings, our own among them
+    /// (docs/rules/time.md#no-clock-runs-away). An even number of readings has two in the middle: the upper one bounds
+    /// from above and the lower one from below, because of two nobody knows which is wrong.
     /// `nodes` is how many the map has, this one included.
     pub fn judge(&self, mut offsets_us: Vec<i64>, nodes: usize) {
         let own = self.slew_us.load(Ordering::Relaxed);
@@ -231,10 +236,7 @@ impl Clock {
     /// Makes the reservation reach a little past `value`, durably. Rare on a request's path: only after a start, or
     /// when the background tick was late or a peer's clock is far ahead.
     fn extend(&self, value: u64) -> Result<(), Error> {
-        let _one_at_a_time = match self.extending.lock() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
-        };
+        let _one_at_a_time = lock(&self.extending);
         if self.is_extension_due(value) {
             let until = value + AHEAD_US;
             self.engine.put_node_record(RESERVATION, Bytes::copy_from_slice(&until.to_be_bytes()))?;
@@ -251,7 +253,7 @@ impl Clock {
     }
 
     /// Extends the reservation ahead of need and slews. Runs until stopped.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
         let mut pace = Pace::new(TICK, stop);
         while pace.goes_on().await {
             let skew = self.slew();
@@ -260,7 +262,7 @@ impl Clock {
             }
             let latest = self.latest();
             if latest != 0 && self.is_extension_due(latest) {
-                let clock = Arc::clone(&self);
+                let clock = Arc::clone(self);
                 tokio::task::spawn_blocking(move || clock.extend(latest))
                     .await
                     .map_err(|_| Error::Stopped)??;

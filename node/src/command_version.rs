@@ -63,7 +63,7 @@ pub(crate) fn decode<C: Versioned>(
     if !known.contains(version) {
         return Err(refuse(format!("its command version is {version}")));
     }
-    // What was not understood was not kept (`rowhouse_raft::codec::decode_whole`).
+    // Fields that were not understood were not kept (`rowhouse_raft::codec::decode_whole`).
     let whole = command.encoded_len() == bytes.len();
     match command.take_body() {
         Some(body) if whole => Ok((command, body)),

@@ -1,6 +1,8 @@
-//! Gives away what this node leads, for as long as it is asked to: before it stops, and on an operator's
-//! wish. The node goes on following and voting, and takes a leadership an election gives it only to hand
-//! it over again: somebody must lead even if this node alone has the longest log.
+//! Hands over the groups that this node leads, for as long as it is asked to: before it stops, and on an operator's
+//! wish.
+//!
+//! The node goes on following and voting. If an election makes it a leader, it hands that over too: somebody must lead
+//! even if this node alone has the longest log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::peers::Peers;
+use crate::peers::Cluster;
 use crate::{Error, Group, Runtime};
 
 /// Transfers at once: each stops its group for some milliseconds, and gateways follow them one by one.
@@ -27,16 +29,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Whether the node drains, and what came of it. One for each node.
 pub struct Drain {
     host: Arc<Host<Runtime>>,
-    peers: Arc<Peers>,
+    cluster: Arc<Cluster>,
     on: watch::Sender<bool>,
     handed_over: AtomicU64,
     failovers: AtomicU64,
 }
 
 impl Drain {
-    pub fn new(host: Arc<Host<Runtime>>, peers: Arc<Peers>) -> Arc<Self> {
+    /// Off.
+    pub fn new(host: Arc<Host<Runtime>>, cluster: Arc<Cluster>) -> Self {
         let (on, _) = watch::channel(false);
-        Arc::new(Self { host, peers, on, handed_over: AtomicU64::new(0), failovers: AtomicU64::new(0) })
+        Self { host, cluster, on, handed_over: AtomicU64::new(0), failovers: AtomicU64::new(0) }
     }
 
     /// Starts or ends it; returns at once.
@@ -46,6 +49,7 @@ impl Drain {
         }
     }
 
+    /// Whether the node drains now.
     pub fn is_on(&self) -> bool {
         *self.on.borrow()
     }
@@ -56,7 +60,7 @@ impl Drain {
     }
 
     fn to_give(&self) -> Vec<Arc<Group>> {
-        let takes = |group: &Group| group.other_voters().iter().any(|node| self.peers.may_lead(node));
+        let takes = |group: &Group| group.other_voters().iter().any(|node| self.cluster.peers.may_lead(node));
         self.host.groups().into_iter().filter(|group| group.is_leader() && takes(group)).collect()
     }
 
@@ -78,16 +82,15 @@ impl Drain {
     }
 
     /// The actor: hands over whatever is led while draining is on.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let mut on = self.on.subscribe();
-        let this = &self;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 asked = on.wait_for(|on| *on) => drop(asked.map_err(|_| Error::Stopped)?),
             }
             futures::stream::iter(self.to_give())
-                .for_each_concurrent(TRANSFERS_AT_ONCE, |group| async move { this.hand_over(&group).await })
+                .for_each_concurrent(TRANSFERS_AT_ONCE, |group| async move { self.hand_over(&group).await })
                 .await;
             sleep(LOOK_EVERY).await;
         }
@@ -116,6 +119,6 @@ impl Drain {
     }
 
     fn heir(&self, group: &Group) -> Option<Heir> {
-        group.heirs().into_iter().find(|heir| self.peers.may_lead(&heir.node))
+        group.heirs().into_iter().find(|heir| self.cluster.peers.may_lead(&heir.node))
     }
 }

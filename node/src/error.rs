@@ -6,7 +6,7 @@ use rowhouse_proto::VersionRange;
 
 use crate::blobs::ChunkKey;
 
-/// What keeps a node from starting, or ends it or one of its actors.
+/// A reason why a node does not start, or why it or one of its actors ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
@@ -73,6 +73,7 @@ pub enum Error {
 }
 
 impl Error {
+    /// An error of the operating system, with what was done when it happened.
     pub fn io(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { what: what.into(), source }
     }

@@ -2,32 +2,26 @@
 
 use rowhouse_raft::{GroupRole, GroupStatus};
 
-use crate::drain::Drain;
-use crate::identity::NodeUuid;
-use crate::peers::ClusterView;
+use crate::Group;
+use crate::local::Local;
+use crate::peers::Cluster;
 use crate::shards::desired;
-use crate::{Group, Runtime};
 
 /// A follower this many entries behind what its leader has committed would hold its group up.
 const BEHIND_ENTRIES_MAX: u64 = 1_000;
 
 /// Why the node is not ready; empty: it is.
-pub fn unready(
-    me: &NodeUuid,
-    view: &ClusterView,
-    host: &rowhouse_raft::Host<Runtime>,
-    drain: &Drain,
-) -> Vec<String> {
-    let map = view.map();
+pub fn unready(local: &Local, cluster: &Cluster) -> Vec<String> {
+    let map = cluster.view.map();
     if map.map_version == 0 {
         return vec!["part of no cluster yet, or its map has not arrived".to_owned()];
     }
     let mut reasons = Vec::new();
-    if drain.is_on() {
+    if local.drain.is_on() {
         reasons.push("draining".to_owned());
     }
-    for group in desired(&map, me).into_keys() {
-        let problem = match host.group(group) {
+    for group in desired(&map, &local.identity.node_uuid()).into_keys() {
+        let problem = match local.host.group(group) {
             None => Some("its replica does not run".to_owned()),
             Some(running) => problem_of(&running),
         };

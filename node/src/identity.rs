@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use prost::Message;
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::CommitInitRequest;
 use rowhouse_raft::ReplicaId;
 use rowhouse_raft::codec::decode_whole;
@@ -17,7 +18,9 @@ use uuid::Uuid;
 
 use crate::Error;
 
-pub type NodeUuid = [u8; 16];
+pub use rowhouse_raft::transport::NodeUuid;
+
+/// Drawn by `cluster init`; tells clusters apart that met by mistake.
 pub type ClusterId = [u8; 16];
 
 /// Version of everything in a data folder.
@@ -30,6 +33,7 @@ const SHARD_COUNT: &str = "shard_count";
 const INIT: &str = "init";
 const COMMAND_VERSION: &str = "command_version";
 
+/// The records of one data folder, read once. Methods that write block until they are synced.
 pub struct Identity {
     engine: Arc<dyn LogEngine>,
     node_uuid: NodeUuid,
@@ -37,7 +41,7 @@ pub struct Identity {
     cluster_id: ArcSwapOption<ClusterId>,
     /// By the cluster's number of shards: replicas start before this node has heard of a map.
     event_ids: ArcSwapOption<EventIds>,
-    /// What `cluster init` told this node, if it was among the first ones.
+    /// The request of `cluster init`, if this node was among the first ones.
     init: ArcSwapOption<CommitInitRequest>,
 }
 
@@ -90,10 +94,12 @@ impl Identity {
         })
     }
 
+    /// This node, for life.
     pub fn node_uuid(&self) -> NodeUuid {
         self.node_uuid
     }
 
+    /// The public key that the folder belongs to.
     pub fn homeserver(&self) -> [u8; 32] {
         self.homeserver
     }
@@ -108,6 +114,7 @@ impl Identity {
         self.event_ids.load().as_deref().copied()
     }
 
+    /// The request of `cluster init` that made this node one of the first; `None` for nodes that joined.
     pub fn init(&self) -> Option<Arc<CommitInitRequest>> {
         self.init.load_full()
     }
@@ -166,15 +173,6 @@ fn fixed<const N: usize>(key: &'static str, bytes: &[u8]) -> Result<[u8; N], Err
 fn event_ids(bytes: &[u8]) -> Result<EventIds, Error> {
     let shard_count = u32::from_be_bytes(fixed(SHARD_COUNT, bytes)?);
     EventIds::new(shard_count).ok_or(Error::DamagedRecord { key: SHARD_COUNT })
-}
-
-/// Lower-case hexadecimal, for messages.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
-        text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
-        text
-    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_raft::Host;
 use rowhouse_raft::transport::TonicWire;
@@ -16,13 +17,12 @@ use tracing::{error, info, warn};
 
 use crate::actor::Statuses;
 use crate::config::NodeConfig;
-use crate::drain::Drain;
 use crate::health::unready;
-use crate::identity::{NodeUuid, hex};
 use crate::init::InitServer;
+use crate::local::Local;
 use crate::objects::Objects;
 use crate::parts::Parts;
-use crate::peers::ClusterView;
+use crate::peers::{Cluster, ClusterView};
 use crate::service::serve;
 use crate::shards::is_hopeless;
 use crate::{Error, Runtime};
@@ -33,15 +33,12 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A running node. Dropping it stops it like a crash does.
 pub struct Node {
-    me: NodeInfo,
-    node_uuid: NodeUuid,
     address: SocketAddr,
-    host: Arc<Host<Runtime>>,
+    local: Arc<Local>,
+    cluster: Arc<Cluster>,
     wire: Arc<TonicWire>,
-    view: ClusterView,
-    statuses: Statuses,
-    drain: Arc<Drain>,
     objects: Arc<Objects>,
+    statuses: Statuses,
     /// Ends the actors; the listener goes on until `closed`.
     stop: CancellationToken,
     closed: CancellationToken,
@@ -68,23 +65,20 @@ impl Node {
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, parts.services(&closed), closed.clone()));
         // Before any replica runs: a folder of another cluster must not take part in this one.
-        parts.monitor.round().await?;
+        parts.actors.monitor.round().await?;
         start_meta(&parts.init).await?;
-        let supervisor = parts.supervise(stop.clone());
+        let supervisor = parts.actors.supervise(stop.clone());
         let statuses = supervisor.statuses();
         let mut actors = JoinSet::new();
         actors.spawn(supervisor.run());
-        info!(node = hex(&parts.me.node_uuid), %address, name = parts.me.name, "node started");
+        info!(node = hex(&parts.local.me.node_uuid), %address, name = parts.local.me.name, "node started");
         Ok(Self {
-            me: parts.me,
-            node_uuid: parts.identity.node_uuid(),
             address,
-            host: parts.host,
+            local: parts.local,
+            cluster: parts.cluster,
             wire: parts.wire,
-            view: parts.view,
+            objects: parts.actors.objects.clone(),
             statuses,
-            drain: parts.drain,
-            objects: parts.objects,
             stop,
             closed,
             actors,
@@ -93,32 +87,35 @@ impl Node {
         })
     }
 
+    /// The bound one of its one gRPC listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// This node's own line in the cluster map.
     pub fn info(&self) -> &NodeInfo {
-        &self.me
+        &self.local.me
     }
 
     /// The cluster map as this node knows it.
     pub fn view(&self) -> &ClusterView {
-        &self.view
+        &self.cluster.view
     }
 
+    /// The board that shows the state of each actor.
     pub fn actors(&self) -> &Statuses {
         &self.statuses
     }
 
     /// For a readiness probe: why this node should not be counted on; empty if it should.
     pub fn readiness(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
-        let (me, view) = (self.node_uuid, self.view.clone());
-        let (host, drain) = (Arc::clone(&self.host), Arc::clone(&self.drain));
-        move || unready(&me, &view, &host, &drain)
+        let (local, cluster) = (Arc::clone(&self.local), Arc::clone(&self.cluster));
+        move || unready(&local, &cluster)
     }
 
+    /// The replicas that run here.
     pub fn host(&self) -> &Arc<Host<Runtime>> {
-        &self.host
+        &self.local.host
     }
 
     /// Returns when the node ends by itself: something made going on harmful.
@@ -137,9 +134,10 @@ impl Node {
 
     /// Hands over what it leads, stops, and makes everything durable.
     pub async fn shutdown(mut self) -> Result<(), Error> {
-        self.drain.set(true);
-        if tokio::time::timeout(DRAIN_DEADLINE, self.drain.done()).await.is_err() {
-            warn!(led = self.drain.led(), "still leading some groups; the others will elect");
+        let drain = &self.local.drain;
+        drain.set(true);
+        if tokio::time::timeout(DRAIN_DEADLINE, drain.done()).await.is_err() {
+            warn!(led = drain.led(), "still leading some groups; the others will elect");
         }
         self.stop.cancel();
         while let Some(ended) = self.actors.join_next().await {
@@ -150,7 +148,7 @@ impl Node {
         while let Some(ended) = self.listener.join_next().await {
             report(ended);
         }
-        self.host.shutdown().await?;
+        self.local.host.shutdown().await?;
         self.objects.blobs.close().await;
         info!("node stopped");
         Ok(())

@@ -24,6 +24,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// The mark is left only this far above where it was passed, so that it does not flap.
 const LEAVE_PERCENT: u64 = 110;
 
+/// One for each node. Marks the disk as low, holds the ballast.
 pub struct Space {
     dir: PathBuf,
     min_bytes: u64,
@@ -31,6 +32,7 @@ pub struct Space {
 }
 
 impl Space {
+    /// Looks once, so that the mark is right before anything is served. Fails if `dir` cannot be read.
     pub fn new(dir: &Path, min_bytes: u64) -> Result<Arc<Self>, Error> {
         let space = Self { dir: dir.to_owned(), min_bytes, low: watch::Sender::new(false) };
         space.observe(space.free_bytes()?);
@@ -55,7 +57,7 @@ impl Space {
     /// Sets or clears the mark.
     fn observe(&self, free: u64) {
         let was_low = self.is_low();
-        // What the ballast holds is counted as free: giving it back must not clear the mark.
+        // The ballast counts as free space: giving it back must not clear the mark.
         let ballast = std::fs::metadata(self.dir.join(BALLAST)).map_or(0, |metadata| metadata.len());
         let mark = if was_low { self.min_bytes / 100 * LEAVE_PERCENT } else { self.min_bytes };
         let low = free + ballast < mark + self.ballast_bytes();
@@ -98,10 +100,10 @@ impl Space {
     }
 
     /// Watches until stopped.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
         let mut pace = Pace::new(TICK, stop);
         while pace.goes_on().await {
-            let space = Arc::clone(&self);
+            let space = Arc::clone(self);
             let looked = tokio::task::spawn_blocking(move || {
                 space.observe(space.free_bytes()?);
                 space.hold_or_release()

@@ -10,6 +10,7 @@ mod causes;
 pub mod chunks;
 pub mod domain;
 mod error;
+mod hex;
 mod private_file;
 mod refusal;
 #[allow(missing_docs)]
@@ -21,6 +22,7 @@ pub mod wire;
 pub use backoff::{Backoff, Spread};
 pub use causes::causes;
 pub use error::ErrorCode;
+pub use hex::hex;
 pub use private_file::is_exposed;
 pub use refusal::Refusal;
 pub use trace::TraceContext;

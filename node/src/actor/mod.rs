@@ -1,5 +1,5 @@
-//! A small kit for the control plane's actors: supervision with backoff, shutdown in order, an
-//! observable status. Nothing of it is on the request path.
+//! A small kit for the control plane's actors (supervision with backoff, shutdown in order, an observable status), and
+//! the roster of a node's actors. None of them is on the request path.
 //!
 //! Every actor here is level-triggered: it looks at watches and state, so it needs no mailbox. Laws: a
 //! loop owns its receivers; no lock is held across an await; state flows up by watch; cancelling the
@@ -8,11 +8,13 @@
 mod observe;
 mod pace;
 mod restart;
+mod roster;
 mod supervisor;
 mod task_kind;
 
 pub use observe::{ActorState, Statuses};
 pub use pace::Pace;
 pub use restart::{Backoff, Restart};
+pub(crate) use roster::Actors;
 pub use supervisor::{ActorFuture, Supervisor};
 pub use task_kind::TaskKind;

@@ -1,4 +1,4 @@
-//! What every actor is doing, for status pages and tests.
+//! A board that shows the state of every actor, for status pages and tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::TaskKind;
 
+/// The state of one actor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActorState {
     Running,
@@ -39,10 +40,12 @@ impl Statuses {
         });
     }
 
+    /// The board as it is now.
     pub fn snapshot(&self) -> BTreeMap<TaskKind, ActorState> {
         self.0.borrow().clone()
     }
 
+    /// Marks changes of the board; coalesces them.
     pub fn watch(&self) -> watch::Receiver<BTreeMap<TaskKind, ActorState>> {
         self.0.subscribe()
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What to do when an actor ends without being asked to.
+/// The policy for an actor that ends without being asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
     Immediate,
@@ -27,10 +27,12 @@ pub struct Backoff {
 const DOUBLINGS_MAX: u32 = 20;
 
 impl Backoff {
+    /// Nothing failed yet.
     pub fn new(policy: Restart) -> Self {
         Self { policy, attempt: 0 }
     }
 
+    /// Starts since the last quiet period, for messages.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

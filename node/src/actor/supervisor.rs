@@ -1,6 +1,6 @@
-//! Runs the node's actors: an ended one, by error or panic, is an event, answered by its policy.
+//! Runs the node's actors. When one ends, by an error or a panic, its policy says when it starts again.
 //!
-//! A fatal error ends the supervisor with it, and the node with the supervisor.
+//! A fatal error of an actor ends the supervisor, and the supervisor's end is the node's.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -30,6 +30,7 @@ struct Child {
     started: Instant,
 }
 
+/// Owns the tasks of all actors of a node. Its children are added before it runs.
 pub struct Supervisor {
     stop: CancellationToken,
     statuses: Statuses,
@@ -40,6 +41,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
+    /// Without actors yet. `stop` ends them all; `random` spreads restarts.
     pub fn new(stop: CancellationToken, random: fn() -> u64) -> Self {
         Self {
             stop,
@@ -51,6 +53,7 @@ impl Supervisor {
         }
     }
 
+    /// The board that it writes.
     pub fn statuses(&self) -> Statuses {
         self.statuses.clone()
     }

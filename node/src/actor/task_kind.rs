@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Restart;
 
+/// In the order in which they start; `roster` says what each one runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskKind {
     /// Keeps this node's copy of the cluster map current.
@@ -38,6 +39,10 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
+    /// How many kinds there are.
+    pub const COUNT: usize = Self::Drain as usize + 1;
+
+    /// What happens when an actor of this kind ends without being asked to.
     pub fn restart(self) -> Restart {
         match self {
             // A coordinator decides only by log entries, so a crash loses nothing.
@@ -68,6 +73,7 @@ impl TaskKind {
         }
     }
 
+    /// Its name in logs and on status pages.
     pub fn name(self) -> &'static str {
         match self {
             Self::MapWatch => "map-watch",

@@ -25,6 +25,7 @@ mod machine;
 mod mint_bearer;
 mod modified;
 mod object;
+mod object_step;
 mod open_cookie_session;
 mod outcome;
 mod physical;

@@ -8,8 +8,8 @@ use rowhouse_proto::wire::state::{Entry, Object, object::State};
 use rowhouse_raft::Error;
 
 use super::error::ApplyError;
-use super::physical;
 use super::turn::Turn;
+use super::{object_step, physical};
 use crate::planted;
 use crate::state::objects::{self, ObjectId, parse_id};
 use crate::state::{records, tables};
@@ -132,6 +132,8 @@ fn store(
     before: Option<&Object>,
     after: Option<&Object>,
 ) -> Result<(), Error> {
+    debug_assert!(object_step::is_allowed(before, after), "an object goes from {before:?} to {after:?}");
+    debug_assert!(objects::is_kept_as(&*turn.txn, &id, before)?, "an object is not what it was read as");
     physical::count(turn, before, after)?;
     if let Some(before) = before {
         turn.txn.delete(tables::object_state(before.state(), before.at, &id));
@@ -143,5 +145,6 @@ fn store(
         }
         None => turn.txn.delete(tables::object(&id)),
     }
+    debug_assert!(objects::is_kept_as(&*turn.txn, &id, after)?, "an object's row and place differ");
     Ok(())
 }

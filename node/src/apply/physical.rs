@@ -73,9 +73,14 @@ pub(super) fn count(
     let (had, has) = (Part::of(before), Part::of(after));
     let Some(row) = before.or(after).filter(|_| had != has) else { return Ok(()) };
     let user: UserKey = row.user[..].try_into().map_err(|error| Error::corrupt("object's user", error))?;
+    debug_assert!(turn.shard.uploads >= had.uploads, "an upload was not counted in its shard");
     turn.shard.uploads = turn.shard.uploads.saturating_sub(had.uploads).saturating_add(has.uploads);
     // Subtracts first: lengths are as clients said, and a sum must not be cut off at its top.
     let mut usage = records::physical_usage(&*turn.txn, &user)?;
+    debug_assert!(
+        usage.bytes >= had.bytes && usage.uploads >= had.uploads,
+        "a row was not counted: {usage:?}"
+    );
     usage.bytes = usage.bytes.saturating_sub(had.bytes).saturating_add(has.bytes);
     usage.uploads = usage.uploads.saturating_sub(had.uploads).saturating_add(has.uploads);
     let key = tables::physical_usage(&user);

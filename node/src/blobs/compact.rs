@@ -1,15 +1,16 @@
-//! Space is given back: empty segments are unlinked, what still counts of sparse ones is written anew.
+//! Gives disk space back: empty segments are unlinked, and the live chunks of sparse ones are written anew.
 
 use std::ops::ControlFlow;
 
 use tracing::error;
 
-use super::index::Location;
+use super::cursor::{Cursor, Place};
 use super::key::{ChunkKey, KeyRange};
 use super::queue::{Job, WRITE_BYTES_MAX};
-use super::record::{FIRST_RECORD, Header, salt_of};
+use super::record::{FIRST_RECORD, Header, Location, salt_of};
 use super::segments::Record;
-use super::store::{BlobStore, Shared, blocking};
+use super::shared::{Shared, blocking};
+use super::store::BlobStore;
 use super::walk::{Found, Walk};
 use crate::Error;
 
@@ -20,7 +21,7 @@ const UNLINKED_MAX: usize = 16;
 /// Records looked at in one step, dead ones among them.
 const WALKED_MAX: usize = 16 * 1024;
 
-/// What one step did; nothing at all when there is nothing to do.
+/// The result of one step; the default when there was nothing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactReport {
     pub moved_chunks: u64,
@@ -28,20 +29,6 @@ pub struct CompactReport {
     /// Found damaged, and forgotten: their owner fetches them from another replica.
     pub lost: Vec<ChunkKey>,
     pub unlinked_segments: u64,
-}
-
-/// How far a sparse segment is done.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor {
-    segment: u64,
-    place: Place,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Record(u64),
-    /// The walk is over, yet entries are left: their headers cannot be read.
-    Leftovers,
 }
 
 #[derive(Default)]

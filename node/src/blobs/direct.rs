@@ -1,6 +1,7 @@
-//! Writing past the page cache (`O_DIRECT`): chunks are written once and read seldom or never here, since
-//! one replica of three answers. A copy in the cache would cost as much CPU as all the rest of a write, and
-//! push out what is read.
+//! Writes that bypass the page cache (`O_DIRECT`).
+//!
+//! A chunk is written once and seldom read on this node, because one replica of three answers. A copy in the cache
+//! would cost as much CPU as the rest of the write, and evict pages that are read.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// What such writes are multiples of, in memory and in files: what any disk or file system in use asks for.
+/// Addresses, offsets and lengths of such writes are multiples of this; every disk and file system in use accepts it.
 pub(super) const BLOCK_BYTES: usize = 4096;
 const PROBE: &str = "direct-probe";
 

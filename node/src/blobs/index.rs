@@ -1,9 +1,9 @@
-//! Where each chunk lies. Not synced but at checkpoints: the segments know the same.
+//! The place of each chunk. It is synced at checkpoints only, because the segments know the same.
 //!
-//! Only the writer changes it (and recovery before it), so what it reads stays true until it writes. A
-//! delete may be lost in a crash, for the segments do not tell of it: the chunk is back until the sweep
-//! by the state machine's truth removes it once more. The other way round nothing is lost: an entry is
-//! written after its record is synced, and records behind the checkpoint are scanned at every start.
+//! Only the writer changes it, and recovery before the writer runs. So an entry that the writer reads is true until it
+//! writes. A crash may lose a delete, because segments do not record deletes: then the chunk is back until the sweep
+//! removes it. A crash loses no chunk: its entry is written after its record is synced, and every start scans the
+//! records behind the checkpoint.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -13,7 +13,7 @@ use rocksdb::{DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
 use super::key::{ChunkKey, KeyRange};
 use super::ledger::Ledger;
 use super::options;
-use super::record::{FORMAT_VERSION, record_bytes, u32_at, u64_at};
+use super::record::{FORMAT_VERSION, Location, u32_at, u64_at};
 use super::scrub_mark::ScrubMark;
 use crate::Error;
 
@@ -22,51 +22,6 @@ const CHECKPOINT_KEY: &[u8] = b"m-checkpoint";
 const SCRUB_KEY: &[u8] = b"m-scrub";
 /// Entries removed in one go: a replica may have hundreds of thousands, and puts wait meanwhile.
 const DELETE_MAX: usize = 4_096;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Location {
-    pub(super) segment: u64,
-    /// Of the record's header.
-    pub(super) offset: u64,
-    /// Of the body.
-    pub(super) length: u32,
-    pub(super) crc: u32,
-    pub(super) written_at_ms: u64,
-}
-
-impl Location {
-    pub(super) fn record_bytes(&self) -> u64 {
-        record_bytes(self.length)
-    }
-
-    /// Later records of a chunk replace earlier ones.
-    pub(super) fn position(&self) -> (u64, u64) {
-        (self.segment, self.offset)
-    }
-
-    fn encode(&self) -> [u8; 32] {
-        let mut value = [0; 32];
-        value[..8].copy_from_slice(&self.segment.to_be_bytes());
-        value[8..16].copy_from_slice(&self.offset.to_be_bytes());
-        value[16..20].copy_from_slice(&self.length.to_be_bytes());
-        value[20..24].copy_from_slice(&self.crc.to_be_bytes());
-        value[24..].copy_from_slice(&self.written_at_ms.to_be_bytes());
-        value
-    }
-
-    fn decode(value: &[u8]) -> Result<Self, Error> {
-        let decoded = || {
-            Some(Self {
-                segment: u64_at(value, 0)?,
-                offset: u64_at(value, 8)?,
-                length: u32_at(value, 16)?,
-                crc: u32_at(value, 20)?,
-                written_at_ms: u64_at(value, 24)?,
-            })
-        };
-        decoded().ok_or_else(|| Error::DamagedBlobIndex("an entry is too short".to_owned()))
-    }
-}
 
 pub(super) struct Index {
     db: DB,

@@ -1,4 +1,4 @@
-//! What names a chunk, and how the index orders chunks: by replica, version and number.
+//! The name of a chunk: replica, version and number. The index orders chunks by it.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use rowhouse_raft::ReplicaId;
 /// Drawn afresh for every body, so that a chunk has one owner and its bytes never change.
 pub type VersionId = [u8; 16];
 
+/// A chunk is the piece `index` of a body, as one replica holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkKey {
     pub replica: ReplicaId,
@@ -14,13 +15,13 @@ pub struct ChunkKey {
     pub index: u32,
 }
 
-/// What this node holds of one version.
+/// The chunks of one version that this node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldVersion {
     pub version: VersionId,
     pub chunks: u32,
     pub bytes: u64,
-    /// Of its youngest chunk.
+    /// Unix ms at which its youngest chunk was written.
     pub written_at_ms: u64,
 }
 

@@ -1,7 +1,8 @@
-//! What the store did, for status and metrics. Counters only: nothing decides by them.
+//! Counters of the store, for status and metrics. Nothing decides by them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// One for each open store, since it was opened.
 #[derive(Debug, Default)]
 pub struct BlobMetrics {
     /// Syncs of segments: one for all that waited together.

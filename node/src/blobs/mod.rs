@@ -6,6 +6,7 @@
 //! segments. What a version is for, and when it may go, only the state machine knows.
 
 mod compact;
+mod cursor;
 mod direct;
 mod index;
 mod key;
@@ -17,6 +18,7 @@ mod record;
 mod recover;
 mod scrub_mark;
 mod segments;
+mod shared;
 mod store;
 #[cfg(test)]
 mod tests;

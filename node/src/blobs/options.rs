@@ -1,4 +1,4 @@
-//! How the chunk store is set up, and why.
+//! The chunk store's options, and those of its index, with the reason of each value.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const OPEN_FILES_MAX: i32 = 64;
 const INFO_LOG_BYTES: usize = 1 << 20;
 const INFO_LOG_FILES: usize = 2;
 
-/// What the writer just did.
+/// A step that the writer just took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskStep {
     Append,
@@ -36,6 +36,7 @@ pub enum DiskStep {
 /// Runs in the writer after each step. Tests block the disk or fail it with this.
 pub type AfterDisk = Arc<dyn Fn(DiskStep) -> std::io::Result<()> + Send + Sync>;
 
+/// How a store is opened. The default is what a node uses.
 #[derive(Clone)]
 pub struct BlobOptions {
     /// From this length on a segment is sealed and a new one begun.
@@ -77,7 +78,7 @@ pub(super) fn index() -> Options {
     options.set_paranoid_checks(true);
     options.set_write_buffer_size(MEMTABLE_BYTES);
     options.set_compression_type(DBCompressionType::Lz4);
-    // What follows a damaged record is found again in the segments.
+    // Entries behind a damaged record are found again in the segments.
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));

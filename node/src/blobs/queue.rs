@@ -1,16 +1,16 @@
 //! The FIFO between those who put and the writer's thread, bounded in bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::direct::BLOCK_BYTES;
-use super::index::Location;
 use super::key::{ChunkKey, KeyRange};
-use super::record::CHUNK_BYTES;
+use super::record::{CHUNK_BYTES, Location};
 use super::segments::Record;
 use crate::Error;
+use crate::lock::{lock, wait};
 
 /// Bytes of one write: enough to be worth a sync (half of it costs a third of the rate, twice as much
 /// gains a sixth), little enough that the log on the same disk does not wait long.
@@ -53,7 +53,7 @@ impl Job {
     }
 
     pub(super) fn refuse(self, error: Error) {
-        // Whoever asked may have gone.
+        // The task that asked may have gone.
         match self {
             Self::Put { done, .. } | Self::Move { done, .. } => drop(done.send(Err(error))),
             Self::Delete { done, .. } => drop(done.send(Err(error))),
@@ -114,7 +114,7 @@ impl Queue {
     pub(super) fn take(&self) -> Option<Vec<Accepted>> {
         let mut waiting = self.waiting();
         while waiting.jobs.is_empty() && !waiting.closed {
-            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = wait(&self.filled, waiting);
         }
         let (mut bytes, mut taken) = (0, 0);
         for Accepted { job, .. } in &waiting.jobs {
@@ -132,6 +132,6 @@ impl Queue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }

@@ -1,8 +1,8 @@
-//! How a chunk lies in a segment: a header, the body, and zeros to the next block's border, so that no block
-//! is ever written twice. A segment begins with a block for a header of its own.
+//! The layout of a chunk in a segment: a header, the body, and zeros up to the next block's border, so that no block is
+//! ever written twice. A segment begins with a block for a header of its own.
 //!
-//! Each header repeats a random number drawn for its segment. Bodies come from strangers, who must not be
-//! able to write something into one that a search for headers takes for a record.
+//! Each header repeats its segment's random salt, so that a user cannot upload bytes that recovery mistakes for a
+//! record.
 
 use std::fs::File;
 use std::io;
@@ -14,14 +14,13 @@ use rustix::buffer::spare_capacity;
 use rustix::io::pread;
 
 use super::direct::BLOCK_BYTES;
-use super::index::Location;
 use super::key::ChunkKey;
 use crate::{Error, planted};
 
 /// Raised when a header changes in a way an older program would misread.
 pub(super) const FORMAT_VERSION: u32 = 2;
 pub(super) const HEADER_BYTES: usize = 64;
-/// What of a segment's first block means something.
+/// Bytes of a segment's first block that hold its header; the rest is zeros.
 const SEGMENT_HEADER_BYTES: usize = 32;
 /// Where a segment's first record begins.
 pub(super) const FIRST_RECORD: u64 = BLOCK_BYTES as u64;
@@ -72,7 +71,54 @@ impl Header {
     }
 }
 
-/// What a body of so many bytes takes on disk.
+/// Where a chunk lies, and what its header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    pub(super) segment: u64,
+    /// Where the record's header begins, in bytes from the segment's start.
+    pub(super) offset: u64,
+    /// Bytes of the body.
+    pub(super) length: u32,
+    pub(super) crc: u32,
+    pub(super) written_at_ms: u64,
+}
+
+impl Location {
+    pub(super) fn record_bytes(&self) -> u64 {
+        record_bytes(self.length)
+    }
+
+    /// Later records of a chunk replace earlier ones.
+    pub(super) fn position(&self) -> (u64, u64) {
+        (self.segment, self.offset)
+    }
+
+    /// As the index keeps it.
+    pub(super) fn encode(&self) -> [u8; 32] {
+        let mut value = [0; 32];
+        value[..8].copy_from_slice(&self.segment.to_be_bytes());
+        value[8..16].copy_from_slice(&self.offset.to_be_bytes());
+        value[16..20].copy_from_slice(&self.length.to_be_bytes());
+        value[20..24].copy_from_slice(&self.crc.to_be_bytes());
+        value[24..].copy_from_slice(&self.written_at_ms.to_be_bytes());
+        value
+    }
+
+    pub(super) fn decode(value: &[u8]) -> Result<Self, Error> {
+        let decoded = || {
+            Some(Self {
+                segment: u64_at(value, 0)?,
+                offset: u64_at(value, 8)?,
+                length: u32_at(value, 16)?,
+                crc: u32_at(value, 20)?,
+                written_at_ms: u64_at(value, 24)?,
+            })
+        };
+        decoded().ok_or_else(|| Error::DamagedBlobIndex("an entry is too short".to_owned()))
+    }
+}
+
+/// Bytes on disk of a record whose body has `length` bytes: header, body, zeros.
 pub(super) fn record_bytes(length: u32) -> u64 {
     (HEADER_BYTES as u64 + u64::from(length)).next_multiple_of(BLOCK_BYTES as u64)
 }

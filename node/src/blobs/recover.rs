@@ -1,16 +1,16 @@
-//! What a start makes of the folder: index and segments agree when it is done.
+//! Recovery at each start: index and segments agree when it is done.
 //!
-//! Nothing that was acknowledged is given up. Only behind the last whole record, and behind everything the
-//! index names, may a tail be cut off: it was never synced as a whole, so nobody was told of it.
+//! No acknowledged chunk is given up. A tail may be cut off only behind the last whole record and behind everything
+//! that the index names: it was never synced as a whole, so nobody was told of it.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use tracing::{error, info, warn};
 
-use super::index::{Index, Location};
+use super::index::Index;
 use super::key::KeyRange;
-use super::record::{FIRST_RECORD, Header, read_chunk, salt_of};
+use super::record::{FIRST_RECORD, Header, Location, read_chunk, salt_of};
 use super::segments::{Active, Segments};
 use super::walk::{Found, Walk};
 use crate::Error;
@@ -19,10 +19,12 @@ pub(super) fn recover(index: &Index, segments: &Segments) -> Result<Active, Erro
     let lengths = segments.lengths().map_err(|error| Error::io("listing segments", error))?;
     let checkpoint = index.checkpoint()?;
     let newest = lengths.last_key_value().map(|(id, _)| *id);
+    for (&id, &length) in &lengths {
+        index.ledger.set_length(id, length);
+    }
     let indexed_end = check_entries(index, &lengths, newest)?;
     let mut active = None;
     for (&id, &length) in &lengths {
-        index.ledger.set_length(id, length);
         if id < checkpoint.0 && Some(id) != newest {
             continue;
         }
@@ -86,7 +88,7 @@ fn scan(
     length: u64,
 ) -> Result<Option<(u64, u64)>, Error> {
     const WHAT: &str = "reading a segment";
-    // What is found must be as durable as what was acknowledged.
+    // Records that are found must be as durable as acknowledged ones.
     segments.settle(id).map_err(|error| Error::io("syncing a segment", error))?;
     let file = segments.file(id).map_err(|error| Error::io(WHAT, error))?;
     let Some(salt) = salt_of(&file)? else {

@@ -1,5 +1,4 @@
-//! How far the scrub has come, kept in the index's database: reading everything takes longer than many a
-//! node runs at a stretch.
+//! How far the scrub has come. It is kept in the index's database, because a node may stop before all is read.
 
 use rowhouse_raft::ReplicaId;
 
@@ -8,6 +7,7 @@ use super::record::u64_at;
 
 const TIMES_BYTES: usize = 16;
 
+/// Written after each object that was read, and when a scrub ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScrubMark {
     /// Unix ms at which a scrub last ended; 0: none has.
@@ -28,7 +28,7 @@ impl ScrubMark {
         bytes
     }
 
-    /// What cannot be read is a scrub that never was.
+    /// Bytes that cannot be read count as no scrub at all.
     pub(super) fn decode(bytes: &[u8]) -> Self {
         let cursor = || {
             let version = bytes.get(TIMES_BYTES + 8..)?.try_into().ok()?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rowhouse_proto::chunks::Pieces;
@@ -13,6 +13,7 @@ use rowhouse_raft::runtime::Runtime as _;
 use super::direct::{self, BLOCK_BYTES, BlockBuffer};
 use super::record::{FIRST_RECORD, Header, segment_header};
 use crate::Runtime;
+use crate::lock::lock;
 
 const EXTENSION: &str = "seg";
 /// Open files kept for readers: far below the usual limit of 1024.
@@ -34,7 +35,7 @@ pub(super) struct Active {
     file: File,
 }
 
-/// What is written for one chunk.
+/// A chunk as it is written: header and body.
 pub(super) struct Record {
     pub(super) header: Header,
     pub(super) body: Pieces,
@@ -73,7 +74,7 @@ impl Segments {
 
     /// For reading.
     pub(super) fn file(&self, id: u64) -> io::Result<Arc<File>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         if let Some(at) = open.iter().position(|(open, _)| *open == id)
             && let Some(found) = open.remove(at)
         {
@@ -131,7 +132,7 @@ impl Segments {
     }
 
     pub(super) fn remove(&self, id: u64) -> io::Result<()> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(open, _)| *open != id);
+        lock(&self.open).retain(|(open, _)| *open != id);
         match std::fs::remove_file(self.path(id)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,

@@ -1,8 +1,8 @@
-//! `BlobStore`: what the rest of the node sees.
+//! `BlobStore`: the face of the chunk store to the rest of the node.
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -12,20 +12,23 @@ use rowhouse_raft::fatal::FatalLatch;
 use rowhouse_raft::runtime::start_thread;
 use tokio::sync::oneshot;
 
-use super::compact::Cursor;
-use super::index::{Index, Location};
+use super::cursor::Cursor;
+use super::index::Index;
 use super::key::{ChunkKey, HeldVersion, KeyRange, VersionId};
 use super::ledger::BlobUsage;
 use super::metrics::BlobMetrics;
 use super::options::BlobOptions;
 use super::queue::{Done, Job, Queue};
-use super::record::{CHUNK_BYTES, Header, checksum, read_chunk};
+use super::record::{CHUNK_BYTES, Header, checksum};
 use super::recover::recover;
 use super::scrub_mark::ScrubMark;
 use super::segments::{Record, Segments};
+use super::shared::{Shared, blocking};
 use super::writer::Writer;
 use crate::Error;
+use crate::lock::lock;
 
+/// The chunks of a folder. Dropping it stops the writer and waits for it.
 pub struct BlobStore {
     pub(super) shared: Arc<Shared>,
     /// One step at a time; where the next goes on.
@@ -35,16 +38,6 @@ pub struct BlobStore {
 
 /// What the operator may expect of a new start after a failed write.
 const ADVICE: &str = "what it had acknowledged is on disk, and damaged chunks come from other replicas.";
-
-/// What the store shares with its writer.
-pub(super) struct Shared {
-    pub(super) index: Index,
-    pub(super) segments: Segments,
-    pub(super) queue: Queue,
-    pub(super) metrics: BlobMetrics,
-    pub(super) options: BlobOptions,
-    pub(super) fatal: FatalLatch,
-}
 
 impl BlobStore {
     /// Opens the store in `dir`, or makes a new one. Blocks: after a crash it reads what the last segment
@@ -149,18 +142,22 @@ impl BlobStore {
         Ok(next)
     }
 
+    /// How far the scrub has come; the default if none ever ran.
     pub fn scrub_mark(&self) -> Result<ScrubMark, Error> {
         self.shared.index.scrub_mark()
     }
 
+    /// Not synced: a crash costs what was read in the last moments.
     pub fn set_scrub_mark(&self, mark: &ScrubMark) -> Result<(), Error> {
         self.shared.index.set_scrub_mark(mark)
     }
 
+    /// Bytes of chunks on disk now.
     pub fn usage(&self) -> BlobUsage {
         self.shared.index.ledger.usage()
     }
 
+    /// Counters since the store was opened.
     pub fn metrics(&self) -> &BlobMetrics {
         &self.shared.metrics
     }
@@ -174,7 +171,7 @@ impl BlobStore {
     }
 
     fn take_writer(&self) -> Option<JoinHandle<()>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.writer).take()
     }
 
     /// Queues a job and waits for what becomes of it; a dropped answer means that the writer is gone.
@@ -191,34 +188,4 @@ impl Drop for BlobStore {
         self.shared.queue.close();
         drop(self.take_writer().map(JoinHandle::join));
     }
-}
-
-impl Shared {
-    fn get(&self, key: ChunkKey) -> Result<Option<Bytes>, Error> {
-        let Some(at) = self.index.get(key)? else { return Ok(None) };
-        let error = match self.read(key, &at) {
-            Ok(body) => return Ok(Some(body)),
-            Err(error) => error,
-        };
-        // Compaction may have moved it and unlinked the segment in between.
-        match self.index.get(key)? {
-            None => Ok(None),
-            Some(moved) if moved != at => self.read(key, &moved).map(Some),
-            Some(_) => Err(error),
-        }
-    }
-
-    pub(super) fn read(&self, key: ChunkKey, at: &Location) -> Result<Bytes, Error> {
-        match self.segments.file(at.segment) {
-            Ok(file) => read_chunk(&file, key, at),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::DamagedChunk(key)),
-            Err(error) => Err(Error::io("opening a segment", error)),
-        }
-    }
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)?
 }

@@ -1,8 +1,8 @@
-//! The thread that writes: takes what waits, appends it, syncs once, tells the index, answers. While one
-//! sync runs the next write gathers: group commit without a linger.
+//! The thread that writes. It takes the waiting jobs, appends their records, syncs once, tells the index and answers.
+//! While one sync runs, jobs gather for the next write: group commit without a linger.
 //!
-//! After a failed write or sync it writes nothing ever again (docs/rules/storage.md#a-failed-sync-ends-the-node);
-//! only a full disk is survived, for a large upload may fill it: what was torn is cut off, and nothing of it counts.
+//! After a failed write or sync it never writes again (docs/rules/storage.md#a-failed-sync-ends-the-node). It survives
+//! a full disk only, because a large upload may fill it: the torn tail is cut off, and no record of that write counts.
 
 use std::io;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use rowhouse_raft::fatal::PanicAlarm;
 
 use super::direct::BlockBuffer;
-use super::index::Location;
 use super::options::DiskStep;
 use super::queue::{Accepted, Job, WRITE_BYTES_MAX};
+use super::record::Location;
 use super::segments::{Active, Record};
-use super::store::Shared;
+use super::shared::Shared;
 use crate::Error;
 
 pub(super) struct Writer {
@@ -184,7 +184,7 @@ impl Writer {
             Err(Failure::Fatal(error)) => Some(error),
             _ => None,
         };
-        // Whoever asked may have gone.
+        // The task that asked may have gone.
         for Accepted { job, .. } in accepted {
             match (&fatal, job) {
                 (Some(error), job) => {

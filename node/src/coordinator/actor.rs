@@ -1,17 +1,14 @@
-//! Leads while this node leads the meta group: compares what should be with what is, and takes one step
-//! at a time.
+//! The actor that coordinates while this node leads the meta group. It compares the wanted state with the observed
+//! one and takes one step at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::join_all;
-use prost::Message;
 use rowhouse_proto::wire::command::meta_command::Body;
-use rowhouse_proto::wire::command::{Bootstrap, MetaOutcome, PlaceShards, RaiseCommandVersion};
+use rowhouse_proto::wire::command::{Bootstrap, PlaceShards, RaiseCommandVersion};
 use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest, TransferLeaderRequest};
 use rowhouse_proto::{META_GROUP, WIRE_VERSION};
-use rowhouse_raft::Host;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -20,11 +17,11 @@ use super::author::Author;
 use super::balance::next_transfer;
 use super::placement::place;
 use super::presence::Presence;
-use crate::clock::Clock;
-use crate::identity::Identity;
+use super::propose::{propose, propose_under};
+use crate::local::Local;
 use crate::meta;
-use crate::peers::{Pool, call};
-use crate::{Error, Group, Runtime};
+use crate::peers::{Cluster, call};
+use crate::{Error, Group};
 
 /// Between rounds; every decision may wait this long.
 const ROUND: Duration = Duration::from_secs(1);
@@ -35,20 +32,31 @@ const TRANSFER_EVERY: Duration = Duration::from_millis(250);
 /// A node that just came back gets this long to catch up before leaders are moved to it.
 const BALANCE_AFTER: Duration = Duration::from_secs(5);
 
+/// The actor that decides for the cluster while this node leads the meta group.
 pub struct Coordinator {
-    pub identity: Arc<Identity>,
-    pub host: Arc<Host<Runtime>>,
-    pub pool: Arc<Pool>,
-    pub clock: Arc<Clock>,
-    pub presence: Arc<Presence>,
-    pub gateway_silence_max: Duration,
+    local: Arc<Local>,
+    cluster: Arc<Cluster>,
+    /// When each gateway was last heard of here.
+    pub presence: Presence,
     pub author: Author,
+    gateway_silence_max: Duration,
 }
 
 impl Coordinator {
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    /// A gateway that is silent for `gateway_silence_max` leaves the packet.
+    pub fn new(
+        local: Arc<Local>,
+        cluster: Arc<Cluster>,
+        author: Author,
+        gateway_silence_max: Duration,
+    ) -> Self {
+        Self { local, cluster, presence: Presence::default(), author, gateway_silence_max }
+    }
+
+    /// Runs until stopped.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         loop {
-            let Some(group) = self.host.group(meta::GROUP) else {
+            let Some(group) = self.local.host.group(meta::GROUP) else {
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
                     () = sleep(NOTICE) => continue,
@@ -98,12 +106,12 @@ impl Coordinator {
         if map.groups.iter().all(|info| info.group == META_GROUP) {
             let placements = place(&map.nodes, map.shard_count);
             info!(shards = map.shard_count, nodes = map.nodes.len(), "placing shards");
-            propose(group, &self.clock, Body::PlaceShards(PlaceShards { placements })).await?;
+            propose(group, &self.local.clock, Body::PlaceShards(PlaceShards { placements })).await?;
             return Ok(false);
         }
         if let Some(to) = meta::raisable(&map) {
             info!(from = map.command_version, to, "every node understands it: raising the command version");
-            propose(group, &self.clock, Body::RaiseCommandVersion(RaiseCommandVersion { to })).await?;
+            propose(group, &self.local.clock, Body::RaiseCommandVersion(RaiseCommandVersion { to })).await?;
             return Ok(false);
         }
         self.let_go(group, &map, led_since).await?;
@@ -114,7 +122,7 @@ impl Coordinator {
     }
 
     async fn bootstrap(&self, group: &Group) -> Result<(), Error> {
-        let Some(init) = self.identity.init() else { return Ok(()) };
+        let Some(init) = self.local.identity.init() else { return Ok(()) };
         info!("writing the cluster's first entry");
         let nodes = init.nodes.iter().cloned().map(meta::to_command).collect();
         let command = Bootstrap {
@@ -122,18 +130,18 @@ impl Coordinator {
             shard_count: init.shard_count,
             nodes,
             signup_mode: init.settings.clone().unwrap_or_default().signup_mode,
-            homeserver: self.identity.homeserver().to_vec().into(),
+            homeserver: self.local.identity.homeserver().to_vec().into(),
         };
         let version = meta::first_command_version(&init.nodes)
             .ok_or_else(|| Error::Init("the first nodes share no command version".to_owned()))?;
-        propose_under(version, group, &self.clock, Body::Bootstrap(command)).await
+        propose_under(version, group, &self.local.clock, Body::Bootstrap(command)).await
     }
 
     /// A gateway that is gone cannot withdraw itself.
     async fn let_go(&self, group: &Group, map: &ClusterMap, led_since: Instant) -> Result<(), Error> {
         for gateway in self.presence.silent(&map.gateways, led_since, self.gateway_silence_max) {
             warn!(gateway = gateway.public_ip, "a gateway fell silent; its address leaves the packet");
-            propose(group, &self.clock, meta::withdraw(gateway)).await?;
+            propose(group, &self.local.clock, meta::withdraw(gateway)).await?;
         }
         Ok(())
     }
@@ -142,7 +150,7 @@ impl Coordinator {
         let statuses = self.statuses(map).await;
         let Some(transfer) = next_transfer(&statuses) else { return Ok(false) };
         info!(group = transfer.group, to = transfer.to_replica, "evening out leaders");
-        let mut client = self.pool.meta(&transfer.at, Some(&transfer.name))?;
+        let mut client = self.cluster.pool.meta(&transfer.at, Some(&transfer.name))?;
         let request = TransferLeaderRequest {
             version: WIRE_VERSION,
             cluster_id: map.cluster_id.clone(),
@@ -157,7 +165,7 @@ impl Coordinator {
     /// Those of the nodes that answer.
     async fn statuses(&self, map: &ClusterMap) -> Vec<NodeStatusReply> {
         let asked = map.nodes.iter().map(|node| async {
-            let mut client = self.pool.meta(&node.address, Some(&node.name)).ok()?;
+            let mut client = self.cluster.pool.meta(&node.address, Some(&node.name)).ok()?;
             let request = NodeStatusRequest { version: WIRE_VERSION, ..NodeStatusRequest::default() };
             call(&node.address, client.node_status(request)).await.ok()
         });
@@ -173,20 +181,4 @@ async fn deposed(group: &Group) {
             () = sleep(NOTICE) => {}
         }
     }
-}
-
-/// Proposes a meta command under the version in force and returns when it is accepted and applied here.
-pub async fn propose(group: &Group, clock: &Clock, body: Body) -> Result<(), Error> {
-    let version = group.read_latest(|view| meta::command_version(view))?;
-    let version = version.ok_or_else(|| Error::MetaRefused("the cluster is not initialized".to_owned()))?;
-    propose_under(version, group, clock, body).await
-}
-
-async fn propose_under(version: u32, group: &Group, clock: &Clock, body: Body) -> Result<(), Error> {
-    let reply = group
-        .propose(meta::encode(version, body, clock.physical_ms()), Bytes::new())
-        .await
-        .map_err(|error| Error::MetaRefused(error.to_string()))?;
-    let outcome = MetaOutcome::decode(reply).map_err(|error| Error::MetaRefused(error.to_string()))?;
-    if outcome.accepted { Ok(()) } else { Err(Error::MetaRefused(outcome.refused)) }
 }

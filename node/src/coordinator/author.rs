@@ -1,5 +1,7 @@
-//! The one author of the homeserver's packet (docs/rules/network.md#one-author): signs, commits the exact bytes to the
-//! meta group, and only then publishes them, again and again. Serving never waits for any of it.
+//! The one author of the homeserver's packet (docs/rules/network.md#one-author).
+//!
+//! It signs, commits the exact bytes to the meta group, and only then publishes them, again and again. Serving never
+//! waits for any of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,11 +17,12 @@ use tracing::{error, info, warn};
 
 use super::generation::published;
 use super::packet::{addresses, sign};
-use super::publisher::Publisher;
-use crate::Error;
+use super::propose::propose;
+use super::publisher::{NetworkPublisher, Publisher};
 use crate::clock::Clock;
+use crate::config::PkarrConfig;
 use crate::meta::{self, packet_timestamp_us};
-use crate::{Group, coordinator::actor::propose};
+use crate::{Error, Group};
 
 /// How often the map is looked at; a change of it is rare and a little late is fine.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -59,15 +62,16 @@ impl PublishRecord {
 /// client costs sockets and a thread that nodes which only follow can spare.
 pub type OpenPublisher = Arc<dyn Fn() -> Option<Arc<dyn Publisher>> + Send + Sync>;
 
+/// Signs with the homeserver's key. Every node has one; it works where the meta group is led.
 pub struct Author {
     pub keypair: Keypair,
     pub clock: Arc<Clock>,
     pub open: OpenPublisher,
     pub republish_interval: Duration,
-    pub record: Arc<PublishRecord>,
+    pub record: PublishRecord,
 }
 
-/// What was done under this leadership; begins empty, so that a new leader publishes at once.
+/// Memory of one leadership. It begins empty, so that a new leader publishes at once.
 struct Progress {
     publisher: Option<Arc<dyn Publisher>>,
     next_publish: Instant,
@@ -120,12 +124,25 @@ fn quiet(committed: &[u8], wanted: &SignedPacket) -> Duration {
     if committed.is_empty() {
         return FIRST_QUIET;
     }
-    // What cannot be read is better replaced soon.
+    // A packet that cannot be read is better replaced soon.
     let known = parse(committed).map(|packet| addresses(&packet)).unwrap_or_default();
     if addresses(wanted).is_subset(&known) { LEAVING_QUIET } else { QUIET }
 }
 
 impl Author {
+    /// Signs with `keypair`, by `clock`, and publishes as `pkarr` says.
+    pub fn new(keypair: Keypair, clock: Arc<Clock>, pkarr: PkarrConfig) -> Self {
+        let republish_interval = pkarr.republish_interval;
+        let open: OpenPublisher = Arc::new(move || {
+            NetworkPublisher::open(&pkarr).unwrap_or_else(|error| {
+                // Serving never depends on publishing.
+                error!(%error, "the homeserver's packet is committed but not published");
+                None
+            })
+        });
+        Self { keypair, clock, open, republish_interval, record: PublishRecord::default() }
+    }
+
     /// Runs while this node leads; dropped when it no longer does.
     pub async fn run(&self, group: &Group) -> Result<(), Error> {
         let open = Arc::clone(&self.open);

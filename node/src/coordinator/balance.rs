@@ -6,6 +6,7 @@ use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
 /// a group for a moment (docs/rules/consensus.md#leaders-move-slowly).
 const EXCESS_PERCENT: usize = 120;
 
+/// One leadership to move, and the node that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
     pub group: u32,

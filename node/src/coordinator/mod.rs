@@ -1,8 +1,8 @@
-//! What the meta group's leader does for the cluster: places shards, spreads leaders, lets go of silent
-//! gateways, authors the homeserver's packet.
+//! The work of the meta group's leader for the cluster: it places shards, spreads leaders, lets go of silent gateways
+//! and authors the homeserver's packet.
 //!
-//! It holds no state of its own but when it last heard of each gateway: every decision is a log entry or
-//! an idempotent call that carries its term, so losing it costs nothing.
+//! Its only state is when it last heard of each gateway. Every decision is a log entry, or an idempotent call that
+//! carries the leader's term. So a coordinator that is lost costs nothing.
 
 mod actor;
 mod author;
@@ -11,9 +11,9 @@ mod generation;
 mod packet;
 mod placement;
 mod presence;
+mod propose;
 mod publisher;
 
-pub use actor::{Coordinator, propose};
-pub use author::{Author, OpenPublisher, PublishRecord};
-pub use presence::Presence;
-pub use publisher::NetworkPublisher;
+pub use actor::Coordinator;
+pub use author::Author;
+pub use propose::propose;

@@ -1,15 +1,16 @@
 //! Which gateways have been heard of lately: a gateway that is gone must leave the packet.
 //!
-//! Kept in memory by the node that leads the meta group, by its monotonic clock. What follows from it is
-//! a log entry; a new leader has heard of nobody yet, and gives everybody a full period first.
+//! The node that leads the meta group keeps this in memory, by its monotonic clock. A gateway leaves by a log entry. A
+//! new leader has heard of nobody yet, and gives everybody a full period first.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rowhouse_proto::wire::meta::GatewayInfo;
 use tokio::time::Instant;
 
+use crate::lock::lock;
 use crate::meta::gateway_identity;
 
 /// By identity. Holds no more than the map's table of gateways does.
@@ -19,7 +20,7 @@ pub struct Presence(Mutex<BTreeMap<Vec<u8>, Instant>>);
 impl Presence {
     /// The gateway announced itself here just now, and the map has it.
     pub fn heard(&self, gateway: &GatewayInfo) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = lock(&self.0);
         heard.insert(gateway_identity(gateway), Instant::now());
     }
 
@@ -31,7 +32,7 @@ impl Presence {
         led_since: Instant,
         silence_max: Duration,
     ) -> Vec<GatewayInfo> {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = lock(&self.0);
         heard.retain(|identity, _| known.iter().any(|gateway| gateway_identity(gateway) == *identity));
         let is_silent = |gateway: &&GatewayInfo| {
             let last = heard.get(&gateway_identity(gateway)).map_or(led_since, |at| led_since.max(*at));

@@ -19,6 +19,7 @@ pub trait Publisher: Send + Sync + 'static {
     fn newest_us(&self, key: PublicKey) -> BoxFuture<'_, Result<Option<u64>, ResolveError>>;
 }
 
+/// Publishes to the Mainline DHT, to relays, or to both.
 pub struct NetworkPublisher(Client);
 
 impl NetworkPublisher {

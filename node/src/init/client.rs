@@ -1,5 +1,5 @@
-//! `rowhouse cluster init`: all named nodes must be empty; then each is told what it becomes, one of them
-//! starts the meta group. Run again it finishes what was left half done, or finds nothing to do.
+//! `rowhouse cluster init`. All named nodes must be empty; then each is told what it becomes, and one of them starts
+//! the meta group. A second run finishes a first one that was cut short, or finds nothing to do.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use rowhouse_proto::wire::meta::{
     ClusterMap, CommitInitRequest, NodeInfo, NodeStatusRequest, PrepareInitReply, PrepareInitRequest,
     Settings, WatchMapRequest,
 };
-use rowhouse_proto::{META_GROUP, WIRE_VERSION};
+use rowhouse_proto::{META_GROUP, WIRE_VERSION, hex};
 use tokio::time::{Instant, sleep};
 use tokio_stream::StreamExt;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::identity::hex;
 use crate::meta;
 use crate::peers::{Pool, call};
 
 /// How often readiness is looked at while waiting.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// The cluster that shall be.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
     /// host:port of each of the first nodes.
@@ -36,6 +36,7 @@ pub struct InitOptions {
     pub dialer: Dialer,
 }
 
+/// The cluster that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitReport {
     pub cluster_id: [u8; 16],
@@ -79,7 +80,7 @@ async fn prepare(
     }
 }
 
-/// What the nodes shall become, given what they are.
+/// The request that makes the nodes one cluster, given what they are now.
 fn decide(found: &[PrepareInitReply], options: &InitOptions) -> Result<CommitInitRequest, Error> {
     let uuids: BTreeSet<&Bytes> = found.iter().map(|reply| &reply.node_uuid).collect();
     if uuids.len() != found.len() || found.is_empty() {

@@ -4,57 +4,53 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rowhouse_proto::domain::event::EventIds;
-use rowhouse_proto::wire::meta::{CommitInitRequest, NodeInfo, PrepareInitReply};
-use rowhouse_raft::log_store::LogEngine;
-use rowhouse_raft::{GroupSpec, Host, Machine, Replica};
+use rowhouse_proto::hex;
+use rowhouse_proto::wire::meta::{CommitInitRequest, PrepareInitReply};
+use rowhouse_raft::{GroupSpec, Machine, Replica};
 use tokio::sync::Mutex;
 use tracing::info;
 
-use crate::identity::{ClusterId, Identity, NodeUuid, hex};
+use crate::identity::{ClusterId, NodeUuid};
+use crate::local::Local;
 use crate::meta;
-use crate::peers::Addresses;
+use crate::peers::Cluster;
 use crate::shards::start_group;
-use crate::{Error, Group, Runtime};
+use crate::{Error, Group};
 
 /// The meta group is small on purpose: three or five survive one or two losses.
 const META_NODES_MAX: usize = 5;
 
+/// One for each node.
 pub struct InitServer {
-    identity: Arc<Identity>,
-    engine: Arc<dyn LogEngine>,
-    host: Arc<Host<Runtime>>,
-    addresses: Arc<Addresses>,
-    me: NodeInfo,
+    local: Arc<Local>,
+    cluster: Arc<Cluster>,
+    /// The meta group's.
     machine: Arc<dyn Machine>,
     /// One commit at a time.
     committing: Mutex<()>,
 }
 
 impl InitServer {
-    pub fn new(
-        identity: Arc<Identity>,
-        engine: Arc<dyn LogEngine>,
-        host: Arc<Host<Runtime>>,
-        addresses: Arc<Addresses>,
-        me: NodeInfo,
-        machine: Arc<dyn Machine>,
-    ) -> Self {
-        Self { identity, engine, host, addresses, me, machine, committing: Mutex::new(()) }
+    /// `machine` is the meta group's.
+    pub fn new(local: Arc<Local>, cluster: Arc<Cluster>, machine: Arc<dyn Machine>) -> Self {
+        Self { local, cluster, machine, committing: Mutex::new(()) }
     }
 
+    /// Tells this node's line for the map, and what an earlier `cluster init` told it. Fails on a folder that holds
+    /// replicas and no cluster id.
     pub fn prepare(&self) -> Result<PrepareInitReply, Error> {
-        let cluster_id = self.identity.cluster_id();
-        if cluster_id.is_none() && !self.engine.replicas()?.is_empty() {
+        let cluster_id = self.local.identity.cluster_id();
+        if cluster_id.is_none() && !self.local.engine.replicas()?.is_empty() {
             return Err(Error::Init("the data folder holds replicas but no cluster id".to_owned()));
         }
         Ok(PrepareInitReply {
-            node_uuid: self.me.node_uuid.clone(),
+            node_uuid: self.local.me.node_uuid.clone(),
             cluster_id: cluster_id.map(|id| id.to_vec().into()).unwrap_or_default(),
-            address: self.me.address.clone(),
-            name: self.me.name.clone(),
-            pending: self.identity.init().map(|init| CommitInitRequest::clone(&init)),
-            command_version_min: self.me.command_version_min,
-            command_version_max: self.me.command_version_max,
+            address: self.local.me.address.clone(),
+            name: self.local.me.name.clone(),
+            pending: self.local.identity.init().map(|init| CommitInitRequest::clone(&init)),
+            command_version_min: self.local.me.command_version_min,
+            command_version_max: self.local.me.command_version_max,
         })
     }
 
@@ -64,13 +60,13 @@ impl InitServer {
         let start = request.start;
         let init = CommitInitRequest {
             start: false,
-            homeserver: self.identity.homeserver().to_vec().into(),
+            homeserver: self.local.identity.homeserver().to_vec().into(),
             ..request
         };
         let (cluster_id, ids) = self.check(&init)?;
-        match (self.identity.cluster_id(), self.identity.init()) {
+        match (self.local.identity.cluster_id(), self.local.identity.init()) {
             (None, _) => {
-                let (identity, init) = (Arc::clone(&self.identity), init.clone());
+                let (identity, init) = (Arc::clone(&self.local.identity), init.clone());
                 tokio::task::spawn_blocking(move || identity.join(cluster_id, ids, Some(init)))
                     .await
                     .map_err(|_| Error::Stopped)??;
@@ -90,12 +86,13 @@ impl InitServer {
 
     /// Starts this node's replica of the meta group, if it is among the first nodes.
     pub async fn start_meta(&self) -> Result<Option<Arc<Group>>, Error> {
-        let (Some(init), Some(replica)) = (self.identity.init(), self.identity.meta_replica()) else {
+        let (Some(init), Some(replica)) = (self.local.identity.init(), self.local.identity.meta_replica())
+        else {
             return Ok(None);
         };
-        self.addresses.learn(&init.nodes);
+        self.cluster.addresses.learn(&init.nodes);
         let spec = GroupSpec { group: meta::GROUP, replica, machine: Arc::clone(&self.machine) };
-        Ok(Some(start_group(Arc::clone(&self.host), spec).await?))
+        Ok(Some(start_group(Arc::clone(&self.local.host), spec).await?))
     }
 
     fn check(&self, init: &CommitInitRequest) -> Result<(ClusterId, EventIds), Error> {
@@ -106,7 +103,7 @@ impl InitServer {
         if init.nodes.is_empty() || init.nodes.len() > META_NODES_MAX {
             return refuse("a cluster begins with 1 to 5 nodes");
         }
-        if !init.nodes.iter().any(|node| node.node_uuid == self.me.node_uuid) {
+        if !init.nodes.iter().any(|node| node.node_uuid == self.local.me.node_uuid) {
             return refuse("this node is not among the first ones named");
         }
         let Some(ids) = EventIds::new(init.shard_count) else {

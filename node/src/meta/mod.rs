@@ -33,6 +33,3 @@ pub use raise_command_version::raisable;
 pub use set_packet::packet_timestamp_us;
 pub use verdict::Verdict;
 pub use withdraw_gateway::withdraw;
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
-//! The leader's part: proposes that due objects move on. Followers see the same rows and wait for it.
+//! The leader proposes that due objects move on to their next state. Followers see the same rows and wait for the
+//! entry.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use rowhouse_raft::ProposeError;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Objects, millis};
+use super::shared::{Objects, millis};
 use crate::actor::Pace;
 use crate::clock::Stamp;
 use crate::state::log_time::{self, AGE_GAP_MS_MAX};
@@ -28,7 +28,7 @@ const AGE_EVERY_MS: u64 = AGE_GAP_MS_MAX / 6;
 const COLLECTIONS_MAX: usize = 64;
 
 /// Runs until stopped.
-pub async fn collect(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
+pub async fn collect(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
     let limits = objects.limits;
     let shortest = limits.garbage_grace.min(limits.upload_lifetime);
     let mut pace = Pace::new((shortest / 10).clamp(TICK_MIN, TICK_MAX), stop);
@@ -50,7 +50,7 @@ impl Objects {
     /// that nobody writes to has no other reason to move it.
     fn is_due(&self, group: &Group) -> Result<bool, Error> {
         // Nothing is proposed before the time is known.
-        let Some(physical_ms) = self.clock.judged_ms() else { return Ok(false) };
+        let Some(physical_ms) = self.local.clock.judged_ms() else { return Ok(false) };
         let (grace_ms, orphan_ms) = (millis(self.limits.garbage_grace), millis(self.limits.orphan_age));
         let due = group.read_latest(|view| {
             let mut shard = records::shard(view)?;
@@ -76,9 +76,9 @@ impl Objects {
     }
 
     async fn propose_collection(&self, group: &Group) -> Result<(), Error> {
-        let Stamp { hlc_us, now_ms } = self.clock.stamp()?;
+        let Stamp { hlc_us, now_ms } = self.local.clock.stamp()?;
         let command = Command {
-            version: self.view.command_version(),
+            version: self.cluster.view.command_version(),
             hlc_us,
             now_ms,
             body: Some(Body::CollectObjects(CollectObjects { grace_ms: millis(self.limits.garbage_grace) })),

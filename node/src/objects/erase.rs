@@ -1,15 +1,15 @@
-//! Erases the chunks of dead objects, each replica its own. Only once the row that says so cannot be lost by
-//! a crash: else a replica could come back to a state that refers to what it erased.
+//! Each replica erases its own chunks of dead objects, once no crash can lose the row that says so. Otherwise a replica
+//! could come back with a state that refers to erased chunks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::wire::state::object::State;
 use rowhouse_raft::ReplicaId;
 use tokio_util::sync::CancellationToken;
 
-use super::{Damage, Objects, Progress};
+use super::progress::{Damage, Progress};
+use super::shared::Objects;
 use crate::actor::Pace;
 use crate::blobs::CompactReport;
 use crate::state::objects::{ObjectId, Place, in_state};
@@ -22,7 +22,7 @@ const PAGE: usize = 256;
 /// erasing goes on between.
 const COMPACT_STEPS_MAX: usize = 64;
 
-/// What a replica waits to erase.
+/// Objects that a replica waits to erase.
 #[derive(Default)]
 struct Pass {
     /// Everything before it is erased.
@@ -34,7 +34,7 @@ struct Pass {
 }
 
 /// Runs until stopped.
-pub async fn erase(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
+pub async fn erase(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
     let mut passes: BTreeMap<ReplicaId, Pass> = BTreeMap::new();
     let mut pace = Pace::new(TICK, stop);
     while pace.goes_on().await {

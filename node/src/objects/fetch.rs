@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::rate::Rate;
-use super::{Objects, key};
+use super::shared::{Objects, key};
 use crate::identity::NodeUuid;
 use crate::state::objects::ObjectId;
 use crate::{Error, Group};
@@ -54,7 +54,7 @@ impl Objects {
         range: &mut Range<u32>,
         rate: &Rate,
     ) -> Result<bool, Error> {
-        let Some(peer) = self.addresses.of(node) else { return Ok(false) };
+        let Some(peer) = self.cluster.addresses.of(node) else { return Ok(false) };
         match self.fetch_from(&peer, group, object, range, rate).await {
             Ok(()) => Ok(true),
             Err(Error::Peer { peer, detail }) => {
@@ -83,7 +83,7 @@ impl Objects {
             from: range.start,
             to: range.end,
         };
-        let mut client = self.pool.chunk(&peer.address, &peer.name)?;
+        let mut client = self.cluster.pool.chunk(&peer.address, &peer.name)?;
         let answer = timeout(CHUNK_DEADLINE, client.fetch(request)).await.map_err(late)?;
         let mut chunks = answer.map_err(|status| failed(status.message().to_owned()))?;
         while range.start < range.end {

@@ -1,26 +1,27 @@
-//! Makes this node's replicas complete: every live object's chunks are here, whole. A replica that was away,
-//! or that an upload did not wait for, fetches them; so is a damaged chunk mended.
+//! Makes this node's replicas complete: they hold every chunk of every live object, undamaged.
+//!
+//! A replica that was away, or that an upload did not wait for, fetches chunks from another one. Damaged chunks are
+//! mended in this way too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_proto::CHUNK_BYTES;
 use rowhouse_proto::wire::state::{Object, object::State};
 use rowhouse_raft::ReplicaId;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::fetch::Near;
+use super::progress::{Damage, Progress};
 use super::rate::Rate;
-use super::{Damage, Objects, Progress, chunk_count, key};
+use super::shared::{Objects, chunk_count, key};
 use crate::actor::Pace;
 use crate::state::objects::{ObjectId, Place, in_state, object};
 use crate::{Error, Group};
 
 const TICK: Duration = Duration::from_millis(500);
-/// Of all replicas of a node together (docs/rules/storage.md#chunks-follow-rows).
+/// Rate of all replicas of a node together (docs/rules/storage.md#chunks-follow-rows).
 const FILL_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// Objects looked at in one read of the state.
 const PAGE: usize = 256;
@@ -43,7 +44,7 @@ struct Position {
     near: Near,
 }
 
-/// What reading all of an object shows.
+/// The result of reading all of an object.
 pub(super) enum Verdict {
     Whole,
     /// Chunks are missing or damaged.
@@ -53,19 +54,15 @@ pub(super) enum Verdict {
 }
 
 /// Runs until stopped.
-pub async fn fill(
-    objects: Arc<Objects>,
-    damage: Arc<tokio::sync::Mutex<mpsc::Receiver<Damage>>>,
-    stop: CancellationToken,
-) -> Result<(), Error> {
+pub async fn fill(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
     let rate = Rate::new(FILL_BYTES_PER_SECOND);
     let mut positions: BTreeMap<ReplicaId, Position> = BTreeMap::new();
     let mut pace = Pace::new(TICK, stop);
-    let mut damage = damage.lock().await;
+    let mut damage = objects.damage.lock().await;
     while pace.goes_on().await {
         for _ in 0..REPORTS_MAX {
             let Ok(found) = damage.try_recv() else { break };
-            let Some(group) = objects.host.group(found.group) else { continue };
+            let Some(group) = objects.local.host.group(found.group) else { continue };
             let position = positions.entry(group.replica()).or_default();
             // Beyond the bound it is found again, by a read or the scrub.
             if position.damaged.len() < DAMAGED_MAX {
@@ -76,8 +73,8 @@ pub async fn fill(
             let position = positions.entry(group.replica()).or_default();
             objects.look(&group, position).await?;
             objects.progress.set_missing(group.id(), position.missing.len() as u64);
-            // What is left of the disk is the log's.
-            if !objects.space.is_low() {
+            // The rest of a disk that is low belongs to the log.
+            if !objects.local.space.is_low() {
                 objects.repair_damaged(&group, position, &rate).await?;
                 objects.fill_missing(&group, position, &rate).await?;
             }
@@ -166,7 +163,7 @@ impl Objects {
         Ok(true)
     }
 
-    /// What is not mended now stays, and is tried again at the next beat.
+    /// Damage that is not mended now stays, and is tried again at the next beat.
     async fn repair_damaged(&self, group: &Group, position: &mut Position, rate: &Rate) -> Result<(), Error> {
         for (id, index) in position.damaged.clone() {
             let done = match live(group, &id)? {

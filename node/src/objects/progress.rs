@@ -1,12 +1,13 @@
-//! What the keepers of objects have done and have to do, for operators.
+//! Counters of the work that the keepers of objects have done, and the queue of damage they have to mend.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use rowhouse_raft::GroupId;
 use tokio::sync::mpsc;
 
+use crate::lock::lock;
 use crate::state::objects::ObjectId;
 
 /// Damage found and not mended yet: beyond it the next scrub finds it again.
@@ -21,6 +22,7 @@ pub struct Damage {
     pub index: Option<u32>,
 }
 
+/// Counters since the node started, and the queue of damage that was found.
 pub struct Progress {
     /// Objects a replica lacks chunks of.
     missing: Mutex<BTreeMap<GroupId, u64>>,
@@ -64,12 +66,14 @@ impl Progress {
         let _full = self.report.try_send(damage);
     }
 
+    /// The replica of the group lacks chunks of so many objects.
     pub fn set_missing(&self, group: GroupId, objects: u64) {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(group, objects);
+        lock(&self.missing).insert(group, objects);
     }
 
+    /// The number last set; 0 if none was.
     pub fn missing(&self, group: GroupId) -> u64 {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).get(&group).copied().unwrap_or(0)
+        lock(&self.missing).get(&group).copied().unwrap_or(0)
     }
 
     pub(super) fn count(counter: &AtomicU64) {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
+/// Shared by reference: all that hold it have the rate together.
 pub struct Rate {
     bytes_per_second: u64,
     free_at: Mutex<Instant>,
 }
 
 impl Rate {
+    /// Idle: the first bytes go at once.
     pub fn new(bytes_per_second: u64) -> Self {
         Self { bytes_per_second, free_at: Mutex::new(Instant::now()) }
     }

@@ -1,5 +1,4 @@
-//! Reads everything again at a bounded rate, so that what rots on a disk is found while another replica is
-//! whole.
+//! Reads every chunk again at a bounded rate, so that decay on a disk is found while another replica is whole.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::fill::{Verdict, live};
+use super::progress::{Damage, Progress};
 use super::rate::Rate;
-use super::{Damage, Objects, Progress, millis};
+use super::shared::{Objects, millis};
 use crate::blobs::{ScrubMark, VersionId};
 use crate::{Error, Group};
 
@@ -23,14 +23,14 @@ const REPLICA_POLL: Duration = Duration::from_secs(1);
 const LAST_VERSION: VersionId = [0xff; 16];
 
 /// Runs until stopped. Goes on where it was when the node stopped, and is due when it was.
-pub async fn scrub(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
+pub async fn scrub(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
     let rate = Rate::new(SCRUB_BYTES_PER_SECOND);
     loop {
         let mark = objects.scrub_mark()?;
         objects.progress.scrub_ended_ms.store(mark.ended_ms, Ordering::Relaxed);
         let wait = match mark.cursor {
             Some(_) => Duration::ZERO,
-            None => Duration::from_millis(mark.due_ms.saturating_sub(objects.clock.physical_ms())),
+            None => Duration::from_millis(mark.due_ms.saturating_sub(objects.local.clock.physical_ms())),
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -41,7 +41,7 @@ pub async fn scrub(objects: Arc<Objects>, stop: CancellationToken) -> Result<(),
             () = stop.cancelled() => return Ok(()),
             read = objects.scrub_all(mark, &rate) => read?,
         }
-        let ended_ms = objects.clock.physical_ms();
+        let ended_ms = objects.local.clock.physical_ms();
         let due_ms = ended_ms.saturating_add(millis(objects.limits.scrub_interval));
         objects.blobs.set_scrub_mark(&ScrubMark { ended_ms, due_ms, cursor: None })?;
         info!(objects = objects.progress.scrubbed.load(Ordering::Relaxed), "everything was read");
@@ -53,7 +53,7 @@ impl Objects {
     /// that have become shorter.
     fn scrub_mark(&self) -> Result<ScrubMark, Error> {
         let mut mark = self.blobs.scrub_mark()?;
-        let latest_ms = self.clock.physical_ms().saturating_add(millis(self.limits.scrub_interval));
+        let latest_ms = self.local.clock.physical_ms().saturating_add(millis(self.limits.scrub_interval));
         if mark.due_ms == 0 || mark.due_ms > latest_ms {
             mark.due_ms = latest_ms;
             self.blobs.set_scrub_mark(&mark)?;

@@ -1,13 +1,13 @@
-//! Removes chunks no row knows: of uploads whose object was never begun, of objects forgotten while this
-//! replica was away, or that a crash of the store brought back.
+//! Removes chunks that no row knows. They come from uploads whose object was never begun, from objects that were
+//! forgotten while this replica was away, or from a crash of the store that undid a delete.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{Objects, Progress, millis};
+use super::progress::Progress;
+use super::shared::{Objects, millis};
 use crate::actor::Pace;
 use crate::state::objects::object;
 use crate::{Error, Group, read};
@@ -16,7 +16,7 @@ const TICK_MIN: Duration = Duration::from_secs(1);
 const TICK_MAX: Duration = Duration::from_secs(3600);
 
 /// Runs until stopped.
-pub async fn sweep(objects: Arc<Objects>, stop: CancellationToken) -> Result<(), Error> {
+pub async fn sweep(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
     let mut pace = Pace::new((objects.limits.orphan_age / 4).clamp(TICK_MIN, TICK_MAX), stop);
     while pace.goes_on().await {
         for group in objects.shards() {
@@ -31,7 +31,7 @@ impl Objects {
     /// rows it has yet to see. And by this node's, which may have been corrected since the shard heard of time.
     async fn sweep_group(&self, group: &Group) -> Result<(), Error> {
         let orphan_ms = millis(self.limits.orphan_age);
-        let Some(physical_ms) = self.clock.judged_ms() else { return Ok(()) };
+        let Some(physical_ms) = self.local.clock.judged_ms() else { return Ok(()) };
         let now_ms = group.read_latest(read::clock)?.now_ms.min(physical_ms);
         let Some(before_ms) = now_ms.checked_sub(orphan_ms) else { return Ok(()) };
         let mut after = None;

@@ -9,6 +9,7 @@ use rowhouse_raft::transport::Peer;
 
 use crate::identity::NodeUuid;
 
+/// By node; read without a lock. Nodes are never forgotten.
 #[derive(Debug, Default)]
 pub struct Addresses(ArcSwap<BTreeMap<NodeUuid, Peer>>);
 
@@ -31,10 +32,12 @@ impl Addresses {
         self.0.store(Arc::new(book));
     }
 
+    /// Where this node is reached, if that is known.
     pub fn of(&self, node: NodeUuid) -> Option<Peer> {
         self.0.load().get(&node).cloned()
     }
 
+    /// Every known node, in the order of uuids.
     pub fn all(&self) -> Vec<(NodeUuid, Peer)> {
         self.0.load().iter().map(|(uuid, peer)| (*uuid, peer.clone())).collect()
     }

@@ -1,24 +1,25 @@
-//! Keeps this node's view of the cluster map current: from its own replica of the meta group if it has
-//! one, else from another node's stream; and keeps this node's own line in the map true.
+//! Keeps this node's view of the cluster map current, and this node's own line in the map true. The map comes from the
+//! node's own replica of the meta group if it has one, else from another node's stream.
 //!
 //! A node on an empty folder whose seeds belong to a running cluster joins it here.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::domain::event::EventIds;
-use rowhouse_proto::wire::meta::{ClusterMap, NodeInfo, RegisterNodeRequest, WatchMapRequest};
+use rowhouse_proto::wire::meta::{ClusterMap, RegisterNodeRequest, WatchMapRequest};
+use rowhouse_proto::{WIRE_VERSION, hex};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::pool::{Pool, call};
+use super::Cluster;
+use super::pool::call;
 use super::view::find_node;
-use super::{Addresses, ClusterView};
-use crate::identity::{ClusterId, Identity, hex};
+use crate::identity::ClusterId;
+use crate::local::Local;
 use crate::meta::{cluster_map, map_version};
-use crate::{Error, Group, Runtime};
+use crate::{Error, Group};
 
 /// A point read of one key: as often as makes a change of the map seem immediate.
 const LOCAL_POLL: Duration = Duration::from_millis(100);
@@ -29,23 +30,24 @@ const STREAM_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Between attempts to correct this node's own line in the map.
 const REGISTER_EVERY: Duration = Duration::from_secs(2);
 
+/// The actor that keeps `Cluster::view` and `Cluster::addresses` current; their only writer once it runs.
 pub struct MapWatch {
-    pub identity: Arc<Identity>,
-    pub addresses: Arc<Addresses>,
-    pub pool: Arc<Pool>,
-    pub view: ClusterView,
-    pub host: Arc<rowhouse_raft::Host<Runtime>>,
-    pub seeds: Vec<String>,
-    /// This node's own line in the map.
-    pub me: NodeInfo,
+    local: Arc<Local>,
+    cluster: Arc<Cluster>,
 }
 
 impl MapWatch {
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    /// Does nothing before it runs.
+    pub fn new(local: Arc<Local>, cluster: Arc<Cluster>) -> Self {
+        Self { local, cluster }
+    }
+
+    /// Runs until stopped. Ends the node if a command version is in force that it does not understand.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let watching = async {
             let mut registered = tokio::time::Instant::now();
             loop {
-                match self.host.group(crate::meta::GROUP) {
+                match self.local.host.group(crate::meta::GROUP) {
                     Some(meta) => self.poll_local(&meta).await?,
                     None => self.follow_remote().await?,
                 }
@@ -62,7 +64,7 @@ impl MapWatch {
     }
 
     async fn poll_local(&self, meta: &Group) -> Result<(), Error> {
-        if meta.read_latest(|view| map_version(view))? > self.view.map().map_version
+        if meta.read_latest(|view| map_version(view))? > self.cluster.view.map().map_version
             && let Some(map) = meta.read(|view| cluster_map(view))?
         {
             self.take(map).await?;
@@ -73,27 +75,27 @@ impl MapWatch {
 
     /// Takes over a newer map. What it has in force outlives this process: an older program must not start here.
     async fn take(&self, map: ClusterMap) -> Result<(), Error> {
-        self.view.check(map.command_version)?;
-        if map.command_version > self.view.map().command_version {
-            let (identity, in_force) = (Arc::clone(&self.identity), map.command_version);
+        self.cluster.view.check(map.command_version)?;
+        if map.command_version > self.cluster.view.map().command_version {
+            let (identity, in_force) = (Arc::clone(&self.local.identity), map.command_version);
             tokio::task::spawn_blocking(move || identity.heard_command_version(in_force))
                 .await
                 .map_err(|_| Error::Stopped)??;
         }
-        self.addresses.learn(&map.nodes);
-        self.view.publish(map);
+        self.cluster.addresses.learn(&map.nodes);
+        self.cluster.view.publish(map);
         Ok(())
     }
 
     /// Follows the first of the known nodes that answers, until the stream ends.
     async fn follow_remote(&self) -> Result<(), Error> {
-        let me = self.identity.node_uuid();
-        let known = self.addresses.all().into_iter().filter(|(node, _)| *node != me);
+        let me = self.local.identity.node_uuid();
+        let known = self.cluster.addresses.all().into_iter().filter(|(node, _)| *node != me);
         let known = known.map(|(_, peer)| (peer.address, Some(peer.name)));
-        let seeds = self.seeds.iter().map(|seed| (seed.clone(), None));
+        let seeds = self.cluster.seeds.iter().map(|seed| (seed.clone(), None));
         let targets: Vec<(String, Option<String>)> = known.chain(seeds).collect();
         for (address, name) in targets {
-            if self.host.group(crate::meta::GROUP).is_some() {
+            if self.local.host.group(crate::meta::GROUP).is_some() {
                 return Ok(());
             }
             match self.follow(&address, name.as_deref()).await {
@@ -107,7 +109,7 @@ impl MapWatch {
     }
 
     async fn follow(&self, address: &str, name: Option<&str>) -> Result<(), Error> {
-        let mut client = self.pool.meta(address, name)?;
+        let mut client = self.cluster.pool.meta(address, name)?;
         let mut stream = call(address, client.watch_map(WatchMapRequest { version: WIRE_VERSION })).await?;
         loop {
             let next = tokio::time::timeout(STREAM_SILENCE_MAX, stream.next()).await;
@@ -122,10 +124,10 @@ impl MapWatch {
                 Ok(None) | Err(_) => return Ok(()),
             };
             // A node that is not initialized cannot tell more; `cluster init` may reach us meanwhile.
-            if map.cluster_id.is_empty() || self.host.group(crate::meta::GROUP).is_some() {
+            if map.cluster_id.is_empty() || self.local.host.group(crate::meta::GROUP).is_some() {
                 return Ok(());
             }
-            self.view.check(map.command_version)?;
+            self.cluster.view.check(map.command_version)?;
             if self.belongs(&map).await? {
                 self.take(map).await?;
             }
@@ -139,17 +141,17 @@ impl MapWatch {
             .map_err(|_| Error::Init("malformed cluster id in a map".to_owned()))?;
         let ids = EventIds::new(map.shard_count)
             .ok_or_else(|| Error::Init("malformed number of shards in a map".to_owned()))?;
-        match self.identity.cluster_id() {
+        match self.local.identity.cluster_id() {
             Some(ours) => Ok(ours == theirs),
-            None if map.homeserver != self.identity.homeserver()[..] => {
+            None if map.homeserver != self.local.identity.homeserver()[..] => {
                 warn!("the seeds' cluster serves another homeserver key; not joining");
                 Ok(false)
             }
             // Named in the map but told nothing: `cluster init` is still on its way.
-            None if find_node(map, &self.identity.node_uuid()).is_some() => Ok(false),
+            None if find_node(map, &self.local.identity.node_uuid()).is_some() => Ok(false),
             None => {
                 info!(cluster = hex(&theirs), "joining as a new node");
-                let identity = Arc::clone(&self.identity);
+                let identity = Arc::clone(&self.local.identity);
                 tokio::task::spawn_blocking(move || identity.join(theirs, ids, None))
                     .await
                     .map_err(|_| Error::Stopped)??;
@@ -160,17 +162,17 @@ impl MapWatch {
 
     /// Tells the meta leader this node's name and address where the map has others.
     async fn register_if_needed(&self) {
-        let map = self.view.map();
-        let Some(cluster_id) = self.identity.cluster_id() else { return };
-        if map.map_version == 0 || find_node(&map, &self.me.node_uuid) == Some(&self.me) {
+        let map = self.cluster.view.map();
+        let Some(cluster_id) = self.local.identity.cluster_id() else { return };
+        if map.map_version == 0 || find_node(&map, &self.local.me.node_uuid) == Some(&self.local.me) {
             return;
         }
         let request =
-            RegisterNodeRequest { node: Some(self.me.clone()), cluster_id: cluster_id.to_vec().into() };
+            RegisterNodeRequest { node: Some(self.local.me.clone()), cluster_id: cluster_id.to_vec().into() };
         for node in &map.nodes {
-            let node = if node.node_uuid == self.me.node_uuid { &self.me } else { node };
+            let node = if node.node_uuid == self.local.me.node_uuid { &self.local.me } else { node };
             let address = &node.address;
-            let Ok(mut client) = self.pool.meta(address, Some(&node.name)) else { continue };
+            let Ok(mut client) = self.cluster.pool.meta(address, Some(&node.name)) else { continue };
             match call(address, client.register_node(request.clone())).await {
                 Ok(reply) if reply.accepted => return,
                 Ok(reply) if !reply.refused.is_empty() => {

@@ -1,6 +1,7 @@
 //! The other nodes: the cluster map as this node knows it, where they are reached, how they are.
 
 mod addresses;
+mod cluster;
 mod map_watch;
 mod monitor;
 mod pool;
@@ -8,6 +9,7 @@ mod reports;
 mod view;
 
 pub use addresses::Addresses;
+pub use cluster::{Cluster, NodeDirectory};
 pub use map_watch::MapWatch;
 pub use monitor::Monitor;
 pub use pool::{Pool, call};

@@ -1,40 +1,32 @@
-//! Pings every known node each second: is it there, is its disk low, how far is its clock, and is it of
-//! this cluster at all.
+//! Pings every known node each second. The answer tells that it lives, whether its disk is low, how far its clock is,
+//! and whether it is of this cluster.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::meta::{ClusterMap, PingReply, PingRequest};
+use rowhouse_proto::{WIRE_VERSION, hex};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::pool::{Pool, call};
-use super::{Addresses, ClusterView, Peers, Report};
+use super::pool::call;
+use super::{Cluster, Report};
 use crate::Error;
-use crate::clock::Clock;
-use crate::drain::Drain;
-use crate::identity::{Identity, NodeUuid, hex};
-use crate::space::Space;
+use crate::identity::NodeUuid;
+use crate::local::Local;
 
 const ROUND: Duration = Duration::from_secs(1);
 /// A peer that answers later has no say in the judgement of its round: one that is gone must not keep a node that
 /// starts from knowing the time.
 const JUDGE_WITHIN: Duration = Duration::from_millis(300);
 
+/// The actor that pings; keeps nothing between rounds.
 pub struct Monitor {
-    pub identity: Arc<Identity>,
-    pub addresses: Arc<Addresses>,
-    pub pool: Arc<Pool>,
-    pub view: ClusterView,
-    pub peers: Arc<Peers>,
-    pub clock: Arc<Clock>,
-    pub drain: Arc<Drain>,
-    pub space: Arc<Space>,
-    pub seeds: Vec<String>,
+    local: Arc<Local>,
+    cluster: Arc<Cluster>,
 }
 
 /// The other nodes whose clocks count: those that have replicas, for a node that was replaced stays in the map. All of
@@ -51,12 +43,17 @@ fn witnesses(map: &ClusterMap, me: &NodeUuid) -> BTreeSet<NodeUuid> {
 }
 
 impl Monitor {
+    /// Does nothing before it runs.
+    pub fn new(local: Arc<Local>, cluster: Arc<Cluster>) -> Self {
+        Self { local, cluster }
+    }
+
     /// Runs until stopped; ends the node if a peer is of another cluster.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let mut tick = tokio::time::interval(ROUND);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let (mut draining, mut low_space) = (self.drain.watch(), self.space.watch());
-        let mut map = self.view.watch();
+        let (mut draining, mut low_space) = (self.local.drain.watch(), self.local.space.watch());
+        let mut map = self.cluster.view.watch();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -64,7 +61,7 @@ impl Monitor {
                 changed = draining.changed() => changed.map_err(|_| Error::Stopped)?,
                 // And of this before one of them leads: it takes or refuses writes by it.
                 changed = low_space.changed() => changed.map_err(|_| Error::Stopped)?,
-                // Whose clocks count, and where they are.
+                // It names the nodes whose clocks count, and their addresses.
                 changed = map.changed() => changed.map_err(|_| Error::Stopped)?,
                 _ = tick.tick() => {}
             }
@@ -74,16 +71,17 @@ impl Monitor {
 
     /// One ping to each known node, and to the seeds while no map tells of nodes.
     pub async fn round(&self) -> Result<(), Error> {
-        let me = self.identity.node_uuid();
+        let me = self.local.identity.node_uuid();
         let mut targets: Vec<(String, Option<String>)> = self
+            .cluster
             .addresses
             .all()
             .into_iter()
             .filter(|(node, _)| *node != me)
             .map(|(_, peer)| (peer.address, Some(peer.name)))
             .collect();
-        if self.view.map().map_version == 0 {
-            targets.extend(self.seeds.iter().map(|seed| (seed.clone(), None)));
+        if self.cluster.view.map().map_version == 0 {
+            targets.extend(self.cluster.seeds.iter().map(|seed| (seed.clone(), None)));
         }
         targets.sort_unstable();
         targets.dedup();
@@ -111,7 +109,7 @@ impl Monitor {
         }
         self.judge();
         for hlc in hlcs {
-            self.clock.merge(hlc);
+            self.local.clock.merge(hlc);
         }
         Ok(())
     }
@@ -119,39 +117,38 @@ impl Monitor {
     fn take(&self, address: &str, reply: &PingReply) -> Result<(), Error> {
         self.check_cluster(address, reply)?;
         if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
-            let PingReply { low_space, draining, physical_us, .. } = *reply;
-            let offset_us = self.clock.offset_of(physical_us);
-            self.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
+            let offset_us = self.local.clock.offset_of(reply.physical_us);
+            self.cluster.peers.heard(node, Report::now(reply.low_space, reply.draining, offset_us));
         }
         Ok(())
     }
 
     fn judge(&self) {
-        let map = self.view.map();
-        if self.identity.cluster_id().is_none() {
-            self.clock.judge_alone();
+        let map = self.cluster.view.map();
+        if self.local.identity.cluster_id().is_none() {
+            self.local.clock.judge_alone();
         } else if map.map_version != 0 {
-            let witnesses = witnesses(&map, &self.identity.node_uuid());
-            self.clock.judge(self.peers.offsets_us(&witnesses), witnesses.len() + 1);
+            let witnesses = witnesses(&map, &self.local.identity.node_uuid());
+            self.local.clock.judge(self.cluster.peers.offsets_us(&witnesses), witnesses.len() + 1);
         }
     }
 
     async fn ping(&self, address: &str, name: Option<&str>) -> Result<PingReply, Error> {
-        let mut client = self.pool.meta(address, name)?;
+        let mut client = self.cluster.pool.meta(address, name)?;
         let request = PingRequest {
             version: WIRE_VERSION,
-            cluster_id: self.identity.cluster_id().map(|id| id.to_vec().into()).unwrap_or_default(),
-            node_uuid: self.identity.node_uuid().to_vec().into(),
-            hlc: self.clock.latest(),
-            draining: self.drain.is_on(),
-            low_space: self.space.is_low(),
-            physical_us: self.clock.reading_us(),
+            cluster_id: self.local.identity.cluster_id().map(|id| id.to_vec().into()).unwrap_or_default(),
+            node_uuid: self.local.identity.node_uuid().to_vec().into(),
+            hlc: self.local.clock.latest(),
+            draining: self.local.drain.is_on(),
+            low_space: self.local.space.is_low(),
+            physical_us: self.local.clock.reading_us(),
         };
         call(address, client.ping(request)).await
     }
 
     fn check_cluster(&self, peer: &str, reply: &PingReply) -> Result<(), Error> {
-        match self.identity.cluster_id() {
+        match self.local.identity.cluster_id() {
             Some(ours) if !reply.cluster_id.is_empty() && reply.cluster_id != ours[..] => {
                 Err(Error::ForeignCluster {
                     ours: hex(&ours),

@@ -1,9 +1,9 @@
-//! Channels to other nodes' services, one a node and address, shared by everyone here who calls them.
+//! Channels to other nodes' services, one for each node and address. All callers on this node share them.
 //!
-//! Raft's own lanes are the transport's; these carry control calls only.
+//! They carry control calls and chunks. Raft's own lanes belong to the transport.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rowhouse_proto::chunks;
@@ -12,6 +12,7 @@ use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Error;
+use crate::lock::lock;
 
 /// A loopback or data-centre connect that takes longer will not come.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
@@ -20,6 +21,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(2);
 /// As many as nodes may register; beyond it the pool starts afresh.
 const CHANNELS_MAX: usize = 1024;
 
+/// Bounded by `CHANNELS_MAX`. A channel connects when it is first used.
 #[derive(Debug)]
 pub struct Pool {
     dialer: Dialer,
@@ -30,6 +32,7 @@ pub struct Pool {
 type Target = (String, Option<String>);
 
 impl Pool {
+    /// Empty. `dialer` knows whether peers must prove who they are.
     pub fn new(dialer: Dialer) -> Self {
         Self { dialer, channels: Mutex::default() }
     }
@@ -47,7 +50,7 @@ impl Pool {
     /// Connects when first used, and again after a break.
     fn channel(&self, address: &str, node: Option<&str>) -> Result<Channel, Error> {
         let target = (address.to_owned(), node.map(ToOwned::to_owned));
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = lock(&self.channels);
         if let Some(channel) = channels.get(&target) {
             return Ok(channel.clone());
         }

@@ -1,5 +1,4 @@
-//! What every other node said of itself when last heard, by its own ping or in answer to ours; read
-//! without a lock.
+//! The last report of every other node about itself, from its own ping or in answer to ours. Read without a lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,9 +10,11 @@ use crate::identity::NodeUuid;
 /// A node silent for longer is not counted on: three rounds of pings.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
+/// The last report of each node; nodes are never forgotten.
 #[derive(Debug, Default)]
 pub struct Peers(ArcSwap<BTreeMap<NodeUuid, Report>>);
 
+/// A node's report about itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
     pub low_space: bool,
@@ -21,6 +22,13 @@ pub struct Report {
     /// Its physical time above our steady clock, in µs; none if it did not tell.
     pub offset_us: Option<i64>,
     pub at: Instant,
+}
+
+impl Report {
+    /// Heard just now. `offset_us` as in the field.
+    pub fn now(low_space: bool, draining: bool, offset_us: Option<i64>) -> Self {
+        Self { low_space, draining, offset_us, at: Instant::now() }
+    }
 }
 
 impl Peers {
@@ -42,6 +50,7 @@ impl Peers {
         nodes.iter().filter_map(|node| peers.get(node)?.offset_us).collect()
     }
 
+    /// Replaces what the node said before.
     pub fn heard(&self, node: NodeUuid, report: Report) {
         self.0.rcu(|peers| {
             let mut peers = BTreeMap::clone(peers);

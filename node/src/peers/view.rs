@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::Error;
 
+/// Cheap to clone: clones share one map.
 #[derive(Clone, Debug)]
 pub struct ClusterView {
     map: Arc<watch::Sender<Arc<ClusterMap>>>,
@@ -24,6 +25,7 @@ impl ClusterView {
         Ok(view)
     }
 
+    /// The map now; version 0 and empty before one was heard.
     pub fn map(&self) -> Arc<ClusterMap> {
         self.map.borrow().clone()
     }

@@ -50,7 +50,7 @@ fn end_of(directory: &str) -> String {
     format!("{}0", directory.trim_end_matches('/'))
 }
 
-/// What a page may hold, given the exclusive cursor.
+/// The keys that a page may hold, given the exclusive cursor.
 fn span(directory: &str, cursor: Option<&str>, shallow: bool, reverse: bool) -> Span {
     let mut span = Span { from: directory.to_owned(), to: end_of(directory) };
     let Some(cursor) = cursor else { return span };

@@ -17,11 +17,13 @@ pub struct ShardClock {
     pub now_ms: u64,
 }
 
+/// The shard's times, as the last applied command left them.
 pub fn clock(view: &View<'_>) -> Result<ShardClock, Error> {
     let shard = records::shard(view)?;
     Ok(ShardClock { closed_t: shard.last_t, last_event_t: shard.last_event_t, now_ms: shard.now_ms })
 }
 
+/// The shard's totals.
 pub fn stats(view: &View<'_>) -> Result<Stats, Error> {
     let shard = records::shard(view)?;
     Ok(Stats { users: shard.users, disabled_users: shard.disabled_users, used_bytes: shard.used_bytes })

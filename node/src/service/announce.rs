@@ -21,7 +21,7 @@ impl MetaService {
             icann_domain: request.icann_domain,
             since: 0,
         };
-        // What apply would refuse needs no entry to be refused by.
+        // A gateway that apply would refuse needs no entry.
         let gateway = meta::announceable(gateway).map_err(Status::invalid_argument)?;
         let known = self.knows(&gateway).await.map_err(|error| Status::internal(error.to_string()))?;
         // Gateways repeat themselves: what the log holds already needs no entry.
@@ -33,7 +33,7 @@ impl MetaService {
         match forwarded {
             Forwarded::Accepted => {
                 if !leaving {
-                    self.presence.heard(&gateway);
+                    self.coordinator.presence.heard(&gateway);
                 }
                 Ok(AnnounceGatewayReply { accepted: true, ..AnnounceGatewayReply::default() })
             }
@@ -45,7 +45,7 @@ impl MetaService {
     /// Whether the map has this gateway, and this node certainly leads: another node's word keeps nobody in
     /// the packet.
     async fn knows(&self, gateway: &GatewayInfo) -> Result<bool, Error> {
-        let Some(group) = self.status.host.group(meta::GROUP).filter(|group| group.is_leader()) else {
+        let Some(group) = self.local.host.group(meta::GROUP).filter(|group| group.is_leader()) else {
             return Ok(false);
         };
         if group.read_barrier().await.is_err() {

@@ -12,42 +12,42 @@ use rowhouse_proto::wire::chunk::chunk_server::SERVICE_NAME;
 use rowhouse_proto::wire::chunk::{FetchReply, FetchRequest, StageReply, StageRequest};
 use rowhouse_proto::wire::state::object::State;
 use rowhouse_proto::{CHUNK_BYTES, WIRE_VERSION};
-use rowhouse_raft::{GroupId, Host};
+use rowhouse_raft::GroupId;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::server::NamedService;
 use tower::Service;
 
-use crate::blobs::{BlobStore, ChunkKey, checksum};
-use crate::objects::{Damage, Progress};
-use crate::space::Space;
+use crate::blobs::{ChunkKey, checksum};
+use crate::local::Local;
+use crate::objects::{Damage, Objects};
 use crate::state::objects::{ObjectId, object};
-use crate::{Error, Group, Runtime};
+use crate::{Error, Group};
 
 /// Chunks of one stream between the network and the disk: one is written while the next one arrives.
 const IN_FLIGHT: usize = 2;
 /// Chunks asked for in one call: 64 GiB.
 const FETCH_MAX: u32 = 1 << 16;
 
+/// Cheap to clone: every call has its own.
 #[derive(Clone)]
 pub struct ChunkService {
-    pub host: Arc<Host<Runtime>>,
-    pub blobs: Arc<BlobStore>,
-    pub space: Arc<Space>,
-    pub progress: Arc<Progress>,
+    local: Arc<Local>,
+    objects: Arc<Objects>,
 }
 
 impl ChunkService {
+    /// Serves the chunks of this node's replicas.
+    pub fn new(local: Arc<Local>, objects: Arc<Objects>) -> Self {
+        Self { local, objects }
+    }
+
     fn group(&self, version: u32, group: u32) -> Result<Arc<Group>, Status> {
         if version != WIRE_VERSION {
             return Err(Status::failed_precondition("unsupported wire version"));
         }
-        GroupId::try_from(group)
-            .ok()
-            .filter(|group| *group != crate::meta::GROUP)
-            .and_then(|group| self.host.group(group))
-            .ok_or_else(|| Status::unavailable("no replica of this shard here"))
+        self.local.shard(group).ok_or_else(|| Status::unavailable("no replica of this shard here"))
     }
 
     fn stage(self, body: Body) -> Response<Body> {
@@ -84,7 +84,7 @@ impl ChunkService {
         if checksum(&body) != request.crc32c {
             return Err(Status::data_loss("the chunk was damaged on its way"));
         }
-        if self.space.is_low() {
+        if self.local.space.is_low() {
             return Err(Status::resource_exhausted("the disk is full"));
         }
         // A replica that is behind has not heard of the object yet: then its row will judge the chunk.
@@ -93,7 +93,7 @@ impl ChunkService {
             return Err(Status::failed_precondition("the upload is over"));
         }
         let key = ChunkKey { replica: group.replica(), version: id, index: request.index };
-        self.blobs.put_verified(key, body, request.crc32c).await.map_err(|error| match error {
+        self.objects.blobs.put_verified(key, body, request.crc32c).await.map_err(|error| match error {
             Error::NoSpace => Status::resource_exhausted("the disk is full"),
             error => internal(error),
         })?;
@@ -101,24 +101,31 @@ impl ChunkService {
     }
 
     async fn load(self, key: ChunkKey, group: GroupId) -> Result<Parcel<FetchReply>, Status> {
-        match self.blobs.get(key).await {
+        match self.objects.blobs.get(key).await {
             Ok(Some(body)) => {
                 let head = FetchReply { index: key.index, body: Bytes::new() };
                 Ok(Parcel { head, body: body.into() })
             }
             Ok(None) => {
                 // Perhaps its place in the index is gone, which filling does not see.
-                let row =
-                    self.host.group(group).map(|group| group.read_latest(|view| object(view, &key.version)));
+                let row = self
+                    .local
+                    .host
+                    .group(group)
+                    .map(|group| group.read_latest(|view| object(view, &key.version)));
                 if let Some(Ok(Some(row))) = row
                     && row.state() == State::Live
                 {
-                    self.progress.lacks(Damage { group, object: key.version, index: Some(key.index) });
+                    self.objects.progress.lacks(Damage {
+                        group,
+                        object: key.version,
+                        index: Some(key.index),
+                    });
                 }
                 Err(Status::not_found("the chunk is not here"))
             }
             Err(Error::DamagedChunk(_)) => {
-                self.progress.damaged(Damage { group, object: key.version, index: Some(key.index) });
+                self.objects.progress.damaged(Damage { group, object: key.version, index: Some(key.index) });
                 Err(Status::data_loss("the chunk is damaged here"))
             }
             Err(error) => Err(internal(error)),

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::Stream;
 use rowhouse_proto::WIRE_VERSION;
@@ -23,10 +23,11 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::StatusReport;
-use crate::coordinator::{Presence, propose};
-use crate::identity::{Identity, NodeUuid};
+use crate::coordinator::{Coordinator, propose};
+use crate::identity::NodeUuid;
 use crate::init::InitServer;
-use crate::peers::{Peers, Report};
+use crate::local::Local;
+use crate::peers::{Cluster, Report};
 use crate::{Error, Group, meta};
 
 /// Longest silence on a watch: a watcher hears at least this often that its node lives.
@@ -39,11 +40,11 @@ const CALL_DEADLINE: Duration = Duration::from_secs(6);
 /// Serves the cluster map, membership, initialization and pings.
 #[derive(Clone)]
 pub struct MetaService {
-    identity: Arc<Identity>,
+    pub(super) local: Arc<Local>,
+    cluster: Arc<Cluster>,
+    pub(super) coordinator: Arc<Coordinator>,
     init: Arc<InitServer>,
-    pub(super) status: StatusReport,
-    pub(super) presence: Arc<Presence>,
-    peers: Arc<Peers>,
+    status: StatusReport,
     /// The highest term a coordinator presented here: an older one is deposed.
     coordinator_term: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -60,26 +61,28 @@ pub(super) enum Forwarded {
 }
 
 impl MetaService {
-    pub fn new(
-        identity: Arc<Identity>,
-        init: Arc<InitServer>,
-        status: StatusReport,
-        presence: Arc<Presence>,
-        peers: Arc<Peers>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self { identity, init, status, presence, peers, coordinator_term: Arc::default(), stop }
+    /// Streams of the map end when `stop` is cancelled.
+    pub fn new(init: Arc<InitServer>, status: StatusReport, stop: CancellationToken) -> Self {
+        Self {
+            local: status.local.clone(),
+            cluster: status.cluster.clone(),
+            coordinator: status.coordinator.clone(),
+            init,
+            status,
+            coordinator_term: Arc::default(),
+            stop,
+        }
     }
 
     /// Proposes a command, if this node leads the meta group. An error is for a caller that may ask again.
     pub(super) async fn propose(&self, body: Body) -> Result<Forwarded, Status> {
-        let Some(group) = self.status.host.group(meta::GROUP) else {
+        let Some(group) = self.local.host.group(meta::GROUP) else {
             return Ok(Forwarded::Leader(Vec::new()));
         };
         if !group.is_leader() {
             return Ok(Forwarded::Leader(leader_of(&group)));
         }
-        match timeout(CALL_DEADLINE, propose(&group, &self.status.clock, body)).await {
+        match timeout(CALL_DEADLINE, propose(&group, &self.local.clock, body)).await {
             Ok(Ok(())) => Ok(Forwarded::Accepted),
             Ok(Err(Error::MetaRefused(refused))) => Ok(Forwarded::Refused(refused)),
             Ok(Err(error)) => Err(unavailable(error)),
@@ -88,7 +91,7 @@ impl MetaService {
     }
 
     fn check_cluster(&self, cluster_id: &[u8]) -> Result<(), Status> {
-        match self.identity.cluster_id() {
+        match self.local.identity.cluster_id() {
             Some(ours) if ours == cluster_id => Ok(()),
             _ => Err(Status::failed_precondition("another cluster")),
         }
@@ -99,7 +102,7 @@ impl MetaService {
         if request.coordinator_term < highest {
             return Err(format!("coordinator of term {} is deposed", request.coordinator_term));
         }
-        let group = GroupId::try_from(request.group).ok().and_then(|group| self.status.host.group(group));
+        let group = GroupId::try_from(request.group).ok().and_then(|group| self.local.host.group(group));
         let group = group.ok_or_else(|| "no replica of the group here".to_owned())?;
         let status = group.status();
         // A voter that lags would hold up the group until it caught up.
@@ -152,8 +155,8 @@ impl Meta for MetaService {
         request: Request<WatchMapRequest>,
     ) -> Result<Response<Self::WatchMapStream>, Status> {
         check_version(request.get_ref().version)?;
-        let maps = self.status.view.watch();
-        let (clock, stop) = (Arc::clone(&self.status.clock), self.stop.clone());
+        let maps = self.cluster.view.watch();
+        let (clock, stop) = (Arc::clone(&self.local.clock), self.stop.clone());
         let stream = futures::stream::unfold((maps, None), move |(mut maps, last_hlc)| {
             let (clock, stop) = (Arc::clone(&clock), stop.clone());
             async move {
@@ -243,24 +246,23 @@ impl Meta for MetaService {
         let caller = request.extensions().get::<Caller>().and_then(Caller::subject).cloned();
         let request = request.into_inner();
         check_version(request.version)?;
-        let ours = self.identity.cluster_id();
+        let ours = self.local.identity.cluster_id();
         if ours.is_some_and(|ours| request.cluster_id == ours[..]) {
-            self.status.clock.merge(request.hlc);
+            self.local.clock.merge(request.hlc);
             if let Ok(node) = NodeUuid::try_from(&request.node_uuid[..])
-                && speaks_for(caller.as_ref(), &node, &self.status.view.map())
+                && speaks_for(caller.as_ref(), &node, &self.cluster.view.map())
             {
-                let PingRequest { low_space, draining, physical_us, .. } = request;
-                let offset_us = self.status.clock.offset_of(physical_us);
-                self.peers.heard(node, Report { low_space, draining, offset_us, at: Instant::now() });
+                let offset_us = self.local.clock.offset_of(request.physical_us);
+                self.cluster.peers.heard(node, Report::now(request.low_space, request.draining, offset_us));
             }
         }
         Ok(Response::new(PingReply {
             cluster_id: ours.map(|id| id.to_vec().into()).unwrap_or_default(),
-            node_uuid: self.status.me.node_uuid.clone(),
-            hlc: self.status.clock.latest(),
-            low_space: self.status.space.is_low(),
-            draining: self.status.drain.is_on(),
-            physical_us: self.status.clock.reading_us(),
+            node_uuid: self.local.me.node_uuid.clone(),
+            hlc: self.local.clock.latest(),
+            low_space: self.local.space.is_low(),
+            draining: self.local.drain.is_on(),
+            physical_us: self.local.clock.reading_us(),
         }))
     }
 
@@ -268,8 +270,8 @@ impl Meta for MetaService {
         let request = request.into_inner();
         check_version(request.version)?;
         self.check_cluster(&request.cluster_id)?;
-        self.status.drain.set(request.on);
-        Ok(Response::new(DrainReply { led: self.status.drain.led() as u32 }))
+        self.local.drain.set(request.on);
+        Ok(Response::new(DrainReply { led: self.local.drain.led() as u32 }))
     }
 
     async fn transfer_leader(

@@ -4,9 +4,9 @@
 //! each one has a deadline.
 
 mod accept;
-mod admission;
 mod announce;
 mod answer;
+mod attempts;
 mod chunk;
 mod execute;
 mod meta;
@@ -24,5 +24,4 @@ pub use chunk::ChunkService;
 pub use meta::MetaService;
 pub use server::{Services, serve};
 pub use shard::ShardService;
-pub use space_gate::SpaceGate;
 pub use status::StatusReport;

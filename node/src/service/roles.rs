@@ -16,7 +16,7 @@ use tonic::codegen::http::{Request, Response};
 use tower::{Layer, Service};
 use tracing::warn;
 
-/// What does not stand here nobody may call.
+/// A call that does not stand here is refused to everybody.
 const RULES: [(&str, &[Role]); 15] = [
     ("/rowhouse.transport.v1.Transport/Lane", &[Node]),
     ("/rowhouse.transport.v1.Transport/Snapshot", &[Node]),
@@ -47,6 +47,7 @@ fn refusal(caller: Option<&Caller>, path: &str) -> Option<String> {
     }
 }
 
+/// The layer that puts `Roles` before all services.
 #[derive(Clone)]
 pub struct RolesLayer {
     demanded: bool,
@@ -54,6 +55,7 @@ pub struct RolesLayer {
 }
 
 impl RolesLayer {
+    /// `demanded`: whether callers must have a certificate.
     pub fn new(demanded: bool) -> Self {
         Self { demanded, refusals: Arc::default() }
     }
@@ -67,6 +69,7 @@ impl<S> Layer<S> for RolesLayer {
     }
 }
 
+/// Refuses callers whose certificate does not name a role that may make the call.
 #[derive(Clone)]
 pub struct Roles<S> {
     inner: S,

@@ -10,17 +10,18 @@ use rowhouse_proto::wire::shard::{
     ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, query_reply,
 };
 use rowhouse_proto::{ErrorCode, Refusal};
-use rowhouse_raft::{GroupId, Host};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument, info_span};
 
-use super::admission::Attempts;
+use super::attempts::Attempts;
 use super::refusal::failure;
-use super::{SpaceGate, trace};
+use super::space_gate::SpaceGate;
+use super::trace;
 use crate::clock::Clock;
-use crate::peers::ClusterView;
-use crate::{AttemptLimits, Group, Runtime};
+use crate::local::Local;
+use crate::peers::{Cluster, ClusterView};
+use crate::{AttemptLimits, Group, ObjectLimits};
 
 /// Longest time of a change: a barrier's wait and a proposal's (5 s each), and a little.
 const EXECUTE_DEADLINE: Duration = Duration::from_secs(11);
@@ -30,7 +31,7 @@ const QUERY_DEADLINE: Duration = Duration::from_secs(6);
 /// Serves changes and reads of the shards that have a replica on this node.
 #[derive(Clone)]
 pub struct ShardService {
-    pub(super) host: Arc<Host<Runtime>>,
+    local: Arc<Local>,
     pub(super) clock: Arc<Clock>,
     pub(super) view: ClusterView,
     pub(super) space: SpaceGate,
@@ -40,27 +41,28 @@ pub struct ShardService {
 }
 
 impl ShardService {
+    /// `homeserver_z32` is the public key that tokens must be for.
     pub fn new(
-        host: Arc<Host<Runtime>>,
-        clock: Arc<Clock>,
-        view: ClusterView,
-        space: SpaceGate,
+        local: &Arc<Local>,
+        cluster: &Arc<Cluster>,
         homeserver_z32: String,
         attempts: AttemptLimits,
-        upload_lifetime: Duration,
+        objects: ObjectLimits,
     ) -> Self {
-        let attempts = Arc::new(Attempts::new(attempts));
-        let upload_lifetime_ms = u64::try_from(upload_lifetime.as_millis()).unwrap_or(u64::MAX);
-        Self { host, clock, view, space, homeserver_z32: homeserver_z32.into(), attempts, upload_lifetime_ms }
+        Self {
+            local: local.clone(),
+            clock: local.clock.clone(),
+            view: cluster.view.clone(),
+            space: SpaceGate { local: local.clone(), cluster: cluster.clone() },
+            homeserver_z32: homeserver_z32.into(),
+            attempts: Arc::new(Attempts::new(attempts)),
+            upload_lifetime_ms: u64::try_from(objects.upload_lifetime.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// The replica of a shard on this node, else `WrongReplica`. The meta group is no shard.
     pub(super) fn group(&self, group: u32) -> Result<Arc<Group>, Refusal> {
-        GroupId::try_from(group)
-            .ok()
-            .filter(|group| *group != crate::meta::GROUP)
-            .and_then(|group| self.host.group(group))
-            .ok_or_else(|| ErrorCode::WrongReplica.into())
+        self.local.shard(group).ok_or_else(|| ErrorCode::WrongReplica.into())
     }
 
     /// Refuses a user of another shard: a user's rows must all be in their own one.

@@ -7,23 +7,25 @@ use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::meta::ClusterMap;
 
 use crate::identity::NodeUuid;
-use crate::peers::{ClusterView, Peers};
-use crate::space::Space;
+use crate::local::Local;
+use crate::peers::Cluster;
 
+/// By this node's own mark, and by what the others last said of theirs.
 #[derive(Clone)]
 pub struct SpaceGate {
-    pub me: NodeUuid,
-    pub space: Arc<Space>,
-    pub peers: Arc<Peers>,
-    pub view: ClusterView,
+    pub local: Arc<Local>,
+    pub cluster: Arc<Cluster>,
 }
 
 impl SpaceGate {
+    /// Refuses with `DiskFull` while no quorum of the group's voters has space.
     pub fn check(&self, group: u32) -> Result<(), ErrorCode> {
+        let Self { local, cluster } = self;
+        let me = local.identity.node_uuid();
         let is_low = |node: &NodeUuid| {
-            if *node == self.me { self.space.is_low() } else { self.peers.is_low(node) }
+            if *node == me { local.space.is_low() } else { cluster.peers.is_low(node) }
         };
-        if quorum_has_space(&self.view.map(), group, is_low) { Ok(()) } else { Err(ErrorCode::DiskFull) }
+        if quorum_has_space(&cluster.view.map(), group, is_low) { Ok(()) } else { Err(ErrorCode::DiskFull) }
     }
 }
 

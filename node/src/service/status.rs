@@ -1,4 +1,4 @@
-//! What a node tells operators of itself.
+//! The report of a node about itself, for operators and the coordinator.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -6,60 +6,52 @@ use std::time::SystemTime;
 
 use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::tls::Certificates;
-use rowhouse_proto::wire::meta::{GroupStatus, NodeInfo, NodeStatusReply};
-use rowhouse_raft::Host;
+use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
 use rowhouse_raft::state::{Applied, ScanOrder, View};
 
-use crate::clock::Clock;
-use crate::coordinator::PublishRecord;
-use crate::drain::Drain;
-use crate::identity::Identity;
+use crate::coordinator::Coordinator;
+use crate::local::Local;
 use crate::meta::packet_timestamp_us;
 use crate::objects::Objects;
-use crate::peers::ClusterView;
-use crate::shards::Problems;
-use crate::space::Space;
-use crate::{Error, Group, Runtime};
+use crate::peers::Cluster;
+use crate::{Error, Group};
 
 /// Table 0 of a group holds the engine's own record.
 const APPLIED_KEY: &[u8] = &[0];
 /// The machine's tables, all of them.
 const TABLES: (&[u8], &[u8]) = (&[1], &[0xFF; 8]);
 
+/// Collects from everywhere; keeps nothing of its own.
 #[derive(Clone)]
 pub struct StatusReport {
-    pub me: NodeInfo,
-    pub identity: Arc<Identity>,
-    pub host: Arc<Host<Runtime>>,
-    pub clock: Arc<Clock>,
-    pub view: ClusterView,
-    pub space: Arc<Space>,
-    pub drain: Arc<Drain>,
-    pub published: Arc<PublishRecord>,
-    pub problems: Problems,
-    pub certificates: Option<Arc<Certificates>>,
+    pub local: Arc<Local>,
+    pub cluster: Arc<Cluster>,
+    pub coordinator: Arc<Coordinator>,
     pub objects: Arc<Objects>,
+    /// This node's own, if it has any.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 impl StatusReport {
     /// With `scan` it reads the whole state of every group: call it where blocking is fine.
     pub fn reply(&self, scan: bool) -> Result<NodeStatusReply, Error> {
-        let now_us = self.clock.physical_us();
-        let packet_age_s = packet_timestamp_us(&self.view.map().packet)
+        let Local { me, identity, clock, space, drain, .. } = self.local.as_ref();
+        let now_us = clock.physical_us();
+        let packet_age_s = packet_timestamp_us(&self.cluster.view.map().packet)
             .map_or(u64::MAX, |signed_us| now_us.saturating_sub(signed_us) / 1_000_000);
-        let (handed_over, failovers) = self.drain.counts();
+        let (handed_over, failovers) = drain.counts();
         Ok(NodeStatusReply {
             version: WIRE_VERSION,
-            node_uuid: self.me.node_uuid.clone(),
-            cluster_id: self.identity.cluster_id().map(|id| id.to_vec().into()).unwrap_or_default(),
-            name: self.me.name.clone(),
-            address: self.me.address.clone(),
+            node_uuid: me.node_uuid.clone(),
+            cluster_id: identity.cluster_id().map(|id| id.to_vec().into()).unwrap_or_default(),
+            name: me.name.clone(),
+            address: me.address.clone(),
             groups: self.groups(scan)?,
             packet_age_s,
-            packet_published_s: self.published.age_s(now_us),
-            low_space: self.space.is_low(),
+            packet_published_s: self.coordinator.author.record.age_s(now_us),
+            low_space: space.is_low(),
             pid: u64::from(std::process::id()),
-            draining: self.drain.is_on(),
+            draining: drain.is_on(),
             handed_over,
             failovers,
             certificate_expires_s: self.certificates.as_deref().map(expires_s),
@@ -69,13 +61,13 @@ impl StatusReport {
 
     fn groups(&self, scan: bool) -> Result<Vec<GroupStatus>, Error> {
         let mut groups = Vec::new();
-        for group in self.host.groups() {
+        for group in self.local.host.groups() {
             let (scan_hash, scan_index) = if scan { scan_state(&group)? } else { (Vec::new(), 0) };
             let objects_missing = self.objects.progress.missing(group.id());
             let status = status_of(&group);
             groups.push(GroupStatus { scan_hash: scan_hash.into(), scan_index, objects_missing, ..status });
         }
-        for (group, problem) in self.problems.load().iter() {
+        for (group, problem) in self.local.problems.load().iter() {
             if groups.iter().all(|known| known.group != u32::from(*group)) {
                 groups.push(GroupStatus {
                     group: u32::from(*group),

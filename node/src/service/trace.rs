@@ -20,7 +20,7 @@ pub fn adopt(span: &Span, trace: &[u8]) {
     let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent));
 }
 
-/// What travels beside the command: this span's context if it is recorded, else the request's own.
+/// The context that travels beside the command: this span's if it is recorded, else the request's own.
 pub fn carry(span: &Span, received: &Bytes) -> Bytes {
     let context = span.context();
     let own = context.span().span_context().clone();

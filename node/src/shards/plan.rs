@@ -7,7 +7,7 @@ use rowhouse_raft::{GroupId, Replica, ReplicaId};
 
 use crate::identity::NodeUuid;
 
-/// What the map wants of this node for one group.
+/// The replica that the map wants on this node for one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
     pub replica: ReplicaId,

@@ -13,6 +13,7 @@ const RESTART: Restart = Restart::Exponential {
     reset_after: Duration::from_secs(60),
 };
 
+/// Where a replica is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplicaState {
     Serving {
@@ -29,6 +30,7 @@ pub enum ReplicaState {
     },
 }
 
+/// A replica's state, and the memory of its failures.
 #[derive(Debug)]
 pub struct ReplicaLife {
     pub state: ReplicaState,
@@ -36,6 +38,7 @@ pub struct ReplicaLife {
 }
 
 impl ReplicaLife {
+    /// One that runs and has never failed.
     pub fn serving(now: Instant) -> Self {
         Self { state: ReplicaState::Serving { since: now }, backoff: Backoff::new(RESTART) }
     }
@@ -45,6 +48,7 @@ impl ReplicaLife {
         self.state = ReplicaState::Serving { since: now };
     }
 
+    /// Whether a start may be tried now.
     pub fn may_start(&self, now: Instant) -> bool {
         match &self.state {
             ReplicaState::Serving { .. } => true,
@@ -65,6 +69,7 @@ impl ReplicaLife {
         };
     }
 
+    /// Why it does not serve, if it does not.
     pub fn problem(&self) -> Option<&str> {
         match &self.state {
             ReplicaState::Serving { .. } => None,

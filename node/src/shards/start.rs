@@ -1,5 +1,5 @@
-//! Starting a replica reads both stores and may replay a log, so it runs on a thread of its own and
-//! holds up nothing that answers requests.
+//! Starts a replica on a thread of its own. A start reads both stores and may replay a log, and must not hold up tasks
+//! that answer requests.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::{Group, Runtime};
 
+/// Starts a replica and returns its group. Fails with `Stopped` when the runtime ends meanwhile.
 pub async fn start_group(host: Arc<Host<Runtime>>, spec: GroupSpec) -> Result<Arc<Group>, Error> {
     let runtime = Handle::current();
     let (_waiting, abandoned) = oneshot::channel::<()>();

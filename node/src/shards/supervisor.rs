@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use futures::future::join_all;
 use rowhouse_proto::VersionRange;
-use rowhouse_raft::log_store::{LogEngine, ReplicaPhase, ReplicaRecord};
+use rowhouse_raft::log_store::{ReplicaPhase, ReplicaRecord};
 use rowhouse_raft::runtime::Runtime as _;
-use rowhouse_raft::{GroupId, GroupSpec, Host, Machine, ReplicaId};
+use rowhouse_raft::{GroupId, GroupSpec, Machine, ReplicaId};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -19,9 +18,9 @@ use super::plan::{Desired, Step, births, desired, plan};
 use super::replica::{ReplicaLife, is_hopeless};
 use super::start::start_group;
 use crate::apply::ShardMachine;
-use crate::identity::Identity;
+use crate::local::Local;
 use crate::meta;
-use crate::peers::ClusterView;
+use crate::peers::Cluster;
 use crate::{Error, Runtime};
 
 /// Starts in flight at once: enough to overlap their syncs, few enough not to stall running groups
@@ -30,27 +29,33 @@ const START_BATCH: usize = 32;
 /// How soon an ended replica is noticed.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Why replicas do not serve, for the status page; lock-free.
-pub type Problems = Arc<ArcSwap<BTreeMap<GroupId, String>>>;
-
+/// The actor that starts and stops replicas, and nobody else does.
 pub struct ShardSupervisor {
-    pub identity: Arc<Identity>,
-    pub view: ClusterView,
-    pub engine: Arc<dyn LogEngine>,
-    pub host: Arc<Host<Runtime>>,
-    /// Of the commands the shards' machines understand.
-    pub versions: VersionRange,
-    pub meta_machine: Arc<dyn Machine>,
-    pub problems: Problems,
+    local: Arc<Local>,
+    cluster: Arc<Cluster>,
+    /// Versions of commands that the shards' machines understand.
+    versions: VersionRange,
+    meta_machine: Arc<dyn Machine>,
 }
 
 type Lives = BTreeMap<GroupId, ReplicaLife>;
 
 impl ShardSupervisor {
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+    /// Shards get machines that understand `versions` of commands; the meta group gets `meta_machine`.
+    pub fn new(
+        local: Arc<Local>,
+        cluster: Arc<Cluster>,
+        versions: VersionRange,
+        meta_machine: Arc<dyn Machine>,
+    ) -> Self {
+        Self { local, cluster, versions, meta_machine }
+    }
+
+    /// Runs until stopped. A replica that does not start keeps nothing else from running.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let mut lives = Lives::new();
         self.start_batched(&mut lives, self.known_here()?).await;
-        let mut map = self.view.watch();
+        let mut map = self.cluster.view.watch();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -68,37 +73,37 @@ impl ShardSupervisor {
     /// The replicas that lived here before: they start at once, without waiting for a map, so that a
     /// cluster that lost power elects while its meta group does.
     fn known_here(&self) -> Result<Vec<(GroupId, ReplicaId)>, Error> {
-        let known = ReplicaRecord::all(self.engine.as_ref())?;
+        let known = ReplicaRecord::all(self.local.engine.as_ref())?;
         let live = known.into_iter().filter(|(_, record)| record.phase == ReplicaPhase::Live);
         Ok(live.map(|(replica, record)| (record.group, replica)).collect())
     }
 
     /// A replica whose core ended is taken out, to be started again after its backoff.
     async fn stop_ended(&self, lives: &mut Lives) {
-        for group in self.host.groups() {
+        for group in self.local.host.groups() {
             let Some(problem) = group.status().problem else { continue };
             error!(group = group.id(), problem, "replica ended");
             let hopeless = group.halted().is_some_and(|halted| is_hopeless(&halted));
-            self.host.stop(group.id()).await;
+            self.local.host.stop(group.id()).await;
             self.fail(lives, group.id(), problem, hopeless);
         }
     }
 
     async fn reconcile(&self, lives: &mut Lives) {
-        let map = self.view.map();
+        let map = self.cluster.view.map();
         if map.map_version == 0 {
             return;
         }
-        let wanted = desired(&map, &self.identity.node_uuid());
+        let wanted = desired(&map, &self.local.identity.node_uuid());
         let running: BTreeMap<GroupId, ReplicaId> =
-            self.host.groups().iter().map(|group| (group.id(), group.replica())).collect();
+            self.local.host.groups().iter().map(|group| (group.id(), group.replica())).collect();
         let now = Instant::now();
         let mut starts = Vec::new();
         for step in plan(&map, &wanted, &running) {
             match step {
                 Step::Stop { group } => {
                     warn!(group, "the map places this replica elsewhere; stopping it");
-                    self.host.stop(group).await;
+                    self.local.host.stop(group).await;
                     lives.remove(&group);
                 }
                 Step::Start { group, replica } => {
@@ -114,12 +119,12 @@ impl ShardSupervisor {
 
     /// Brings new groups to life; what fails is tried again in the next round.
     async fn initialize(&self, wanted: &BTreeMap<GroupId, Desired>) {
-        let running = self.host.groups();
+        let running = self.local.host.groups();
         let empty = running.iter().map(|group| group.status()).filter(|it| it.term == 0 && it.last_log == 0);
         let empty = empty.map(|status| (status.group, status.replica)).collect();
         for batch in births(wanted, &empty).chunks(START_BATCH) {
             let births = batch.iter().map(|(group, members)| async move {
-                let Some(running) = self.host.group(*group) else { return };
+                let Some(running) = self.local.host.group(*group) else { return };
                 if let Err(error) = running.initialize(BTreeMap::clone(members)).await {
                     warn!(group, %error, "the new group is not initialized yet");
                 }
@@ -150,12 +155,12 @@ impl ShardSupervisor {
         let machine: Arc<dyn Machine> = if group == meta::GROUP {
             Arc::clone(&self.meta_machine)
         } else {
-            let ids = self.identity.event_ids();
+            let ids = self.local.identity.event_ids();
             let ids =
                 ids.ok_or_else(|| rowhouse_raft::Error::corrupt("node", "it has replicas but no cluster"))?;
             Arc::new(ShardMachine::new(ids, self.versions))
         };
-        start_group(Arc::clone(&self.host), GroupSpec { group, replica, machine }).await?;
+        start_group(Arc::clone(&self.local.host), GroupSpec { group, replica, machine }).await?;
         info!(group, replica, "replica started");
         Ok(())
     }
@@ -173,8 +178,8 @@ impl ShardSupervisor {
     fn publish(&self, lives: &Lives) {
         let problems: BTreeMap<GroupId, String> =
             lives.iter().filter_map(|(group, life)| Some((*group, life.problem()?.to_owned()))).collect();
-        if **self.problems.load() != problems {
-            self.problems.store(Arc::new(problems));
+        if **self.local.problems.load() != problems {
+            self.local.problems.store(Arc::new(problems));
         }
     }
 }

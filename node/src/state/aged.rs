@@ -29,7 +29,7 @@ pub(crate) struct Aged {
 }
 
 const STEP_MS: u64 = 1_000;
-/// What requests were answered; 150 s of 7 000 commands a second.
+/// Outcomes of requests; 150 s of 7 000 commands a second.
 pub(crate) const REQUESTS: Aged =
     Aged { rows: tables::REQUEST, ages: tables::REQUEST_AGE, rows_max: 1 << 20, step: STEP_MS };
 /// AuthToken ids; 421 s of 311 sign-ins a second.

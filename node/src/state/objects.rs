@@ -10,23 +10,25 @@ use rowhouse_raft::Error;
 use super::read::{Read, load};
 use super::tables;
 
-/// Of one upload alone, so that no two bodies share a chunk.
+/// Drawn for one upload alone, so that no two bodies share a chunk.
 pub type ObjectId = [u8; OBJECT_ID_BYTES];
 
 /// An object's place among those in its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// What `Object.at` says: a time, or of a live one the log index of its PUT.
+    /// The value of `Object.at`: an age of the shard in ms, or the log index of the PUT of a live object.
     pub at: u64,
     pub id: ObjectId,
 }
 
 impl Place {
+    /// Before every object of that time.
     pub fn first_at(at: u64) -> Self {
         Self { at, id: [0; OBJECT_ID_BYTES] }
     }
 }
 
+/// The row of an object, if it is known.
 pub fn object(read: &dyn Read, id: &ObjectId) -> Result<Option<Object>, Error> {
     load(read, &tables::object(id), "object")
 }
@@ -55,6 +57,14 @@ pub fn in_state(
 fn place(key: &[u8]) -> Option<Place> {
     let (at, id) = key.get(2..)?.split_first_chunk::<8>()?;
     Some(Place { at: u64::from_be_bytes(*at), id: id.try_into().ok()? })
+}
+
+/// Whether the object has this row, and the row its place among those in its state. For assertions: nothing decides
+/// by it.
+pub fn is_kept_as(read: &dyn Read, id: &ObjectId, row: Option<&Object>) -> Result<bool, Error> {
+    let place = row.map(|row| tables::object_state(row.state(), row.at, id));
+    let is_placed = place.map_or(Ok(true), |place| read.get(&place).map(|found| found.is_some()))?;
+    Ok(is_placed && object(read, id)?.as_ref() == row)
 }
 
 /// The id in a message.

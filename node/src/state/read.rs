@@ -14,6 +14,7 @@ const VALUE_VERSION: u8 = 2;
 /// Sees key and value, and says whether to go on.
 pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
 
+/// Rows as a view or a transaction shows them. Keys are those of `tables`.
 pub trait Read {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
 

@@ -12,7 +12,7 @@ use rowhouse_proto::domain::user::UserKey;
 
 pub(crate) use super::read::{encode, wrap_raw};
 
-/// What a file counts beyond its bytes (docs/rules/protocol.md#quotas).
+/// Bytes that a file counts beyond its own (docs/rules/protocol.md#quotas).
 pub(crate) const FILE_OVERHEAD_BYTES: u64 = 256;
 
 /// A new shard's record is all zeros.

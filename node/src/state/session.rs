@@ -17,7 +17,7 @@ pub const BEARER_LIFETIME_S: u64 = 3600;
 /// No bearer has longer to live, unless it was minted while the clocks were ahead.
 const BEARER_LEFT_S_MAX: u64 = BEARER_LIFETIME_S + CORRECTION_MS / 1000;
 
-/// What a request carried, hashed; gateway and log have a message each for it.
+/// The hashed credential of a request; gateway and log have a message each for it.
 #[derive(Clone, Copy)]
 pub(crate) enum Presented<'a> {
     Bearer(&'a [u8]),

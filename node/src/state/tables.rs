@@ -1,4 +1,4 @@
-//! Keys of a shard's state: one table byte, then what the rows are ordered by, big endian.
+//! Keys of a shard's state: one table byte, then the fields by which rows are ordered, big endian.
 //! Numbers are on disk and in snapshots: never reused, never changed.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -67,58 +67,72 @@ pub fn key(table: u8, parts: &[&[u8]]) -> Bytes {
     key.freeze()
 }
 
+/// Key of a row of `USER`.
 pub fn user(user: &UserKey) -> Bytes {
     key(USER, &[user])
 }
 
+/// Key of a row of `USAGE`.
 pub fn usage(user: &UserKey) -> Bytes {
     key(USAGE, &[user])
 }
 
+/// Key of a row of `PHYSICAL_USAGE`.
 pub fn physical_usage(user: &UserKey) -> Bytes {
     key(PHYSICAL_USAGE, &[user])
 }
 
+/// Key of a row of `USER_SESSIONS`.
 pub fn user_sessions(user: &UserKey) -> Bytes {
     key(USER_SESSIONS, &[user])
 }
 
+/// Key of a row of `COOKIE_SESSION`.
 pub fn cookie_session(user: &UserKey, secret_hash: &[u8]) -> Bytes {
     key(COOKIE_SESSION, &[user, secret_hash])
 }
 
+/// Key of a row of `GRANT`.
 pub fn grant(user: &UserKey, id: &str) -> Bytes {
     key(GRANT, &[user, id.as_bytes()])
 }
 
+/// Key of a row of `GRANT_EXPIRY`.
 pub fn grant_expiry(user: &UserKey, expires_at: u64, id: &str) -> Bytes {
     key(GRANT_EXPIRY, &[user, &expires_at.to_be_bytes(), id.as_bytes()])
 }
 
+/// Key of a row of `REVOKED_GRANT`.
 pub fn revoked_grant(user: &UserKey, issued_at: u64, id: &str) -> Bytes {
     key(REVOKED_GRANT, &[user, &issued_at.to_be_bytes(), id.as_bytes()])
 }
 
+/// Key of a row of `ENTRY`.
 pub fn entry(user: &UserKey, path: &str) -> Bytes {
     key(ENTRY, &[user, path.as_bytes()])
 }
 
+/// Key of a row of `BODY`.
 pub fn body(user: &UserKey, path: &str) -> Bytes {
     key(BODY, &[user, path.as_bytes()])
 }
 
+/// Key of a row of `EVENT`.
 pub fn event(t: u64) -> Bytes {
     key(EVENT, &[&t.to_be_bytes()])
 }
 
+/// Key of a row of `EVENT_OF_USER`.
 pub fn event_of_user(user: &UserKey, t: u64) -> Bytes {
     key(EVENT_OF_USER, &[user, &t.to_be_bytes()])
 }
 
+/// Key of a row of `OBJECT`.
 pub fn object(id: &[u8]) -> Bytes {
     key(OBJECT, &[id])
 }
 
+/// Key of a row of `OBJECT_STATE`.
 pub fn object_state(state: State, at: u64, id: &[u8]) -> Bytes {
     // States are numbered by the wire contract, far below 256.
     key(OBJECT_STATE, &[&[state as u8], &at.to_be_bytes(), id])

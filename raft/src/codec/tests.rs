@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use rowhouse_proto::hex;
 
 use super::*;
 
@@ -24,10 +25,6 @@ fn joint() -> Membership {
     let replicas = (1..=4).map(|id| (id, Replica { node_uuid: [id as u8; 16] })).collect::<BTreeMap<_, _>>();
     Membership::new(vec![BTreeSet::from([1, 2, 3]), BTreeSet::from([2, 3, 4])], replicas)
         .expect("a valid joint membership")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

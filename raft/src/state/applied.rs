@@ -91,15 +91,12 @@ fn hash_field(hasher: &mut blake3::Hasher, field: &[u8]) {
 #[cfg(test)]
 mod tests {
     use openraft::impls::leader_id_adv::LeaderId;
+    use rowhouse_proto::hex;
 
     use super::*;
 
     /// Bytes of version 2.
     const GOLDEN: &str = "02aa47f4dd0a06080310041805120212001a20070707070707070707070707070707070707070707070707070707070707070720042a200808080808080808080808080808080808080808080808080808080808080808";
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 
     fn writes(records: &[(&'static str, Option<&'static str>)]) -> BTreeMap<Bytes, Option<Bytes>> {
         records

@@ -5,7 +5,7 @@
 //! differs never gets past the entry that showed it. Nobody can know which of two is right: the one that differs
 //! from its leader stops, and if that is a majority, the group does.
 
-use std::fmt::Write as _;
+use rowhouse_proto::hex;
 
 use super::applied::Applied;
 use crate::error::Error;
@@ -35,13 +35,4 @@ pub(super) fn carry_out(
     }
     applied.checked = index;
     Ok(())
-}
-
-/// Lower-case hexadecimal.
-fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
 }

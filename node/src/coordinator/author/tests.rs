@@ -67,7 +67,7 @@ fn author() -> Author {
         clock: Arc::new(clock),
         open: Arc::new(|| None),
         republish_interval: Duration::from_secs(1800),
-        record: Arc::default(),
+        record: PublishRecord::default(),
     }
 }
 

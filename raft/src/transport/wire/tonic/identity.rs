@@ -2,13 +2,13 @@
 //! the certificate must be that node's.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::{AsyncRuntime, Instant};
 use rowhouse_proto::WIRE_VERSION;
+pub(super) use rowhouse_proto::hex;
 use rowhouse_proto::tls::{Caller, Dialer, Role};
 use rowhouse_proto::wire::transport::v1::{self as wire, Frame, FrameBatch, SnapshotHeader};
 use tonic::Status;
@@ -147,12 +147,4 @@ impl Identity {
 /// The sender's lease terms, as its first batch tells them.
 pub(super) fn terms(hello: &FrameBatch) -> LeaseTerms {
     LeaseTerms::from_millis(hello.lease_ms, hello.read_lease_ms)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

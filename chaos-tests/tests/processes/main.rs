@@ -1,0 +1,6 @@
+//! Clusters of real processes in bad luck that a table of requests does not show, and the binary that ships.
+//! Survival has a program of its own: beside its load nothing else should run.
+
+mod full_disk;
+mod large_bodies;
+mod shipped_binary;

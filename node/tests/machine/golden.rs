@@ -1,0 +1,81 @@
+//! The bytes each command writes, fixed: replicas of different versions must agree on them, and old state
+//! must stay readable. A difference here is a format change. `ROWHOUSE_BLESS=1` rewrites the files.
+
+use crate::machine_fixture;
+
+use bytes::Bytes;
+use machine_fixture::golden::golden_files;
+use machine_fixture::upload::*;
+use machine_fixture::*;
+use prost::Message;
+use rowhouse_proto::wire::command::create_user::Guard;
+use rowhouse_proto::wire::command::{CloseCookieSession, Command, CreateUser, command::Body};
+
+golden_files! {
+    CreateUser => "create_user", "create_user_by_grant";
+    OpenCookieSession => "open_cookie_session";
+    CloseCookieSession => "close_cookie_session";
+    MintBearer => "mint_bearer", "mint_another_bearer";
+    RevokeGrant => "revoke_grant", "revoke_grant_by_proof";
+    PutEntry => "put_entry", "put_object", "replace_object", "refused";
+    DeleteEntry => "delete_entry";
+    Close => "close";
+    BeginUpload => "begin_upload", "begin_sized_upload", "renew_upload";
+    CollectObjects => "collect_objects";
+}
+
+fn check(replica: &mut Replica, name: &str, command: &Command) {
+    let encoded: Bytes = command.encode_to_vec().into();
+    let (outcomes, writes) = replica.apply_bytes(std::slice::from_ref(&encoded));
+    golden::check("machine_golden", name, &encoded, &outcomes[0].encode_to_vec(), &writes);
+}
+
+/// Old bodies are collected after their grace.
+fn at_ms(name: &str, number: u64) -> u64 {
+    number * 10 + if name == "collect_objects" { GRACE_MS } else { 0 }
+}
+
+fn sign_out(user: u8, secret: u8) -> Body {
+    Body::CloseCookieSession(CloseCookieSession { user: key_of(user), secret_hash: hash(secret) })
+}
+
+fn create_user_by_grant(user: u8, nth: &str) -> Body {
+    let guard = Some(Guard::PopNonce(nonce(nth)));
+    Body::CreateUser(CreateUser { user: key_of(user), guard, ..CreateUser::default() })
+}
+
+#[test]
+fn every_command_writes_the_bytes_it_always_wrote() {
+    let mut replica = Replica::default();
+    let (user, another, client) = (1, 2, 9);
+    // With the command version each was first applied under, which stays. A step's place is its request id and its
+    // time: new ones come last.
+    let steps = [
+        (2, "create_user", create_user(user, auth_token(0, 0), 1)),
+        (2, "open_cookie_session", open_session(user, auth_token(1, 0), 2, &["/pub/app/:rw", "/priv/:r"])),
+        (2, "mint_bearer", mint(user, grant("grant-1", client, 7200), nonce("nonce-1"), 3)),
+        (2, "put_entry", put(bearer(3), user, "/pub/app/a", b"hello")),
+        (2, "delete_entry", delete(cookie(1), user, "/pub/app/a")),
+        (2, "close_cookie_session", sign_out(user, 2)),
+        (2, "revoke_grant", bearer_logout(3)),
+        (2, "refused", put(bearer(3), user, "/pub/app/a", b"hello")),
+        (2, "begin_upload", begin(user, "/pub/app/b", 4, None)),
+        (2, "put_object", commit(user, "/pub/app/b", 4, 3 * MIB)),
+        (2, "replace_object", put(cookie(1), user, "/pub/app/b", b"hello")),
+        (2, "collect_objects", collect()),
+        (2, "close", close(event_t(60_000))),
+        (2, "create_user_by_grant", create_user_by_grant(another, "nonce-1")),
+        (2, "mint_another_bearer", mint(user, grant("grant-2", client, 7200), nonce("nonce-2"), 4)),
+        (2, "revoke_grant_by_proof", proof_logout(user, grant("grant-2", client, 7200), nonce("nonce-3"))),
+        (2, "begin_sized_upload", begin(user, "/pub/app/c", 5, Some(3 * MIB))),
+        (2, "renew_upload", renew(user, "/pub/app/c", 5)),
+    ];
+    let mut compared = Vec::new();
+    for (number, (version, name, body)) in (0..).zip(steps) {
+        assert!(files_of(&body).contains(&name), "{name} is listed under its command");
+        let command = Command { version, ..command(number, at_ms(name, number), body) };
+        check(&mut replica, name, &command);
+        compared.push(name);
+    }
+    golden::check_complete("machine_golden", FILES, &compared);
+}

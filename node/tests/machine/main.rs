@@ -1,0 +1,17 @@
+//! The state machines of a shard and of the meta group, over rows in memory.
+
+mod golden;
+mod input;
+mod list;
+mod log;
+mod machine_fixture;
+mod meta;
+mod meta_golden;
+mod model;
+mod modified;
+mod object;
+mod physical;
+mod session;
+mod session_bounds;
+mod storage;
+mod time;

@@ -1,0 +1,121 @@
+//! The bytes each meta command writes, fixed as those of shards are (machine_golden.rs): the cluster record, nodes,
+//! groups, gateways, packet.
+
+use crate::machine_fixture;
+
+use bytes::Bytes;
+use machine_fixture::golden::golden_files;
+use machine_fixture::{Rows, Writes, golden, hash};
+use rowhouse_node::meta::{self, MetaMachine};
+use rowhouse_proto::META_GROUP;
+use rowhouse_proto::wire::command::place_shards::Placement;
+use rowhouse_proto::wire::command::{
+    AnnounceGateway, Bootstrap, MetaNode, PlaceShards, RaiseCommandVersion, RegisterNode, SetPacket,
+    WithdrawGateway, meta_command::Body,
+};
+use rowhouse_raft::state::{Txn, View};
+use rowhouse_raft::{EntryContext, GroupId, Machine};
+
+golden_files! {
+    Bootstrap => "bootstrap", "refused";
+    RegisterNode => "register_node";
+    SetPacket => "set_packet";
+    PlaceShards => "place_shards";
+    AnnounceGateway => "announce_gateway", "announce_another_gateway";
+    WithdrawGateway => "withdraw_gateway";
+    RaiseCommandVersion => "raise_command_version", "raise_understood_version";
+}
+
+/// The command version that these commands were first applied under.
+const VERSION: u32 = 2;
+const NOW_MS: u64 = 1_800_000_000_000;
+
+fn node(n: u8) -> MetaNode {
+    MetaNode {
+        node_uuid: vec![n; 16].into(),
+        address: format!("127.0.0.1:{n}"),
+        name: format!("n{n}"),
+        command_version_min: VERSION,
+        command_version_max: VERSION,
+    }
+}
+
+fn packet() -> Bytes {
+    let mut packet = hash(7).to_vec();
+    packet.extend_from_slice(&[0; 64]);
+    packet.extend_from_slice(&(NOW_MS * 1000).to_be_bytes());
+    packet.into()
+}
+
+/// Applies a command; answers its reply and what it wrote.
+fn apply(rows: &mut Rows, command: &Bytes) -> (Bytes, Writes) {
+    let (reply, writes) = {
+        let mut txn = Txn::new(View::new(rows, Bytes::new()));
+        let context = EntryContext { group: META_GROUP as GroupId, term: 1, index: 1 };
+        let reply = MetaMachine::default().apply(context, command, &mut txn).expect("understood");
+        (reply, txn.into_writes())
+    };
+    for (key, value) in &writes {
+        match value {
+            Some(value) => rows.0.insert(key.clone(), value.clone()),
+            None => rows.0.remove(key),
+        };
+    }
+    (reply, writes)
+}
+
+fn register(node: MetaNode) -> Body {
+    Body::RegisterNode(RegisterNode { node: Some(node), name_proven: true })
+}
+
+fn check(rows: &mut Rows, name: &str, body: Body) {
+    let command = meta::encode(VERSION, body, NOW_MS);
+    let (reply, writes) = apply(rows, &command);
+    golden::check("meta_golden", name, &command, &reply, &writes);
+}
+
+#[test]
+fn every_meta_command_writes_the_bytes_it_always_wrote() {
+    let gateway = |n: u8| (format!("192.0.2.{n}"), 6287, 6286, "localhost".to_owned());
+    let announce = |n: u8| {
+        let (public_ip, tls_port, http_port, icann_domain) = gateway(n);
+        Body::AnnounceGateway(AnnounceGateway { public_ip, tls_port, http_port, icann_domain })
+    };
+    let (public_ip, tls_port, http_port, icann_domain) = gateway(1);
+    let withdraw = WithdrawGateway { public_ip, tls_port, http_port, icann_domain };
+    let bootstrap = Bootstrap {
+        cluster_id: vec![0xC; 16].into(),
+        shard_count: 2,
+        nodes: (1..=3).map(node).collect(),
+        signup_mode: "open".into(),
+        homeserver: hash(7),
+    };
+    let raise = Body::RaiseCommandVersion(RaiseCommandVersion { to: VERSION + 1 });
+    let node_uuids: Vec<Bytes> = (1..=3).map(|n| node(n).node_uuid).collect();
+    let placements = (0..2).map(|group| Placement { group, node_uuids: node_uuids.clone() }).collect();
+    let foreign = Bootstrap { cluster_id: vec![0xD; 16].into(), ..bootstrap.clone() };
+    let steps = [
+        ("bootstrap", Body::Bootstrap(bootstrap)),
+        ("register_node", register(node(4))),
+        ("place_shards", Body::PlaceShards(PlaceShards { placements })),
+        ("announce_gateway", announce(1)),
+        ("announce_another_gateway", announce(2)),
+        ("withdraw_gateway", Body::WithdrawGateway(withdraw)),
+        ("set_packet", Body::SetPacket(SetPacket { packet: packet(), network_us: 0 })),
+        ("raise_command_version", raise.clone()),
+        ("refused", Body::Bootstrap(foreign)),
+    ];
+    let (mut rows, mut compared) = (Rows::default(), Vec::new());
+    for (name, body) in steps {
+        assert!(files_of(&body).contains(&name), "{name} is listed under its command");
+        check(&mut rows, name, body);
+        compared.push(name);
+    }
+    for n in 1..=4 {
+        let newer = MetaNode { command_version_max: VERSION + 1, ..node(n) };
+        apply(&mut rows, &meta::encode(VERSION, register(newer), NOW_MS));
+    }
+    check(&mut rows, "raise_understood_version", raise);
+    compared.push("raise_understood_version");
+    golden::check_complete("meta_golden", FILES, &compared);
+}

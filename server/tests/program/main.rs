@@ -1,0 +1,8 @@
+//! The program `rowhouse` as its users start it: arguments, configuration, and whole clusters on this machine.
+
+mod cli;
+mod config;
+mod dev;
+mod mtls;
+mod telemetry;
+mod testnet;
