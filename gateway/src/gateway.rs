@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::admin::{self, Admin, PublicAddress};
 use crate::announce::Announcer;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::cluster::{Cluster, Node, watch};
 use crate::config::{GatewayConfig, Limits};
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
+use crate::router::router;
 
 /// A running gateway. Dropping it stops it without waiting; `shutdown` waits.
 pub struct Gateway {
@@ -65,7 +66,7 @@ impl Gateway {
         let watching = watch(Arc::clone(&cluster), config.nodes.clone(), gateway.life.stop.clone());
         gateway.life.tasks.spawn(watched(watching, failed));
         let connections = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
-        let speaking = Http::new(app::router(Arc::clone(&app)), Arc::clone(&limits));
+        let speaking = Http::new(router(Arc::clone(&app)), Arc::clone(&limits));
         let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout);
         gateway.listen(http, speaking.clone(), None, &connections);
         gateway.listen(tls, speaking, Some(identity), &connections);

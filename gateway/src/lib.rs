@@ -23,6 +23,7 @@ mod listen;
 mod not_implemented;
 mod objects;
 mod respond;
+mod router;
 mod routes;
 mod session;
 

@@ -3,10 +3,12 @@
 //! twice end the gateway's start.
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, on};
+use http::Method;
 use rowhouse_proto::ErrorCode;
 
-use crate::respond::Rejection;
+use crate::respond::{Rejection, method_not_allowed};
 
 type Routes = &'static [(MethodFilter, &'static str)];
 
@@ -18,7 +20,7 @@ pub const CLIENT: Routes = &[
 ];
 
 /// Methods of `/storage/{user}/{*path}`.
-pub const STORAGE_METHODS: [&str; 2] = ["LOCK", "UNLOCK"];
+const STORAGE_METHODS: [&str; 2] = ["LOCK", "UNLOCK"];
 
 /// Behind the admin password.
 pub const ADMIN: Routes = &[
@@ -46,6 +48,14 @@ pub fn mount_dav<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<
     DAV.iter().fold(router, |router, path| router.route(path, any(not_implemented)))
 }
 
-pub async fn not_implemented() -> Rejection {
+async fn not_implemented() -> Rejection {
     ErrorCode::NotImplemented.into()
+}
+
+/// Any other method of an entry. Locks are not offered yet, so `Allow` does not name them.
+pub async fn no_such_storage_method(method: Method) -> Response {
+    if STORAGE_METHODS.contains(&method.as_str()) {
+        return not_implemented().await.into_response();
+    }
+    method_not_allowed("GET, HEAD, PUT, DELETE")
 }

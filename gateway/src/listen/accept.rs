@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::connection::{Http, Tls, serve};
+use super::life::Life;
 use crate::Error;
 
 /// After an accept that failed for want of file descriptors or memory.
@@ -31,18 +30,6 @@ pub struct Door {
     /// Shared by all listeners of a gateway.
     pub connections: Arc<Semaphore>,
     pub life: Life,
-}
-
-/// How long accept loops and connections run: three signals, one after the other.
-#[derive(Clone, Default)]
-pub struct Life {
-    pub tasks: TaskTracker,
-    /// Accept no more; the next answer on each connection is its last.
-    pub stop: CancellationToken,
-    /// End connections on which nothing is asked.
-    pub idle: CancellationToken,
-    /// End now.
-    pub end: CancellationToken,
 }
 
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {

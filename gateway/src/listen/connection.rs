@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::accept::Life;
+use super::life::Life;
 use super::patience::{Patience, Phase};
 use crate::body::expects_continue;
 use crate::config::Limits;

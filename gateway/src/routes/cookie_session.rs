@@ -32,7 +32,8 @@ pub async fn cookie_signin(State(app): State<Arc<App>>, request: Request) -> Res
         auth_token,
         cookie_hash: secret.hash().0.to_vec().into(),
     });
-    let result = app.execute_user(&call, &user, receive::client_addr(&parts), op).await;
+    let shard = app.cluster.shard_of_user(&user).await.map_err(refuse)?;
+    let result = app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await;
     open_session(result, &user, &secret, &host).map_err(refuse)
 }
 
@@ -67,7 +68,8 @@ pub async fn cookie_signout(State(app): State<Arc<App>>, request: Request) -> Re
             user: tenant.as_bytes().to_vec().into(),
             cookie_hash: cookie.0.to_vec().into(),
         });
-        match app.execute_user(&call, tenant, String::new(), op).await {
+        let shard = app.cluster.shard_of_user(tenant).await?;
+        match app.cluster.execute(&call, shard, String::new(), op).await {
             Err(rejection) if rejection.code() != ErrorCode::NoSession => return Err(rejection),
             _ => {}
         }

@@ -40,7 +40,8 @@ pub async fn cookie_signup(State(app): State<Arc<App>>, request: Request) -> Res
         signup_token: signup_token.unwrap_or_default(),
         cookie_hash: secret.hash().0.to_vec().into(),
     });
-    let result = app.execute_user(&call, &user, receive::client_addr(&parts), op).await;
+    let shard = app.cluster.shard_of_user(&user).await.map_err(refuse)?;
+    let result = app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await;
     open_session(result, &user, &secret, &host).map_err(refuse)
 }
 

@@ -33,6 +33,7 @@ pub async fn grant_signup(State(app): State<Arc<App>>, request: Request) -> Resu
         pop: request.pop.0,
         signup_token: params.signup_token.unwrap_or_default(),
     });
-    app.execute_user(&call, &issuer, receive::client_addr(&parts), op).await.map_err(refuse)?;
+    let shard = app.cluster.shard_of_user(&issuer).await.map_err(refuse)?;
+    app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await.map_err(refuse)?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

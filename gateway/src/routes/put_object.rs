@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use rowhouse_proto::wire::shard::{BeginUpload, PutEntry, Upload, execute_reply, execute_request};
+use rowhouse_proto::wire::shard::{BeginUpload, Upload, execute_reply, execute_request};
 use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES, UPLOAD_WINDOW_BYTES};
 
-use super::entry_change::EntryChange;
-use super::put_entry::put_op;
+use super::entry_change::{Content, EntryChange};
 use crate::body::drain;
 use crate::cluster::Call;
 use crate::objects::{Intake, Reserve, Sent, send};
@@ -171,15 +170,14 @@ async fn commit(
     Sent { digest, holders }: Sent,
 ) -> Result<(), Rejection> {
     let hash = Bytes::copy_from_slice(&digest.hash);
-    // Of an unknown length nothing may have come: that is no object.
-    let upload = (digest.length > 0).then(|| Upload { object, length: digest.length, hash, holders });
-    let put = put_op(change, &digest.opening, upload);
-    change
-        .ask(call, |credential| {
-            execute_request::Op::PutEntry(PutEntry { credential: Some(credential), ..put.clone() })
-        })
-        .await?;
-    Ok(())
+    // A body of unknown length may have been empty: nothing lies on the disks then.
+    let content = if digest.length > 0 {
+        let upload = Upload { object, length: digest.length, hash, holders };
+        Content::Object { opening: digest.opening, upload }
+    } else {
+        Content::Inline(Bytes::new())
+    };
+    change.put(call, content).await
 }
 
 #[cfg(test)]
