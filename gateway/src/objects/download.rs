@@ -17,8 +17,8 @@ use rowhouse_proto::chunks::{Parcel, Pieces};
 use rowhouse_proto::wire::chunk::FetchRequest;
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode, WIRE_VERSION};
 
+use crate::body::leased;
 use crate::cluster::{Cluster, Node};
-use crate::leased::leased;
 
 /// Chunks being fetched at once: the next one arrives while one is written to the client.
 const AHEAD: usize = 2;

@@ -10,8 +10,8 @@ use http_body_util::BodyExt;
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode};
 
 use super::chunker::{Chunker, Digest};
+use crate::body::leased;
 use crate::cluster::{Admission, ByteLease};
-use crate::leased::leased;
 
 /// Patiences in which a whole chunk must come: room in memory that is held byte by byte is others' room.
 const CHUNK_TIMEOUTS: u32 = 8;

@@ -13,7 +13,7 @@ use super::entry_response::{EntryResponse, head_response};
 use super::list_entries::list_entries;
 use super::list_params::ListParams;
 use crate::app::App;
-use crate::leased::leased;
+use crate::body::leased;
 use crate::objects::{Source, download};
 use crate::respond::Rejection;
 

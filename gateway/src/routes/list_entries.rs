@@ -8,7 +8,7 @@ use rowhouse_proto::wire::shard::{ListEntries, query_reply, query_request};
 use super::entry_read::EntryRead;
 use super::entry_response::vary_legacy;
 use super::list_params::ListParams;
-use crate::leased::leased;
+use crate::body::leased;
 use crate::respond::{Rejection, TEXT, with_body};
 
 const SCHEME: &str = "pubky://";

@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::entry_change::{Content, EntryChange};
 use super::put_object::put_object;
 use crate::app::App;
-use crate::body::{self, read_upload};
+use crate::body::{Received, read_inline};
 use crate::respond::{Rejection, empty};
 
 /// `PUT` of a file.
@@ -22,12 +22,12 @@ pub async fn put_entry(State(app): State<Arc<App>>, request: Request) -> Result<
         return Ok(empty(StatusCode::CREATED));
     }
     let mut lease = app.cluster.admission().bytes();
-    let upload = read_upload(body, change.declared, &mut lease, app.limits.body_timeout).await?;
+    let received = read_inline(body, change.declared, &mut lease, app.limits.body_timeout).await?;
     // A slow upload does not use up the time the cluster has.
     call.restart(app.limits.retry_timeout);
-    match upload {
-        body::Upload::Inline(bytes) => change.put(&call, Content::Inline(bytes)).await?,
-        body::Upload::Large { head, rest } => {
+    match received {
+        Received::Inline(bytes) => change.put(&call, Content::Inline(bytes)).await?,
+        Received::Large { head, rest } => {
             // Chunks have room of their own; small bodies want this.
             drop(lease);
             put_object(&change, &call, head, rest).await?;

@@ -12,8 +12,8 @@ use http::request::Parts;
 use rowhouse_proto::{ErrorCode, Refusal};
 use serde::de::DeserializeOwned;
 
-use crate::account_body::AccountBody;
 use crate::app::App;
+use crate::body::AccountBody;
 use crate::respond::Rejection;
 
 /// The peer of a connection, in every request's extensions.

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use rowhouse_proto::{ErrorCode, Refusal};
 
-use crate::body::{declared_length, drain, expects_continue};
+use super::{declared_length, drain, expects_continue};
 use crate::cluster::{ACCOUNT_BODY_BYTES_MAX, AccountLease};
 
 pub struct AccountBody {
