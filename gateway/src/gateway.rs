@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pubky_common::crypto::Keypair;
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};

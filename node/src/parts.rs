@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pkarr::Keypair;
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_raft::log_store::{LogEngine, LogOptions, RocksLog, TailBudget};
 use rowhouse_raft::runtime::Runtime as _;

@@ -7,15 +7,12 @@ mod causes;
 pub mod chunks;
 pub mod domain;
 mod error;
-mod private_file;
-pub mod tls;
 mod trace;
 mod version;
 pub mod wire;
 
 pub use causes::causes;
 pub use error::{ErrorCode, Refusal};
-pub use private_file::is_exposed;
 pub use trace::TraceContext;
 pub use version::VersionRange;
 

@@ -15,10 +15,7 @@ pub enum Received {
     /// All of it, at most `INLINE_BODY_BYTES_MAX` bytes.
     Inline(Bytes),
     /// The pieces that were read before that was known, in order, and the body that is to come.
-    Large {
-        head: Vec<Bytes>,
-        rest: Body,
-    },
+    Large { head: Vec<Bytes>, rest: Body },
 }
 
 /// Reads at most an inline body. `lease` grows with the bytes that arrive. Refuses a body that breaks off, takes
@@ -37,7 +34,11 @@ pub async fn read_inline(
         .unwrap_or(Err(ErrorCode::RequestTimeout))
 }
 
-async fn collect(mut body: Body, declared: Option<u64>, lease: &mut ByteLease) -> Result<Received, ErrorCode> {
+async fn collect(
+    mut body: Body,
+    declared: Option<u64>,
+    lease: &mut ByteLease,
+) -> Result<Received, ErrorCode> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use pubky_common::crypto::PublicKey;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::ClusterMap;
 use tokio::sync::watch;
 

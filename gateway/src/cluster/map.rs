@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use pubky_common::crypto::PublicKey;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::{SHARD_COUNT_MAX, Slot};
-use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo};
 
 use super::Node;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rowhouse_peer::Dialer;
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
 use rowhouse_proto::chunks;
-use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;

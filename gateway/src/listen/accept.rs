@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use rowhouse_peer::accept;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -11,8 +11,6 @@ use super::connection::{Http, Tls, serve};
 use super::life::Life;
 use crate::Error;
 
-/// After an accept that failed for want of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections the kernel holds while the loop is busy: a burst of probes and of clients that lost
 /// their gateway.
 const BACKLOG: i32 = 4096;
@@ -52,17 +50,9 @@ impl Listener {
     pub async fn run(self) {
         let Self { socket, door } = self;
         loop {
-            let accepted = tokio::select! {
+            tokio::select! {
                 () = door.life.stop.cancelled() => return close(socket, &door),
-                accepted = socket.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => door.admit(stream, peer),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                (stream, peer) = accept(&socket) => door.admit(stream, peer),
             }
         }
     }
@@ -101,13 +91,4 @@ impl Door {
             drop(permit);
         });
     }
-}
-
-/// The client went away before it was accepted.
-fn is_of_one_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
-    )
 }

@@ -186,8 +186,8 @@ mod tests {
     use super::*;
     use crate::cluster::{Admission, Node};
     use futures::stream;
+    use rowhouse_peer::Dialer;
     use rowhouse_proto::chunks::Parcel;
-    use rowhouse_proto::tls::Dialer;
     use rowhouse_proto::wire::chunk::{StageReply, StageRequest};
     use tokio::sync::mpsc;
 

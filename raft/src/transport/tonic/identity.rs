@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::{AsyncRuntime, Instant};
+use rowhouse_peer::{Caller, Dialer, Role};
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::tls::{Caller, Dialer, Role};
 use rowhouse_proto::wire::transport::v1::{self as wire, Frame, FrameBatch, SnapshotHeader};
 use tonic::Status;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::transport::v1::transport_server::TransportServer;
 use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
 use tokio::sync::{Semaphore, oneshot};
@@ -33,7 +33,7 @@ pub(super) struct Shared {
 }
 
 impl TonicWire {
-    /// With a dialer that has certificates, callers must come with `tls::Caller` among their extensions.
+    /// With a dialer that has certificates, callers must come with `rowhouse_peer::Caller` among their extensions.
     pub fn new(node: NodeUuid, directory: Arc<dyn Directory>, dialer: Dialer) -> Self {
         let shared = Shared {
             identity: Identity::new(node, directory, dialer),

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Error};
 use tower::Service;
 
-use super::{Certificates, Subject};
+use crate::{Certificates, Subject};
 
 /// TLS wants a name; it is neither sent nor checked.
 const SERVER_NAME: &str = "node.rowhouse";

@@ -14,7 +14,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::{Role, Subject, TlsError};
+use crate::{Role, Subject, TlsError};
 
 #[derive(thiserror::Error)]
 enum Unwanted {

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::{Certificates, Subject};
+use crate::{Certificates, Subject};
 
 /// Whose certificate a request came with; among the extensions of every request.
 #[derive(Clone, Debug)]

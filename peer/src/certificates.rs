@@ -14,9 +14,9 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::files::Parsed;
-use super::verify::{CallerVerifier, NodeVerifier};
-use super::{CertificateFiles, Role, Seldom, Subject, TlsError};
+use crate::files::Parsed;
+use crate::verify::{CallerVerifier, NodeVerifier};
+use crate::{CertificateFiles, LogThrottle, Role, Subject, TlsError};
 
 /// gRPC, and nothing else.
 const ALPN: &[u8] = b"h2";
@@ -25,7 +25,7 @@ pub struct Certificates {
     files: CertificateFiles,
     current: ArcSwap<Loaded>,
     /// Nodes that were dialled and not believed.
-    pub(super) refusals: Seldom,
+    pub(super) refusals: LogThrottle,
 }
 
 struct Loaded {
@@ -41,7 +41,7 @@ impl Certificates {
     pub fn open(files: CertificateFiles) -> Result<Self, TlsError> {
         let contents = files.read()?;
         let loaded = Loaded::new(&files, files.parse(&contents)?, contents.fingerprint())?;
-        Ok(Self { files, current: ArcSwap::from_pointee(loaded), refusals: Seldom::default() })
+        Ok(Self { files, current: ArcSwap::from_pointee(loaded), refusals: LogThrottle::default() })
     }
 
     /// Takes over what the files hold now; `true` if that is something else. With an error everything stays

@@ -8,8 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::TlsError;
-use crate::is_exposed;
+use crate::{TlsError, is_exposed};
 
 /// A chain and a bundle of CAs take a few KiB.
 const FILE_BYTES_MAX: u64 = 256 * 1024;

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::{Role, Subject, TlsError};
+use crate::{Role, Subject, TlsError};
 
 /// Of a certificate that is only made to see whether the CA's key and certificate belong together.
 const PROBE_VALID: Duration = Duration::from_secs(3600);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
-use super::TlsError;
+use crate::TlsError;
 
 const SCHEME: &str = "rowhouse://";
 /// Names stand in file names, tables and the cluster's map.
