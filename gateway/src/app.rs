@@ -1,4 +1,4 @@
-//! What every route shares.
+//! `App`: the state that every route shares.
 
 use std::sync::Arc;
 

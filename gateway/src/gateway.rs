@@ -34,6 +34,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Checks the configuration, binds the listeners and starts to serve. Requests wait until a node has sent the
+    /// first map. Fails when the configuration is refused or an address cannot be bound.
     pub async fn start(config: GatewayConfig) -> Result<Self, Error> {
         config.validate()?;
         let dialer = Dialer::new(config.certificates.clone());
@@ -91,14 +93,17 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Where plain HTTP is served; the port is the bound one.
     pub fn http_address(&self) -> SocketAddr {
         self.http_address
     }
 
+    /// Where Pubky TLS is served; the port is the bound one.
     pub fn tls_address(&self) -> SocketAddr {
         self.tls_address
     }
 
+    /// Where the admin listener is; `None` if the configuration has none.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
     }

@@ -1,5 +1,5 @@
 //! The protocol's routes that are not there yet, in one place. They say 501, rather than what the storage
-//! routes or an unknown path would answer. Whoever adds a route deletes its line: a path and method that stand
+//! routes or an unknown path would answer. Adding a route means deleting its line here: a path and method that stand
 //! twice end the gateway's start.
 
 use axum::Router;
@@ -12,6 +12,7 @@ use crate::respond::{Rejection, method_not_allowed};
 
 type Routes = &'static [(MethodFilter, &'static str)];
 
+/// Routes of the client API.
 pub const CLIENT: Routes = &[
     (MethodFilter::GET, "/auth/grant/sessions"),
     (MethodFilter::DELETE, "/auth/grant/session/{gid}"),
@@ -40,10 +41,12 @@ pub const ADMIN: Routes = &[
 /// WebDAV has its own authentication and its own methods.
 const DAV: [&str; 3] = ["/dav", "/dav/", "/dav/{*path}"];
 
+/// Adds each route of the list, answering 501.
 pub fn mount<S: Clone + Send + Sync + 'static>(router: Router<S>, routes: Routes) -> Router<S> {
     routes.iter().fold(router, |router, (method, path)| router.route(path, on(*method, not_implemented)))
 }
 
+/// Adds the WebDAV routes for every method, answering 501.
 pub fn mount_dav<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     DAV.iter().fold(router, |router, path| router.route(path, any(not_implemented)))
 }

@@ -15,6 +15,7 @@ use crate::cluster::Call;
 use crate::credentials::{BearerHash, Credentials, cookie_wire};
 use crate::respond::Rejection;
 
+/// A session that its shard knows and has not ended.
 pub enum Session {
     Grant(GrantSession),
     Cookie(CookieSession),
@@ -36,6 +37,7 @@ pub async fn authenticate(
     Ok(by_cookie(app, call, tenant, cookie).await?.map(Session::Cookie))
 }
 
+/// The session of a bearer; `None` if its shard knows none that lives.
 pub async fn by_bearer(
     app: &App,
     call: &Call,

@@ -21,6 +21,8 @@ use crate::{CertificateFiles, LogThrottle, Role, Subject, TlsError};
 /// gRPC, and nothing else.
 const ALPN: &[u8] = b"h2";
 
+/// The identity of this process and the CAs it trusts. Shared by all its connections; `refresh` replaces it as a
+/// whole.
 pub struct Certificates {
     files: CertificateFiles,
     current: ArcSwap<Loaded>,
@@ -75,14 +77,17 @@ impl Certificates {
         self.current.load().expires_at
     }
 
+    /// The files that `open` was given.
     pub fn files(&self) -> &CertificateFiles {
         &self.files
     }
 
+    /// TLS for connections that are accepted now.
     pub(super) fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.load().server)
     }
 
+    /// TLS for connections that are dialled now.
     pub(super) fn client(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.current.load().client)
     }
@@ -110,6 +115,7 @@ impl Loaded {
     }
 }
 
+/// A node's side: callers must show a certificate of its cluster.
 pub(super) fn server_config(
     provider: &Arc<CryptoProvider>,
     subject: &Subject,
@@ -131,6 +137,7 @@ pub(super) fn server_config(
     Ok(Arc::new(config))
 }
 
+/// A dialer's side: the other end must be a node of its cluster.
 pub(super) fn client_config(
     provider: &Arc<CryptoProvider>,
     subject: &Subject,

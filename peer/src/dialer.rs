@@ -32,10 +32,12 @@ impl Dialer {
         Self(certificates)
     }
 
+    /// Dials without certificates, for loopback.
     pub fn plaintext() -> Self {
         Self(None)
     }
 
+    /// The certificates in use; `None` in plaintext.
     pub fn certificates(&self) -> Option<&Arc<Certificates>> {
         self.0.as_ref()
     }

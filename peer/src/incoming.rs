@@ -67,7 +67,7 @@ async fn handshake(
     match timeout(HANDSHAKE_DEADLINE, Connection::secured(stream, &certificates)).await {
         // A server that stops takes no more.
         Ok(Ok(connection)) => drop(ready.send(connection).await),
-        // Whoever only looks whether the port is open says nothing of interest.
+        // A probe that only looks whether the port is open is of no interest.
         Ok(Err(error)) if error.kind() == ErrorKind::InvalidData => {
             if refusals.is_due(&peer.ip().to_string()) {
                 warn!(%peer, %error, "connection refused: no certificate of this cluster");

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Cluster;
 
-/// What belongs to one client request from its arrival, over all its RPCs and retries.
+/// One client request's account with the cluster, from its arrival over all its RPCs and retries.
 pub struct Call {
     pub(super) deadline: Instant,
     /// Cluster time when it arrived; unknown before the first map.
@@ -17,6 +17,7 @@ pub struct Call {
 }
 
 impl Cluster {
+    /// Opens the account of a client request that has just arrived. `trace` is its root span's.
     pub fn call(&self, trace: Option<TraceContext>) -> Call {
         Call {
             deadline: Instant::now() + self.retry_timeout,

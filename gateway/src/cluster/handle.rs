@@ -16,6 +16,7 @@ use crate::Error;
 use crate::config::Limits;
 use crate::respond::Rejection;
 
+/// The cluster as one gateway sees it; shared by all its requests.
 pub struct Cluster {
     map: ArcSwapOption<Map>,
     installed: watch::Sender<u64>,
@@ -28,6 +29,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Without a map until the watch installs one. Maps of another homeserver than `homeserver` are refused.
     pub fn new(limits: &Limits, dialer: Dialer, homeserver: PublicKey) -> Self {
         Self {
             map: ArcSwapOption::empty(),
@@ -41,10 +43,12 @@ impl Cluster {
         }
     }
 
+    /// Connects to nodes, with this gateway's certificates if it has any.
     pub fn dialer(&self) -> &Dialer {
         &self.dialer
     }
 
+    /// The pools of requests and bytes.
     pub fn admission(&self) -> &Admission {
         &self.admission
     }

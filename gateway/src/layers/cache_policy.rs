@@ -16,6 +16,7 @@ use crate::respond::NO_STORE;
 const VARY_LEGACY: HeaderValue = HeaderValue::from_static("pubky-host, Authorization, Cookie");
 const VARY_STORAGE: HeaderValue = HeaderValue::from_static("Authorization, Cookie");
 
+/// Marks every response below `/priv/` as `no-store`; failures lose their validators as well.
 pub async fn cache_policy(request: Request, next: Next) -> Response {
     let stored = request.extensions().get::<Target>().and_then(|target| target.path.as_ref());
     let (private, vary) = match stored {

@@ -15,6 +15,7 @@ use crate::Error;
 /// their gateway.
 const BACKLOG: i32 = 4096;
 
+/// One listening socket and the door behind it.
 pub struct Listener {
     pub socket: TcpListener,
     pub door: Door,
@@ -30,6 +31,7 @@ pub struct Door {
     pub life: Life,
 }
 
+/// Listens on an address at once: connections queue in the kernel until `Listener::run`.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     listen(address).map_err(|source| Error::Listen { address, source })
 }

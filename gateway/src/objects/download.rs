@@ -132,7 +132,7 @@ fn parts(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, 
         .try_flatten()
 }
 
-/// Of values that are at most a chunk.
+/// Converts a count of bytes that is at most a chunk.
 fn usize_of(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(CHUNK_BYTES)
 }

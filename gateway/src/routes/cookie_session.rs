@@ -21,6 +21,7 @@ use crate::session::{self, Session};
 
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
+/// `POST /session`: a session for an AuthToken; answers its record and sets the cookie.
 pub async fn cookie_signin(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);
@@ -37,6 +38,7 @@ pub async fn cookie_signin(State(app): State<Arc<App>>, request: Request) -> Res
     open_session(result, &user, &secret, &host).map_err(refuse)
 }
 
+/// `GET /session`: the record of the cookie's session. A bearer's session has none here: 401.
 pub async fn cookie_session(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let call = app.call(request.extensions());
     let tenant = tenant_of(&request);

@@ -22,6 +22,7 @@ use crate::respond::{OCTETS, Rejection, set_cookie, with_body};
 
 const SIGNUP_TOKEN: &str = "signup_token";
 
+/// `POST /signup`: creates the user and opens a first session.
 pub async fn cookie_signup(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);
@@ -80,6 +81,7 @@ pub fn record(user: &PublicKey, session: &CookieSession, created_at: u64) -> Res
     Ok(record.serialize())
 }
 
+/// A refusal as a response, for routes whose errors are responses already.
 pub fn refuse(refusal: impl Into<Rejection>) -> Response {
     refusal.into().into_response()
 }

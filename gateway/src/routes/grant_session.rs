@@ -27,6 +27,7 @@ use crate::layers::Target;
 use crate::respond::{Rejection, empty, json};
 use crate::session::{self, Session};
 
+/// `POST /auth/grant/session`: a bearer for a grant and its proof.
 pub async fn grant_exchange(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);
@@ -47,6 +48,7 @@ pub async fn grant_exchange(State(app): State<Arc<App>>, request: Request) -> Re
     Ok(json(&GrantSessionResponse { token: bearer.as_str().to_owned(), session }))
 }
 
+/// `GET /auth/grant/session`: the session of the bearer. A cookie's session has none here: 401.
 pub async fn grant_session(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let call = app.call(request.extensions());
     let tenant = request.extensions().get::<Target>().map(|target| &target.user);

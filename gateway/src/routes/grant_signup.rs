@@ -19,6 +19,7 @@ struct Params {
     signup_token: Option<String>,
 }
 
+/// `POST /auth/grant/signup`: creates the grant's issuer as a user: 204.
 pub async fn grant_signup(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);

@@ -1,5 +1,5 @@
-//! PUT of a file: without a credential refused unread; else the body is read, up to what the log takes,
-//! and everything else is the shard's to decide, in one RPC. Larger bodies go another way.
+//! PUT of a file. Without a credential it is refused unread. A body that fits in the log is read here and sent to the
+//! shard, which decides everything else, in one RPC; larger bodies go through `put_object.rs`.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::respond::{Rejection, empty};
 pub async fn put_entry(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let (change, mut call, body) = EntryChange::of(&app, request).await?;
     if change.body_held_back {
-        // Whoever asks first is answered first. Most clients ask it for large bodies only, so this becomes one.
+        // A client that asks first is answered first. Most ask for large bodies only, so the body is treated as one.
         put_object(&change, &call, Vec::new(), body).await?;
         return Ok(empty(StatusCode::CREATED));
     }
