@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::parse::{Parsed, Use};
 use super::sources::Source;
 
-/// Cycles that stand. A file may leave its entry, and an entry the list; nothing is ever added. Each is opened by whoever
-/// next changes those files.
+/// Cycles that stand. A file may leave its entry, and an entry the list; nothing is ever added. The next change of
+/// such files opens their cycle.
 const ALLOWED: [&[&str]; 15] = [
     &["node/src/apply/dedup.rs", "node/src/apply/turn.rs"],
     &["node/src/blobs/compact.rs", "node/src/blobs/store.rs", "node/src/blobs/writer.rs"],

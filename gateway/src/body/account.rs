@@ -14,7 +14,7 @@ use super::{declared_length, drain, expects_continue};
 use crate::cluster::{ACCOUNT_BODY_BYTES_MAX, AccountLease};
 
 /// At most `ACCOUNT_BODY_BYTES_MAX` bytes, each of which holds room while the body is read. A refused body ends
-/// with an error whose cause is the `Refusal`; before that, its rest is drained.
+/// with an error whose cause is the `Refusal`; before that its rest is drained, unless the client waits to be asked.
 pub struct AccountBody {
     inner: Body,
     lease: AccountLease,
