@@ -1,10 +1,14 @@
-//! The rules of the workspace that no compiler keeps: who depends on whom, how long files grow, what
-//! production code never calls, which rules are cited. Reads files only.
+//! The rules of the workspace that no compiler keeps: who depends on whom, which files use each other, how long
+//! files grow, what production code never calls, which rules are cited. Reads files only.
 
 #[path = "tidy/calls.rs"]
 mod calls;
+#[path = "tidy/cycles.rs"]
+mod cycles;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/parse.rs"]
+mod parse;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/sources.rs"]
@@ -30,6 +34,11 @@ fn dependencies_point_one_way() {
 #[test]
 fn the_wire_contracts_know_no_transport_and_no_storage() {
     assert_none("proto imports what it must not", &layers::forbidden_imports(&sources::all()));
+}
+
+#[test]
+fn files_do_not_import_each_other() {
+    assert_none("cycles between files", &cycles::offences(&sources::all()));
 }
 
 #[test]

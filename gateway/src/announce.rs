@@ -29,6 +29,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A redirect, its correction, and one more for an election in between.
 const HOPS_MAX: usize = 3;
 
+/// The task that announces this gateway. It runs until it has taken the address back.
 pub struct Announcer(TaskTracker);
 
 impl Announcer {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::tls::{Certificates, Role};
+use rowhouse_peer::{Certificates, Role};
 
 use crate::Error;
 

@@ -1,10 +1,12 @@
-//! What a stored file is: told by its first bytes, else by its extension. What the client claims is
+//! The media type of a stored file: told by its first bytes, else by its extension. The client's own claim is
 //! ignored (docs/rules/protocol.md#headers-and-conditions).
 
 /// Signatures lie within the first kilobytes; small and large bodies are judged by the same ones.
 pub const DETECT_BYTES_MAX: usize = 8 * 1024;
 const UNKNOWN: &str = "application/octet-stream";
 
+/// The media type of a body whose first bytes are `body`; `application/octet-stream` if nothing tells. At most
+/// `DETECT_BYTES_MAX` bytes are looked at.
 pub fn detect(body: &[u8], path: &str) -> &'static str {
     infer::get(&body[..body.len().min(DETECT_BYTES_MAX)])
         .map(|kind| kind.mime_type())

@@ -18,6 +18,7 @@ const LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct RequestHost(String);
 
 impl RequestHost {
+    /// Refuses a request without a Host header, or with one that is no authority.
     pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let value = headers.get(HOST).ok_or(ErrorCode::MissingHost)?;
         Authority::try_from(value.as_bytes())
@@ -41,11 +42,13 @@ impl RequestHost {
     }
 }
 
+/// The `Set-Cookie` value of a new session. `None` if it cannot be written as a header, which no secret causes.
 pub fn session_cookie(user: &PublicKey, secret: &CookieSecret, host: &RequestHost) -> Option<HeaderValue> {
     let expires = SystemTime::now() + LIFETIME;
     render(user, secret.as_str(), host, LIFETIME.as_secs(), expires)
 }
 
+/// The `Set-Cookie` value that makes a client forget its session.
 pub fn removal_cookie(user: &PublicKey, host: &RequestHost) -> Option<HeaderValue> {
     render(user, "", host, 0, SystemTime::now() - LIFETIME)
 }

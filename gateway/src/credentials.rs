@@ -1,4 +1,4 @@
-//! What a client presented: a bearer, the tenant's cookie, both or neither. Reading them never
+//! The credentials a client presented: a bearer, the tenant's cookie, both or neither. Reading them never
 //! refuses anything; whether they live is the shard's to say.
 
 use http::HeaderMap;
@@ -13,6 +13,7 @@ const COOKIE_CHARS: usize = 26;
 /// The scheme is compared as written (docs/rules/protocol.md#bearers).
 const BEARER: &str = "Bearer ";
 
+/// Hashes of what the client presented. None of them is known to live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     pub bearer: Option<BearerHash>,
@@ -32,18 +33,21 @@ impl Credentials {
         Self { bearer: bearer(headers), cookie: tenant.and_then(|tenant| cookie(headers, tenant)) }
     }
 
+    /// The client presented nothing that could live.
     pub fn is_empty(&self) -> bool {
         self.bearer.is_none() && self.cookie.is_none()
     }
 }
 
 impl BearerHash {
+    /// The bearer as commands and queries carry it.
     pub fn wire(self) -> Credential {
         let hash = self.hash.0.to_vec().into();
         Credential { kind: Some(credential::Kind::BearerHash(hash)) }
     }
 }
 
+/// A cookie as commands and queries carry it.
 pub fn cookie_wire(hash: SecretHash) -> Credential {
     Credential { kind: Some(credential::Kind::CookieHash(hash.0.to_vec().into())) }
 }
@@ -54,7 +58,7 @@ fn bearer(headers: &HeaderMap) -> Option<BearerHash> {
     Some(BearerHash { hash: bearer.hash(), slot })
 }
 
-/// Of several cookies with the tenant's name the last one counts.
+/// The last cookie counts where several have the tenant's name.
 fn cookie(headers: &HeaderMap, tenant: &PublicKey) -> Option<SecretHash> {
     if !headers.contains_key(COOKIE) {
         return None;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use rowhouse_proto::causes;
 
+/// The texts tell an operator what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("invalid configuration: {0}")]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pubky_common::crypto::Keypair;
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::admin::{self, Admin, PublicAddress};
 use crate::announce::Announcer;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::cluster::{Cluster, Node, watch};
 use crate::config::{GatewayConfig, Limits};
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
+use crate::router::router;
 
 /// A running gateway. Dropping it stops it without waiting; `shutdown` waits.
 pub struct Gateway {
@@ -33,6 +34,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Checks the configuration, binds the listeners and starts to serve. Requests wait until a node has sent the
+    /// first map. Fails when the configuration is refused or an address cannot be bound.
     pub async fn start(config: GatewayConfig) -> Result<Self, Error> {
         config.validate()?;
         let dialer = Dialer::new(config.certificates.clone());
@@ -65,7 +68,7 @@ impl Gateway {
         let watching = watch(Arc::clone(&cluster), config.nodes.clone(), gateway.life.stop.clone());
         gateway.life.tasks.spawn(watched(watching, failed));
         let connections = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
-        let speaking = Http::new(app::router(Arc::clone(&app)), Arc::clone(&limits));
+        let speaking = Http::new(router(Arc::clone(&app)), Arc::clone(&limits));
         let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout);
         gateway.listen(http, speaking.clone(), None, &connections);
         gateway.listen(tls, speaking, Some(identity), &connections);
@@ -90,14 +93,17 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Where plain HTTP is served; the port is the bound one.
     pub fn http_address(&self) -> SocketAddr {
         self.http_address
     }
 
+    /// Where Pubky TLS is served; the port is the bound one.
     pub fn tls_address(&self) -> SocketAddr {
         self.tls_address
     }
 
+    /// Where the admin listener is; `None` if the configuration has none.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
     }

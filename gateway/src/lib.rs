@@ -5,7 +5,6 @@
 //! quotas and existence are checked in the shard, in the same RPC as the read or write. Deliberately
 //! absent: Raft, RocksDB, and any cache of sessions or entries.
 
-mod account_body;
 mod admin;
 mod announce;
 mod app;
@@ -18,11 +17,11 @@ mod credentials;
 mod error;
 mod gateway;
 mod layers;
-mod leased;
 mod listen;
 mod not_implemented;
 mod objects;
 mod respond;
+mod router;
 mod routes;
 mod session;
 

@@ -1,15 +1,18 @@
 //! The protocol's routes that are not there yet, in one place. They say 501, rather than what the storage
-//! routes or an unknown path would answer. Whoever adds a route deletes its line: a path and method that stand
+//! routes or an unknown path would answer. Adding a route means deleting its line here: a path and method that stand
 //! twice end the gateway's start.
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, on};
+use http::Method;
 use rowhouse_proto::ErrorCode;
 
-use crate::respond::Rejection;
+use crate::respond::{Rejection, method_not_allowed};
 
 type Routes = &'static [(MethodFilter, &'static str)];
 
+/// Routes of the client API.
 pub const CLIENT: Routes = &[
     (MethodFilter::GET, "/auth/grant/sessions"),
     (MethodFilter::DELETE, "/auth/grant/session/{gid}"),
@@ -18,7 +21,7 @@ pub const CLIENT: Routes = &[
 ];
 
 /// Methods of `/storage/{user}/{*path}`.
-pub const STORAGE_METHODS: [&str; 2] = ["LOCK", "UNLOCK"];
+const STORAGE_METHODS: [&str; 2] = ["LOCK", "UNLOCK"];
 
 /// Behind the admin password.
 pub const ADMIN: Routes = &[
@@ -38,14 +41,24 @@ pub const ADMIN: Routes = &[
 /// WebDAV has its own authentication and its own methods.
 const DAV: [&str; 3] = ["/dav", "/dav/", "/dav/{*path}"];
 
+/// Adds each route of the list, answering 501.
 pub fn mount<S: Clone + Send + Sync + 'static>(router: Router<S>, routes: Routes) -> Router<S> {
     routes.iter().fold(router, |router, (method, path)| router.route(path, on(*method, not_implemented)))
 }
 
+/// Adds the WebDAV routes for every method, answering 501.
 pub fn mount_dav<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     DAV.iter().fold(router, |router, path| router.route(path, any(not_implemented)))
 }
 
-pub async fn not_implemented() -> Rejection {
+async fn not_implemented() -> Rejection {
     ErrorCode::NotImplemented.into()
+}
+
+/// Any other method of an entry. Locks are not offered yet, so `Allow` does not name them.
+pub async fn no_such_storage_method(method: Method) -> Response {
+    if STORAGE_METHODS.contains(&method.as_str()) {
+        return not_implemented().await.into_response();
+    }
+    method_not_allowed("GET, HEAD, PUT, DELETE")
 }

@@ -15,6 +15,7 @@ use crate::cluster::Call;
 use crate::credentials::{BearerHash, Credentials, cookie_wire};
 use crate::respond::Rejection;
 
+/// A session that its shard knows and has not ended.
 pub enum Session {
     Grant(GrantSession),
     Cookie(CookieSession),
@@ -36,6 +37,7 @@ pub async fn authenticate(
     Ok(by_cookie(app, call, tenant, cookie).await?.map(Session::Cookie))
 }
 
+/// The session of a bearer; `None` if its shard knows none that lives.
 pub async fn by_bearer(
     app: &App,
     call: &Call,
@@ -57,7 +59,8 @@ async fn by_cookie(
     cookie: SecretHash,
 ) -> Result<Option<CookieSession>, Rejection> {
     let op = GetSession { credential: Some(cookie_wire(cookie)), tenant: tenant.as_bytes().to_vec().into() };
-    match alive(app.query_user(call, tenant, query_request::Op::GetSession(op)).await)? {
+    let shard = app.cluster.shard_of_user(tenant).await?;
+    match alive(app.cluster.query(call, shard, query_request::Op::GetSession(op)).await)? {
         None => Ok(None),
         Some(query_reply::Result::CookieSession(session)) => Ok(Some(session)),
         Some(_) => Err(ErrorCode::Internal.into()),
@@ -76,24 +79,26 @@ fn is_dead(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::NoSession | ErrorCode::Unauthorized | ErrorCode::ReadNeedsAuth)
 }
 
-/// Asks the tenant's shard, in the same RPC as the operation itself, with the bearer first and, when
-/// the shard knows no such bearer, with the cookie. A live bearer of a user in another shard cannot be
-/// the tenant's own. `anonymous` is the refusal when no credential lives.
+/// Asks the tenant's shard for an operation, in one RPC with the question whether the credential lives: the
+/// bearer first and, when the shard knows no such bearer, the cookie. A live bearer of a user in another shard
+/// cannot be the tenant's own. `ask` sends to the shard it is given; `anonymous` is the refusal when no
+/// credential lives.
 pub async fn with_credentials<T, F>(
     app: &App,
     call: &Call,
     credentials: &Credentials,
     tenant: &PublicKey,
     anonymous: ErrorCode,
-    ask: impl Fn(Credential) -> F,
+    ask: impl Fn(u32, Credential) -> F,
 ) -> Result<T, Rejection>
 where
     F: Future<Output = Result<T, Rejection>>,
 {
     if let Some(bearer) = credentials.bearer {
         let map = app.cluster.map().await?;
-        if map.shard_of_slot(bearer.slot) == map.shard_of_user(tenant) {
-            match ask(bearer.wire()).await {
+        let shard = map.shard_of_user(tenant);
+        if map.shard_of_slot(bearer.slot) == shard {
+            match ask(shard, bearer.wire()).await {
                 Err(rejection) if is_dead(rejection.code()) => {}
                 answer => return answer,
             }
@@ -102,7 +107,7 @@ where
         }
     }
     match credentials.cookie {
-        Some(cookie) => ask(cookie_wire(cookie)).await,
+        Some(cookie) => ask(app.cluster.shard_of_user(tenant).await?, cookie_wire(cookie)).await,
         None => Err(anonymous.into()),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::tls::{Certificates, Role};
+use rowhouse_peer::{Certificates, Role};
 use rowhouse_proto::{COMMAND_VERSIONS, VersionRange};
 use rowhouse_raft::RaftTiming;
 

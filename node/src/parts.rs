@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pkarr::Keypair;
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_raft::log_store::TailBudget;
 use rowhouse_raft::transport::{TonicWire, Transport};
 use rowhouse_raft::{Host, HostOptions, Machine};

@@ -11,10 +11,7 @@ pub mod chunks;
 pub mod domain;
 mod error;
 mod hex;
-mod private_file;
 mod refusal;
-#[allow(missing_docs)]
-pub mod tls;
 mod trace;
 mod version;
 pub mod wire;
@@ -23,7 +20,6 @@ pub use backoff::{Backoff, Spread};
 pub use causes::causes;
 pub use error::ErrorCode;
 pub use hex::hex;
-pub use private_file::is_exposed;
 pub use refusal::Refusal;
 pub use trace::TraceContext;
 pub use version::VersionRange;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rowhouse_proto::tls::{CertificateFiles, Certificates, Dialer, Role, TlsError};
+use rowhouse_peer::{CertificateFiles, Certificates, Dialer, Role, TlsError};
 
 use crate::error::Error;
 use crate::settings::TlsSection;

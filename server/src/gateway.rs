@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rowhouse_gateway::{Gateway, GatewayConfig, Limits};
-use rowhouse_proto::tls::Role;
+use rowhouse_peer::Role;
 
 use crate::certificates::{self, keep_fresh};
 use crate::error::Error;

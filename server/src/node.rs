@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowhouse_node::{AttemptLimits, Node, NodeConfig, ObjectLimits, PkarrConfig};
-use rowhouse_proto::tls::{Certificates, Role};
+use rowhouse_peer::{Certificates, Role};
 
 use crate::certificates::{self, keep_fresh};
 use crate::error::Error;

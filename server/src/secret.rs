@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rowhouse_proto::is_exposed;
+use rowhouse_peer::is_exposed;
 
 use crate::error::Error;
 use crate::files;

@@ -24,8 +24,7 @@ use crate::error::Error;
 const LOG_DEFAULT: &str = "info,openraft=error,mainline=warn,pkarr=error,pkarr_relay=error,http_relay=warn,h2=warn,\
                            tower=warn,hyper=warn,opentelemetry=warn";
 /// What is traced when `ROWHOUSE_TRACE` says nothing: our own spans, not those of the libraries.
-const TRACE_DEFAULT: &str =
-    "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info";
+const TRACE_DEFAULT: &str = "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info,rowhouse_peer=info";
 /// Spans still queued at the end get this long to leave.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
 

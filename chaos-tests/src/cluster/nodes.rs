@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pubky_common::crypto::PublicKey;
-use rowhouse_proto::tls::{CertificateFiles, Certificates, Dialer};
+use rowhouse_peer::{CertificateFiles, Certificates, Dialer};
 use rowhouse_proto::wire::chunk::FetchRequest;
 use rowhouse_proto::wire::chunk::chunk_client::ChunkClient;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;

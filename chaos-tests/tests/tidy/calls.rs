@@ -30,7 +30,7 @@ const RULES: [Rule; 6] = [
     Rule {
         calls: &["tokio::spawn(", "tokio::task::spawn(", "thread::spawn("],
         within: &[],
-        except: &["raft/src/runtime/", "node/src/actor/", "gateway/src/actor/"],
+        except: &["raft/src/runtime/", "node/src/actor/"],
         why: "tasks belong to an actor, a JoinSet or a runtime adapter",
     },
     Rule {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose Rust files the rules speak of.
-const CRATES: [&str; 6] = ["proto", "raft", "node", "gateway", "server", "chaos-tests"];
+const CRATES: [&str; 7] = ["proto", "peer", "raft", "node", "gateway", "server", "chaos-tests"];
 /// Deeper trees than this are a mistake (or a loop of links).
 const DEPTH_MAX: usize = 12;
 

@@ -19,6 +19,7 @@ use crate::respond::{Rejection, json};
 const CONCURRENCY: usize = 16;
 const BYTES_PER_MB: u64 = 1024 * 1024;
 
+/// The state of the admin listener's routes.
 pub struct Admin {
     pub app: Arc<App>,
     pub password: String,
@@ -45,6 +46,7 @@ struct Info {
     version: &'static str,
 }
 
+/// `GET /info`: the totals of all shards and where clients find this gateway. Fails when any shard does not answer.
 pub async fn info(State(admin): State<Arc<Admin>>) -> Result<Response, Rejection> {
     let app = &admin.app;
     let call = app.cluster.call(None);

@@ -14,6 +14,7 @@ use crate::{not_implemented, respond};
 
 pub use info::{Admin, PublicAddress};
 
+/// The admin listener's routes. All but the greeting and `/dav` need the password.
 pub fn router(admin: Arc<Admin>) -> Router {
     let protected = not_implemented::mount(Router::new(), not_implemented::ADMIN)
         .route("/info", get(info::info))

@@ -12,6 +12,7 @@ use crate::respond::unauthorized_bare;
 
 const HEADER: &str = "x-admin-password";
 
+/// Lets requests with the right password through; answers the others 401.
 pub async fn password(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let Some(given) = request.headers().get(HEADER) else {
         return unauthorized_bare("Missing admin password");

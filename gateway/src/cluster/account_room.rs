@@ -1,5 +1,5 @@
-//! Room for the bodies of account routes. Anybody may send half of one, before it is known who asks: they have a
-//! pool of their own, so that they take no room from others, and no address has all of it.
+//! Room for the bodies of account routes. Anybody may send half of one before it is known who asks. So these bodies
+//! have a pool of their own, and no address has all of it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,18 +12,19 @@ use rowhouse_proto::ErrorCode;
 pub const ACCOUNT_BODY_BYTES_MAX: usize = 16 * 1024;
 /// 64 of the largest: many people may share an address.
 const ADDRESS_BYTES_MAX: usize = 64 * ACCOUNT_BODY_BYTES_MAX;
-/// Of 16 such addresses.
+/// All addresses together: the share of 16.
 const BYTES_MAX: usize = 16 * ADDRESS_BYTES_MAX;
 /// The part of an IPv6 address that one subscriber holds all of.
 const SUBSCRIBER_BITS: u32 = 64;
 
+/// 16 MiB for the bodies of account routes, of which one address may hold 1 MiB.
 #[derive(Default)]
 pub struct AccountRoom(Mutex<Held>);
 
 #[derive(Default)]
 struct Held {
     total: usize,
-    /// Of those that hold any.
+    /// Bytes by address; only addresses that hold any.
     addresses: BTreeMap<IpAddr, usize>,
 }
 
@@ -66,6 +67,7 @@ pub struct AccountLease {
 }
 
 impl AccountLease {
+    /// Takes room for more bytes, or refuses them as `Overloaded` and holds what it held.
     pub fn grow(&mut self, bytes: usize) -> Result<(), ErrorCode> {
         self.room.change(|held| held.take(self.address, bytes))?;
         self.held += bytes;

@@ -1,6 +1,6 @@
-//! What the gateway takes on at once: requests by count, bodies by bytes. Small ones do not queue here:
-//! what does not fit is refused at once, with Retry-After, so that memory stays bounded. Chunks of large
-//! bodies wait in a queue of their own, so that their clients slow down and small bodies lose no room.
+//! The load that a gateway takes on at once: requests by count, bodies by bytes. Small bodies never queue: one that
+//! finds no room is refused at once, with Retry-After, so that memory stays bounded. Chunks of large bodies wait in a
+//! queue of their own, so that their clients slow down and small bodies lose no room.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::account_room::{AccountLease, AccountRoom};
 
+/// The bounds of one gateway: one pool for each kind of load. Cheap to clone; clones share the pools.
 #[derive(Clone)]
 pub struct Admission {
     requests: Arc<Semaphore>,
@@ -20,6 +21,7 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// `body_bytes_max` bounds inline bodies, `chunk_bytes_max` the chunks of large ones.
     pub fn new(requests_max: usize, body_bytes_max: usize, chunk_bytes_max: usize) -> Self {
         let pool = |size: usize| Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS)));
         Self {
@@ -40,7 +42,7 @@ impl Admission {
         ByteLease { pool: Arc::clone(&self.body_bytes), held: None }
     }
 
-    /// The same for the body of an account route, which comes from `address`.
+    /// An empty lease for the body of an account route, which comes from `address`.
     pub fn account(&self, address: IpAddr) -> AccountLease {
         Arc::clone(&self.accounts).lease(address)
     }
@@ -64,6 +66,7 @@ pub struct ByteLease {
 }
 
 impl ByteLease {
+    /// Takes room for more bytes, or refuses them as `Overloaded` and holds what it held.
     pub fn grow(&mut self, bytes: usize) -> Result<(), ErrorCode> {
         if bytes == 0 {
             return Ok(());

@@ -1,5 +1,5 @@
-//! The cluster's time as nodes' replies tell it, and its own pace since: what a change carries as `issued_at`, so
-//! that shards can tell a retry that comes too late (docs/rules/consensus.md#a-request-applies-once).
+//! The cluster's time as nodes' replies tell it, and its own pace since. Changes carry it as `issued_at`, so that
+//! shards can tell a retry that comes too late (docs/rules/consensus.md#a-request-applies-once).
 //!
 //! The gateway's own wall clock has no part in it. Where the cluster corrects its time, the gateway follows.
 
@@ -24,6 +24,7 @@ impl Seen {
     }
 }
 
+/// The latest time that a reply told, and when that was.
 #[derive(Default)]
 pub struct Clock {
     seen: Mutex<Option<Seen>>,

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use pubky_common::crypto::PublicKey;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::{SHARD_COUNT_MAX, Slot};
-use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo};
 
 use super::Node;
@@ -18,6 +18,7 @@ use super::Node;
 const UNKNOWN: usize = usize::MAX;
 const OPEN_SIGNUP: &str = "open";
 
+/// One version of the cluster's map. A new version is a new `Map`.
 pub struct Map {
     pub version: u64,
     pub cluster_id: Bytes,
@@ -66,15 +67,18 @@ impl Map {
         })
     }
 
+    /// A power of two, at most `SHARD_COUNT_MAX`; it never changes in the life of a cluster.
     pub fn shard_count(&self) -> u32 {
         // At most SHARD_COUNT_MAX: checked when built.
         u32::try_from(self.shards.len()).unwrap_or(SHARD_COUNT_MAX)
     }
 
+    /// The shard that owns a hash slot.
     pub fn shard_of_slot(&self, slot: Slot) -> u32 {
         slot.shard(self.shard_count())
     }
 
+    /// The shard that owns all rows of a user.
     pub fn shard_of_user(&self, user: &PublicKey) -> u32 {
         self.shard_of_slot(Slot::of_user(user))
     }
@@ -84,10 +88,12 @@ impl Map {
         if number == META_GROUP { Some(&self.meta) } else { self.shards.get(number as usize) }
     }
 
+    /// All nodes of the map, in the order of their uuids.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.values()
     }
 
+    /// Whether anybody may sign up without a token.
     pub fn open_signup(&self) -> bool {
         self.open_signup
     }
@@ -118,6 +124,7 @@ impl Group {
         Self { replicas, leader: AtomicUsize::new(leader.unwrap_or(UNKNOWN)) }
     }
 
+    /// The nodes that host the group's replicas; positions in it are this module's replica indices.
     pub fn replicas(&self) -> &[Arc<Node>] {
         &self.replicas
     }
@@ -128,6 +135,7 @@ impl Group {
         (index < self.replicas.len()).then_some(index)
     }
 
+    /// Remembers the replica at this position as the leader.
     pub fn set_leader(&self, index: usize) {
         if self.leader.load(Ordering::Relaxed) != index {
             self.leader.store(index, Ordering::Relaxed);
@@ -139,6 +147,7 @@ impl Group {
         let _ = self.leader.compare_exchange(index, UNKNOWN, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// The position of the replica on this node; `None` if it hosts none.
     pub fn position(&self, node_uuid: &[u8]) -> Option<usize> {
         self.replicas.iter().position(|replica| replica.uuid() == node_uuid)
     }

@@ -3,17 +3,20 @@
 
 mod account_room;
 mod admission;
+mod call;
 mod clock;
+mod handle;
 mod map;
 mod node;
 mod retry;
-mod router;
+mod send;
 mod watch;
 
 pub use account_room::{ACCOUNT_BODY_BYTES_MAX, AccountLease};
 pub use admission::{Admission, ByteLease};
+pub use call::Call;
 pub use clock::Clock;
+pub use handle::Cluster;
 pub use map::{Group, Map};
 pub use node::Node;
-pub use router::{Call, Cluster};
 pub use watch::watch;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rowhouse_peer::Dialer;
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
 use rowhouse_proto::chunks;
-use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
@@ -32,20 +32,20 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 const CHUNK_FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// A whole chunk arrives while the one before it is written to a slow client.
 const CHUNK_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// What arrives is bounded by the room taken before it is asked for, so that no slow client's chunk holds up
-/// another's here.
+/// Larger than all chunks that may be in flight: room is taken before a chunk is asked for, so a slow client's chunk
+/// never holds up another's in this window.
 const CHUNK_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
-/// For this long after it kept a large body waiting in vain it is given little time: a disk that hangs would
-/// slow every upload, not one in a while.
+/// A node stays marked as slow for this long. Without the mark, a disk that hangs would slow every upload.
 const LAG_REMEMBERED: Duration = Duration::from_secs(10);
 /// Calls waiting for a connection to take them; admission bounds them before.
 const BUFFERED_CALLS: usize = 1024;
 
+/// One node and the connections to it.
 pub struct Node {
     /// 16 bytes; empty for a seed whose identity is not known yet.
     uuid: Vec<u8>,
     address: String,
-    /// What its certificate must call it; `None` for a seed.
+    /// The name that its certificate must have; `None` for a seed.
     name: Option<String>,
     connections: Vec<Channel>,
     /// Chunks have a connection of their own: small requests never wait behind large bodies.
@@ -99,41 +99,46 @@ impl Node {
         self.address == info.address && self.name.as_deref() == Some(&info.name)
     }
 
+    /// 16 bytes; empty for a seed.
     pub fn uuid(&self) -> &[u8] {
         &self.uuid
     }
 
+    /// `host:port`, as the map or the configuration has it.
     pub fn address(&self) -> &str {
         &self.address
     }
 
+    /// A client of the shard service, on the next of the connections for small messages.
     pub fn shard(&self) -> ShardClient<Channel> {
         ShardClient::new(self.connection())
             .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX)
     }
 
+    /// A client of the meta service, on the next of the connections for small messages.
     pub fn meta(&self) -> MetaClient<Channel> {
         MetaClient::new(self.connection()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
     }
 
+    /// A client of the chunk service, on the connection for chunks.
     pub fn chunk(&self) -> chunks::Client {
         chunks::Client::new(self.chunks.clone())
     }
 
-    /// A body was waited for that it did not take in time. While that is remembered it says nothing new: the
-    /// wait was a short one.
+    /// Marks the node as slow. Does not extend the mark while it lasts, because slow nodes are given only a short wait.
     pub fn lagged(&self) {
         if !self.is_lagging() {
             *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
 
-    /// It took a whole body in time.
+    /// Takes the mark away: the node took a whole body in time.
     pub fn caught_up(&self) {
         *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Whether uploads give this node only a short wait.
     pub fn is_lagging(&self) -> bool {
         let lagged_at = *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner);
         lagged_at.is_some_and(|at| at.elapsed() < LAG_REMEMBERED)

@@ -1,5 +1,5 @@
 //! Whom to ask next and how long to wait before it: pure, so that every case has a test. Sleeping,
-//! deadlines and sending are the router's.
+//! deadlines and sending are in `send.rs`.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use axum::response::Response;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED, VARY};
 use percent_encoding::percent_decode_str;
-use pubky_common::constants::storage::PRIVATE_ROOT;
 use pubky_common::storage_path::StoragePath;
+use rowhouse_proto::domain::path::{is_below_private, is_private};
 
 use super::Target;
 use crate::respond::NO_STORE;
@@ -16,11 +16,12 @@ use crate::respond::NO_STORE;
 const VARY_LEGACY: HeaderValue = HeaderValue::from_static("pubky-host, Authorization, Cookie");
 const VARY_STORAGE: HeaderValue = HeaderValue::from_static("Authorization, Cookie");
 
+/// Marks every response below `/priv/` as `no-store`; failures lose their validators as well.
 pub async fn cache_policy(request: Request, next: Next) -> Response {
     let stored = request.extensions().get::<Target>().and_then(|target| target.path.as_ref());
     let (private, vary) = match stored {
-        Some(path) => (path.as_str().starts_with(PRIVATE_ROOT), VARY_STORAGE),
-        None => (is_private(request.uri().path()), VARY_LEGACY),
+        Some(path) => (is_private(path), VARY_STORAGE),
+        None => (reads_private(request.uri().path()), VARY_LEGACY),
     };
     let mut response = next.run(request).await;
     if private {
@@ -37,8 +38,8 @@ pub async fn cache_policy(request: Request, next: Next) -> Response {
 }
 
 /// Paths that do not decode or normalise are judged by what is readable of them.
-fn is_private(raw: &str) -> bool {
-    if raw.starts_with(PRIVATE_ROOT) {
+fn reads_private(raw: &str) -> bool {
+    if is_below_private(raw) {
         return true;
     }
     // Only an escape, a dot segment or an empty one can lead elsewhere.
@@ -46,8 +47,7 @@ fn is_private(raw: &str) -> bool {
         return false;
     }
     let Ok(decoded) = percent_decode_str(raw).decode_utf8() else { return false };
-    decoded.starts_with(PRIVATE_ROOT)
-        || StoragePath::normalize(&decoded).is_ok_and(|path| path.as_str().starts_with(PRIVATE_ROOT))
+    is_below_private(&decoded) || StoragePath::normalize(&decoded).is_ok_and(|path| is_private(&path))
 }
 
 #[cfg(test)]
@@ -66,10 +66,10 @@ mod tests {
             "/priv/%ff",
             "/priv/%00",
         ] {
-            assert!(is_private(path), "{path}");
+            assert!(reads_private(path), "{path}");
         }
         for path in ["/pub/a", "/priv", "/privately/a", "/pub/priv/a", "/../../priv/a", "/%ff/priv/a"] {
-            assert!(!is_private(path), "{path}");
+            assert!(!reads_private(path), "{path}");
         }
     }
 }

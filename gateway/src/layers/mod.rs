@@ -1,4 +1,4 @@
-//! The layers around the routes, one per file; `app::router` says in which order and why.
+//! The layers around the routes, one per file; `router.rs` says in which order and why.
 
 mod cache_policy;
 mod known_keys;

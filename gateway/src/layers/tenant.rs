@@ -17,7 +17,7 @@ use crate::respond::Rejection;
 const STORAGE: &str = "/storage";
 const PUBKY_HOST: &str = "pubky-host";
 
-/// What a request is about, in its extensions.
+/// The user, and perhaps the path, that a request is about; among its extensions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     pub user: PublicKey,
@@ -25,6 +25,7 @@ pub struct Target {
     pub path: Option<StoragePath>,
 }
 
+/// Puts the request's `Target`, if there is one, among its extensions.
 pub async fn tenant(mut request: Request, next: Next) -> Response {
     match resolve(&request) {
         Ok(target) => {

@@ -18,6 +18,7 @@ const TRACEPARENT: &str = "traceparent";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestTrace(pub TraceContext);
 
+/// Runs the request in its root span, and puts a `RequestTrace` among its extensions.
 pub async fn trace(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         "request",

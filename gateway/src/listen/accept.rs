@@ -2,22 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use rowhouse_peer::accept;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::connection::{Http, Tls, serve};
+use super::life::Life;
 use crate::Error;
 
-/// After an accept that failed for want of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections the kernel holds while the loop is busy: a burst of probes and of clients that lost
 /// their gateway.
 const BACKLOG: i32 = 4096;
 
+/// One listening socket and the door behind it.
 pub struct Listener {
     pub socket: TcpListener,
     pub door: Door,
@@ -33,18 +31,7 @@ pub struct Door {
     pub life: Life,
 }
 
-/// How long accept loops and connections run: three signals, one after the other.
-#[derive(Clone, Default)]
-pub struct Life {
-    pub tasks: TaskTracker,
-    /// Accept no more; the next answer on each connection is its last.
-    pub stop: CancellationToken,
-    /// End connections on which nothing is asked.
-    pub idle: CancellationToken,
-    /// End now.
-    pub end: CancellationToken,
-}
-
+/// Listens on an address at once: connections queue in the kernel until `Listener::run`.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     listen(address).map_err(|source| Error::Listen { address, source })
 }
@@ -65,17 +52,9 @@ impl Listener {
     pub async fn run(self) {
         let Self { socket, door } = self;
         loop {
-            let accepted = tokio::select! {
+            tokio::select! {
                 () = door.life.stop.cancelled() => return close(socket, &door),
-                accepted = socket.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => door.admit(stream, peer),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                (stream, peer) = accept(&socket) => door.admit(stream, peer),
             }
         }
     }
@@ -114,13 +93,4 @@ impl Door {
             drop(permit);
         });
     }
-}
-
-/// The client went away before it was accepted.
-fn is_of_one_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
-    )
 }

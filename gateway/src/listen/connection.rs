@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::accept::Life;
+use super::life::Life;
 use super::patience::{Patience, Phase};
 use crate::body::expects_continue;
 use crate::config::Limits;
@@ -42,6 +42,7 @@ pub struct Http {
 }
 
 impl Http {
+    /// `router` answers every request; `limits` bound the time and the bytes of one connection.
     pub fn new(router: Router, limits: Arc<Limits>) -> Self {
         let mut builder = http1::Builder::new();
         builder
@@ -61,12 +62,14 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// `keypair` is the homeserver's; clients check its public key.
     pub fn new(keypair: &pkarr::Keypair, handshake_timeout: Duration) -> Self {
         let config: ServerConfig = keypair.to_rpk_rustls_server_config();
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), handshake_timeout }
     }
 }
 
+/// Serves a connection to its end. Never fails: what goes wrong is the client's, and is logged at debug.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, http: Http, tls: Option<Tls>, life: &Life) {
     let Some(tls) = tls else { return speak(stream, peer, http, life).await };
     match tokio::time::timeout(tls.handshake_timeout, tls.acceptor.accept(stream)).await {
@@ -104,7 +107,7 @@ where
     }
 }
 
-/// The router with what only the connection knows.
+/// The router, and everything about a request that only its connection knows.
 #[derive(Clone)]
 struct ConnectionService {
     router: Router,

@@ -2,7 +2,9 @@
 
 mod accept;
 mod connection;
+mod life;
 mod patience;
 
-pub use accept::{Door, Life, Listener, bind};
+pub use accept::{Door, Listener, bind};
 pub use connection::{Http, Tls};
+pub use life::Life;

@@ -12,8 +12,8 @@ use rowhouse_proto::CHUNK_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Patiences that a client may be waited for in all until it has taken `CHUNK_BYTES`: what waits for it holds
-/// room that others wait for.
+/// While a client accepts `CHUNK_BYTES`, it may stall for at most this many write timeouts in total. The chunk
+/// occupies memory that other clients need.
 const STALL_TIMEOUTS: u32 = 4;
 
 /// Whether a request is being answered, shared between a connection's service and its stream.
@@ -24,6 +24,7 @@ pub struct Phase(Arc<AtomicBool>);
 pub struct Busy(Phase);
 
 impl Phase {
+    /// Marks a request as being answered while the result lives.
     pub fn busy(&self) -> Busy {
         self.0.store(true, Ordering::Relaxed);
         Busy(self.clone())
@@ -40,6 +41,7 @@ impl Drop for Busy {
     }
 }
 
+/// A stream that fails with `TimedOut` when its client stalls beyond the bounds.
 pub struct Patience<S> {
     inner: S,
     phase: Phase,
@@ -47,15 +49,17 @@ pub struct Patience<S> {
     write_timeout: Duration,
     /// Runs from the first byte of a head.
     head: Option<Pin<Box<Sleep>>>,
-    /// Runs while the client takes nothing.
+    /// Runs while the client accepts nothing.
     write: Option<Pin<Box<Sleep>>>,
     stalled_since: Option<Instant>,
-    /// How long it took nothing, since it last had taken `CHUNK_BYTES`.
+    /// Time for which the client accepted nothing, while it accepted the last `taken` bytes.
     stalled: Duration,
     taken: usize,
 }
 
 impl<S> Patience<S> {
+    /// `head_timeout` runs from a head's first byte, `write_timeout` from the moment the client stops accepting
+    /// bytes.
     pub fn new(inner: S, phase: Phase, head_timeout: Duration, write_timeout: Duration) -> Self {
         Self {
             inner,
@@ -232,7 +236,7 @@ mod tests {
         assert_eq!(stalled.kind(), ErrorKind::TimedOut);
     }
 
-    /// What a client took that reads `bytes` each second, of a response without end.
+    /// The bytes that a client accepts of an endless response, reading `bytes` each second, and how it ended.
     async fn taken_at(bytes: usize, seconds: u32, flushed: bool) -> (usize, Option<ErrorKind>) {
         let (near, mut far) = duplex(8 * 1024);
         let mut stream = Patience::new(near, Phase::default(), HEAD, WRITE);

@@ -5,6 +5,7 @@ use rowhouse_proto::CHUNK_BYTES;
 
 use crate::content_type::DETECT_BYTES_MAX;
 
+/// Collects pieces into chunks of `CHUNK_BYTES`, and hashes them.
 #[derive(Default)]
 pub struct Chunker {
     hasher: blake3::Hasher,
@@ -13,7 +14,7 @@ pub struct Chunker {
     length: u64,
 }
 
-/// What is known of a body once all of it was seen.
+/// Facts about a body, known once all of it was seen.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Digest {
     pub length: u64,
@@ -33,11 +34,12 @@ impl Chunker {
         (self.open.len() == CHUNK_BYTES).then(|| self.cut())
     }
 
-    /// What is left, shorter than a chunk; `None` if nothing is.
+    /// The last chunk, shorter than the others; `None` if the body ended with a full one.
     pub fn rest(&mut self) -> Option<Bytes> {
         (!self.open.is_empty()).then(|| self.cut())
     }
 
+    /// The body's length, hash and first bytes; call it after `rest`.
     pub fn digest(self) -> Digest {
         Digest { length: self.length, hash: *self.hasher.finalize().as_bytes(), opening: self.opening }
     }

@@ -17,8 +17,8 @@ use rowhouse_proto::chunks::{Parcel, Pieces};
 use rowhouse_proto::wire::chunk::FetchRequest;
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode, WIRE_VERSION};
 
+use crate::body::leased;
 use crate::cluster::{Cluster, Node};
-use crate::leased::leased;
 
 /// Chunks being fetched at once: the next one arrives while one is written to the client.
 const AHEAD: usize = 2;
@@ -132,7 +132,7 @@ fn parts(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, 
         .try_flatten()
 }
 
-/// Of values that are at most a chunk.
+/// Converts a count of bytes that is at most a chunk.
 fn usize_of(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(CHUNK_BYTES)
 }

@@ -15,12 +15,13 @@ use super::intake::Chunk;
 use super::lane::{Event, Lane};
 use crate::cluster::Group;
 
-/// A replica that keeps the others waiting for this long, net, is left behind; repair brings it the body
+/// A replica that delays the others for this long, net, is dropped from the upload; repair brings it the body
 /// later. A disk that syncs slowly takes tens of milliseconds, so this one is stuck, or not half as fast.
 const LANE_STALL_MAX: Duration = Duration::from_secs(2);
-/// The same of one that others have lately waited for in vain.
+/// Stall limit for a replica that was dropped from an upload in the last ten seconds.
 const LAGGARD_STALL_MAX: Duration = Duration::from_millis(250);
 
+/// One lane for each replica of the shard.
 pub struct Fan {
     /// `None`: dropped from this upload.
     lanes: Vec<Option<Lane>>,
@@ -32,6 +33,8 @@ pub struct Fan {
 }
 
 impl Fan {
+    /// Opens a lane to each replica of `group`. Nothing is sent before the first wait. `patience` bounds every wait
+    /// for a majority.
     pub fn open(group: &Group, shard: u32, object: &Bytes, patience: Duration) -> Self {
         let opened = group.replicas().iter().map(|node| Lane::open(node, shard, object.clone()));
         let (lanes, events): (Vec<_>, Vec<_>) = opened
@@ -186,8 +189,8 @@ mod tests {
     use super::*;
     use crate::cluster::{Admission, Node};
     use futures::stream;
+    use rowhouse_peer::Dialer;
     use rowhouse_proto::chunks::Parcel;
-    use rowhouse_proto::tls::Dialer;
     use rowhouse_proto::wire::chunk::{StageReply, StageRequest};
     use tokio::sync::mpsc;
 

@@ -10,20 +10,22 @@ use http_body_util::BodyExt;
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode};
 
 use super::chunker::{Chunker, Digest};
+use crate::body::leased;
 use crate::cluster::{Admission, ByteLease};
-use crate::leased::leased;
 
-/// Patiences in which a whole chunk must come: room in memory that is held byte by byte is others' room.
+/// A whole chunk must arrive within this many timeouts. A client that sends byte by byte would otherwise keep room
+/// that other uploads wait for.
 const CHUNK_TIMEOUTS: u32 = 8;
 
-/// One chunk, shared by all lanes. It gives its room back when the last of them, and of what they sent, is
-/// dropped.
+/// One chunk, shared by all lanes. Its room in memory is free again when the last lane and the last message have
+/// dropped it.
 pub struct Chunk {
     pub index: u32,
     pub body: Bytes,
     pub crc32c: u32,
 }
 
+/// Reads a body, cuts it into chunks, hashes it.
 pub struct Intake {
     /// Read already, and not cut yet.
     data: std::vec::IntoIter<Bytes>,
@@ -38,6 +40,8 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// `head` was read already; `rest` follows it. `timeout` bounds each silence of the client and each wait for
+    /// room.
     pub fn new(head: Vec<Bytes>, rest: Body, admission: Admission, timeout: Duration) -> Self {
         Self {
             data: head.into_iter(),
@@ -77,6 +81,7 @@ impl Intake {
         Ok(self.chunker.rest())
     }
 
+    /// The body's length, hash and first bytes; call it after the last chunk.
     pub fn digest(&mut self) -> Digest {
         std::mem::take(&mut self.chunker).digest()
     }
@@ -86,7 +91,7 @@ impl Intake {
         self.asked
     }
 
-    /// What the client has yet to send.
+    /// The part of the body that the client has yet to send.
     pub fn into_rest(self) -> Body {
         self.rest
     }

@@ -24,18 +24,19 @@ pub const WINDOW: usize = 2;
 /// Chunks a replica may owe, those on their way among them: how far it may fall behind the others.
 pub const OWED_MAX: usize = UPLOAD_WINDOW_BYTES as usize / CHUNK_BYTES;
 
-/// The end of a lane's answers, or one of them.
+/// One answer of a replica, or the end of its answers.
 pub enum Event {
     Reply(StageReply),
     Ended(Option<Status>),
 }
 
+/// The chunks that one replica was given and has not acknowledged, and whether it delays the others.
 pub struct Lane {
     pub node: Arc<Node>,
-    /// How long it has kept the others waiting, less how long it has not: of a disk more than half as fast
-    /// as a majority's it comes to nothing.
+    /// Time this replica delayed the others, minus time it did not, never below zero. It stays near zero for a disk
+    /// at least half as fast as the majority's.
     pub held_up: Duration,
-    /// Whether it keeps them waiting since then.
+    /// When the replica was last judged, and whether it delays the others since.
     judged: Option<(Instant, bool)>,
     group: u32,
     object: Bytes,
@@ -46,7 +47,7 @@ pub struct Lane {
     requests: Option<mpsc::Sender<Parcel<StageRequest>>>,
     closing: bool,
     replica: Option<u64>,
-    /// Its events end with it, and with them the call: what was sent is of no use any more.
+    /// Dropped with the lane: the stream of events ends then, and with it the call.
     _alive: Option<oneshot::Sender<Infallible>>,
 }
 
@@ -84,14 +85,17 @@ impl Lane {
         (lane, queue)
     }
 
+    /// Whether another chunk could be sent at once.
     pub fn has_room(&self) -> bool {
         self.owed.len() < WINDOW
     }
 
+    /// Every chunk that was offered is on the replica's disk.
     pub fn owes_nothing(&self) -> bool {
         self.owed.is_empty()
     }
 
+    /// Whether another chunk may be offered: fewer than `OWED_MAX` are owed.
     pub fn may_owe_more(&self) -> bool {
         self.owed.len() < OWED_MAX
     }
@@ -105,6 +109,7 @@ impl Lane {
         self.judged = Some((now, holds_up));
     }
 
+    /// Whether the last judgement was that it delays the others.
     pub fn holds_up(&self) -> bool {
         self.judged.is_some_and(|(_, holds_up)| holds_up)
     }
@@ -119,6 +124,7 @@ impl Lane {
         self.is_complete().then_some(self.replica).flatten()
     }
 
+    /// Adds a chunk, and sends it once the window has room.
     pub fn offer(&mut self, chunk: Arc<Chunk>) {
         self.owed.push_back(chunk);
         self.pump();

@@ -21,6 +21,7 @@ use crate::session::{self, Session};
 
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
+/// `POST /session`: a session for an AuthToken; answers its record and sets the cookie.
 pub async fn cookie_signin(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);
@@ -32,10 +33,12 @@ pub async fn cookie_signin(State(app): State<Arc<App>>, request: Request) -> Res
         auth_token,
         cookie_hash: secret.hash().0.to_vec().into(),
     });
-    let result = app.execute_user(&call, &user, receive::client_addr(&parts), op).await;
+    let shard = app.cluster.shard_of_user(&user).await.map_err(refuse)?;
+    let result = app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await;
     open_session(result, &user, &secret, &host).map_err(refuse)
 }
 
+/// `GET /session`: the record of the cookie's session. A bearer's session has none here: 401.
 pub async fn cookie_session(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let call = app.call(request.extensions());
     let tenant = tenant_of(&request);
@@ -67,7 +70,8 @@ pub async fn cookie_signout(State(app): State<Arc<App>>, request: Request) -> Re
             user: tenant.as_bytes().to_vec().into(),
             cookie_hash: cookie.0.to_vec().into(),
         });
-        match app.execute_user(&call, tenant, String::new(), op).await {
+        let shard = app.cluster.shard_of_user(tenant).await?;
+        match app.cluster.execute(&call, shard, String::new(), op).await {
             Err(rejection) if rejection.code() != ErrorCode::NoSession => return Err(rejection),
             _ => {}
         }

@@ -22,6 +22,7 @@ use crate::respond::{OCTETS, Rejection, set_cookie, with_body};
 
 const SIGNUP_TOKEN: &str = "signup_token";
 
+/// `POST /signup`: creates the user and opens a first session.
 pub async fn cookie_signup(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);
@@ -40,7 +41,8 @@ pub async fn cookie_signup(State(app): State<Arc<App>>, request: Request) -> Res
         signup_token: signup_token.unwrap_or_default(),
         cookie_hash: secret.hash().0.to_vec().into(),
     });
-    let result = app.execute_user(&call, &user, receive::client_addr(&parts), op).await;
+    let shard = app.cluster.shard_of_user(&user).await.map_err(refuse)?;
+    let result = app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await;
     open_session(result, &user, &secret, &host).map_err(refuse)
 }
 
@@ -79,6 +81,7 @@ pub fn record(user: &PublicKey, session: &CookieSession, created_at: u64) -> Res
     Ok(record.serialize())
 }
 
+/// A refusal as a response, for routes whose errors are responses already.
 pub fn refuse(refusal: impl Into<Rejection>) -> Response {
     refusal.into().into_response()
 }

@@ -11,6 +11,7 @@ use super::entry_change::EntryChange;
 use crate::app::App;
 use crate::respond::{Rejection, empty};
 
+/// `DELETE` of a file: 204.
 pub async fn delete_entry(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let (change, call, _body) = EntryChange::of(&app, request).await?;
     change

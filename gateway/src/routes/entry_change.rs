@@ -1,23 +1,27 @@
-//! A change of one entry on its way to the tenant's shard, which decides everything about it.
+//! A change of one entry on its way to the tenant's shard, which decides everything about it. The mirror of
+//! `entry_read.rs`.
 
 use axum::body::Body;
 use axum::extract::Request;
+use bytes::Bytes;
 use http_body::Body as _;
-use pubky_common::constants::storage::{PRIVATE_ROOT, PUBLIC_ROOT};
 use pubky_common::storage_path::StoragePath;
-use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::shard::{Credential, execute_reply, execute_request};
+use rowhouse_proto::domain::path::{is_private, is_public};
+use rowhouse_proto::wire::shard::{Credential, PutEntry, Upload, execute_reply, execute_request};
+use rowhouse_proto::{ErrorCode, Refusal};
 
 use super::entry_target::EntryTarget;
 use super::receive;
 use crate::app::App;
 use crate::body::{declared_length, expects_continue};
 use crate::cluster::Call;
+use crate::content_type;
 use crate::credentials::Credentials;
+use crate::layers::Target;
 use crate::respond::Rejection;
-use crate::session::with_credentials;
+use crate::session::{authenticate, with_credentials};
 
-/// What a request to change an entry says, but for its body.
+/// A request to change an entry, with everything that its shard must be told but the body.
 pub struct EntryChange<'a> {
     pub app: &'a App,
     pub target: EntryTarget,
@@ -29,14 +33,65 @@ pub struct EntryChange<'a> {
     address: String,
 }
 
+/// The bytes of a put.
+pub enum Content {
+    /// All of them, for the log.
+    Inline(Bytes),
+    /// An object on the disks of a majority. `opening` is its first bytes, enough to tell its type.
+    Object { opening: Bytes, upload: Upload },
+}
+
 impl<'a> EntryChange<'a> {
+    /// Refuses a request that brings no credential, or names no file. The second refusal is for live sessions only:
+    /// without one every other flaw goes unmentioned (docs/rules/protocol.md#order-of-checks), so a malformed request
+    /// costs a question to a shard.
     pub async fn of(app: &'a App, request: Request) -> Result<(Self, Call, Body), Rejection> {
         let (mut parts, body) = request.into_parts();
         let call = app.call(&parts.extensions);
-        let (target, credentials) = EntryTarget::writable(app, &call, &mut parts).await?;
-        let (declared, address) = (declared_length(&parts.headers), receive::client_addr(&parts));
-        let body_held_back = expects_continue(&parts.headers) && !body.is_end_stream();
-        Ok((Self { app, target, declared, body_held_back, credentials, address }, call, body))
+        let found = parts.extensions.remove::<Target>();
+        let tenant = found.as_ref().map(|target| target.user.clone());
+        let credentials = Credentials::of(&parts.headers, tenant.as_ref());
+        if credentials.is_empty() {
+            return Err(ErrorCode::NoSession.into());
+        }
+        let flaw = match EntryTarget::of(found, &mut parts).await {
+            Ok(target) if target.path.is_file() => {
+                let (declared, address) = (declared_length(&parts.headers), receive::client_addr(&parts));
+                let body_held_back = expects_continue(&parts.headers) && !body.is_end_stream();
+                return Ok((
+                    Self { app, target, declared, body_held_back, credentials, address },
+                    call,
+                    body,
+                ));
+            }
+            Ok(_) => Refusal::from(ErrorCode::TargetMustBeFile),
+            Err(refusal) => refusal,
+        };
+        match authenticate(app, &call, &credentials, tenant.as_ref()).await? {
+            Some(_) => Err(flaw.into()),
+            None => Err(ErrorCode::NoSession.into()),
+        }
+    }
+
+    /// Stores the content under the path. Its type is told here, by its first bytes and the path.
+    pub async fn put(&self, call: &Call, content: Content) -> Result<(), Rejection> {
+        let (opening, body, upload) = match content {
+            Content::Inline(body) => (body.clone(), body, None),
+            Content::Object { opening, upload } => (opening, Bytes::new(), Some(upload)),
+        };
+        let path = self.target.path.as_str();
+        let put = PutEntry {
+            credential: None,
+            tenant: self.target.tenant_bytes(),
+            path: path.to_owned(),
+            content_type: content_type::detect(&opening, path).to_owned(),
+            body,
+            content_length: self.declared,
+            upload,
+        };
+        let with = |credential| PutEntry { credential: Some(credential), ..put.clone() };
+        self.ask(call, |credential| execute_request::Op::PutEntry(with(credential))).await?;
+        Ok(())
     }
 
     /// One RPC to the tenant's shard for each credential until one lives.
@@ -46,8 +101,8 @@ impl<'a> EntryChange<'a> {
         op: impl Fn(Credential) -> execute_request::Op,
     ) -> Result<execute_reply::Result, Rejection> {
         let Self { app, target, credentials, address, .. } = self;
-        with_credentials(app, call, credentials, &target.user, ErrorCode::NoSession, |credential| {
-            app.execute_user(call, &target.user, address.clone(), op(credential))
+        with_credentials(app, call, credentials, &target.user, ErrorCode::NoSession, |shard, credential| {
+            app.cluster.execute(call, shard, address.clone(), op(credential))
         })
         .await
         .map_err(|rejection| outside_first(rejection, &target.path))
@@ -56,8 +111,7 @@ impl<'a> EntryChange<'a> {
 
 /// A path outside both roots is refused before a foreign session is (docs/rules/protocol.md#capabilities).
 fn outside_first(rejection: Rejection, path: &StoragePath) -> Rejection {
-    let inside = path.as_str().starts_with(PUBLIC_ROOT) || path.as_str().starts_with(PRIVATE_ROOT);
-    if rejection.code() == ErrorCode::TenantMismatch && !inside {
+    if rejection.code() == ErrorCode::TenantMismatch && !is_public(path) && !is_private(path) {
         return ErrorCode::WriteOutsideRoots.into();
     }
     rejection

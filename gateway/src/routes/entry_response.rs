@@ -1,5 +1,4 @@
-//! What a stored file looks like in HTTP: its headers, how much of it is asked for, and when "not modified"
-//! says enough.
+//! A stored file as an HTTP response: its headers, the part that is asked for, and whether "not modified" is enough.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,12 +27,12 @@ const HTTP_DATE_MAX_S: u64 = 253_402_300_799;
 /// A file's answer but for its body.
 pub struct EntryResponse {
     response: Response,
-    /// Of the body that belongs to it.
+    /// The bytes of the file that the body must be; empty where there is none.
     pub span: Range<u64>,
 }
 
 impl EntryResponse {
-    /// Of a GET: 304, 416, 206 or 200. The file has `length` bytes.
+    /// Answers a GET: 304, 416, 206 or 200. The file has `length` bytes.
     pub fn get(entry: &Entry, length: u64, request: &HeaderMap, legacy: bool) -> Result<Self, ErrorCode> {
         let validators = Validators::of(entry)?;
         let (status, span) = if validators.match_request(request) {
@@ -62,6 +61,7 @@ impl EntryResponse {
         Ok(Self { response, span })
     }
 
+    /// The response with its body, which must be the bytes of `span`.
     pub fn with(self, body: Body) -> Response {
         self.response.map(|_empty| body)
     }
@@ -83,6 +83,7 @@ fn describe(headers: &mut HeaderMap, entry: &Entry) {
     headers.insert(ACCEPT_RANGES, BYTES);
 }
 
+/// Adds `Vary: pubky-host` where that header chose the tenant.
 pub fn vary_legacy(response: &mut Response, legacy: bool) {
     if legacy {
         response.headers_mut().insert(VARY, VARY_LEGACY);

@@ -5,6 +5,7 @@ use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
 use serde::Deserialize;
 
+/// A grant and the proof that the sender holds the client's key.
 #[derive(Debug, Deserialize)]
 pub struct GrantRequest {
     pub grant: Jws,

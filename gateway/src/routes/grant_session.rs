@@ -27,6 +27,7 @@ use crate::layers::Target;
 use crate::respond::{Rejection, empty, json};
 use crate::session::{self, Session};
 
+/// `POST /auth/grant/session`: a bearer for a grant and its proof.
 pub async fn grant_exchange(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);
@@ -38,7 +39,8 @@ pub async fn grant_exchange(State(app): State<Arc<App>>, request: Request) -> Re
         pop: request.pop.0,
         bearer_hash: bearer.hash().0.to_vec().into(),
     });
-    let result = app.execute_user(&call, &issuer, receive::client_addr(&parts), op).await.map_err(refuse)?;
+    let shard = app.cluster.shard_of_user(&issuer).await.map_err(refuse)?;
+    let result = app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await.map_err(refuse)?;
     let execute_reply::Result::GrantSession(session) = result else {
         return Err(refuse(ErrorCode::Internal));
     };
@@ -46,6 +48,7 @@ pub async fn grant_exchange(State(app): State<Arc<App>>, request: Request) -> Re
     Ok(json(&GrantSessionResponse { token: bearer.as_str().to_owned(), session }))
 }
 
+/// `GET /auth/grant/session`: the session of the bearer. A cookie's session has none here: 401.
 pub async fn grant_session(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let call = app.call(request.extensions());
     let tenant = request.extensions().get::<Target>().map(|target| &target.user);
@@ -67,7 +70,8 @@ pub async fn grant_signout(State(app): State<Arc<App>>, request: Request) -> Res
     if let Some(proof) = proof {
         let issuer = proof.issuer().map_err(refuse)?;
         let op = execute_request::Op::ProofLogout(ProofLogout { grant: proof.grant.0, pop: proof.pop.0 });
-        app.execute_user(&call, &issuer, receive::client_addr(&parts), op).await.map_err(refuse)?;
+        let shard = app.cluster.shard_of_user(&issuer).await.map_err(refuse)?;
+        app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await.map_err(refuse)?;
     } else if let Some(bearer) = Credentials::of(&parts.headers, None).bearer {
         bearer_logout(&app, &call, bearer).await.map_err(refuse)?;
     }

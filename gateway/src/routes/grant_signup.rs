@@ -19,6 +19,7 @@ struct Params {
     signup_token: Option<String>,
 }
 
+/// `POST /auth/grant/signup`: creates the grant's issuer as a user: 204.
 pub async fn grant_signup(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let call = app.call(&parts.extensions);
@@ -33,6 +34,7 @@ pub async fn grant_signup(State(app): State<Arc<App>>, request: Request) -> Resu
         pop: request.pop.0,
         signup_token: params.signup_token.unwrap_or_default(),
     });
-    app.execute_user(&call, &issuer, receive::client_addr(&parts), op).await.map_err(refuse)?;
+    let shard = app.cluster.shard_of_user(&issuer).await.map_err(refuse)?;
+    app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await.map_err(refuse)?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

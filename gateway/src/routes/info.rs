@@ -9,10 +9,12 @@ use crate::respond;
 /// Only what works: clients choose their routes by this list.
 const FEATURES: &str = r#"{"features":["path-addressed-storage","grant-proof-logout"]}"#;
 
+/// `GET /`: a greeting.
 pub async fn root() -> Response {
     respond::text("Pubky Homeserver")
 }
 
+/// `GET /info`: the features that clients may use; never cached.
 pub async fn info() -> Response {
     respond::not_cached(respond::with_body(StatusCode::OK, respond::JSON, FEATURES))
 }

@@ -2,42 +2,33 @@
 
 use axum::response::Response;
 use http::StatusCode;
-use http::request::Parts;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::shard::{ListEntries, query_reply, query_request};
 
+use super::entry_read::EntryRead;
 use super::entry_response::vary_legacy;
-use super::entry_target::EntryTarget;
-use super::get_entry::read_with;
 use super::list_params::ListParams;
-use crate::app::App;
-use crate::cluster::Call;
-use crate::credentials::Credentials;
-use crate::leased::leased;
+use crate::body::leased;
 use crate::respond::{Rejection, TEXT, with_body};
 
 const SCHEME: &str = "pubky://";
 
-pub async fn list_entries(
-    app: &App,
-    call: &Call,
-    parts: &Parts,
-    target: &EntryTarget,
-    params: ListParams,
-) -> Result<Response, Rejection> {
-    let credentials = Credentials::of(&parts.headers, Some(&target.user));
-    let result = read_with(app, call, target, &credentials, |credential| {
-        query_request::Op::ListEntries(ListEntries {
-            credential,
-            tenant: target.tenant_bytes(),
-            path: target.path.as_str().to_owned(),
-            limit: params.limit.into(),
-            cursor: params.cursor.clone(),
-            reverse: params.reverse,
-            shallow: params.shallow,
+/// The listing of the directory that is read.
+pub async fn list_entries(read: &EntryRead<'_>, params: ListParams) -> Result<Response, Rejection> {
+    let EntryRead { app, target, .. } = read;
+    let result = read
+        .ask(|credential| {
+            query_request::Op::ListEntries(ListEntries {
+                credential,
+                tenant: target.tenant_bytes(),
+                path: target.path.as_str().to_owned(),
+                limit: params.limit.into(),
+                cursor: params.cursor.clone(),
+                reverse: params.reverse,
+                shallow: params.shallow,
+            })
         })
-    })
-    .await?;
+        .await?;
     let query_reply::Result::Listing(listing) = result else { return Err(ErrorCode::Internal.into()) };
     let body = render(&target.user.z32(), &listing.paths);
     let mut lease = app.cluster.admission().bytes();

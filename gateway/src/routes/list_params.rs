@@ -9,6 +9,7 @@ use rowhouse_proto::ErrorCode;
 const LIMIT_DEFAULT: u16 = 100;
 const LIMIT_MAX: u16 = 1000;
 
+/// How a directory is listed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ListParams {
     pub limit: u16,
@@ -19,6 +20,7 @@ pub struct ListParams {
 }
 
 impl ListParams {
+    /// Reads the query; `InvalidBoolean` for a flag that is no boolean. Everything else has a default.
     pub fn of(uri: &Uri) -> Result<Self, ErrorCode> {
         let mut params = match uri.query() {
             None | Some("") => HashMap::new(),

@@ -1,9 +1,10 @@
-//! The client API, one file per resource and verb where it is worth one. `app::router` mounts them.
+//! The client API, one file per resource and verb where it is worth one. `router.rs` mounts them.
 
 mod cookie_session;
 mod cookie_signup;
 mod delete_entry;
 mod entry_change;
+mod entry_read;
 mod entry_response;
 mod entry_target;
 mod get_entry;
@@ -22,7 +23,6 @@ mod signup_token;
 pub use cookie_session::{cookie_session, cookie_signin, cookie_signout};
 pub use cookie_signup::cookie_signup;
 pub use delete_entry::delete_entry;
-pub use entry_target::no_such_storage_method;
 pub use get_entry::{get_entry, head_entry};
 pub use grant_session::{grant_exchange, grant_session, grant_signout};
 pub use grant_signup::grant_signup;

@@ -1,27 +1,29 @@
-//! PUT of a body too large for the log: the shard is asked before the body is read, then the body goes to
-//! the disks of its replicas, then the shard is told where it lies. Until that last step nothing has
-//! changed; what was sent for nothing expires by itself.
+//! PUT of a body too large for the log. The shard is asked before the body is read; the body goes to the disks of its
+//! replicas; the shard is told where it lies. Until that last step nothing has changed, and chunks that were sent in
+//! vain expire by themselves.
 
 use std::future::Future;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use rowhouse_proto::wire::shard::{BeginUpload, PutEntry, Upload, execute_reply, execute_request};
+use rowhouse_proto::wire::shard::{BeginUpload, Upload, execute_reply, execute_request};
 use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES, UPLOAD_WINDOW_BYTES};
 
-use super::entry_change::EntryChange;
-use super::put_entry::put_op;
+use super::entry_change::{Content, EntryChange};
 use crate::body::drain;
 use crate::cluster::Call;
 use crate::objects::{Intake, Reserve, Sent, send};
 use crate::respond::Rejection;
 
-/// An upload that is not mentioned for its lifetime is over; mentioned so often in it, a few may be missed.
+/// Renewals per upload lifetime: up to three in a row may fail.
 const RENEWALS: u32 = 4;
+/// Bounds of the interval, whatever lifetime a shard names.
 const RENEW_EVERY_MAX: Duration = Duration::from_secs(60);
 const RENEW_EVERY_MIN: Duration = Duration::from_millis(250);
 
+/// Stores a body in chunks. `head` was read already, `rest` follows it. When the upload is refused the rest is
+/// drained, unless the client waits to be asked for it.
 pub async fn put_object(
     change: &EntryChange<'_>,
     call: &Call,
@@ -68,13 +70,14 @@ pub async fn put_object(
 #[derive(Clone, Copy)]
 enum Beginning {
     First,
-    /// Gives it more time; and room for so many bytes in all, if it has less.
+    /// Gives the upload another lifetime, and room for at least this many bytes in all.
     Again {
         reserved_bytes: u64,
     },
 }
 
-/// Everything that can be refused before the body is read is refused here. How often it must be renewed.
+/// Asks the shard to expect the object. Everything that can be refused before the body is read is refused here.
+/// Returns the interval at which to ask again.
 async fn begin(
     change: &EntryChange<'_>,
     call: &Call,
@@ -127,7 +130,8 @@ where
     }
 }
 
-/// What the shard counts for the upload: a body of unknown length must not fill its user's disks unseen.
+/// The bytes that the shard counts for the upload. Without them a body of unknown length could fill its user's disks
+/// unseen.
 struct Reserved<'a> {
     change: &'a EntryChange<'a>,
     call: &'a Call,
@@ -171,15 +175,14 @@ async fn commit(
     Sent { digest, holders }: Sent,
 ) -> Result<(), Rejection> {
     let hash = Bytes::copy_from_slice(&digest.hash);
-    // Of an unknown length nothing may have come: that is no object.
-    let upload = (digest.length > 0).then(|| Upload { object, length: digest.length, hash, holders });
-    let put = put_op(change, &digest.opening, upload);
-    change
-        .ask(call, |credential| {
-            execute_request::Op::PutEntry(PutEntry { credential: Some(credential), ..put.clone() })
-        })
-        .await?;
-    Ok(())
+    // A body of unknown length may have been empty: nothing lies on the disks then.
+    let content = if digest.length > 0 {
+        let upload = Upload { object, length: digest.length, hash, holders };
+        Content::Object { opening: digest.opening, upload }
+    } else {
+        Content::Inline(Bytes::new())
+    };
+    change.put(call, content).await
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+/// The part of a file that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Whole,

@@ -12,8 +12,8 @@ use http::request::Parts;
 use rowhouse_proto::{ErrorCode, Refusal};
 use serde::de::DeserializeOwned;
 
-use crate::account_body::AccountBody;
 use crate::app::App;
+use crate::body::AccountBody;
 use crate::respond::Rejection;
 
 /// The peer of a connection, in every request's extensions.
@@ -25,10 +25,12 @@ pub fn client_addr(parts: &Parts) -> String {
     parts.extensions.get::<ClientAddr>().map(|addr| addr.0.to_string()).unwrap_or_default()
 }
 
+/// The whole body.
 pub async fn bytes(app: &App, parts: &Parts, body: Body) -> Result<Bytes, Response> {
     within(app, Bytes::from_request(request(app, parts, body), &())).await
 }
 
+/// The body as JSON, which its Content-Type must say.
 pub async fn json<T: DeserializeOwned>(app: &App, parts: &Parts, body: Body) -> Result<T, Response> {
     let request = request(app, parts, body);
     within(app, <Json<T> as FromRequest<()>>::from_request(request, &())).await.map(|Json(value)| value)

@@ -12,6 +12,7 @@ use crate::respond::{Rejection, method_not_allowed};
 /// `XXXX-XXXX-XXXX`, though the hyphens may stand anywhere.
 const TOKEN_BYTES: usize = 14;
 
+/// `GET /signup_tokens/{token}`: refused while signup is open, and for what is no token.
 pub async fn signup_token(
     State(app): State<Arc<App>>,
     Path(token): Path<String>,
@@ -24,6 +25,7 @@ pub async fn signup_token(
     Err(ErrorCode::Unavailable.into())
 }
 
+/// 405 for every method but GET.
 pub async fn only_get() -> Response {
     method_not_allowed("GET")
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt};
 use pubky_common::crypto::Keypair;
-use rowhouse_proto::tls::{Certificates, Connection, Dialer};
+use rowhouse_peer::{Certificates, Connection, Dialer};
 use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
 use rowhouse_proto::wire::meta::*;
 use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};

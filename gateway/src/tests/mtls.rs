@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::tls::{Certificates, Role};
+use rowhouse_peer::{Certificates, Role};
 
 use crate::testing::{FakeNode, Fixture, Issuer, Script, User};
 

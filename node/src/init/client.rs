@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::{
     ClusterMap, CommitInitRequest, NodeInfo, NodeStatusRequest, PrepareInitReply, PrepareInitRequest,
     Settings, WatchMapRequest,

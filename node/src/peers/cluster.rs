@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_raft::transport::{Directory, Peer};
 
 use super::{Addresses, ClusterView, Peers, Pool};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rowhouse_peer::Dialer;
 use rowhouse_proto::chunks;
-use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use tonic::transport::{Channel, Endpoint};
 

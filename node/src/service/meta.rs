@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::Stream;
+use rowhouse_peer::{Caller, Subject};
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::tls::{Caller, Subject};
 use rowhouse_proto::wire::command::{self, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{

@@ -3,7 +3,6 @@
 //! A handler decodes, asks the domain, asks the group, encodes. It runs in the request's own task, and
 //! each one has a deadline.
 
-mod accept;
 mod announce;
 mod answer;
 mod attempts;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::Either;
-use rowhouse_proto::tls::Role::{Ctl, Gateway, Node};
-use rowhouse_proto::tls::{Caller, Role, Seldom};
+use rowhouse_peer::Role::{Ctl, Gateway, Node};
+use rowhouse_peer::{Caller, LogThrottle, Role};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
@@ -51,7 +51,7 @@ fn refusal(caller: Option<&Caller>, path: &str) -> Option<String> {
 #[derive(Clone)]
 pub struct RolesLayer {
     demanded: bool,
-    refusals: Arc<Seldom>,
+    refusals: Arc<LogThrottle>,
 }
 
 impl RolesLayer {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rowhouse_peer::{ACCEPTED_AHEAD, Certificates, accept_callers};
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
-use rowhouse_proto::tls::Certificates;
 use rowhouse_proto::wire::meta::meta_server::MetaServer;
 use rowhouse_proto::wire::shard::shard_server::ShardServer;
 use rowhouse_raft::transport::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TransportServer, TransportService};
@@ -15,7 +15,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use super::accept::{ACCEPTED_AHEAD, accept};
 use super::roles::RolesLayer;
 use super::{ChunkService, MetaService, ShardService};
 use crate::Error;
@@ -66,7 +65,7 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
     // Ends at once when the node stops, so that whoever dials is refused and turns to another node; or with
     // serving, which drops the other end of the channel.
-    let accepting = stop.run_until_cancelled(accept(listener, services.certificates, ready));
+    let accepting = stop.run_until_cancelled(accept_callers(listener, services.certificates, ready));
     let serving = async { tokio::join!(serving, accepting).0 };
     let overdue = async {
         stop.cancelled().await;

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rowhouse_peer::Certificates;
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::tls::Certificates;
 use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
 use rowhouse_raft::state::{Applied, ScanOrder, View};
 

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use rowhouse_node::init::{InitOptions, initialize_cluster};
-use rowhouse_proto::tls::{Dialer, Role};
+use rowhouse_peer::{Dialer, Role};
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{
     AnnounceGatewayRequest, DrainRequest, NodeInfo, NodeStatusRequest, PingRequest, PrepareInitRequest,

@@ -17,7 +17,12 @@ pub fn is_public(path: &StoragePath) -> bool {
 
 /// Below `/priv/`: only sessions with a capability may read it.
 pub fn is_private(path: &StoragePath) -> bool {
-    path.as_str().starts_with(PRIVATE_ROOT)
+    is_below_private(path.as_str())
+}
+
+/// `is_private` of text that is not known to be a canonical path.
+pub fn is_below_private(text: &str) -> bool {
+    text.starts_with(PRIVATE_ROOT)
 }
 
 /// Takes a canonical path as one service hands it to the next. Any other is refused as `InvalidStoragePath`.

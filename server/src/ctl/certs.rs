@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Subcommand;
-use rowhouse_proto::tls::{Authority, Role, TlsError};
+use rowhouse_peer::{Authority, Role, TlsError};
 
 use crate::error::Error;
 use crate::files;
@@ -162,7 +162,7 @@ fn flags(args: &CreateArgs, name: &str) -> String {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use rowhouse_proto::tls::{CertificateFiles, Certificates};
+    use rowhouse_peer::{CertificateFiles, Certificates};
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rowhouse_node::init::{InitOptions, initialize_cluster};
 use rowhouse_node::meta::OPEN_SIGNUP;
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use uuid::Uuid;
 
 use super::client::NodeClient;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::{ClusterMap, NodeInfo};
 use tokio::time::sleep;
 

@@ -1,7 +1,7 @@
 //! `rowhouse ctl status`: asks one node for the map, then every node of the map for its own view.
 
+use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
-use rowhouse_proto::tls::Dialer;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, NodeInfo, NodeStatusReply};
 use serde::Serialize;
 use tokio::task::JoinSet;

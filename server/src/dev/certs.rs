@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rowhouse_proto::tls::CertificateFiles;
+use rowhouse_peer::CertificateFiles;
 
 use super::args::DevArgs;
 use super::ports::NODES;

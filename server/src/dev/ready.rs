@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pkarr::dns::rdata::RData;
 use pkarr::{PublicKey, SignedPacket};
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use pkarr::{Keypair, PublicKey};
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 
 use super::args::DevArgs;
 use super::cluster_file::ClusterFile;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use rowhouse_proto::tls::CertificateFiles;
+use rowhouse_peer::CertificateFiles;
 use serde::{Deserialize, Serialize};
 
 use super::key::{Key, Kind, key};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use rowhouse_proto::tls::{Authority, Role};
+use rowhouse_peer::{Authority, Role};
 use serde_json::Value;
 
 /// Far above what anything here takes, on a machine that may be compiling meanwhile.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::{AsyncRuntime, Instant};
+use rowhouse_peer::{Caller, Dialer, Role};
 use rowhouse_proto::WIRE_VERSION;
 pub(super) use rowhouse_proto::hex;
-use rowhouse_proto::tls::{Caller, Dialer, Role};
 use rowhouse_proto::wire::transport::v1::{self as wire, Frame, FrameBatch, SnapshotHeader};
 use tonic::Status;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use openraft::AsyncRuntime;
-use rowhouse_proto::tls::Dialer;
+use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::transport::v1::transport_server::TransportServer;
 use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
 
@@ -22,7 +22,7 @@ pub struct TonicWire {
 }
 
 impl TonicWire {
-    /// With a dialer that has certificates, callers must come with `tls::Caller` among their extensions.
+    /// With a dialer that has certificates, callers must come with `rowhouse_peer::Caller` among their extensions.
     pub fn new(node: NodeUuid, directory: Arc<dyn Directory>, dialer: Dialer) -> Self {
         Self { shared: Arc::new(Shared::new(Identity::new(node, directory, dialer))) }
     }

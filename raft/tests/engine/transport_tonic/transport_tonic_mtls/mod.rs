@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use openraft::network::{NetVote, RaftNetworkFactory};
+use rowhouse_peer::{Certificates, Dialer, Role};
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::tls::{Certificates, Dialer, Role};
 use rowhouse_proto::wire::transport::v1::snapshot_chunk::Body;
 use rowhouse_proto::wire::transport::v1::transport_client::TransportClient;
 use rowhouse_proto::wire::transport::v1::{FrameBatch, Lane, SnapshotChunk, SnapshotHeader};

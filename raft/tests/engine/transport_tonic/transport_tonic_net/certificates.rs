@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rowhouse_proto::tls::{Authority, CertificateFiles, Certificates, Role};
+use rowhouse_peer::{Authority, CertificateFiles, Certificates, Role};
 use rowhouse_raft::runtime::{Production, Runtime};
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::StreamExt;
 use openraft::AsyncRuntime;
-use rowhouse_proto::tls::{Authority, Certificates, Connection, Dialer, Role};
+use rowhouse_peer::{Authority, Certificates, Connection, Dialer, Role};
 use rowhouse_raft::runtime::Production;
 use rowhouse_raft::transport::{Directory, NodeUuid, Peer, TonicWire};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A small private CA: what `rowhouse ctl certs create` keeps in two files, and what tests use.
+//! A small private CA, for `rowhouse ctl certs create`, which keeps it in two files, and for tests.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -13,9 +13,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::{Role, Subject, TlsError};
+use crate::{Role, Subject, TlsError};
 
-/// Of a certificate that is only made to see whether the CA's key and certificate belong together.
+/// Validity, both ways from now, of a certificate made only to see whether the CA's key and certificate fit.
 const PROBE_VALID: Duration = Duration::from_secs(3600);
 
 /// Signs certificates of one cluster.
@@ -53,10 +53,12 @@ impl Authority {
         }
     }
 
+    /// The CA's own certificate, which peers must trust.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }
 
+    /// The CA's private key. Whoever has it can be anybody in the cluster.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
@@ -71,6 +73,7 @@ impl Authority {
         self.sign(name, &[&subject.to_string()], usages, valid)
     }
 
+    /// A certificate with these URIs and usages, without judging them; for `issue` and for tests.
     pub(super) fn sign(
         &self,
         name: &str,
@@ -93,7 +96,7 @@ impl Authority {
         Ok(Issued { certificate_pem, key_pem: key.serialize_pem() })
     }
 
-    /// Whether a certificate made with this key is accepted by whoever trusts that file.
+    /// Whether peers that trust that file accept a certificate made with this key.
     fn signs_for(&self, authorities_pem: &str) -> bool {
         let now = SystemTime::now();
         let Ok(probe) = self.issue(Role::Ctl, "probe", now - PROBE_VALID..now + PROBE_VALID) else {
@@ -116,7 +119,7 @@ impl Authority {
     }
 }
 
-/// The same every time: certificates name their issuer by it.
+/// Must be the same every time: certificates name their issuer by it.
 fn authority_params(cluster: &str) -> Result<CertificateParams, TlsError> {
     // The name rules of subjects hold for clusters too.
     Subject::new(cluster, Role::Ctl, "ca")?;

@@ -1,4 +1,4 @@
-//! What each end demands of the other's certificate, beyond what TLS itself does.
+//! The demands of each end on the other's certificate, beyond those of TLS itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::{Role, Subject, TlsError};
+use crate::{Role, Subject, TlsError};
 
 #[derive(thiserror::Error)]
 enum Unwanted {

@@ -13,6 +13,7 @@ impl<L> AsRef<[u8]> for Leased<L> {
     }
 }
 
+/// Ties bytes to their room, without a copy: `lease` is dropped with the last clone or slice of them.
 pub fn leased<L: Send + 'static>(data: Bytes, lease: L) -> Bytes {
     Bytes::from_owner(Leased { data, _lease: lease })
 }

@@ -1,19 +1,20 @@
-//! Logging what repeats itself: peers that are refused come again and again.
+//! Refused peers come again and again; the log names each of them once a minute.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The same thing is told again after this long.
+/// A key is due again after this long.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// Things remembered as told; more are strangers at the door, and then all is forgotten.
+/// Keys remembered. More come only from strangers at the door; then all are forgotten, and may be told again.
 const KEYS_MAX: usize = 256;
 
+/// Decides which of many like events are logged: for each key the first, and one a minute after it.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<BTreeMap<String, Instant>>);
+pub struct LogThrottle(Mutex<BTreeMap<String, Instant>>);
 
-impl Seldom {
-    /// Whether to tell of `key` now.
+impl LogThrottle {
+    /// Whether to log the event of `key` now. The answer `true` counts as logged.
     pub fn is_due(&self, key: &str) -> bool {
         let now = Instant::now();
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,12 +35,12 @@ mod tests {
 
     #[test]
     fn each_thing_is_told_once_and_memory_is_bounded() {
-        let seldom = Seldom::default();
-        assert!(seldom.is_due("a"));
-        assert!(!seldom.is_due("a"));
+        let throttle = LogThrottle::default();
+        assert!(throttle.is_due("a"));
+        assert!(!throttle.is_due("a"));
         for n in 0..2 * KEYS_MAX {
-            assert!(seldom.is_due(&n.to_string()));
+            assert!(throttle.is_due(&n.to_string()));
         }
-        assert!(seldom.0.lock().expect("not poisoned").len() <= KEYS_MAX);
+        assert!(throttle.0.lock().expect("not poisoned").len() <= KEYS_MAX);
     }
 }

@@ -1,5 +1,5 @@
 //! The body of an account route while it is read: bounded in size and in the room it takes with all others.
-//! What it is refused for travels as a `Refusal` through whoever reads it.
+//! The reason for a refusal travels as a `Refusal` through the extractor that reads the body.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,9 +10,11 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use rowhouse_proto::{ErrorCode, Refusal};
 
-use crate::body::{declared_length, drain, expects_continue};
+use super::{declared_length, drain, expects_continue};
 use crate::cluster::{ACCOUNT_BODY_BYTES_MAX, AccountLease};
 
+/// At most `ACCOUNT_BODY_BYTES_MAX` bytes, each of which holds room while the body is read. A refused body ends
+/// with an error whose cause is the `Refusal`; before that its rest is drained, unless the client waits to be asked.
 pub struct AccountBody {
     inner: Body,
     lease: AccountLease,
@@ -33,6 +35,7 @@ type Next = Result<Frame<Bytes>, axum::Error>;
 type Draining = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl AccountBody {
+    /// `headers` are those of the request; `lease` is empty.
     pub fn new(inner: Body, headers: &HeaderMap, lease: AccountLease) -> Self {
         let (declared, held_back) = (declared_length(headers), expects_continue(headers));
         Self { inner, lease, declared, held_back, read: 0, refused: None }

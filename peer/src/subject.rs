@@ -1,4 +1,4 @@
-//! Whom a certificate is about: a URI among its alternative names, `rowhouse://<cluster>/<role>/<name>`.
+//! The subject of a certificate: a URI among its alternative names, `rowhouse://<cluster>/<role>/<name>`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
-use super::TlsError;
+use crate::TlsError;
 
 const SCHEME: &str = "rowhouse://";
 /// Names stand in file names, tables and the cluster's map.
 const NAME_BYTES_MAX: usize = 63;
 
-/// What a process is in the cluster, and so what it may ask of a node.
+/// The part that a process plays in the cluster; it decides which calls a node takes from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     Node,
@@ -22,6 +22,7 @@ pub enum Role {
 }
 
 impl Role {
+    /// The role as it stands in a subject's URI.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Node => "node",
@@ -37,6 +38,7 @@ impl fmt::Display for Role {
     }
 }
 
+/// A process of a cluster: whom a certificate is about. Its text is the URI.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
     cluster: String,
@@ -67,14 +69,17 @@ impl Subject {
         }
     }
 
+    /// The cluster's name.
     pub fn cluster(&self) -> &str {
         &self.cluster
     }
 
+    /// The part that the process plays.
     pub fn role(&self) -> Role {
         self.role
     }
 
+    /// The process's name, unique within its role.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -14,18 +14,20 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::files::Parsed;
-use super::verify::{CallerVerifier, NodeVerifier};
-use super::{CertificateFiles, Role, Seldom, Subject, TlsError};
+use crate::files::Parsed;
+use crate::verify::{CallerVerifier, NodeVerifier};
+use crate::{CertificateFiles, LogThrottle, Role, Subject, TlsError};
 
 /// gRPC, and nothing else.
 const ALPN: &[u8] = b"h2";
 
+/// The identity of this process and the CAs it trusts. Shared by all its connections; `refresh` replaces it as a
+/// whole.
 pub struct Certificates {
     files: CertificateFiles,
     current: ArcSwap<Loaded>,
     /// Nodes that were dialled and not believed.
-    pub(super) refusals: Seldom,
+    pub(super) refusals: LogThrottle,
 }
 
 struct Loaded {
@@ -41,7 +43,7 @@ impl Certificates {
     pub fn open(files: CertificateFiles) -> Result<Self, TlsError> {
         let contents = files.read()?;
         let loaded = Loaded::new(&files, files.parse(&contents)?, contents.fingerprint())?;
-        Ok(Self { files, current: ArcSwap::from_pointee(loaded), refusals: Seldom::default() })
+        Ok(Self { files, current: ArcSwap::from_pointee(loaded), refusals: LogThrottle::default() })
     }
 
     /// Takes over what the files hold now; `true` if that is something else. With an error everything stays
@@ -75,14 +77,17 @@ impl Certificates {
         self.current.load().expires_at
     }
 
+    /// The files that `open` was given.
     pub fn files(&self) -> &CertificateFiles {
         &self.files
     }
 
+    /// TLS for connections that are accepted now.
     pub(super) fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.load().server)
     }
 
+    /// TLS for connections that are dialled now.
     pub(super) fn client(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.current.load().client)
     }
@@ -110,6 +115,7 @@ impl Loaded {
     }
 }
 
+/// A node's side: callers must show a certificate of its cluster.
 pub(super) fn server_config(
     provider: &Arc<CryptoProvider>,
     subject: &Subject,
@@ -131,6 +137,7 @@ pub(super) fn server_config(
     Ok(Arc::new(config))
 }
 
+/// A dialer's side: the other end must be a node of its cluster.
 pub(super) fn client_config(
     provider: &Arc<CryptoProvider>,
     subject: &Subject,

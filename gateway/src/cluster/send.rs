@@ -1,151 +1,27 @@
-//! From one request to one answered RPC: finds the shard's leader, retries with the same request id
-//! until the deadline, and says 503 only then. The map is swapped in by the watch; nothing else here
-//! outlives a request.
+//! From one request to one answered RPC: finds the shard's leader, retries with the same request id until
+//! the deadline, and says 503 only then.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use pubky_common::crypto::PublicKey;
-use rowhouse_proto::tls::Dialer;
-use rowhouse_proto::wire::meta::ClusterMap;
 use rowhouse_proto::wire::shard::{
     ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, execute_request, query_reply,
     query_request,
 };
-use rowhouse_proto::{ErrorCode, Refusal, TraceContext, WIRE_VERSION};
-use tokio::sync::watch;
+use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use tokio::time::Instant;
 
 use super::retry::{Verdict, Walk};
-use super::{Admission, Clock, Map, Node};
-use crate::Error;
-use crate::config::Limits;
+use super::{Call, Cluster, Node};
 use crate::respond::Rejection;
 
 /// One attempt: well above a slow sync, well below the retry window, so that a node that stopped
 /// answering costs one attempt and not the request.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub struct Cluster {
-    map: ArcSwapOption<Map>,
-    installed: watch::Sender<u64>,
-    clock: Clock,
-    admission: Admission,
-    retry_timeout: Duration,
-    map_timeout: Duration,
-    dialer: Dialer,
-    homeserver: PublicKey,
-}
-
-/// What belongs to one client request from its arrival, over all its RPCs and retries.
-pub struct Call {
-    deadline: Instant,
-    /// Cluster time when it arrived; unknown before the first map.
-    issued_at_us: Option<u64>,
-    trace: Bytes,
-}
-
 impl Cluster {
-    pub fn new(limits: &Limits, dialer: Dialer, homeserver: PublicKey) -> Self {
-        Self {
-            map: ArcSwapOption::empty(),
-            installed: watch::Sender::new(0),
-            clock: Clock::default(),
-            admission: Admission::new(limits.requests_max, limits.body_bytes_max, limits.chunk_bytes_max),
-            retry_timeout: limits.retry_timeout,
-            map_timeout: limits.map_timeout,
-            dialer,
-            homeserver,
-        }
-    }
-
-    pub fn dialer(&self) -> &Dialer {
-        &self.dialer
-    }
-
-    pub fn admission(&self) -> &Admission {
-        &self.admission
-    }
-
-    /// The current map, if one has arrived.
-    pub fn map_now(&self) -> Option<Arc<Map>> {
-        self.map.load_full()
-    }
-
-    /// The current map; a request that comes before the first one waits a bounded time.
-    pub async fn map(&self) -> Result<Arc<Map>, Rejection> {
-        if let Some(map) = self.map.load_full() {
-            return Ok(map);
-        }
-        let mut installed = self.installed.subscribe();
-        let arrival = installed.wait_for(|_| self.map.load().is_some());
-        // An error here is the time running out; the sender lives as long as `self`.
-        let _ = tokio::time::timeout(self.map_timeout, arrival).await;
-        self.map.load_full().ok_or_else(|| ErrorCode::Unavailable.into())
-    }
-
-    /// Takes a map from a watch of `node`. Only the watch calls it, from one task. `false`: not usable. An error:
-    /// this gateway is not of that cluster, nor of any other so far.
-    pub fn install(&self, wire: &ClusterMap, node: &str) -> Result<bool, Error> {
-        let current = self.map.load_full();
-        // With the first map comes the cluster's time: without it no change could be sent.
-        if current.is_none() && wire.hlc == 0 {
-            return Ok(false);
-        }
-        if let Some(map) = &current {
-            if wire.cluster_id != map.cluster_id && !wire.cluster_id.is_empty() {
-                tracing::warn!(node, "a node of another cluster answers at a known address");
-                return Ok(false);
-            }
-            if wire.map_version < map.version {
-                return Ok(false);
-            }
-            if wire.map_version == map.version {
-                self.clock.observe(wire.hlc);
-                return Ok(true);
-            }
-        }
-        let Some(map) = Map::build(wire, current.as_deref(), &self.dialer) else { return Ok(false) };
-        if wire.homeserver[..] != self.homeserver.as_bytes()[..] {
-            return Err(self.foreign(&wire.homeserver, node));
-        }
-        self.clock.observe(wire.hlc);
-        let version = map.version;
-        self.map.store(Some(Arc::new(map)));
-        self.installed.send_replace(version);
-        Ok(true)
-    }
-
-    fn foreign(&self, theirs: &[u8], node: &str) -> Error {
-        let theirs = <&[u8; 32]>::try_from(theirs).ok().and_then(|key| pkarr::PublicKey::try_from(key).ok());
-        Error::ForeignHomeserver {
-            ours: self.homeserver.z32(),
-            theirs: theirs.map_or_else(|| "nobody".into(), |key| key.to_z32()),
-            node: node.to_owned(),
-        }
-    }
-
-    pub fn call(&self, trace: Option<TraceContext>) -> Call {
-        Call {
-            deadline: Instant::now() + self.retry_timeout,
-            issued_at_us: self.clock.issued_at_us(),
-            trace: trace.map(|trace| Bytes::copy_from_slice(&trace.to_bytes())).unwrap_or_default(),
-        }
-    }
-
-    /// A new account for a later question of the same client request. An upload may last for many minutes:
-    /// under its first `issued_at` a shard would have to answer that the request is too old to be retried.
-    pub fn call_again(&self, call: &Call) -> Call {
-        Call {
-            deadline: Instant::now() + self.retry_timeout,
-            issued_at_us: self.clock.issued_at_us(),
-            trace: call.trace.clone(),
-        }
-    }
-
     /// A change. Each call draws its own request id, kept over retries.
     pub async fn execute(
         &self,
@@ -244,15 +120,6 @@ impl Cluster {
             }
             tokio::time::sleep(pause).await;
         }
-    }
-}
-
-impl Call {
-    /// Gives the cluster its whole time from now, once a small body, or the start of a large one, has arrived.
-    /// `issued_at` stays: a body's timeout and the retries together fit well into the window in which shards
-    /// remember requests.
-    pub fn restart(&mut self, retry_timeout: Duration) {
-        self.deadline = Instant::now() + retry_timeout;
     }
 }
 

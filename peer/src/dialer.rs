@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Error};
 use tower::Service;
 
-use super::{Certificates, Subject};
+use crate::{Certificates, Subject};
 
 /// TLS wants a name; it is neither sent nor checked.
 const SERVER_NAME: &str = "node.rowhouse";
@@ -32,10 +32,12 @@ impl Dialer {
         Self(certificates)
     }
 
+    /// Dials without certificates, for loopback.
     pub fn plaintext() -> Self {
         Self(None)
     }
 
+    /// The certificates in use; `None` in plaintext.
     pub fn certificates(&self) -> Option<&Arc<Certificates>> {
         self.0.as_ref()
     }

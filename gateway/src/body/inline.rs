@@ -1,65 +1,50 @@
-//! Request bodies, read within bounds: of size, of time, and of bytes held by all requests together.
+//! Bodies small enough for the log, read within bounds: of size, of time, and of bytes held by all requests
+//! together.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX};
 
 use crate::cluster::ByteLease;
 
-/// What is read and thrown away of a refused upload, so that the client sees the answer instead of a
-/// reset: clients that do not wait for it have mostly sent this much.
-const DRAIN_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// And for how long.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// A body that was read, or is too large for the log.
-pub enum Upload {
+/// A body that was read, or turned out to be too large for the log.
+pub enum Received {
+    /// All of it, at most `INLINE_BODY_BYTES_MAX` bytes.
     Inline(Bytes),
-    /// What was read before that was known, in order, and what is to come.
-    Large {
-        head: Vec<Bytes>,
-        rest: Body,
-    },
+    /// The pieces that were read before that was known, in order, and the body that is to come.
+    Large { head: Vec<Bytes>, rest: Body },
 }
 
-/// The Content-Length header, when it is a number.
-pub fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Whether the client sends its body only once it is asked for: when the body is first polled, the connection
-/// answers `100 Continue`. So who refuses such a request leaves its body alone (RFC 9110 §10.1.1).
-pub fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// Reads at most an inline body. `lease` grows with what arrives.
-pub async fn read_upload(
+/// Reads at most an inline body. `lease` grows with the bytes that arrive. Refuses a body that breaks off, takes
+/// longer than `timeout`, or finds no room in memory.
+pub async fn read_inline(
     body: Body,
     declared: Option<u64>,
     lease: &mut ByteLease,
     timeout: Duration,
-) -> Result<Upload, ErrorCode> {
+) -> Result<Received, ErrorCode> {
     if declared.is_some_and(|length| length > INLINE_BODY_BYTES_MAX as u64) {
-        return Ok(Upload::Large { head: Vec::new(), rest: body });
+        return Ok(Received::Large { head: Vec::new(), rest: body });
     }
     tokio::time::timeout(timeout, collect(body, declared, lease))
         .await
         .unwrap_or(Err(ErrorCode::RequestTimeout))
 }
 
-async fn collect(mut body: Body, declared: Option<u64>, lease: &mut ByteLease) -> Result<Upload, ErrorCode> {
+async fn collect(
+    mut body: Body,
+    declared: Option<u64>,
+    lease: &mut ByteLease,
+) -> Result<Received, ErrorCode> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| ErrorCode::BrokenStream)?.into_data() else { continue };
         if first.len() + joined.len() + data.len() > INLINE_BODY_BYTES_MAX {
-            return Ok(Upload::Large { head: vec![first, joined.freeze(), data], rest: body });
+            return Ok(Received::Large { head: vec![first, joined.freeze(), data], rest: body });
         }
         lease.grow(data.len())?;
         if first.is_empty() && joined.is_empty() {
@@ -73,23 +58,7 @@ async fn collect(mut body: Body, declared: Option<u64>, lease: &mut ByteLease) -
         }
         joined.put(data);
     }
-    Ok(Upload::Inline(if joined.is_empty() { first } else { joined.freeze() }))
-}
-
-/// Reads on for a bounded while, keeping nothing.
-pub async fn drain(mut body: Body) {
-    let discard = async {
-        let mut left = DRAIN_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            match left.checked_sub(length) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    // Running out of time is as good an end as any.
-    let _ = tokio::time::timeout(DRAIN_TIMEOUT, discard).await;
+    Ok(Received::Inline(if joined.is_empty() { first } else { joined.freeze() }))
 }
 
 #[cfg(test)]
@@ -108,9 +77,9 @@ mod tests {
 
     async fn read(body: Body, declared: Option<u64>, pool: usize) -> Result<Option<usize>, ErrorCode> {
         let mut lease = Admission::new(1, pool, 0).bytes();
-        Ok(match read_upload(body, declared, &mut lease, PATIENCE).await? {
-            Upload::Inline(bytes) => Some(bytes.len()),
-            Upload::Large { .. } => None,
+        Ok(match read_inline(body, declared, &mut lease, PATIENCE).await? {
+            Received::Inline(bytes) => Some(bytes.len()),
+            Received::Large { .. } => None,
         })
     }
 
@@ -132,8 +101,8 @@ mod tests {
             [(&[max, 1, 5][..], max + 1), (&[1, max - 1, 1, 5], max + 1), (&[max + 1, 5], max + 1)]
         {
             let mut lease = Admission::new(1, max, 0).bytes();
-            let upload = read_upload(chunks(sizes), None, &mut lease, PATIENCE).await.expect("whole");
-            let Upload::Large { head, rest } = upload else { panic!("{sizes:?}") };
+            let received = read_inline(chunks(sizes), None, &mut lease, PATIENCE).await.expect("whole");
+            let Received::Large { head, rest } = received else { panic!("{sizes:?}") };
             assert_eq!(head.iter().map(Bytes::len).sum::<usize>(), came);
             assert_eq!(rest.collect().await.expect("whole").to_bytes().len(), 5);
         }

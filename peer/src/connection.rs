@@ -11,9 +11,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::{Certificates, Subject};
+use crate::{Certificates, Subject};
 
-/// Whose certificate a request came with; among the extensions of every request.
+/// The subject of the certificate a request came with; among the extensions of every request.
 #[derive(Clone, Debug)]
 pub struct Caller(Option<Arc<Subject>>);
 
@@ -24,6 +24,7 @@ impl Caller {
     }
 }
 
+/// An accepted connection, for tonic's server.
 pub enum Connection {
     /// Loopback without certificates.
     Plain(TcpStream),

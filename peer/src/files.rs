@@ -8,14 +8,14 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::TlsError;
-use crate::is_exposed;
+use crate::{TlsError, is_exposed};
 
 /// A chain and a bundle of CAs take a few KiB.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Certificates in one file: a chain, or the CAs of a rotation.
 const CERTIFICATES_MAX: usize = 16;
 
+/// Paths of the three files, all in PEM. The key's file must not be open to other users (`is_exposed`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
     pub cert: PathBuf,
@@ -24,13 +24,14 @@ pub struct CertificateFiles {
     pub ca: PathBuf,
 }
 
-/// What stood in the files.
+/// The bytes of the three files.
 pub(super) struct Contents {
     cert: Vec<u8>,
     key: Vec<u8>,
     ca: Vec<u8>,
 }
 
+/// The files' contents, not checked against each other.
 pub(super) struct Parsed {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
@@ -47,6 +48,7 @@ impl CertificateFiles {
         }
     }
 
+    /// Reads all three, at most 256 KiB each. Refuses a key that other users could read.
     pub(super) fn read(&self) -> Result<Contents, TlsError> {
         let key = std::fs::metadata(&self.key).map_err(|source| unreadable(&self.key, source))?;
         if is_exposed(&key) {
@@ -55,6 +57,7 @@ impl CertificateFiles {
         Ok(Contents { cert: read(&self.cert)?, key: read(&self.key)?, ca: read(&self.ca)? })
     }
 
+    /// Refuses what is not PEM, and more than 16 certificates in one file.
     pub(super) fn parse(&self, contents: &Contents) -> Result<Parsed, TlsError> {
         let chain = certificates(&self.cert, &contents.cert)?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key)

@@ -1,0 +1,51 @@
+//! The client API: the table of routes, and the stack of layers around them, outermost last as axum reads it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use http::HeaderName;
+use http::header::RETRY_AFTER;
+use tower_http::cors::CorsLayer;
+
+use crate::app::App;
+use crate::layers::{cache_policy, tenant, trace};
+use crate::not_implemented::{self, no_such_storage_method};
+use crate::routes::{
+    cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, get_entry, grant_exchange,
+    grant_session, grant_signout, grant_signup, head_entry, info, only_get, put_entry, root, signup_token,
+};
+
+/// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
+const EXPOSED: [HeaderName; 3] =
+    [RETRY_AFTER, HeaderName::from_static("lock-token"), HeaderName::from_static("timeout")];
+
+/// The client API, the same on every client listener.
+pub fn router(app: Arc<App>) -> Router {
+    not_implemented::mount(Router::new(), not_implemented::CLIENT)
+        .route("/", get(root))
+        .route("/info", get(info))
+        .route("/signup_tokens/{token}", get(signup_token).head(only_get).fallback(only_get))
+        .route("/signup", post(cookie_signup))
+        .route("/session", post(cookie_signin).get(cookie_session).delete(cookie_signout))
+        .route("/auth/grant/signup", post(grant_signup))
+        .route("/auth/grant/session", post(grant_exchange).get(grant_session).delete(grant_signout))
+        .merge(storage_router())
+        .with_state(app)
+        // The root span knows the tenant, so it stands inside the tenant's layer.
+        .layer(from_fn(trace))
+        // Malformed storage paths are refused before anyone asks who is there.
+        .layer(from_fn(tenant))
+        // Outermost: answers every OPTIONS itself, and refusals stay readable to browsers.
+        .layer(CorsLayer::very_permissive().expose_headers(EXPOSED))
+}
+
+/// Both addressings share their handlers; they differ in how the target is found.
+fn storage_router() -> Router<Arc<App>> {
+    let entries = get(get_entry).head(head_entry).put(put_entry).delete(delete_entry);
+    Router::new()
+        .route("/storage/{user}/{*path}", entries.clone().fallback(no_such_storage_method))
+        .route("/{*path}", entries)
+        .layer(from_fn(cache_policy))
+}
