@@ -12,7 +12,6 @@ use rowhouse_proto::wire::shard::{execute_reply, execute_request, query_reply, q
 use tower_http::cors::CorsLayer;
 
 use crate::cluster::{Call, Cluster};
-use crate::config::Limits;
 use crate::layers::{RequestTrace, cache_policy, tenant, trace};
 use crate::not_implemented;
 use crate::respond::Rejection;
@@ -21,6 +20,7 @@ use crate::routes::{
     grant_session, grant_signout, grant_signup, head_entry, info, no_such_storage_method, only_get,
     put_entry, root, signup_token,
 };
+use crate::settings::Limits;
 
 /// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
 const EXPOSED: [HeaderName; 3] =

@@ -98,8 +98,8 @@ impl Parts {
         let keypair = Keypair::from_secret_key(&config.homeserver_secret);
         let homeserver = keypair.public_key().to_bytes();
         let memory =
-            usize::try_from(config.memory_bytes).map_err(|error| Error::Config(error.to_string()))?;
-        let data_dir = config.data_dir.clone();
+            usize::try_from(config.storage.memory_bytes).map_err(|error| Error::Config(error.to_string()))?;
+        let data_dir = config.node.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
             let (engine, state) = open_stores(&data_dir, memory)?;
             let identity = Identity::open(Arc::clone(&engine), homeserver)?;
@@ -114,8 +114,8 @@ impl Parts {
         let (engine, state, identity, clock, blobs) = opened.await.map_err(|_| Error::Stopped)??;
         let me = NodeInfo {
             node_uuid: identity.node_uuid().to_vec().into(),
-            address: advertised(&config.advertise, address),
-            name: config.name.clone(),
+            address: advertised(&config.advertise(), address),
+            name: config.name(),
             command_version_min: config.command_versions.min,
             command_version_max: config.command_versions.max,
         };
@@ -124,14 +124,14 @@ impl Parts {
         let dialer = Dialer::new(config.certificates.clone());
         let directory = NodeDirectory { identity: Arc::clone(&identity), addresses: Arc::clone(&addresses) };
         let wire = Arc::new(TonicWire::new(identity.node_uuid(), Arc::new(directory), dialer.clone()));
-        let transport = Transport::new(wire.clone(), state.staging().to_owned(), config.timing);
+        let transport = Transport::new(wire.clone(), state.staging().to_owned(), config.raft);
         let host = Host::new(HostOptions {
             log: Arc::clone(&engine),
             state,
             transport,
             tail: TailBudget::new(memory / 8),
         });
-        let space = Space::new(&config.data_dir, config.free_space_min_bytes)?;
+        let space = Space::new(&config.node.data_dir, config.storage.free_space_min_bytes)?;
         let peers = Arc::<Peers>::default();
         let pool = Arc::new(Pool::new(dialer));
         let drain = Drain::new(Arc::clone(&host), Arc::clone(&peers));
@@ -153,7 +153,7 @@ impl Parts {
             clock: Arc::clone(&clock),
             drain: Arc::clone(&drain),
             space: Arc::clone(&space),
-            seeds: config.seeds.clone(),
+            seeds: config.node.seeds.clone(),
         };
         let (progress, damage) = Progress::new();
         let objects = Objects {
@@ -219,8 +219,8 @@ impl Parts {
             self.view.clone(),
             gate,
             self.keypair.public_key().to_z32(),
-            self.config.attempts,
-            self.config.objects.upload_lifetime,
+            self.config.limits,
+            self.config.objects.upload_expiry_s,
         );
         let chunk = ChunkService {
             host: Arc::clone(&self.host),
@@ -248,7 +248,7 @@ impl Parts {
         supervisor.add(TaskKind::Space, move |stop| Box::pin(Arc::clone(&space).run(stop)));
         supervisor.add(TaskKind::Peers, move |stop| Box::pin(Arc::clone(&monitor).run(stop)));
         let (host, engine) = (Arc::clone(&self.host), Arc::clone(&self.engine));
-        let every = self.config.flush_interval;
+        let every = self.config.storage.flush_interval_s;
         supervisor.add(TaskKind::Flush, move |stop| {
             Box::pin(flush::run(Arc::clone(&host), Arc::clone(&engine), every, stop))
         });
@@ -287,7 +287,7 @@ impl Parts {
             pool: Arc::clone(&self.pool),
             view: self.view.clone(),
             host: Arc::clone(&self.host),
-            seeds: self.config.seeds.clone(),
+            seeds: self.config.node.seeds.clone(),
             me: self.me.clone(),
         }
     }
@@ -319,12 +319,12 @@ impl Parts {
             pool: Arc::clone(&self.pool),
             clock: Arc::clone(&self.clock),
             presence: Arc::clone(&self.presence),
-            gateway_silence_max: self.config.gateway_silence_max,
+            gateway_silence_max: self.config.pkarr.gateway_silence_max_s,
             author: Author {
                 keypair: self.keypair.clone(),
                 clock: Arc::clone(&self.clock),
                 open,
-                republish_interval: self.config.pkarr.republish_interval,
+                republish_interval: self.config.pkarr.republish_interval_s,
                 record: Arc::clone(&self.published),
             },
         }

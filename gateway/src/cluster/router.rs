@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use super::retry::{Verdict, Walk};
 use super::{Admission, Clock, Map, Node};
 use crate::Error;
-use crate::config::Limits;
 use crate::respond::Rejection;
+use crate::settings::Limits;
 
 /// One attempt: well above a slow sync, well below the retry window, so that a node that stopped
 /// answering costs one attempt and not the request.
@@ -55,8 +55,8 @@ impl Cluster {
             installed: watch::Sender::new(0),
             clock: Clock::default(),
             admission: Admission::new(limits.requests_max, limits.body_bytes_max, limits.chunk_bytes_max),
-            retry_timeout: limits.retry_timeout,
-            map_timeout: limits.map_timeout,
+            retry_timeout: limits.retry_timeout_s,
+            map_timeout: limits.map_timeout_s,
             dialer,
             homeserver,
         }

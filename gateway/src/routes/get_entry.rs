@@ -62,7 +62,7 @@ async fn get_object(
     }
     let shard = app.cluster.map().await?.shard_of_user(&target.user);
     let cluster = Arc::clone(&app.cluster);
-    let source = Source::new(cluster, shard, entry.object, entry.length, app.limits.body_timeout);
+    let source = Source::new(cluster, shard, entry.object, entry.length, app.limits.body_timeout_s);
     let body = download(source, response.span.clone()).await?;
     Ok(response.with(body))
 }

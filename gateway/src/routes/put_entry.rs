@@ -25,9 +25,9 @@ pub async fn put_entry(State(app): State<Arc<App>>, request: Request) -> Result<
         return Ok(empty(StatusCode::CREATED));
     }
     let mut lease = app.cluster.admission().bytes();
-    let upload = read_upload(body, change.declared, &mut lease, app.limits.body_timeout).await?;
+    let upload = read_upload(body, change.declared, &mut lease, app.limits.body_timeout_s).await?;
     // A slow upload does not use up the time the cluster has.
-    call.restart(app.limits.retry_timeout);
+    call.restart(app.limits.retry_timeout_s);
     match upload {
         body::Upload::Inline(bytes) => put_inline(&change, &call, bytes).await?,
         body::Upload::Large { head, rest } => {

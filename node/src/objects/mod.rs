@@ -27,8 +27,8 @@ pub use sweep::sweep;
 
 use crate::blobs::{BlobStore, ChunkKey, HeldVersion, VersionId};
 use crate::clock::Clock;
-use crate::config::ObjectLimits;
 use crate::peers::{Addresses, ClusterView, Pool};
+use crate::settings::ObjectLimits;
 use crate::space::Space;
 use crate::state::objects::ObjectId;
 use crate::{Error, Group, Runtime, meta};
