@@ -19,11 +19,11 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::error::Error;
 
-/// What is logged when `RUST_LOG` says nothing. openraft tells of every heartbeat that a dead peer misses, pkarr
+/// The filter of the log when `RUST_LOG` says nothing. openraft tells of every heartbeat that a dead peer misses, pkarr
 /// of every publication that reaches fewer nodes than the public network has.
 const LOG_DEFAULT: &str = "info,openraft=error,mainline=warn,pkarr=error,pkarr_relay=error,http_relay=warn,h2=warn,\
                            tower=warn,hyper=warn,opentelemetry=warn";
-/// What is traced when `ROWHOUSE_TRACE` says nothing: our own spans, not those of the libraries.
+/// The filter of traces when `ROWHOUSE_TRACE` says nothing: our own spans, not those of the libraries.
 const TRACE_DEFAULT: &str =
     "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info";
 /// Spans still queued at the end get this long to leave.
@@ -63,6 +63,7 @@ impl Telemetry {
         Ok(Self { provider })
     }
 
+    /// Exports the spans that are still held.
     pub async fn flush(self) {
         let Some(provider) = self.provider else { return };
         let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_MAX)).await;

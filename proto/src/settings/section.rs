@@ -22,8 +22,9 @@
 /// assert_eq!(CacheLimits::KEYS[1].variable(), "ROWHOUSE_CACHE__LIFETIME_S");
 /// ```
 ///
-/// A row is: field, type (`as` the module that reads and writes it, if serde does not), default, [`Kind`], meaning,
-/// and what else holds of the [`Key`]: `required()`, `unset("…")`, `flag("…")`, `flag_mib("…")`, `flag_off("…")`.
+/// A row is: field, type, default, [`Kind`], meaning, and what else holds of the [`Key`]: `required()`,
+/// `unset("…")`, `flag("…")`, `flag_mib("…")`, `flag_off("…")`. A type that serde cannot write as the key needs it
+/// is followed by `as` and the module that can.
 /// The default of a required key is an example, which is shown and never used.
 ///
 /// [`Key`]: crate::settings::Key

@@ -55,10 +55,12 @@ pub struct DevArgs {
 }
 
 impl DevArgs {
+    /// Pause before a component that ended is started again.
     pub fn restart_delay(&self) -> Duration {
         Duration::from_millis(self.restart_delay_ms)
     }
 
+    /// Time until a cluster that does not serve is given up.
     pub fn ready_timeout(&self) -> Duration {
         Duration::from_secs(self.ready_timeout_s)
     }

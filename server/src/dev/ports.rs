@@ -31,7 +31,7 @@ pub struct Ports {
     pub pkarr_relay: u16,
     pub http_relay: u16,
     pub nodes: Vec<u16>,
-    /// Of the nodes, then of the gateways.
+    /// Probe listeners: those of the nodes, then those of the gateways.
     #[serde(default)]
     pub probes: Vec<u16>,
 }

@@ -1,5 +1,5 @@
-//! What `rowhouse node` and `rowhouse gateway` can be told, and by whom: built-in defaults, then a TOML file,
-//! then the environment, then flags; the later one wins.
+//! The settings of `rowhouse node` and `rowhouse gateway`. They come from built-in defaults, then a TOML file, then the
+//! environment, then flags; the later one wins.
 //!
 //! A key is one row of a `section!` table in the crate that uses it: node/src/settings.rs, gateway/src/settings.rs,
 //! raft/src/config.rs, or `shared.rs` here (docs/how-to/add-a-setting.md). Flags, checks, messages, `--print-config`

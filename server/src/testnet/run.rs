@@ -32,7 +32,7 @@ pub struct TestnetArgs {
     pub ready_file: Option<PathBuf>,
 }
 
-/// What the ready file says.
+/// The content of the ready file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TestnetReady {
     pub pid: u32,
@@ -42,6 +42,7 @@ pub struct TestnetReady {
     pub records_restored: usize,
 }
 
+/// Runs until a signal asks it to stop. Fails if a port is taken or the folder is of no use.
 pub async fn run(args: TestnetArgs) -> Result<(), Error> {
     let folder = args.data_dir.clone();
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;

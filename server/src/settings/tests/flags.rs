@@ -48,7 +48,7 @@ fn every_flag_is_described_and_sets_its_key() {
 #[test]
 fn flags_count_mib_say_no_and_are_repeated() {
     fn told<T: Settings>(flags: &[&str]) -> Figment {
-        let line = [&["rowhouse"], flags].concat();
+        let line = [&["rowhouse"][..], flags].concat();
         Figment::from(Line::<KeyFlags<T>>::try_parse_from(line).unwrap().args.layer)
     }
     let node = told::<NodeSettings>(&["--memory-mib=3", "--seed=a:1", "--seed=b:2", "--name=17"]);

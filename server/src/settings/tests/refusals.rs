@@ -1,4 +1,4 @@
-//! What is refused, and what the message says.
+//! Refused settings, and the messages about them.
 
 use std::path::Path;
 
