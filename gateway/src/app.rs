@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pubky_common::crypto::PublicKey;
 
 use crate::cluster::{Call, Cluster};
-use crate::config::Limits;
 use crate::layers::RequestTrace;
+use crate::settings::Limits;
 
 /// The state of all routes; one for each gateway.
 pub struct App {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pubky_common::crypto::Keypair;
 use rowhouse_peer::Dialer;
+use rowhouse_proto::settings::Hidden;
 use rowhouse_proto::wire::meta::AnnounceGatewayRequest;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
@@ -15,9 +16,10 @@ use crate::admin::{self, Admin, PublicAddress};
 use crate::announce::Announcer;
 use crate::app::App;
 use crate::cluster::{Cluster, Node, watch};
-use crate::config::{GatewayConfig, Limits};
+use crate::config::GatewayConfig;
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
 use crate::router::router;
+use crate::settings::Limits;
 
 /// A running gateway. Dropping it stops it without waiting; `shutdown` waits.
 pub struct Gateway {
@@ -39,7 +41,7 @@ impl Gateway {
     pub async fn start(config: GatewayConfig) -> Result<Self, Error> {
         config.validate()?;
         let dialer = Dialer::new(config.certificates.clone());
-        for address in &config.nodes {
+        for address in &config.gateway.nodes {
             Node::seed(address, &dialer)?;
         }
         let keypair = Keypair::from_secret(&config.homeserver_secret);
@@ -50,9 +52,9 @@ impl Gateway {
             homeserver: keypair.public_key(),
             limits: config.limits.clone(),
         });
-        let (http, http_address) = open(config.http_listen)?;
-        let (tls, tls_address) = open(config.tls_listen)?;
-        let admin = config.admin_listen.map(open).transpose()?;
+        let (http, http_address) = open(config.gateway.http_listen)?;
+        let (tls, tls_address) = open(config.gateway.tls_listen)?;
+        let admin = config.admin.listen.map(open).transpose()?;
         let (failed, failures) = mpsc::channel(1);
         let mut gateway = Self {
             http_address,
@@ -65,19 +67,19 @@ impl Gateway {
             cluster: Arc::clone(&cluster),
             failures,
         };
-        let watching = watch(Arc::clone(&cluster), config.nodes.clone(), gateway.life.stop.clone());
+        let watching = watch(Arc::clone(&cluster), config.gateway.nodes.clone(), gateway.life.stop.clone());
         gateway.life.tasks.spawn(watched(watching, failed));
         let connections = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
         let speaking = Http::new(router(Arc::clone(&app)), Arc::clone(&limits));
-        let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout);
+        let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout_s);
         gateway.listen(http, speaking.clone(), None, &connections);
         gateway.listen(tls, speaking, Some(identity), &connections);
         let address = gateway.public_address(&config);
         if let Some((socket, _)) = admin {
             gateway.listen_admin(socket, app, &config, address.clone(), limits);
         }
-        if config.announce {
-            if address.ip.to_canonical().is_loopback() && !config.development {
+        if config.gateway.announce {
+            if address.ip.to_canonical().is_loopback() && !config.gateway.development {
                 tracing::warn!(
                     public_ip = %address.ip,
                     "the homeserver's record will name a loopback address, at which no other machine finds this \
@@ -140,11 +142,11 @@ impl Gateway {
         }
         self.life.stop.cancel();
         self.life.tasks.close();
-        if tokio::time::timeout(self.limits.idle_linger, self.life.tasks.wait()).await.is_ok() {
+        if tokio::time::timeout(self.limits.idle_linger_s, self.life.tasks.wait()).await.is_ok() {
             return;
         }
         self.life.idle.cancel();
-        if tokio::time::timeout(self.limits.shutdown_timeout, self.life.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(self.limits.shutdown_timeout_s, self.life.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.life.tasks.len(), "requests did not end in time");
         }
     }
@@ -166,17 +168,18 @@ impl Gateway {
     ) {
         /// A dashboard and a few scripts.
         const ADMIN_CONNECTIONS_MAX: usize = 64;
-        let admin = Arc::new(Admin { app, password: config.admin_password.clone(), address });
+        let password = config.admin.password.as_ref().map_or("", Hidden::expose).to_owned();
+        let admin = Arc::new(Admin { app, password, address });
         let http = Http::new(admin::router(admin), limits);
         self.listen(socket, http, None, &Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)));
     }
 
     fn public_address(&self, config: &GatewayConfig) -> PublicAddress {
         PublicAddress {
-            ip: config.public_ip,
-            tls_port: config.public_tls_port.unwrap_or_else(|| self.tls_address.port()),
-            http_port: config.public_http_port.unwrap_or_else(|| self.http_address.port()),
-            icann_domain: config.icann_domain.clone(),
+            ip: config.public_ip(),
+            tls_port: config.gateway.public_tls_port.unwrap_or_else(|| self.tls_address.port()),
+            http_port: config.gateway.public_http_port.unwrap_or_else(|| self.http_address.port()),
+            icann_domain: config.gateway.icann_domain.clone(),
         }
     }
 }

@@ -24,12 +24,14 @@ mod respond;
 mod router;
 mod routes;
 mod session;
+mod settings;
 
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{GatewayConfig, Limits};
+pub use config::GatewayConfig;
 pub use error::Error;
 pub use gateway::Gateway;
+pub use settings::{AdminConfig, GatewaySection, Limits};

@@ -29,15 +29,17 @@ mod peers;
 mod planted;
 pub mod read;
 mod service;
+mod settings;
 mod shards;
 mod space;
 pub mod state;
 
-pub use config::{AttemptLimits, MEMORY_BYTES_MIN, NodeConfig, ObjectLimits, PkarrConfig};
+pub use config::NodeConfig;
 pub use error::Error;
 pub use node::Node;
 pub use peers::ClusterView;
-pub use rowhouse_raft::ELECTION_MAX_MS_MIN;
+pub use rowhouse_raft::RaftTiming;
+pub use settings::{AttemptLimits, NodeSection, ObjectLimits, PkarrConfig, StorageConfig};
 
 /// The runtime of a node that is not simulated.
 pub type Runtime = rowhouse_raft::runtime::Production;

@@ -43,8 +43,8 @@ impl Local {
 pub fn own_line(config: &NodeConfig, bound: SocketAddr, node_uuid: NodeUuid) -> NodeInfo {
     NodeInfo {
         node_uuid: node_uuid.to_vec().into(),
-        address: advertised(&config.advertise, bound),
-        name: config.name.clone(),
+        address: advertised(&config.advertise(), bound),
+        name: config.name(),
         command_version_min: config.command_versions.min,
         command_version_max: config.command_versions.max,
     }

@@ -53,12 +53,12 @@ impl Node {
     /// for its seeds' cluster to let it in.
     pub async fn start(config: NodeConfig) -> Result<Self, Error> {
         config.validate()?;
-        std::fs::create_dir_all(&config.data_dir)
-            .map_err(|error| Error::io(format!("data folder {}", config.data_dir.display()), error))?;
-        let lock = lock(&config.data_dir)?;
-        let listener = TcpListener::bind(config.listen)
+        std::fs::create_dir_all(&config.node.data_dir)
+            .map_err(|error| Error::io(format!("data folder {}", config.node.data_dir.display()), error))?;
+        let lock = lock(&config.node.data_dir)?;
+        let listener = TcpListener::bind(config.node.listen)
             .await
-            .map_err(|error| Error::io(format!("listening on {}", config.listen), error))?;
+            .map_err(|error| Error::io(format!("listening on {}", config.node.listen), error))?;
         let address = listener.local_addr().map_err(|error| Error::io("listener's address", error))?;
         let parts = Parts::open(config, address).await?;
         let (stop, closed) = (CancellationToken::new(), CancellationToken::new());

@@ -42,20 +42,20 @@ impl Parts {
     pub async fn open(config: NodeConfig, address: SocketAddr) -> Result<Self, Error> {
         let keypair = Keypair::from_secret_key(&config.homeserver_secret);
         let memory_bytes =
-            usize::try_from(config.memory_bytes).map_err(|error| Error::Config(error.to_string()))?;
+            usize::try_from(config.storage.memory_bytes).map_err(|error| Error::Config(error.to_string()))?;
         let homeserver = keypair.public_key().to_bytes();
         let Folder { engine, state, identity, clock, blobs } =
-            Folder::open(config.data_dir.clone(), memory_bytes, homeserver).await?;
+            Folder::open(config.node.data_dir.clone(), memory_bytes, homeserver).await?;
         let dialer = Dialer::new(config.certificates.clone());
         let cluster = Arc::new(Cluster::new(&config, identity.command_version()?, dialer.clone())?);
 
         let directory = NodeDirectory { identity: identity.clone(), cluster: cluster.clone() };
         let wire = Arc::new(TonicWire::new(identity.node_uuid(), Arc::new(directory), dialer));
-        let transport = Transport::new(wire.clone(), state.staging().to_owned(), config.timing);
+        let transport = Transport::new(wire.clone(), state.staging().to_owned(), config.raft);
         let tail = TailBudget::new(memory_bytes / 8);
         let host = Host::new(HostOptions { log: engine.clone(), state, transport, tail });
 
-        let space = Space::new(&config.data_dir, config.free_space_min_bytes)?;
+        let space = Space::new(&config.node.data_dir, config.storage.free_space_min_bytes)?;
         let drain = Drain::new(host.clone(), cluster.clone());
         let me = own_line(&config, address, identity.node_uuid());
         let problems = Problems::default();
@@ -65,14 +65,14 @@ impl Parts {
         let meta_machine: Arc<dyn Machine> = Arc::new(MetaMachine { versions });
         let init = InitServer::new(local.clone(), cluster.clone(), meta_machine.clone());
         let author = Author::new(keypair.clone(), local.clock.clone(), config.pkarr.clone());
-        let silence_max = config.gateway_silence_max;
+        let silence_max = config.pkarr.gateway_silence_max_s;
         let actors = Actors {
             monitor: Monitor::new(local.clone(), cluster.clone()),
             map_watch: MapWatch::new(local.clone(), cluster.clone()),
             shards: ShardSupervisor::new(local.clone(), cluster.clone(), versions, meta_machine),
             objects: Arc::new(Objects::new(local.clone(), cluster.clone(), blobs, config.objects)),
             coordinator: Arc::new(Coordinator::new(local.clone(), cluster.clone(), author, silence_max)),
-            flush_interval: config.flush_interval,
+            flush_interval: config.storage.flush_interval_s,
             local: local.clone(),
         };
         Ok(Self { local, cluster, wire, init: Arc::new(init), actors: Arc::new(actors), config, keypair })
@@ -92,7 +92,7 @@ impl Parts {
         };
         let homeserver_z32 = keypair.public_key().to_z32();
         Services {
-            shard: ShardService::new(local, cluster, homeserver_z32, config.attempts, config.objects),
+            shard: ShardService::new(local, cluster, homeserver_z32, config.limits, config.objects),
             meta: MetaService::new(init.clone(), status, closed.clone()),
             chunk: ChunkService::new(local.clone(), objects.clone()),
             transport: wire.server(),

@@ -1,4 +1,5 @@
-//! Wire contracts, the domain vocabulary every crate shares, and the one error and status table.
+//! Wire contracts, the domain vocabulary every crate shares, the one error and status table, and the form of the
+//! tables of settings.
 //!
 //! `wire` holds generated code only; `chunks` takes its place where bodies are large. `domain` knows no
 //! transport: no tonic, tokio or rocksdb.
@@ -12,6 +13,7 @@ pub mod domain;
 mod error;
 mod hex;
 mod refusal;
+pub mod settings;
 mod trace;
 mod version;
 pub mod wire;

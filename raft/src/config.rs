@@ -4,27 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
+use rowhouse_proto::section;
+use rowhouse_proto::settings::Kind;
 
 use crate::error::Error;
 use crate::lease::{LEASE_MARGIN, LeaseTerms};
 
-/// The clocks of consensus; the same in dev, CI and production unless a network needs more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RaftTiming {
-    /// Also the deadline of vote and heartbeat RPCs. Milliseconds.
-    pub heartbeat_ms: u64,
-    /// Milliseconds.
-    pub election_min_ms: u64,
-    /// Also the leader lease; at least `ELECTION_MAX_MS_MIN`. Nodes refuse peers whose lease is too far from
-    /// theirs (`LeaseTerms::suits`). Milliseconds.
-    pub election_max_ms: u64,
-    /// How long a proposal may take before its outcome is reported as unknown. Milliseconds.
-    pub propose_deadline_ms: u64,
-}
+/// Below this a pause of the scheduler looks like a dead leader.
+const RAFT_MS_MIN: u64 = 10;
+/// Above this nobody would call it a highly available service.
+const RAFT_MS_MAX: u64 = 60_000;
+/// One lost heartbeat must not start an election.
+const HEARTBEATS_BEFORE_ELECTION: u64 = 2;
+const RAFT_MS: Kind = Kind::milliseconds(RAFT_MS_MIN, RAFT_MS_MAX);
 
-impl Default for RaftTiming {
-    fn default() -> Self {
-        Self { heartbeat_ms: 150, election_min_ms: 400, election_max_ms: 600, propose_deadline_ms: 5_000 }
+section! {
+    /// The clocks of consensus, in milliseconds. Dev, CI and production have the same unless a network needs more.
+    #[derive(Copy)]
+    pub struct RaftTiming: "raft" {
+        /// Also the deadline of vote and heartbeat RPCs.
+        heartbeat_ms: u64 = 150, RAFT_MS,
+            "Time between heartbeats of a leader. Keep [raft] the same on all nodes.";
+        election_min_ms: u64 = 400, RAFT_MS, "Shortest wait for a leader before an election.";
+        /// Nodes refuse peers whose lease is too far from theirs (`LeaseTerms::suits`).
+        election_max_ms: u64 = 600, Kind::milliseconds(ELECTION_MAX_MS_MIN, RAFT_MS_MAX),
+            "Longest wait for a leader before an election; also the leader's lease. Nodes refuse each other unless \
+             half of the longer plus 200 is at most the shorter: change it in such steps, or with all nodes stopped.";
+        propose_deadline_ms: u64 = 5_000, RAFT_MS,
+            "How long a write may take before its outcome is reported as unknown.";
     }
 }
 
@@ -54,6 +61,25 @@ const REPLICATION_LAG_MAX: u64 = 5_000;
 const SNAPSHOT_DEADLINE_MS: u64 = 10 * 60 * 1000;
 
 impl RaftTiming {
+    /// Offences against rules over several keys, each a sentence.
+    pub fn complaints(&self) -> Vec<String> {
+        let Self { heartbeat_ms, election_min_ms, election_max_ms, .. } = *self;
+        let mut complaints = Vec::new();
+        if heartbeat_ms * HEARTBEATS_BEFORE_ELECTION > election_min_ms {
+            complaints.push(format!(
+                "`raft.election_min_ms` is {election_min_ms}; it must be at least {HEARTBEATS_BEFORE_ELECTION} \
+                 times `raft.heartbeat_ms`, which is {heartbeat_ms}."
+            ));
+        }
+        if election_min_ms >= election_max_ms {
+            complaints.push(format!(
+                "`raft.election_max_ms` is {election_max_ms}; it must be more than `raft.election_min_ms`, which \
+                 is {election_min_ms}."
+            ));
+        }
+        complaints
+    }
+
     /// Followers refuse votes this long after they heard from a leader.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.election_max_ms)

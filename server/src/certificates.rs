@@ -16,7 +16,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Time enough for a person to renew by hand.
 pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// What the tools that ask nodes show; all three, or none: then plaintext, on loopback.
+/// Flags of the tools that ask nodes: all three, or none for plaintext on loopback.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct TlsArgs {
     /// Certificate with the role ctl: PEM. Needed where nodes demand certificates (mTLS).
@@ -31,11 +31,12 @@ pub struct TlsArgs {
 }
 
 impl TlsArgs {
+    /// All three files.
     pub fn new(files: CertificateFiles) -> Self {
         Self { tls_cert: Some(files.cert), tls_key: Some(files.key), tls_ca: Some(files.ca) }
     }
 
-    /// The same as flags, for a command line.
+    /// These files as flags, for a command line.
     pub fn to_flags(&self) -> Vec<(&'static str, String)> {
         let named =
             [("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key), ("--tls-ca", &self.tls_ca)];
@@ -43,6 +44,7 @@ impl TlsArgs {
         given.map(|(flag, file)| (flag, file.to_string_lossy().into_owned())).collect()
     }
 
+    /// Dials nodes with these certificates, or in plaintext without. Fails like [`open`].
     pub fn dialer(&self) -> Result<Dialer, Error> {
         let Self { tls_cert: cert, tls_key: key, tls_ca: ca } = self.clone();
         Ok(Dialer::new(open(&TlsSection { cert, key, ca }, Role::Ctl)?))
@@ -66,7 +68,7 @@ fn unusable(error: TlsError) -> Error {
     if error.may_pass() { Error::NotYet(text) } else { Error::Usage(text) }
 }
 
-/// Takes new files over for as long as the process runs, and says in time when they are about to expire.
+/// Uses new files soon after they are written, and warns before certificates expire. Ends never.
 pub async fn keep_fresh(certificates: Option<Arc<Certificates>>) -> Infallible {
     let Some(certificates) = certificates else { return std::future::pending().await };
     let mut told = String::new();

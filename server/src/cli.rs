@@ -9,8 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::ctl::{CertsCommand, ClusterCommand, CtlCommand, NodeCommand};
 use crate::dev::DevArgs;
 use crate::error::{EXIT_USAGE, Error};
-use crate::gateway::GatewayArgs;
-use crate::node::NodeArgs;
+use crate::settings::{ConfigArgs, GatewaySettings, NodeSettings};
 use crate::telemetry::{LogFormat, Telemetry};
 use crate::testnet::TestnetArgs;
 use crate::{ctl, dev, gateway, limits, node, parent_death, settings, testnet};
@@ -34,9 +33,9 @@ enum Command {
     /// Run a whole cluster on this machine, with the network around it.
     Dev(DevArgs),
     /// Run a storage node.
-    Node(NodeArgs),
+    Node(ConfigArgs<NodeSettings>),
     /// Run a gateway.
-    Gateway(GatewayArgs),
+    Gateway(ConfigArgs<GatewaySettings>),
     /// Run the local network: DHT nodes, pkarr relay, HTTP relay.
     Testnet(TestnetArgs),
     /// Make a cluster.
@@ -87,6 +86,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
     })
 }
 
+/// Does what was asked for; an error goes to standard error and into the exit code.
 pub fn run(cli: Cli) -> ExitCode {
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,32 +9,42 @@ pub const EXIT_NOT_YET: u8 = 75;
 /// Anything else that went wrong.
 pub const EXIT_FAILED: u8 = 1;
 
+/// The text says what to do about it. Only the first two have an exit code of their own.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The flags, the settings or the files they name are wrong: exit code 64.
     #[error("{0}")]
     Usage(String),
+    /// A file is not there or not valid yet: exit code 75.
     #[error("{0}")]
     NotYet(String),
+    /// A file or folder could not be used.
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
+    /// A step of the command failed.
     #[error("cannot {what}: {source}")]
     Step { what: &'static str, source: std::io::Error },
+    /// A node did not answer, or refused.
     #[error("node {address}: {text}")]
     Node { address: String, text: String },
+    /// Anything else.
     #[error("{0}")]
     Failed(String),
 }
 
 impl Error {
+    /// For `map_err`: something went wrong with this file or folder.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
 
+    /// For `map_err`: completes "cannot …".
     pub fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Step { what, source }
     }
 
+    /// The exit code of the process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => EXIT_USAGE,

@@ -11,11 +11,13 @@ use crate::error::Error;
 /// Readable by the owner alone: files of a data folder may name secrets.
 const OWNER_ONLY: u32 = 0o600;
 
+/// Replaces the file by the value as JSON, like [`write`].
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_vec_pretty(value).map_err(|error| Error::Failed(error.to_string()))?;
     write(path, &text)
 }
 
+/// Replaces the file as a whole; only its owner can read it. Not synced: a crash of the machine may lose it.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let staged = path.with_extension(format!("{}.new", std::process::id()));
     let result = std::fs::OpenOptions::new()

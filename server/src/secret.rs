@@ -7,6 +7,13 @@ use rowhouse_peer::is_exposed;
 use crate::error::Error;
 use crate::files;
 
+/// Stands for the homeserver's key when the configuration is only looked at.
+pub const WITHHELD: [u8; 32] = [0; 32];
+/// Stands for a password in a file when the configuration is only looked at.
+pub const PASSWORD_WITHHELD: &str = "withheld";
+
+/// The homeserver's secret key. Fails with exit code 75 while the file cannot be read, with 64 if other users can
+/// read it or it does not hold a key.
 pub fn read(path: &Path) -> Result<[u8; 32], Error> {
     let text = read_text(path)?;
     let mut secret = [0; 32];
@@ -15,7 +22,7 @@ pub fn read(path: &Path) -> Result<[u8; 32], Error> {
     Ok(secret)
 }
 
-/// The file's one line.
+/// The file's one line, without its end. Fails like [`read`].
 pub fn read_password(path: &Path) -> Result<String, Error> {
     let text = read_text(path)?;
     match text.trim_end_matches(['\r', '\n']) {
@@ -40,6 +47,7 @@ fn read_text(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
+/// Writes a new file, readable by its owner alone, that [`read`] reads.
 pub fn create(path: &Path, secret: &[u8; 32]) -> Result<(), Error> {
     files::write(path, format!("{}\n", hex::encode(secret)).as_bytes())
 }

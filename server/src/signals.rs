@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// One wish to stop may arrive twice: `timeout` and `make` signal the process and its whole group.
 const SAME_WISH: Duration = Duration::from_secs(1);
-/// What a shell reports for a process ended by SIGINT.
+/// A shell reports this for a process ended by SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 /// SIGHUP is the first signal.
 const HANGUP_BIT: u64 = 1;
@@ -23,6 +23,7 @@ pub struct Stop {
 }
 
 impl Stop {
+    /// Fails if the system refuses a handler.
     pub fn listen() -> Result<Self, Error> {
         let (interrupt, terminate) = listen().map_err(Error::failed("listen for signals"))?;
         let listened = || signal(SignalKind::hangup()).map_err(Error::failed("listen for SIGHUP"));

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::{Admission, Clock, Map};
 use crate::Error;
-use crate::config::Limits;
 use crate::respond::Rejection;
+use crate::settings::Limits;
 
 /// The cluster as one gateway sees it; shared by all its requests.
 pub struct Cluster {
@@ -36,8 +36,8 @@ impl Cluster {
             installed: watch::Sender::new(0),
             clock: Clock::default(),
             admission: Admission::new(limits.requests_max, limits.body_bytes_max, limits.chunk_bytes_max),
-            retry_timeout: limits.retry_timeout,
-            map_timeout: limits.map_timeout,
+            retry_timeout: limits.retry_timeout_s,
+            map_timeout: limits.map_timeout_s,
             dialer,
             homeserver,
         }

@@ -26,8 +26,8 @@ use tower::Service;
 use super::life::Life;
 use super::patience::{Patience, Phase};
 use crate::body::expects_continue;
-use crate::config::Limits;
 use crate::routes::ClientAddr;
+use crate::settings::Limits;
 
 /// A request head, and what is buffered of a body: room for a kilobyte path fully escaped and a few
 /// hundred session cookies. Longer heads, and those of more than 100 lines, are answered 431.
@@ -48,7 +48,7 @@ impl Http {
         builder
             .timer(TokioTimer::new())
             // While idle; a head that has begun is timed by `Patience`.
-            .header_read_timeout(limits.idle_timeout)
+            .header_read_timeout(limits.idle_timeout_s)
             .max_buf_size(BUFFER_BYTES_MAX);
         Self { router, builder, limits }
     }
@@ -92,7 +92,7 @@ where
         phase: phase.clone(),
         stop: life.stop.clone(),
     };
-    let stream = Patience::new(stream, phase, http.limits.head_timeout, http.limits.write_timeout);
+    let stream = Patience::new(stream, phase, http.limits.head_timeout_s, http.limits.write_timeout_s);
     let connection = http.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let ended = tokio::select! {

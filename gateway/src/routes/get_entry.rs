@@ -72,7 +72,7 @@ async fn get_object(read: &EntryRead<'_>, entry: Entry) -> Result<Response, Reje
     }
     let shard = app.cluster.shard_of_user(&target.user).await?;
     let cluster = Arc::clone(&app.cluster);
-    let source = Source::new(cluster, shard, entry.object, entry.length, app.limits.body_timeout);
+    let source = Source::new(cluster, shard, entry.object, entry.length, app.limits.body_timeout_s);
     let body = download(source, response.span.clone()).await?;
     Ok(response.with(body))
 }

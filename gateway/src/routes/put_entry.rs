@@ -22,9 +22,9 @@ pub async fn put_entry(State(app): State<Arc<App>>, request: Request) -> Result<
         return Ok(empty(StatusCode::CREATED));
     }
     let mut lease = app.cluster.admission().bytes();
-    let received = read_inline(body, change.declared, &mut lease, app.limits.body_timeout).await?;
+    let received = read_inline(body, change.declared, &mut lease, app.limits.body_timeout_s).await?;
     // A slow upload does not use up the time the cluster has.
-    call.restart(app.limits.retry_timeout);
+    call.restart(app.limits.retry_timeout_s);
     match received {
         Received::Inline(bytes) => change.put(&call, Content::Inline(bytes)).await?,
         Received::Large { head, rest } => {

@@ -49,7 +49,7 @@ pub async fn put_object(
         // A client sends no more than it declared.
         bytes: change.declared.unwrap_or(UPLOAD_WINDOW_BYTES),
     };
-    let mut intake = Intake::new(head, rest, admission, app.limits.body_timeout);
+    let mut intake = Intake::new(head, rest, admission, app.limits.body_timeout_s);
     let outcome = tokio::select! {
         refused = renewed(renew_every, || begin_again(change, call, &object)) => Err(refused),
         sent = carry(change, &object, &mut intake, &mut reserved) => sent,
@@ -165,7 +165,7 @@ async fn carry(
     let map = app.cluster.map().await?;
     let shard = map.shard_of_user(&change.target.user);
     let group = map.group(shard).ok_or(ErrorCode::Internal)?;
-    send(group, shard, object, intake, app.limits.retry_timeout, reserved).await
+    send(group, shard, object, intake, app.limits.retry_timeout_s, reserved).await
 }
 
 async fn commit(

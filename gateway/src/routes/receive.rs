@@ -60,7 +60,7 @@ async fn within<T, E: Error + IntoResponse + 'static>(
     app: &App,
     reading: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Response> {
-    match tokio::time::timeout(app.limits.body_timeout, reading).await {
+    match tokio::time::timeout(app.limits.body_timeout_s, reading).await {
         Ok(read) => read.map_err(refused),
         Err(_elapsed) => Err(Rejection::from(ErrorCode::RequestTimeout).into_response()),
     }

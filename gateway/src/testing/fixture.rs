@@ -48,7 +48,7 @@ impl Fixture {
         }
         node.publish(map_of(1, SHARDS, &addresses, "open"));
         let mut config = GatewayConfig::new(SECRET, vec![node.address.to_string()]);
-        config.announce = false;
+        config.gateway.announce = false;
         change(&mut config);
         let gateway = Gateway::start(config).await.expect("loopback");
         let client = Client::new(gateway.http_address());

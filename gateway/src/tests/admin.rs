@@ -12,10 +12,10 @@ async fn fixture() -> (Fixture, Client) {
         Ok(query_reply::Result::Stats(stats))
     });
     let fixture = Fixture::with(script, |config| {
-        config.admin_listen = Some("127.0.0.1:0".parse().expect("address"));
-        config.admin_password = "correct horse".into();
-        config.icann_domain = Some("example.com".into());
-        config.public_http_port = Some(80);
+        config.admin.listen = Some("127.0.0.1:0".parse().expect("address"));
+        config.admin.password = Some("correct horse".into());
+        config.gateway.icann_domain = Some("example.com".into());
+        config.gateway.public_http_port = Some(80);
     })
     .await;
     let client = Client::new(fixture.gateway.admin_address().expect("admin"));
@@ -72,7 +72,7 @@ async fn info_sums_every_shard() {
 async fn a_listener_that_cannot_be_had_is_an_error_with_its_address() {
     let (fixture, _client) = fixture().await;
     let mut config = GatewayConfig::new(SECRET, vec!["127.0.0.1:1".into()]);
-    config.http_listen = fixture.gateway.http_address();
+    config.gateway.http_listen = fixture.gateway.http_address();
     match Gateway::start(config).await {
         Err(error @ Error::Listen { .. }) => {
             let address = fixture.gateway.http_address().to_string();

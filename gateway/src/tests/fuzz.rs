@@ -26,9 +26,9 @@ fn fixture() -> &'static (Runtime, Fixture, User) {
             }),
             |config| {
                 let soon = std::time::Duration::from_millis(100);
-                config.limits.head_timeout = soon;
-                config.limits.idle_timeout = soon;
-                config.limits.body_timeout = soon;
+                config.limits.head_timeout_s = soon;
+                config.limits.idle_timeout_s = soon;
+                config.limits.body_timeout_s = soon;
             },
         ));
         (runtime, fixture, User::random())

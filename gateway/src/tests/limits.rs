@@ -47,7 +47,7 @@ async fn open(address: SocketAddr, message: &str) -> TcpStream {
 
 #[tokio::test]
 async fn a_request_head_that_never_ends_closes_the_connection() {
-    let fixture = Fixture::with(Script::default(), |config| config.limits.head_timeout = SOON).await;
+    let fixture = Fixture::with(Script::default(), |config| config.limits.head_timeout_s = SOON).await;
     for head in ["G", "GET / HTTP/1.1\r\nhost: x\r\nx-slow: "] {
         let mut stream = open(fixture.gateway.http_address(), head).await;
         assert_eq!(until_closed(&mut stream).await, "");
@@ -56,7 +56,7 @@ async fn a_request_head_that_never_ends_closes_the_connection() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_in_its_own_time() {
-    let fixture = Fixture::with(Script::default(), |config| config.limits.idle_timeout = SOON).await;
+    let fixture = Fixture::with(Script::default(), |config| config.limits.idle_timeout_s = SOON).await;
     let mut untouched = open(fixture.gateway.http_address(), "").await;
     assert_eq!(until_closed(&mut untouched).await, "");
     let mut kept = open(fixture.gateway.http_address(), "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -83,7 +83,7 @@ async fn connections_are_kept_alive_over_requests() {
 
 #[tokio::test]
 async fn a_body_that_never_ends_is_408_and_one_cut_short_reaches_nobody() {
-    let fixture = Fixture::with(Script::default(), |config| config.limits.body_timeout = SOON).await;
+    let fixture = Fixture::with(Script::default(), |config| config.limits.body_timeout_s = SOON).await;
     let user = User::random();
     let put = format!(
         "PUT {} HTTP/1.1\r\nhost: x\r\ncookie: {}\r\ncontent-length: 10\r\n\r\nhalf",
@@ -221,7 +221,7 @@ async fn half_sent_sign_ins_take_room_from_nobody_but_their_own_address() {
     let room = HALF_SENT * ACCOUNT_BODY_BYTES_MAX;
     let fixture = Fixture::with(script, |config| {
         config.limits.body_bytes_max = room;
-        config.limits.body_timeout = PATIENCE;
+        config.limits.body_timeout_s = PATIENCE;
     })
     .await;
     let address = fixture.gateway.http_address();
@@ -272,7 +272,7 @@ async fn what_a_client_does_not_take_is_counted_until_it_does() {
     let fixture = Fixture::with(script, |config| {
         // Room for one listing.
         config.limits.body_bytes_max = 3 * LISTING_BYTES / 2;
-        config.limits.write_timeout = PATIENCE * 60;
+        config.limits.write_timeout_s = PATIENCE * 60;
     })
     .await;
     let user = User::random();
@@ -344,7 +344,7 @@ async fn a_refused_upload_is_answered_though_its_body_keeps_coming() {
 
 #[tokio::test]
 async fn shutdown_ends_listeners_and_connections() {
-    let fixture = Fixture::with(Script::default(), |config| config.limits.idle_linger = SOON).await;
+    let fixture = Fixture::with(Script::default(), |config| config.limits.idle_linger_s = SOON).await;
     let address = fixture.gateway.http_address();
     let mut idle = open(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let mut byte = [0];
@@ -357,7 +357,7 @@ async fn shutdown_ends_listeners_and_connections() {
 #[tokio::test]
 async fn a_stopping_gateway_answers_open_connections_once_more_and_refuses_new_ones() {
     let fixture = Fixture::with(Script::default(), |config| {
-        config.limits.idle_linger = Duration::from_secs(3_600);
+        config.limits.idle_linger_s = Duration::from_secs(3_600);
     })
     .await;
     let address = fixture.gateway.http_address();

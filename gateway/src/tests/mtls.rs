@@ -15,8 +15,8 @@ async fn reached(shown: Option<Arc<Certificates>>, own: Option<Arc<Certificates>
     let node = FakeNode::start_with(Script::default(), shown).await;
     let fixture = Fixture::over(node, Vec::new(), |config| {
         config.certificates = own;
-        config.limits.retry_timeout = MAP_TIMEOUT;
-        config.limits.map_timeout = MAP_TIMEOUT;
+        config.limits.retry_timeout_s = MAP_TIMEOUT;
+        config.limits.map_timeout_s = MAP_TIMEOUT;
     })
     .await;
     let user = User::random();

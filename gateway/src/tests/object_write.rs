@@ -157,7 +157,7 @@ async fn without_a_majority_of_disks_nothing_is_committed() {
         (Refuse(Code::ResourceExhausted), Refuse(Code::ResourceExhausted), ErrorCode::DiskFull),
     ] {
         let script = Script::default();
-        let fixture = Fixture::three(script, |config| config.limits.retry_timeout = SOON * 5).await;
+        let fixture = Fixture::three(script, |config| config.limits.retry_timeout_s = SOON * 5).await;
         let user = User::random();
         fixture.node.disk.staging(first);
         fixture.others[1].disk.staging(second);
@@ -275,7 +275,7 @@ async fn half_sent(fixture: &Fixture, user: &User) -> TcpStream {
 #[tokio::test]
 async fn a_client_that_goes_or_falls_silent_in_the_middle_changes_nothing() {
     let script = Script::default();
-    let fixture = Fixture::three(script, |config| config.limits.body_timeout = SOON * 5).await;
+    let fixture = Fixture::three(script, |config| config.limits.body_timeout_s = SOON * 5).await;
     let user = User::random();
     let mut gone = half_sent(&fixture, &user).await;
     gone.shutdown().await.expect("open");
@@ -290,7 +290,7 @@ async fn a_client_that_goes_or_falls_silent_in_the_middle_changes_nothing() {
 #[tokio::test]
 async fn a_client_is_no_faster_than_the_disks() {
     let script = Script::default();
-    let fixture = Fixture::three(script, |config| config.limits.retry_timeout = SOON * 5).await;
+    let fixture = Fixture::three(script, |config| config.limits.retry_timeout_s = SOON * 5).await;
     for node in fixture.nodes() {
         node.disk.staging(Staging::StallAt(0));
     }

@@ -25,7 +25,7 @@ async fn gateway_over(nodes: &[&FakeNode]) -> (Gateway, Client) {
     }
     let seeds = addresses.iter().map(ToString::to_string).collect();
     let mut config = GatewayConfig::new(SECRET, seeds);
-    config.announce = false;
+    config.gateway.announce = false;
     let gateway = Gateway::start(config).await.expect("loopback");
     let client = Client::new(gateway.http_address());
     (gateway, client)
@@ -98,8 +98,8 @@ async fn broken_connections_lead_to_another_replica() {
     leader.publish(map_of(1, SHARDS, &addresses, "open"));
     let seeds = addresses.iter().map(ToString::to_string).collect();
     let mut config = GatewayConfig::new(SECRET, seeds);
-    config.announce = false;
-    config.limits.map_timeout = Duration::from_secs(30);
+    config.gateway.announce = false;
+    config.limits.map_timeout_s = Duration::from_secs(30);
     let gateway = Gateway::start(config).await.expect("loopback");
     let client = Client::new(gateway.http_address());
     for _ in 0..8 {
@@ -114,7 +114,7 @@ async fn broken_connections_lead_to_another_replica() {
 #[tokio::test]
 async fn a_shard_without_a_leader_is_503_with_retry_after_when_time_is_up() {
     let fixture = Fixture::with(Script::execute(|_| Ok(not_leader(0))), |config| {
-        config.limits.retry_timeout = Duration::from_millis(700);
+        config.limits.retry_timeout_s = Duration::from_millis(700);
     })
     .await;
     let user = User::random();
@@ -130,8 +130,8 @@ async fn a_shard_without_a_leader_is_503_with_retry_after_when_time_is_up() {
 async fn a_cluster_without_a_map_is_503() {
     let node = FakeNode::start(Script::default()).await;
     let mut config = GatewayConfig::new(SECRET, vec![node.address.to_string()]);
-    config.announce = false;
-    config.limits.map_timeout = Duration::from_millis(200);
+    config.gateway.announce = false;
+    config.limits.map_timeout_s = Duration::from_millis(200);
     let gateway = Gateway::start(config).await.expect("loopback");
     let client = Client::new(gateway.http_address());
     let user = User::random();
@@ -211,7 +211,7 @@ async fn a_request_of_another_time_starts_over_with_the_cluster_s() {
         map.hlc = map_hlc;
         node.publish(map);
         let mut config = GatewayConfig::new(SECRET, vec![node.address.to_string()]);
-        config.announce = false;
+        config.gateway.announce = false;
         let gateway = Gateway::start(config).await.expect("loopback");
         let client = Client::new(gateway.http_address());
         let user = User::random();
@@ -240,8 +240,8 @@ async fn nothing_is_sent_before_the_cluster_tells_the_time() {
     map.hlc = 0;
     node.publish(map.clone());
     let mut config = GatewayConfig::new(SECRET, vec![node.address.to_string()]);
-    config.announce = false;
-    config.limits.map_timeout = Duration::from_millis(300);
+    config.gateway.announce = false;
+    config.limits.map_timeout_s = Duration::from_millis(300);
     let gateway = Gateway::start(config).await.expect("loopback");
     let client = Client::new(gateway.http_address());
     let user = User::random();

@@ -77,8 +77,8 @@ async fn assert_answers(
 #[tokio::test]
 async fn every_route_of_the_protocol_is_served_or_says_that_it_is_not_there_yet() {
     let fixture = Fixture::with(Script::default(), |config| {
-        config.admin_listen = Some("127.0.0.1:0".parse().expect("address"));
-        config.admin_password = "correct horse".into();
+        config.admin.listen = Some("127.0.0.1:0".parse().expect("address"));
+        config.admin.password = Some("correct horse".into());
     })
     .await;
     let user = User::random();

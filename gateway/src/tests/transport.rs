@@ -101,7 +101,7 @@ async fn pubky_tls_presents_the_homeservers_key_whatever_the_name_and_serves_the
 #[tokio::test]
 async fn probes_and_junk_on_the_tls_port_harm_nobody() {
     let fixture = Fixture::with(Script::default(), |config| {
-        config.limits.handshake_timeout = Duration::from_millis(300);
+        config.limits.handshake_timeout_s = Duration::from_millis(300);
     })
     .await;
     let address = fixture.gateway.tls_address();
@@ -152,9 +152,9 @@ async fn requests_follow_the_map_to_another_node() {
 #[tokio::test]
 async fn a_gateway_announces_what_it_bound() {
     let fixture = Fixture::with(Script::default(), |config| {
-        config.announce = true;
-        config.icann_domain = Some("localhost".into());
-        config.public_http_port = Some(6286);
+        config.gateway.announce = true;
+        config.gateway.icann_domain = Some("localhost".into());
+        config.gateway.public_http_port = Some(6286);
     })
     .await;
     let announced = announced(&fixture).await;
@@ -179,7 +179,7 @@ async fn announced(fixture: &Fixture) -> Announced {
 
 #[tokio::test]
 async fn a_gateway_takes_its_address_back_before_it_closes() {
-    let fixture = Fixture::with(Script::default(), |config| config.announce = true).await;
+    let fixture = Fixture::with(Script::default(), |config| config.gateway.announce = true).await;
     let first = announced(&fixture).await;
     let Fixture { node, gateway, .. } = fixture;
     gateway.shutdown().await;
@@ -193,8 +193,8 @@ async fn a_gateway_takes_its_address_back_before_it_closes() {
 async fn a_gateway_with_another_homeservers_key_says_so_and_serves_nobody() {
     let mut fixture = Fixture::with(Script::default(), |config| {
         config.homeserver_secret = [8; 32];
-        config.announce = true;
-        config.limits.map_timeout = Duration::from_millis(100);
+        config.gateway.announce = true;
+        config.limits.map_timeout_s = Duration::from_millis(100);
     })
     .await;
     let error =

@@ -20,8 +20,8 @@ use super::packet::{addresses, sign};
 use super::propose::propose;
 use super::publisher::{NetworkPublisher, Publisher};
 use crate::clock::Clock;
-use crate::config::PkarrConfig;
 use crate::meta::{self, packet_timestamp_us};
+use crate::settings::PkarrConfig;
 use crate::{Error, Group};
 
 /// How often the map is looked at; a change of it is rare and a little late is fine.
@@ -132,7 +132,7 @@ fn quiet(committed: &[u8], wanted: &SignedPacket) -> Duration {
 impl Author {
     /// Signs with `keypair`, by `clock`, and publishes as `pkarr` says.
     pub fn new(keypair: Keypair, clock: Arc<Clock>, pkarr: PkarrConfig) -> Self {
-        let republish_interval = pkarr.republish_interval;
+        let republish_interval = pkarr.republish_interval_s;
         let open: OpenPublisher = Arc::new(move || {
             NetworkPublisher::open(&pkarr).unwrap_or_else(|error| {
                 // Serving never depends on publishing.

@@ -8,7 +8,7 @@ use pkarr::errors::{PublishError, ResolveError};
 use pkarr::{Client, PublicKey, ResolvePolicy, SignedPacket};
 
 use crate::Error;
-use crate::config::PkarrConfig;
+use crate::settings::PkarrConfig;
 
 /// Where packets are published and looked up; a fake one in tests.
 pub trait Publisher: Send + Sync + 'static {
@@ -25,13 +25,13 @@ pub struct NetworkPublisher(Client);
 impl NetworkPublisher {
     /// `None` when neither DHT nodes nor relays are configured.
     pub fn open(config: &PkarrConfig) -> Result<Option<Arc<dyn Publisher>>, Error> {
-        if config.bootstrap.is_empty() && config.relays.is_empty() {
+        if config.dht_bootstrap.is_empty() && config.relays.is_empty() {
             return Ok(None);
         }
         let mut builder = Client::builder();
         builder.no_default_network();
-        if !config.bootstrap.is_empty() {
-            builder.bootstrap(&config.bootstrap);
+        if !config.dht_bootstrap.is_empty() {
+            builder.bootstrap(&config.dht_bootstrap);
             // Left to itself the client takes the well-known port of DHT nodes whenever that is free.
             builder.dht(|dht| {
                 dht.port = Some(0);

@@ -30,7 +30,7 @@ const COLLECTIONS_MAX: usize = 64;
 /// Runs until stopped.
 pub async fn collect(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
     let limits = objects.limits;
-    let shortest = limits.garbage_grace.min(limits.upload_lifetime);
+    let shortest = limits.garbage_grace_s.min(limits.upload_expiry_s);
     let mut pace = Pace::new((shortest / 10).clamp(TICK_MIN, TICK_MAX), stop);
     while pace.goes_on().await {
         for group in objects.shards() {
@@ -51,7 +51,7 @@ impl Objects {
     fn is_due(&self, group: &Group) -> Result<bool, Error> {
         // Nothing is proposed before the time is known.
         let Some(physical_ms) = self.local.clock.judged_ms() else { return Ok(false) };
-        let (grace_ms, orphan_ms) = (millis(self.limits.garbage_grace), millis(self.limits.orphan_age));
+        let (grace_ms, orphan_ms) = (millis(self.limits.garbage_grace_s), millis(self.limits.orphan_age_s));
         let due = group.read_latest(|view| {
             let mut shard = records::shard(view)?;
             let shard_ms = shard.now_ms;
@@ -81,7 +81,9 @@ impl Objects {
             version: self.cluster.view.command_version(),
             hlc_us,
             now_ms,
-            body: Some(Body::CollectObjects(CollectObjects { grace_ms: millis(self.limits.garbage_grace) })),
+            body: Some(Body::CollectObjects(CollectObjects {
+                grace_ms: millis(self.limits.garbage_grace_s),
+            })),
             ..Command::default()
         };
         match group.propose(command.encode_to_vec().into(), Bytes::new()).await {

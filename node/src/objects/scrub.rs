@@ -42,7 +42,7 @@ pub async fn scrub(objects: &Objects, stop: CancellationToken) -> Result<(), Err
             read = objects.scrub_all(mark, &rate) => read?,
         }
         let ended_ms = objects.local.clock.physical_ms();
-        let due_ms = ended_ms.saturating_add(millis(objects.limits.scrub_interval));
+        let due_ms = ended_ms.saturating_add(millis(objects.limits.scrub_interval_s));
         objects.blobs.set_scrub_mark(&ScrubMark { ended_ms, due_ms, cursor: None })?;
         info!(objects = objects.progress.scrubbed.load(Ordering::Relaxed), "everything was read");
     }
@@ -53,7 +53,7 @@ impl Objects {
     /// that have become shorter.
     fn scrub_mark(&self) -> Result<ScrubMark, Error> {
         let mut mark = self.blobs.scrub_mark()?;
-        let latest_ms = self.local.clock.physical_ms().saturating_add(millis(self.limits.scrub_interval));
+        let latest_ms = self.local.clock.physical_ms().saturating_add(millis(self.limits.scrub_interval_s));
         if mark.due_ms == 0 || mark.due_ms > latest_ms {
             mark.due_ms = latest_ms;
             self.blobs.set_scrub_mark(&mark)?;

@@ -10,9 +10,9 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::progress::{Damage, Progress};
 use crate::blobs::{BlobStore, ChunkKey, HeldVersion, VersionId};
-use crate::config::ObjectLimits;
 use crate::local::Local;
 use crate::peers::Cluster;
+use crate::settings::ObjectLimits;
 use crate::state::objects::ObjectId;
 use crate::{Error, Group, meta};
 

@@ -17,7 +17,7 @@ const TICK_MAX: Duration = Duration::from_secs(3600);
 
 /// Runs until stopped.
 pub async fn sweep(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
-    let mut pace = Pace::new((objects.limits.orphan_age / 4).clamp(TICK_MIN, TICK_MAX), stop);
+    let mut pace = Pace::new((objects.limits.orphan_age_s / 4).clamp(TICK_MIN, TICK_MAX), stop);
     while pace.goes_on().await {
         for group in objects.shards() {
             objects.sweep_group(&group).await?;
@@ -30,7 +30,7 @@ impl Objects {
     /// By the shard's applied clock: a replica that lags behind the log may hold chunks of objects whose
     /// rows it has yet to see. And by this node's, which may have been corrected since the shard heard of time.
     async fn sweep_group(&self, group: &Group) -> Result<(), Error> {
-        let orphan_ms = millis(self.limits.orphan_age);
+        let orphan_ms = millis(self.limits.orphan_age_s);
         let Some(physical_ms) = self.local.clock.judged_ms() else { return Ok(()) };
         let now_ms = group.read_latest(read::clock)?.now_ms.min(physical_ms);
         let Some(before_ms) = now_ms.checked_sub(orphan_ms) else { return Ok(()) };

@@ -33,7 +33,7 @@ impl Cluster {
             addresses: Addresses::default(),
             pool: Pool::new(dialer),
             peers: Peers::default(),
-            seeds: config.seeds.clone(),
+            seeds: config.node.seeds.clone(),
         })
     }
 }

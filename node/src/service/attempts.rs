@@ -74,7 +74,7 @@ impl Attempts {
 
     /// Takes one attempt from the address's and the shard's bucket, or refuses.
     pub fn admit(&self, client_addr: &str, shard: u32, now_us: u64) -> Result<(), ErrorCode> {
-        let AttemptLimits { per_second, burst } = self.limits;
+        let AttemptLimits { attempts_per_second: per_second, attempts_burst: burst } = self.limits;
         let mut buckets = lock(&self.buckets);
         let key = buckets.key(client_addr, self.limits, now_us);
         let address = buckets.addresses.entry(key).or_insert_with(|| Bucket::full(burst, now_us));
@@ -97,7 +97,8 @@ impl Buckets {
         if self.addresses.contains_key(&key) || self.addresses.len() < ADDRESSES_MAX {
             return key;
         }
-        let refilled_us = u64::from(limits.burst) * 1_000_000 / u64::from(limits.per_second);
+        let refilled_us =
+            u64::from(limits.attempts_burst) * 1_000_000 / u64::from(limits.attempts_per_second);
         self.addresses.retain(|_, bucket| now_us.saturating_sub(bucket.at_us) < refilled_us);
         if self.addresses.len() < ADDRESSES_MAX { key } else { SHARED }
     }
@@ -117,17 +118,19 @@ fn network(address: IpAddr) -> [u8; 8] {
 mod tests {
     use super::*;
 
-    const LIMITS: AttemptLimits = AttemptLimits { per_second: 10, burst: 100 };
+    const LIMITS: AttemptLimits = AttemptLimits { attempts_per_second: 10, attempts_burst: 100 };
 
     #[test]
     fn an_address_is_bounded_and_recovers() {
         let attempts = Attempts::new(LIMITS);
-        let admitted = (0..2 * LIMITS.burst).filter(|_| attempts.admit("192.0.2.1", 0, 0).is_ok()).count();
-        assert_eq!(admitted, LIMITS.burst as usize);
+        let admitted =
+            (0..2 * LIMITS.attempts_burst).filter(|_| attempts.admit("192.0.2.1", 0, 0).is_ok()).count();
+        assert_eq!(admitted, LIMITS.attempts_burst as usize);
         assert_eq!(attempts.admit("192.0.2.1", 5, 0), Err(ErrorCode::TooManyAttempts));
         attempts.admit("192.0.2.2", 5, 0).expect("another address");
-        let second = (0..LIMITS.burst).filter(|_| attempts.admit("192.0.2.1", 5, 1_000_000).is_ok()).count();
-        assert_eq!(second, LIMITS.per_second as usize);
+        let second =
+            (0..LIMITS.attempts_burst).filter(|_| attempts.admit("192.0.2.1", 5, 1_000_000).is_ok()).count();
+        assert_eq!(second, LIMITS.attempts_per_second as usize);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl ShardService {
             space: SpaceGate { local: local.clone(), cluster: cluster.clone() },
             homeserver_z32: homeserver_z32.into(),
             attempts: Arc::new(Attempts::new(attempts)),
-            upload_lifetime_ms: u64::try_from(objects.upload_lifetime.as_millis()).unwrap_or(u64::MAX),
+            upload_lifetime_ms: u64::try_from(objects.upload_expiry_s.as_millis()).unwrap_or(u64::MAX),
         }
     }
 

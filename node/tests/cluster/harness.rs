@@ -111,8 +111,8 @@ pub struct Cluster {
 pub fn config(dir: &TempDir, listen: &str, name: &str) -> NodeConfig {
     let listen: SocketAddr = listen.parse().expect("an address");
     let mut config = NodeConfig::new(dir.path().join("data"), listen, name, SECRET);
-    config.memory_bytes = MEMORY_BYTES;
-    config.free_space_min_bytes = 1;
+    config.storage.memory_bytes = MEMORY_BYTES;
+    config.storage.free_space_min_bytes = 1;
     config
 }
 
@@ -196,7 +196,7 @@ impl Cluster {
     /// The same with something else in its configuration.
     pub fn start_with(&mut self, n: usize, change: impl FnOnce(&mut NodeConfig)) -> Result<(), Error> {
         let mut config = node_config(&self.dirs[n], &self.addresses[n], n, self.issuer.as_ref());
-        config.seeds = self.addresses.clone();
+        config.node.seeds = self.addresses.clone();
         (self.change)(&mut config);
         change(&mut config);
         self.nodes[n] = Some(TestNode::try_start(config)?);

@@ -158,10 +158,10 @@ fn a_node_starts_only_with_its_own_certificate() {
     }
     config.certificates = Some(issuer.certificates(Role::Node, "n0"));
     config.validate().expect("its own");
-    config.listen = "0.0.0.0:0".parse().expect("an address");
-    config.advertise = "node.example:7000".to_owned();
+    config.node.listen = "0.0.0.0:0".parse().expect("an address");
+    config.node.advertise = Some("node.example:7000".to_owned());
     config.validate().expect("others are authenticated");
-    config.advertise = "0.0.0.0:7000".to_owned();
+    config.node.advertise = Some("0.0.0.0:7000".to_owned());
     assert!(config.validate().expect_err("nobody can dial this").to_string().contains("--advertise"));
 }
 

@@ -22,11 +22,11 @@ use super::harness::{Cluster, wait_for};
 const MESSAGE_BYTES_MAX: usize = CHUNK_BYTES + 1024;
 
 fn quick(config: &mut NodeConfig) {
-    config.objects.upload_lifetime = Duration::from_secs(2);
-    config.objects.garbage_grace = Duration::from_secs(2);
-    config.objects.orphan_age = Duration::from_secs(6);
-    config.objects.scrub_interval = Duration::from_secs(1);
-    config.flush_interval = Duration::from_secs(1);
+    config.objects.upload_expiry_s = Duration::from_secs(2);
+    config.objects.garbage_grace_s = Duration::from_secs(2);
+    config.objects.orphan_age_s = Duration::from_secs(6);
+    config.objects.scrub_interval_s = Duration::from_secs(1);
+    config.storage.flush_interval_s = Duration::from_secs(1);
 }
 
 /// Not compressible, different for each seed.

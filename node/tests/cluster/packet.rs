@@ -120,7 +120,7 @@ fn a_gateway_that_withdraws_leaves_the_packet_and_the_last_one_stays() {
 
 #[test]
 fn a_silent_gateway_is_let_go_by_whoever_leads_unless_all_are_silent() {
-    let mut cluster = Cluster::initialized_with(3, |config| config.gateway_silence_max = SILENCE_MAX);
+    let mut cluster = Cluster::initialized_with(3, |config| config.pkarr.gateway_silence_max_s = SILENCE_MAX);
     let only = |public_ip: &str| BTreeSet::from([public_ip.to_owned()]);
     for (kept, gone) in [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")] {
         cluster.client.announce(&gateway(gone));

@@ -96,7 +96,7 @@ fn writes_stop_while_two_of_three_disks_are_low_and_resume_by_themselves() {
     for n in [0, 1] {
         cluster.stop(n);
         let mut low = config(cluster.dir(n), cluster.address(n), "low");
-        low.free_space_min_bytes = u64::MAX / 1_000;
+        low.storage.free_space_min_bytes = u64::MAX / 1_000;
         cluster.nodes[n] =
             Some(TestNode::try_start(low).expect("a low disk does not keep a node from starting"));
     }

@@ -26,7 +26,7 @@ const SHOW_ANOTHER: &str = "--tls-ca must be the CA of its cluster, --tls-cert o
 
 pub struct NodeClient {
     address: String,
-    /// What to look at when the node breaks the connection.
+    /// Advice for an operator whose connection the node breaks.
     advice: &'static str,
     meta: MetaClient<Channel>,
 }
@@ -61,6 +61,7 @@ impl NodeClient {
         first.ok_or_else(|| Error::Node { address: self.address.clone(), text: "sent no map".into() })
     }
 
+    /// The node's status. Fails if it does not answer within `REQUEST_MAX`, or refuses.
     pub async fn status(&mut self) -> Result<NodeStatusReply, Error> {
         let request = NodeStatusRequest { version: WIRE_VERSION, ..NodeStatusRequest::default() };
         let reply = self.meta.node_status(request).await;

@@ -69,6 +69,7 @@ pub async fn drain(args: DrainArgs) -> Result<(), Error> {
     }
 }
 
+/// Ends draining: the node may lead groups again.
 pub async fn undrain(args: UndrainArgs) -> Result<(), Error> {
     let dialer = args.tls.dialer()?;
     let (map, target) = find(&args.node, &args.target, &dialer).await?;

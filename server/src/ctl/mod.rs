@@ -1,4 +1,4 @@
-//! What an operator asks of a running cluster, over the same RPCs gateways use.
+//! Questions and requests of an operator to a running cluster, over the same RPCs gateways use.
 
 mod certs;
 mod client;

@@ -1,4 +1,4 @@
-//! What `ctl status` tells of bodies outside the log.
+//! The part of `ctl status` about bodies outside the log.
 
 use rowhouse_proto::wire::meta::NodeStatusReply;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use super::table::Table;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Of one node. Counters run since its process started; fields are only ever added.
+/// Bodies outside the log of one node. Counters run since its process started; fields are only ever added.
 #[derive(Debug, Default, Serialize, PartialEq)]
 pub struct Objects {
     /// Chunks that count, on disk.
@@ -30,6 +30,7 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Takes what the node reported.
     pub fn of(reply: &NodeStatusReply) -> Self {
         let status = reply.objects.unwrap_or_default();
         Self {

@@ -30,12 +30,12 @@ pub enum Output {
     Json,
 }
 
-/// What scripts get: fields are only ever added.
+/// The JSON that scripts get: fields are only ever added.
 #[derive(Debug, Serialize, PartialEq)]
 struct Report {
     cluster_id: String,
     map_version: u64,
-    /// Of the commands that are proposed: every node understands it.
+    /// The version of the commands that are proposed: every node understands it.
     command_version: u32,
     signup_mode: String,
     pkarr: Pkarr,
@@ -98,6 +98,7 @@ struct Replica {
 
 type Answer = Result<NodeStatusReply, Error>;
 
+/// Prints the status of all nodes, found through one of them. Fails if that one does not answer.
 pub async fn status(args: StatusArgs) -> Result<(), Error> {
     let dialer = args.tls.dialer()?;
     let map = NodeClient::connect(&args.node, &dialer, None).await?.map().await?;

@@ -10,10 +10,12 @@ pub struct Table {
 }
 
 impl Table {
+    /// A table with these column heads and no rows.
     pub fn new<const N: usize>(head: [&str; N]) -> Self {
         Self { rows: vec![head.map(str::to_owned).to_vec()] }
     }
 
+    /// Adds a row; `N` is that of the head.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.to_vec());
     }

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::testnet::TestnetPorts;
+
 #[derive(clap::Args, Clone, Debug)]
 pub struct DevArgs {
     /// Folder for everything the cluster keeps.
@@ -30,15 +32,8 @@ pub struct DevArgs {
     /// Admin port of the first gateway (password: admin).
     #[arg(long, default_value_t = 6288)]
     pub admin_port: u16,
-    /// UDP port of the DHT node clients bootstrap from.
-    #[arg(long, default_value_t = 6881)]
-    pub dht_port: u16,
-    /// Port of the pkarr relay.
-    #[arg(long, default_value_t = 15411)]
-    pub pkarr_relay_port: u16,
-    /// Port of the HTTP relay.
-    #[arg(long, default_value_t = 15412)]
-    pub http_relay_port: u16,
+    #[command(flatten)]
+    pub testnet: TestnetPorts,
     /// Port of the first storage node; the others follow it.
     #[arg(long, default_value_t = 6301)]
     pub node_port: u16,
@@ -60,10 +55,12 @@ pub struct DevArgs {
 }
 
 impl DevArgs {
+    /// Pause before a component that ended is started again.
     pub fn restart_delay(&self) -> Duration {
         Duration::from_millis(self.restart_delay_ms)
     }
 
+    /// Time until a cluster that does not serve is given up.
     pub fn ready_timeout(&self) -> Duration {
         Duration::from_secs(self.ready_timeout_s)
     }

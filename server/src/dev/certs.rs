@@ -16,10 +16,12 @@ const DAYS: u32 = 3_650;
 /// The certificate of this process, and of the person before it.
 pub const OPERATOR: &str = "operator";
 
+/// The folder of all certificates below the data folder `root`.
 pub fn folder(root: &Path) -> PathBuf {
     root.join("certs")
 }
 
+/// The certificate of the component called `name`.
 pub fn tls_args(root: &Path, name: &str) -> TlsArgs {
     TlsArgs::new(CertificateFiles::in_folder(&folder(root), name))
 }

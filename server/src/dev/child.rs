@@ -30,6 +30,7 @@ pub struct Child {
 }
 
 impl Child {
+    /// Starts the component's command; its output goes to its log file. Fails if either cannot be opened.
     pub fn spawn(component: &Component) -> Result<Self, Error> {
         std::fs::create_dir_all(&component.data_dir).map_err(Error::io(&component.data_dir))?;
         let output = open_output(component).map_err(Error::io(&component.log_file()))?;

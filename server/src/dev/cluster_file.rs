@@ -47,6 +47,7 @@ pub struct Address {
 }
 
 impl ClusterFile {
+    /// A cluster of this process, with no components yet.
     pub fn new(homeserver: String, data_dir: PathBuf, ports: Ports, gateway_ips: Vec<String>) -> Self {
         Self {
             version: VERSION,
@@ -81,6 +82,7 @@ impl Entry {
         }
     }
 
+    /// The first of its addresses: the one people use.
     pub fn first_address(&self) -> Option<&str> {
         self.addresses.first().map(|address| address.address.as_str())
     }

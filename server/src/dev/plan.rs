@@ -1,4 +1,4 @@
-//! What runs: the components of the cluster, their folders, addresses and command lines.
+//! The components of the cluster: their folders, addresses and command lines.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::ports::Ports;
 
 /// The name browsers use; the reference testnet's too.
 const ICANN_DOMAIN: &str = "localhost";
-/// What the table and the cluster file call a probe listener.
+/// The name of a probe listener in the table and the cluster file.
 const PROBES: &str = "probes";
 /// Development only: it listens on loopback.
 const ADMIN_PASSWORD: &str = "admin";
@@ -31,7 +31,7 @@ pub struct Component {
     pub name: String,
     pub kind: Kind,
     pub data_dir: PathBuf,
-    /// What it listens on, for people and scripts: (what, address).
+    /// Its listeners, for people and scripts: (purpose, address).
     pub addresses: Vec<(&'static str, String)>,
     pub command: Vec<String>,
     /// A UDP port that others would take while this does not run: DHT clients try it first.
@@ -39,6 +39,7 @@ pub struct Component {
 }
 
 impl Component {
+    /// Where this component's output is kept.
     pub fn log_file(&self) -> PathBuf {
         self.data_dir.join("output.log")
     }
@@ -49,6 +50,7 @@ pub fn secret_file(root: &Path) -> PathBuf {
     root.join("homeserver.secret")
 }
 
+/// The file that the testnet writes once it answers.
 pub fn testnet_ready_file(root: &Path) -> PathBuf {
     root.join("testnet").join("ready.json")
 }
@@ -61,6 +63,7 @@ pub fn components(root: &Path, args: &DevArgs, ports: &Ports) -> Vec<Component> 
     all
 }
 
+/// host:port of every node, in their order.
 pub fn node_addresses(ports: &Ports) -> Vec<String> {
     ports.nodes.iter().map(|port| format!("127.0.0.1:{port}")).collect()
 }

@@ -35,7 +35,7 @@ pub struct Ports {
     pub pkarr_relay: u16,
     pub http_relay: u16,
     pub nodes: Vec<u16>,
-    /// Of the nodes, then of the gateways.
+    /// Probe listeners: those of the nodes, then those of the gateways.
     #[serde(default)]
     pub probes: Vec<u16>,
 }
@@ -59,14 +59,19 @@ impl Ports {
             http: chooser.tcp("--http-port", args.http_port, old(|ports| ports.http), &gateways),
             tls: chooser.tcp("--tls-port", args.tls_port, old(|ports| ports.tls), &gateways),
             admin: chooser.tcp("--admin-port", args.admin_port, old(|ports| ports.admin), &gateways[..1]),
-            dht: chooser.udp("--dht-port", args.dht_port, old(|ports| ports.dht)),
+            dht: chooser.udp("--dht-port", args.testnet.dht_port, old(|ports| ports.dht)),
             pkarr_relay: chooser.tcp(
                 "--pkarr-relay-port",
-                args.pkarr_relay_port,
+                args.testnet.pkarr_relay_port,
                 old(|p| p.pkarr_relay),
                 &local,
             ),
-            http_relay: chooser.tcp("--http-relay-port", args.http_relay_port, old(|p| p.http_relay), &local),
+            http_relay: chooser.tcp(
+                "--http-relay-port",
+                args.testnet.http_relay_port,
+                old(|p| p.http_relay),
+                &local,
+            ),
             nodes: Vec::new(),
             probes: Vec::new(),
         };
@@ -256,7 +261,8 @@ mod tests {
         let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let dht = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (http_port, dht_port) = (http.local_addr().unwrap().port(), dht.local_addr().unwrap().port());
-        let args = DevArgs { http_port, dht_port, ..any() };
+        let mut args = DevArgs { http_port, ..any() };
+        args.testnet.dht_port = dht_port;
         let error = Ports::settle(&args, &dir.path().join("ports.json")).unwrap_err();
         assert_eq!(error.exit_code(), crate::error::EXIT_USAGE);
         let text = error.to_string();

@@ -1,4 +1,4 @@
-//! What a person sees once the cluster serves: what runs where, and what to try next.
+//! The report for a person once the cluster serves: what runs where, and what to try next.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use super::cluster_file::{ClusterFile, Entry};
 use super::plan::Kind;
 use crate::ctl::Table;
 
+/// The text that is printed once the cluster serves.
 pub fn summary(cluster: &ClusterFile) -> String {
     let mut table = Table::new(["COMPONENT", "PID", "ADDRESS", "DATA FOLDER"]);
     for entry in &cluster.components {

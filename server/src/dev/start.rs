@@ -27,8 +27,10 @@ use crate::signals::Stop;
 const HOMESERVER_SECRET: [u8; 32] = [0; 32];
 /// Pause between two askings of the same question.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// File in the data folder that tells scripts what runs where.
 pub const CLUSTER_FILE: &str = "cluster.json";
 
+/// Runs a cluster until a signal asks it to stop. Fails if ports are taken or the cluster does not serve in time.
 pub async fn run(args: DevArgs) -> Result<(), Error> {
     if args.gateway_ips.is_empty() || args.gateway_ips.iter().any(|ip| !ip.is_loopback()) {
         return Err(Error::Usage("--gateway-ips takes loopback addresses (127.x.y.z)".into()));
@@ -101,7 +103,7 @@ struct Dev {
     ports: Ports,
     _claims: Claims,
     homeserver: PublicKey,
-    /// What this process shows to nodes.
+    /// This process's certificates, shown to nodes.
     tls: TlsArgs,
     dialer: Dialer,
 }

@@ -40,6 +40,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
+    /// Keeps the cluster file at `path` true. Waits for `restart_delay` before a component starts again.
     pub fn new(path: PathBuf, file: ClusterFile, restart_delay: Duration) -> Self {
         let (failed, failures) = mpsc::channel(FAILURES_MAX);
         let board = Board { path, file: Arc::new(Mutex::new(file)) };
@@ -78,11 +79,12 @@ impl Supervisor {
         self.board.change(|file| file.ready = true)
     }
 
+    /// A copy of the cluster file as it stands.
     pub fn snapshot(&self) -> ClusterFile {
         self.board.read()
     }
 
-    /// What `cluster.json` says, for as long as needed.
+    /// The content of `cluster.json`, kept true while the cluster runs.
     pub fn shared(&self) -> Board {
         self.board.clone()
     }

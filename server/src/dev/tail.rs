@@ -6,9 +6,10 @@ use std::path::Path;
 
 /// Enough to hold the lines below even when they are long.
 const TAIL_BYTES: u64 = 16 * 1024;
-/// What fits on a screen beside the rest.
+/// These fit on a screen beside the rest.
 const TAIL_LINES: usize = 25;
 
+/// The last lines of a file, or nothing if it cannot be read.
 pub fn tail(path: &Path) -> String {
     match read_end(path) {
         Ok(text) => {

@@ -1,26 +1,33 @@
-//! What is wrong with the merged values, by the table of keys.
+//! Judges the merged values by the tables of keys.
 
 use figment::Figment;
 use figment::value::Value;
 
-use super::key::{Absent, HIDDEN, Key, Kind};
+use rowhouse_proto::settings::{Absent, HIDDEN, Key, Kind};
+
 use super::layer;
-use super::print::literal;
+use super::value::{accepts, literal, plain};
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS_MAX: usize = 80;
 
-pub fn complaints(keys: &[Key], figment: &Figment) -> Vec<String> {
-    keys.iter().filter_map(|key| complaint(key, figment)).collect()
+/// One sentence for each key that is missing or has a value it does not accept. `examples` has a value for each
+/// required key.
+pub fn complaints(
+    keys: impl Iterator<Item = &'static Key>,
+    figment: &Figment,
+    examples: &Value,
+) -> Vec<String> {
+    keys.filter_map(|key| complaint(key, figment, examples)).collect()
 }
 
-fn complaint(key: &Key, figment: &Figment) -> Option<String> {
+fn complaint(key: &Key, figment: &Figment, examples: &Value) -> Option<String> {
     let value = figment.find_value(key.path).ok();
     let nothing = |value: &Value| value.as_array().is_some_and(<[Value]>::is_empty);
     match (value, key.absent) {
-        (None, Absent::Refused(example)) => Some(missing(key, example)),
-        (Some(value), Absent::Refused(example)) if nothing(&value) => Some(missing(key, example)),
-        (Some(value), _) if !key.kind.accepts(&value) => {
+        (None, Absent::Refused) => Some(missing(key, examples)),
+        (Some(value), Absent::Refused) if nothing(&value) => Some(missing(key, examples)),
+        (Some(value), _) if !accepts(&key.kind, &value) => {
             let source = figment.find_metadata(key.path).map(|metadata| layer::source(key, metadata));
             let source = source.unwrap_or_else(|| "the defaults".into());
             let expected = key.kind.expected();
@@ -30,8 +37,9 @@ fn complaint(key: &Key, figment: &Figment) -> Option<String> {
     }
 }
 
-fn missing(key: &Key, example: &str) -> String {
-    let flag = key.flag.map(|flag| format!("{flag}, ")).unwrap_or_default();
+fn missing(key: &Key, examples: &Value) -> String {
+    let flag = key.flag.map(|flag| format!("{}, ", flag.name)).unwrap_or_default();
+    let example = examples.find_ref(key.path).map(plain).unwrap_or_default();
     let (path, section, name, variable) = (key.path, key.section(), key.name(), key.variable());
     format!(
         "`{path}` is not set: give {flag}{variable}, or {name} in [{section}] of the file (for example {example})."

@@ -3,10 +3,13 @@
 
 use std::ffi::OsString;
 
-use super::key::{PARTING, PREFIX};
+use rowhouse_proto::settings::{PARTING, PREFIX};
+
 use super::known::{Known, Owner};
 use super::layer::Layer;
+use super::value;
 
+/// The keys among `variables`, whoever set them; `complaints` grows by what cannot be understood.
 pub fn read(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     known: Known,
@@ -17,7 +20,7 @@ pub fn read(
         let name = name.to_string_lossy();
         let Some(rest) = name.strip_prefix(PREFIX).filter(|_| name.contains(PARTING)) else { continue };
         match (known.owner(|key| key.variable() == name), value.to_str()) {
-            (Owner::Us(key), Some(text)) => layer.insert(key, key.kind.read(text)),
+            (Owner::Us(key), Some(text)) => layer.insert(key, value::read(&key.kind, text)),
             (Owner::Us(_), None) => complaints.push(format!("{name} is not UTF-8.")),
             (Owner::TheOther, _) => {}
             (Owner::Nobody, _) => {

@@ -8,12 +8,14 @@ use figment::value::{Dict, Value};
 
 use super::known::{Known, Owner};
 use super::layer::Layer;
-use super::load::invalid;
+use super::refusal::invalid;
 use crate::error::Error;
 
 /// A thousand times what all keys need.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// The keys in the TOML file at `path`; `complaints` grows by what cannot be understood. Fails if the file cannot be
+/// read, is longer than a MiB, or is not TOML.
 pub fn read(path: &Path, known: Known, complaints: &mut Vec<String>) -> Result<Layer, Error> {
     let text = text(path).map_err(|error| {
         let path = path.display();

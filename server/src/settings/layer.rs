@@ -4,29 +4,42 @@ use std::collections::BTreeMap;
 
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
-
-use super::key::Key;
+use rowhouse_proto::settings::Key;
 
 const ENVIRONMENT: &str = "environment";
 const FLAGS: &str = "flags";
 
+/// Values of known keys from one source.
 pub struct Layer {
     source: String,
-    /// By `section.name`; known keys only.
+    /// By `section.name`.
     values: BTreeMap<&'static str, Value>,
 }
 
 impl Layer {
+    /// The layer of a file; messages show `name`.
     pub fn file(name: &str) -> Self {
         Self { source: name.to_owned(), values: BTreeMap::new() }
     }
 
+    /// The layer of the environment.
     pub fn environment() -> Self {
         Self::file(ENVIRONMENT)
     }
 
+    /// The layer of the command line.
+    pub fn flags() -> Self {
+        Self::file(FLAGS)
+    }
+
+    /// Sets a key, in place of what this layer had for it.
     pub fn insert(&mut self, key: &Key, value: Value) {
         self.values.insert(key.path, value);
+    }
+
+    /// The keys this layer sets.
+    pub fn paths(&self) -> Vec<&'static str> {
+        self.values.keys().copied().collect()
     }
 }
 
@@ -50,38 +63,7 @@ impl Provider for Layer {
 pub fn source(key: &Key, metadata: &Metadata) -> String {
     match (&*metadata.name, key.flag) {
         (ENVIRONMENT, _) => key.variable(),
-        (FLAGS, Some(flag)) => flag.to_owned(),
+        (FLAGS, Some(flag)) => flag.name.to_owned(),
         (name, _) => name.to_owned(),
-    }
-}
-
-/// What the command line said.
-pub struct Flags(Layer);
-
-impl Default for Flags {
-    fn default() -> Self {
-        Self(Layer::file(FLAGS))
-    }
-}
-
-impl Flags {
-    pub fn set(&mut self, path: &'static str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value {
-            self.0.values.insert(path, value.into());
-        }
-    }
-
-    /// A list that was not given leaves those of other layers alone.
-    pub fn set_list(&mut self, path: &'static str, values: &[String]) {
-        self.set(path, (!values.is_empty()).then(|| values.to_vec()));
-    }
-
-    pub fn layer(self) -> Layer {
-        self.0
-    }
-
-    #[cfg(test)]
-    pub fn paths(&self) -> Vec<&'static str> {
-        self.0.values.keys().copied().collect()
     }
 }

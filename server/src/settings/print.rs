@@ -3,22 +3,25 @@
 use std::io::Write as _;
 
 use figment::value::Value;
+use rowhouse_proto::settings::{Absent, Key};
 
-use super::key::{Absent, Key};
 use super::layer;
 use super::load::{Loaded, Settings};
+use super::value::{literal, values};
 use crate::error::Error;
 
 impl<T: Settings> Loaded<T> {
+    /// Writes [`Loaded::text`] to standard output. Fails if nobody reads it.
     pub fn print(&self) -> Result<(), Error> {
         write(&self.text()?)
     }
 
+    /// A TOML file that says the same, each line with the source of its value.
     pub fn text(&self) -> Result<String, Error> {
         let values = values(&self.settings)?;
         let mut text = format!("# The effective configuration of `rowhouse {}`.\n", T::PROCESS);
         let mut section = "";
-        for key in T::KEYS {
+        for key in T::keys() {
             if key.section() != section {
                 section = key.section();
                 text.push_str(&format!("\n[{section}]\n"));
@@ -38,19 +41,6 @@ impl<T: Settings> Loaded<T> {
             (None, Absent::Means(meaning)) => format!("# {name} is not set: {meaning}\n"),
             (None, _) => format!("# {name} is not set\n"),
         }
-    }
-}
-
-/// All keys with their values; what is not set is there and empty.
-pub fn values(settings: &impl Settings) -> Result<Value, Error> {
-    Value::serialize(settings).map_err(|error| Error::Failed(error.to_string()))
-}
-
-/// As TOML writes it.
-pub fn literal(value: &Value) -> Option<String> {
-    match value {
-        Value::Empty(..) => None,
-        value => toml::Value::try_from(value).ok().map(|value| value.to_string()),
     }
 }
 

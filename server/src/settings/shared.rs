@@ -1,60 +1,45 @@
-//! What nodes and gateways are both told.
+//! The sections of both processes: files and listeners that the binary handles for the node and the gateway.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use rowhouse_peer::CertificateFiles;
-use serde::{Deserialize, Serialize};
+use rowhouse_proto::section;
+use rowhouse_proto::settings::Kind;
 
-use super::key::{Key, Kind, key};
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct SecretSection {
-    pub homeserver_secret_file: PathBuf,
+section! {
+    /// Files that hold a secret.
+    pub struct SecretSection: "secret" {
+        homeserver_secret_file: PathBuf = "/etc/rowhouse/homeserver.secret".into(), Kind::Path,
+            "File with the homeserver's secret key: 64 hexadecimal digits, readable by its owner, and its group at \
+             most.",
+            required(), flag("--homeserver-secret-file");
+    }
 }
 
-pub const HOMESERVER_SECRET_FILE: Key = key(
-    "secret.homeserver_secret_file",
-    Kind::Path,
-    "File with the homeserver's secret key: 64 hexadecimal digits, readable by its owner, and its group at most.",
-)
-.required("/etc/rowhouse/homeserver.secret")
-.flag("--homeserver-secret-file");
-
-/// Who this process is to the others of the cluster, and whom it believes: all three files, or none.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TlsSection {
-    pub cert: Option<PathBuf>,
-    pub key: Option<PathBuf>,
-    pub ca: Option<PathBuf>,
+section! {
+    /// Who this process is to the others of the cluster, and whom it believes: all three files, or none.
+    pub struct TlsSection: "tls" {
+        cert: Option<PathBuf> = None, Kind::Path,
+            "PEM file with this process's certificate, and intermediates if any.",
+            unset("plaintext, on loopback only"), flag("--tls-cert");
+        key: Option<PathBuf> = None, Kind::Path, "PEM file with the certificate's key, PKCS #8.",
+            unset("plaintext, on loopback only"), flag("--tls-key");
+        ca: Option<PathBuf> = None, Kind::Path,
+            "PEM file with the cluster's CA; with both while one replaces the other. All three are read again when \
+             they change.",
+            unset("plaintext, on loopback only"), flag("--tls-ca");
+    }
 }
-
-const PLAINTEXT: &str = "plaintext, on loopback only";
-
-pub const TLS_CERT: Key =
-    key("tls.cert", Kind::Path, "PEM file with this process's certificate, and intermediates if any.")
-        .unset(PLAINTEXT)
-        .flag("--tls-cert");
-pub const TLS_KEY: Key = key("tls.key", Kind::Path, "PEM file with the certificate's key, PKCS #8.")
-    .unset(PLAINTEXT)
-    .flag("--tls-key");
-pub const TLS_CA: Key = key(
-    "tls.ca",
-    Kind::Path,
-    "PEM file with the cluster's CA; with both while one replaces the other. All three are read again when they change.",
-)
-.unset(PLAINTEXT)
-.flag("--tls-ca");
 
 impl TlsSection {
+    /// The three files, or `None` if one is not set.
     pub fn files(&self) -> Option<CertificateFiles> {
         let Self { cert, key, ca } = self.clone();
         Some(CertificateFiles { cert: cert?, key: key?, ca: ca? })
     }
 
-    /// Offences of the section itself, and of these keys: addresses that need it.
+    /// Offences of the section itself, and of listeners (key and address) that need it; each a sentence.
     pub fn complaints(&self, listeners: &[(&str, Option<SocketAddr>)]) -> Vec<String> {
         let named = [("cert", &self.cert), ("key", &self.key), ("ca", &self.ca)];
         let missing: Vec<_> = named
@@ -79,19 +64,11 @@ fn exposed(key: &str, listener: Option<SocketAddr>) -> Option<String> {
     ))
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProbesSection {
-    pub listen: Option<SocketAddr>,
+section! {
+    /// The listener that tells a supervisor how the process is.
+    pub struct ProbesSection: "probes" {
+        listen: Option<SocketAddr> = None, Kind::Address,
+            "Address that answers startup, liveness and readiness probes over HTTP: /startupz, /livez, /readyz.",
+            unset("no probe listener"), flag("--probe-listen");
+    }
 }
-
-pub const PROBES_LISTEN: Key = key(
-    "probes.listen",
-    Kind::Address,
-    "Address that answers startup, liveness and readiness probes over HTTP: /startupz, /livez, /readyz.",
-)
-.unset("no probe listener")
-.flag("--probe-listen");
-
-pub const HOST_PORTS: Kind = Kind::List(&Kind::HostPort);
-pub const URLS: Kind = Kind::List(&Kind::Url);

@@ -5,9 +5,11 @@
 
 mod dht;
 mod observe;
+mod ports;
 mod records;
 mod relay;
 mod restore;
 mod run;
 
+pub use ports::TestnetPorts;
 pub use run::{TestnetArgs, TestnetReady, run};

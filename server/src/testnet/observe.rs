@@ -49,6 +49,7 @@ impl Observer {
         Ok(Self { records, sync })
     }
 
+    /// A copy of every record that is kept.
     pub fn all(&self) -> Vec<Record> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).all()
     }

@@ -177,10 +177,12 @@ impl Records {
         self.file.try_clone()
     }
 
+    /// A copy of every record that is kept.
     pub fn all(&self) -> Vec<Record> {
         self.live.values().map(|(_, record)| record.clone()).collect()
     }
 
+    /// The number of records that are kept.
     pub fn len(&self) -> usize {
         self.live.len()
     }

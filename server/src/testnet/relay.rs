@@ -25,6 +25,7 @@ pub struct PkarrRelay {
 }
 
 impl PkarrRelay {
+    /// Listens on loopback; port 0 takes a free one. `bootstrap` are the DHT nodes it publishes to.
     pub async fn start(port: u16, bootstrap: &[SocketAddrV4]) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
             let text =

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dht::Nodes;
 use super::observe::Observer;
+use super::ports::TestnetPorts;
 use super::records::Records;
 use super::relay::PkarrRelay;
 use super::restore::restore;
@@ -24,21 +25,14 @@ pub struct TestnetArgs {
     /// Folder for the records to put back at the next start.
     #[arg(long, default_value = ".rowhouse/testnet")]
     pub data_dir: PathBuf,
-    /// UDP port of the DHT node clients bootstrap from; 0 lets the system choose.
-    #[arg(long, default_value_t = 6881)]
-    pub dht_port: u16,
-    /// Port of the pkarr relay; 0 lets the system choose.
-    #[arg(long, default_value_t = 15411)]
-    pub pkarr_relay_port: u16,
-    /// Port of the HTTP relay; 0 lets the system choose.
-    #[arg(long, default_value_t = 15412)]
-    pub http_relay_port: u16,
+    #[command(flatten)]
+    pub ports: TestnetPorts,
     /// File to write the addresses to, as JSON, once everything answers.
     #[arg(long)]
     pub ready_file: Option<PathBuf>,
 }
 
-/// What the ready file says.
+/// The content of the ready file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TestnetReady {
     pub pid: u32,
@@ -48,6 +42,7 @@ pub struct TestnetReady {
     pub records_restored: usize,
 }
 
+/// Runs until a signal asks it to stop. Fails if a port is taken or the folder is of no use.
 pub async fn run(args: TestnetArgs) -> Result<(), Error> {
     let folder = args.data_dir.clone();
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
@@ -58,15 +53,15 @@ pub async fn run(args: TestnetArgs) -> Result<(), Error> {
     tracing::info!(records = records.len(), "records kept from earlier runs");
     let observer = Observer::start(records).map_err(Error::failed("start the record keeper"))?;
     let kept = observer.all();
-    let nodes = Nodes::start(args.dht_port, &folder.join("dht-ports.json"), &observer)
+    let nodes = Nodes::start(args.ports.dht_port, &folder.join("dht-ports.json"), &observer)
         .await
         .map_err(Error::failed("start the DHT nodes"))?;
     let records_restored =
         restore(kept, &nodes.addresses).await.map_err(Error::failed("put records back"))?;
-    let pkarr_relay = PkarrRelay::start(args.pkarr_relay_port, &nodes.addresses)
+    let pkarr_relay = PkarrRelay::start(args.ports.pkarr_relay_port, &nodes.addresses)
         .await
         .map_err(Error::failed("start the pkarr relay"))?;
-    let http_relay = start_http_relay(args.http_relay_port).await?;
+    let http_relay = start_http_relay(args.ports.http_relay_port).await?;
     let ready = TestnetReady {
         pid: std::process::id(),
         dht: nodes.addresses.iter().map(ToString::to_string).collect(),

@@ -73,7 +73,7 @@ fn what_nobody_refers_to_is_erased_everywhere() {
 fn a_reader_that_began_before_an_overwrite_ends_with_the_old_bytes() {
     let cluster = Cluster::initialized_with(3, |config| {
         quick(config);
-        config.objects.garbage_grace = Duration::from_secs(3600);
+        config.objects.garbage_grace_s = Duration::from_secs(3600);
     });
     let user = User::new(46);
     cluster.client.signup(&user);

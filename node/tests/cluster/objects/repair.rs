@@ -44,7 +44,7 @@ fn repaired(cluster: &Cluster, n: usize) -> u64 {
 fn damage_is_found_by_a_read_and_mended() {
     let cluster = Cluster::initialized_with(3, |config| {
         quick(config);
-        config.objects.scrub_interval = Duration::from_secs(3600);
+        config.objects.scrub_interval_s = Duration::from_secs(3600);
     });
     let user = User::new(44);
     cluster.client.signup(&user);
@@ -94,7 +94,7 @@ fn a_copy_that_is_not_what_was_written_gives_way_to_one_that_is() {
 fn a_chunk_the_index_forgot_is_fetched_again() {
     let mut cluster = Cluster::initialized_with(3, |config| {
         quick(config);
-        config.objects.scrub_interval = Duration::from_secs(3600);
+        config.objects.scrub_interval_s = Duration::from_secs(3600);
     });
     let user = User::new(47);
     cluster.client.signup(&user);
@@ -115,7 +115,7 @@ const WRITES_THAT_PURGE: usize = 4_500;
 fn a_replica_that_needs_a_snapshot_is_filled_and_forgets_what_was_replaced() {
     let mut cluster = Cluster::initialized_with(3, |config| {
         quick(config);
-        config.objects.upload_lifetime = Duration::from_secs(60);
+        config.objects.upload_expiry_s = Duration::from_secs(60);
     });
     let user = User::new(48);
     cluster.client.signup(&user);
@@ -148,7 +148,7 @@ fn a_replica_that_needs_a_snapshot_is_filled_and_forgets_what_was_replaced() {
 fn a_scrub_is_due_when_it_was_and_goes_on_where_it_was() {
     let mut cluster = Cluster::initialized_with(3, |config| {
         quick(config);
-        config.objects.scrub_interval = Duration::from_secs(3600);
+        config.objects.scrub_interval_s = Duration::from_secs(3600);
     });
     let user = User::new(49);
     cluster.client.signup(&user);

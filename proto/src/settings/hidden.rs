@@ -4,13 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::key::HIDDEN;
+/// Stands where a secret would.
+pub const HIDDEN: &str = "(hidden)";
 
-#[derive(Clone, Deserialize)]
+/// A secret among the settings. `Debug` and serde show [`HIDDEN`] in its place.
+#[derive(Clone, Deserialize, PartialEq, Eq)]
 #[serde(transparent)]
 pub struct Hidden(String);
 
 impl Hidden {
+    /// The secret itself: not for messages.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,0 +1,61 @@
+//! Rules over several keys.
+
+use super::{GATEWAY, NODE, Told, assert_says};
+use crate::settings::{GatewaySettings, NodeSettings};
+
+#[test]
+fn rules_over_several_keys_are_kept() {
+    let node = |raft: &str| Told::by(&format!("{NODE}[raft]\n{raft}\n"), &[]).refused::<NodeSettings>();
+    assert_says(
+        &node("heartbeat_ms = 300"),
+        &["`raft.election_min_ms` is 400", "2 times `raft.heartbeat_ms`"],
+    );
+    assert_says(
+        &node("election_max_ms = 400"),
+        &["`raft.election_max_ms` is 400", "more than `raft.election_min_ms`"],
+    );
+    assert_says(
+        &node("heartbeat_ms = 20\nelection_min_ms = 45\nelection_max_ms = 150"),
+        &["`raft.election_max_ms`", "from 400 to 60000"],
+    );
+    let gateway = |admin: &str| Told::by(&format!("{GATEWAY}[admin]\n{admin}\n"), &[]);
+    assert_says(
+        &gateway("listen = \"127.0.0.1:9\"").refused::<GatewaySettings>(),
+        &["127.0.0.1:9 has no password", "--admin-password-file", "ROWHOUSE_ADMIN__PASSWORD"],
+    );
+    let both = "password = \"a\"\npassword_file = \"b\"";
+    assert_says(&gateway(both).refused::<GatewaySettings>(), &["both set; remove one"]);
+    gateway("listen = \"127.0.0.1:9\"\npassword_file = \"/password\"").accepted::<GatewaySettings>();
+    let none = GATEWAY.replace("[\"127.0.0.1:3\"]", "[]");
+    assert_says(
+        &Told::by(&none, &[]).refused::<GatewaySettings>(),
+        &["`gateway.nodes` is not set: give --node,"],
+    );
+}
+
+#[test]
+fn beyond_loopback_certificates_are_demanded_and_half_of_them_are_refused() {
+    const FILES: &str = "[tls]\ncert = \"c\"\nkey = \"k\"\nca = \"a\"\n";
+    let next_step = ["rowhouse ctl certs create", "--tls-cert, --tls-key, --tls-ca", "loopback"];
+    let node = NODE.replace("127.0.0.1:1", "0.0.0.0:1");
+    let message = Told::by(&node, &[]).refused::<NodeSettings>();
+    assert_says(&message, &["`node.listen` is 0.0.0.0:1"]);
+    assert_says(&message, &next_step);
+    Told::by(&format!("{node}{FILES}"), &[]).accepted::<NodeSettings>();
+    for own in ["127.0.0.1:1", "127.0.0.1:2"] {
+        let gateway = GATEWAY.replace(own, "192.0.2.1:7");
+        let message = Told::by(&gateway, &[]).refused::<GatewaySettings>();
+        assert_says(&message, &["`gateway.", "_listen` is 192.0.2.1:7"]);
+        assert_says(&message, &next_step);
+        Told::by(&format!("{gateway}{FILES}"), &[]).accepted::<GatewaySettings>();
+    }
+    let admin = format!("{GATEWAY}[admin]\nlisten = \"[::]:9\"\npassword = \"p\"\n");
+    assert_says(&Told::by(&admin, &[]).refused::<GatewaySettings>(), &["`admin.listen` is [::]:9"]);
+    let half = [("ROWHOUSE_TLS__CERT", "c")];
+    assert_says(
+        &Told::by(NODE, &half).refused::<NodeSettings>(),
+        &["[tls] lacks `tls.key` and `tls.ca`: set all three"],
+    );
+    let wrong = Told::by(&format!("{NODE}[tls]\ncerts = \"c\"\n"), &[]).refused::<NodeSettings>();
+    assert_says(&wrong, &["unknown key `tls.certs`", "did you mean `tls.cert`?"]);
+}
