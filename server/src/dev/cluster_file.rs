@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Component, Kind};
 use super::ports::Ports;
 
+/// File in the data folder that tells scripts what runs where.
+pub const CLUSTER_FILE: &str = "cluster.json";
 /// Version of this file's form; fields are only ever added within one.
 const VERSION: u32 = 1;
 

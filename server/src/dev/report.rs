@@ -19,7 +19,7 @@ pub fn summary(cluster: &ClusterFile) -> String {
     format!(
         "\n{table}\nhomeserver   {}\nas JSON      {}\n\n{}",
         cluster.homeserver,
-        shown(&cluster.data_dir.join(super::start::CLUSTER_FILE)),
+        shown(&cluster.data_dir.join(super::cluster_file::CLUSTER_FILE)),
         next_steps(cluster)
     )
 }

@@ -12,7 +12,7 @@ use pkarr::{Keypair, PublicKey};
 use rowhouse_peer::Dialer;
 
 use super::args::DevArgs;
-use super::cluster_file::ClusterFile;
+use super::cluster_file::{CLUSTER_FILE, ClusterFile};
 use super::plan::{self, Component, Kind};
 use super::ports::{Claims, Ports};
 use super::supervisor::{Supervisor, say};
@@ -27,8 +27,6 @@ use crate::signals::Stop;
 const HOMESERVER_SECRET: [u8; 32] = [0; 32];
 /// Pause between two askings of the same question.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// File in the data folder that tells scripts what runs where.
-pub const CLUSTER_FILE: &str = "cluster.json";
 
 /// Runs a cluster until a signal asks it to stop. Fails if ports are taken or the cluster does not serve in time.
 pub async fn run(args: DevArgs) -> Result<(), Error> {
