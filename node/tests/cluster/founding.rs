@@ -83,7 +83,7 @@ fn a_new_node_joins_by_its_seeds_and_is_told_the_map() {
     let cluster = Cluster::initialized(1);
     let dir = tempfile::tempdir().expect("a folder");
     let mut newcomer = config(&dir, "127.0.0.1:0", "late");
-    newcomer.seeds = vec![cluster.address(0).to_owned()];
+    newcomer.node.seeds = vec![cluster.address(0).to_owned()];
     let newcomer = TestNode::try_start(newcomer).expect("starts");
     let map = wait_for("the newcomer in the map", || {
         let map = newcomer.map();

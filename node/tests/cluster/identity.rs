@@ -12,7 +12,7 @@ fn a_folder_of_another_cluster_is_refused() {
     let mut other = Cluster::initialized(1);
     other.stop(0);
     let mut wrong = config(other.dir(0), "127.0.0.1:0", "wrong");
-    wrong.seeds = vec![ours.address(0).to_owned()];
+    wrong.node.seeds = vec![ours.address(0).to_owned()];
     let error = TestNode::try_start(wrong).err().expect("must refuse");
     assert!(matches!(error, Error::ForeignCluster { .. }), "{error}");
     assert!(error.to_string().contains("data folder belongs to cluster"), "{error}");

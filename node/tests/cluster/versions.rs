@@ -53,7 +53,7 @@ fn the_version_rises_when_all_understand_it_and_an_older_program_stays_out() {
     assert!(is_too_old(&refused), "{refused}");
     let dir = tempfile::tempdir().expect("a folder");
     let mut late = config(&dir, "127.0.0.1:0", "late");
-    late.seeds = vec![cluster.address(1).to_owned()];
+    late.node.seeds = vec![cluster.address(1).to_owned()];
     let ended = TestNode::try_start(late).expect("it does not know yet").ended();
     assert!(is_too_old(&ended), "{ended}");
 
