@@ -153,13 +153,18 @@ fn a_closed_terminal_ends_the_cluster_in_order() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut command = dev(dir.path());
     let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    // Whoever runs the tests may ignore the signal (nohup), and then so would the cluster.
+    // The shell that runs the tests may ignore the signal (nohup), and then so would the cluster.
     command = Command::new("env");
     command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_rowhouse")]);
     command.args(args.iter().filter(|arg| !arg.to_string_lossy().starts_with("--data-dir")));
     command.arg("--ephemeral").env("TMPDIR", dir.path()).stdout(Stdio::null());
     let mut process = command.spawn().expect("the binary runs");
-    let folders = || std::fs::read_dir(dir.path()).expect("a folder").filter_map(Result::ok);
+    // Beside it lies the one with the claims on ports, which clusters share.
+    let of_cluster = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("rowhouse-dev-");
+    let folders = || {
+        let all = std::fs::read_dir(dir.path()).expect("a folder").filter_map(Result::ok);
+        all.filter(|folder| of_cluster(&folder.file_name()))
+    };
     let mut pid = None;
     until("the first component runs", || {
         assert_eq!(process.try_wait().expect("its state"), None, "it ended");
