@@ -5,9 +5,10 @@
 //! component's listening, and while a component restarts, a port looks free.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -95,11 +96,25 @@ impl Ports {
 
 /// `None`: another cluster has it. One lock file a port, in a folder of this user's.
 fn claim(port: u16) -> std::io::Result<Option<Flock<File>>> {
-    let user = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
+    let user = std::fs::metadata("/proc/self")?.uid();
     let folder = std::env::temp_dir().join(format!("rowhouse-ports-{user}"));
-    std::fs::create_dir_all(&folder)?;
+    own_folder(&folder, user)?;
     let file = File::create(folder.join(port.to_string()))?;
     Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok())
+}
+
+/// Makes the folder, which only this user may write to. Temporary folders are everybody's: in a folder of somebody
+/// else a link could lead anywhere.
+fn own_folder(folder: &Path, user: u32) -> std::io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = std::fs::symlink_metadata(folder)?;
+    if found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(std::io::Error::other(format!("{} is not this user's alone: remove it", folder.display())))
 }
 
 /// Holds every port it has settled until all are, so that none is settled twice.
@@ -241,6 +256,20 @@ mod tests {
         drop(claims);
         std::fs::copy(&mine, &theirs).unwrap();
         assert_eq!(Ports::settle(&any(), &theirs).unwrap().0, first, "what ended has no claims");
+    }
+
+    #[test]
+    fn claims_lie_in_no_folder_that_others_may_write_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mine, linked) = (dir.path().join("mine"), dir.path().join("linked"));
+        let user = std::fs::metadata(dir.path()).unwrap().uid();
+        own_folder(&mine, user).unwrap();
+        own_folder(&mine, user).unwrap();
+        std::os::unix::fs::symlink(&mine, &linked).unwrap();
+        assert!(own_folder(&linked, user).is_err(), "a link");
+        assert!(own_folder(&mine, user + 1).is_err(), "another user's");
+        std::fs::set_permissions(&mine, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        assert!(own_folder(&mine, user).is_err(), "writable for everybody");
     }
 
     #[test]
