@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rowhouse_proto::{ErrorCode, Refusal};
+use rowhouse_proto::{Backoff, ErrorCode, Refusal, Spread};
 
 use super::Group;
 
@@ -48,7 +48,6 @@ impl Verdict {
 }
 
 /// One request's way through the replicas of its shard.
-#[derive(Default)]
 pub struct Walk {
     /// An attempt ended without an answer.
     pub may_be_applied: bool,
@@ -56,7 +55,23 @@ pub struct Walk {
     last: Option<usize>,
     /// Uuid of the node that is said to lead.
     hint: Option<[u8; 16]>,
-    pause: Option<Duration>,
+    /// The free failure, or a pause, was taken.
+    paused: bool,
+    backoff: Backoff,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self {
+            may_be_applied: false,
+            redirects: 0,
+            last: None,
+            hint: None,
+            paused: false,
+            // Half of a pause is random, so that the requests of a lost leader do not return in step.
+            backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX, Spread::UpperHalf),
+        }
+    }
 }
 
 impl Walk {
@@ -88,7 +103,7 @@ impl Walk {
         }
         // Later hints are often the dead leader's name: go round instead.
         self.hint = hint.filter(|_| elsewhere.is_some() && self.redirects.is_multiple_of(2));
-        self.lengthen()
+        self.pause()
     }
 
     /// The attempt failed without an answer. Returns the pause before the next one.
@@ -98,18 +113,16 @@ impl Walk {
             group.forget_leader(last);
         }
         // The first failure costs nothing: another replica may know the leader already.
-        if self.pause.is_none() {
-            self.pause = Some(Duration::ZERO);
+        if !self.paused {
+            self.paused = true;
             return Duration::ZERO;
         }
-        self.lengthen()
+        self.pause()
     }
 
-    fn lengthen(&mut self) -> Duration {
-        let longer = self.pause.map_or(PAUSE_MIN, |pause| (pause * 2).clamp(PAUSE_MIN, PAUSE_MAX));
-        self.pause = Some(longer);
-        // Half of it is random, so that the requests of a lost leader do not return in step.
-        longer.mul_f64(rand::random_range(0.5..=1.0))
+    fn pause(&mut self) -> Duration {
+        self.paused = true;
+        self.backoff.pause(rand::random())
     }
 }
 

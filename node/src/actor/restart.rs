@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rowhouse_proto::Spread;
+
 /// The policy for an actor that ends without being asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
@@ -20,21 +22,22 @@ pub enum Restart {
 #[derive(Debug)]
 pub struct Backoff {
     policy: Restart,
-    attempt: u32,
+    pauses: rowhouse_proto::Backoff,
 }
-
-/// Doublings beyond this overflow nothing and change nothing: `max` has long been reached.
-const DOUBLINGS_MAX: u32 = 20;
 
 impl Backoff {
     /// Nothing failed yet.
     pub fn new(policy: Restart) -> Self {
-        Self { policy, attempt: 0 }
+        let (base, max) = match policy {
+            Restart::Exponential { base, max, .. } => (base, max),
+            Restart::Immediate | Restart::Park => (Duration::ZERO, Duration::ZERO),
+        };
+        Self { policy, pauses: rowhouse_proto::Backoff::new(base, max, Spread::UpperHalf) }
     }
 
     /// Starts since the last quiet period, for messages.
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.pauses.failures()
     }
 
     /// The delay before the next start, `None` to park. `ran` is how long the actor lived; `random`
@@ -43,15 +46,11 @@ impl Backoff {
         match self.policy {
             Restart::Immediate => Some(Duration::ZERO),
             Restart::Park => None,
-            Restart::Exponential { base, max, reset_after } => {
+            Restart::Exponential { reset_after, .. } => {
                 if ran >= reset_after {
-                    self.attempt = 0;
+                    self.pauses.reset();
                 }
-                let delay = base.saturating_mul(1 << self.attempt.min(DOUBLINGS_MAX)).min(max);
-                self.attempt = self.attempt.saturating_add(1);
-                let half = delay / 2;
-                let spread = (random % 1024) as u32;
-                Some(half + half * spread / 1024)
+                Some(self.pauses.pause(random))
             }
         }
     }
