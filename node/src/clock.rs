@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::actor::Pace;
-use crate::lock::lock;
+use rowhouse_raft::lock::lock;
 
 const RESERVATION: &str = "hlc_reserved_until";
 /// Lost at a crash at most; long enough that one synced write serves many thousand events.

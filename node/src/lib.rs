@@ -20,7 +20,6 @@ mod health;
 mod identity;
 pub mod init;
 mod local;
-mod lock;
 pub mod meta;
 mod node;
 mod objects;

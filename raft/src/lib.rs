@@ -13,7 +13,7 @@ pub mod fatal;
 mod group;
 mod host;
 mod lease;
-mod lock;
+pub mod lock;
 pub mod log_store;
 mod machine;
 pub mod planted;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use super::record::{FIRST_RECORD, Location};
-use crate::lock::lock;
+use rowhouse_raft::lock::lock;
 
 /// Bytes of chunks on disk, headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::key::{ChunkKey, KeyRange};
 use super::record::{CHUNK_BYTES, Location};
 use super::segments::Record;
 use crate::Error;
-use crate::lock::{lock, wait};
+use rowhouse_raft::lock::{lock, wait};
 
 /// Bytes of one write: enough to be worth a sync (half of it costs a third of the rate, twice as much
 /// gains a sixth), little enough that the log on the same disk does not wait long.

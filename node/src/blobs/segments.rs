@@ -13,7 +13,7 @@ use rowhouse_raft::runtime::Runtime as _;
 use super::direct::{self, BLOCK_BYTES, BlockBuffer};
 use super::record::{FIRST_RECORD, Header, segment_header};
 use crate::Runtime;
-use crate::lock::lock;
+use rowhouse_raft::lock::lock;
 
 const EXTENSION: &str = "seg";
 /// Open files kept for readers: far below the usual limit of 1024.

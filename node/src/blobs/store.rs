@@ -26,7 +26,7 @@ use super::segments::{Record, Segments};
 use super::shared::{Shared, blocking};
 use super::writer::Writer;
 use crate::Error;
-use crate::lock::lock;
+use rowhouse_raft::lock::lock;
 
 /// The chunks of a folder. Dropping it stops the writer and waits for it.
 pub struct BlobStore {

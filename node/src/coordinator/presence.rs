@@ -10,8 +10,8 @@ use std::time::Duration;
 use rowhouse_proto::wire::meta::GatewayInfo;
 use tokio::time::Instant;
 
-use crate::lock::lock;
 use crate::meta::gateway_identity;
+use rowhouse_raft::lock::lock;
 
 /// By identity. Holds no more than the map's table of gateways does.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rowhouse_raft::GroupId;
 use tokio::sync::mpsc;
 
-use crate::lock::lock;
 use crate::state::objects::ObjectId;
+use rowhouse_raft::lock::lock;
 
 /// Damage found and not mended yet: beyond it the next scrub finds it again.
 const DAMAGE_MAX: usize = 1024;

@@ -12,7 +12,7 @@ use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Error;
-use crate::lock::lock;
+use rowhouse_raft::lock::lock;
 
 /// A loopback or data-centre connect that takes longer will not come.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use rowhouse_proto::ErrorCode;
 
 use crate::AttemptLimits;
-use crate::lock::lock;
+use rowhouse_raft::lock::lock;
 
 /// A shard's guard tables hold 421 s of 311 attempts a second; this stays below it.
 const SHARD_PER_SECOND: u32 = 300;

@@ -2,10 +2,10 @@
 //! be pushed is bounded by `TailBudget` (see `LogEngine::submit`).
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 use super::engine::{LogOp, OnDurable};
-use crate::lock::lock;
+use crate::lock::{lock, wait};
 
 /// Bytes of one write: large enough to be worth an fsync, small enough to keep its latency.
 const WRITE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -72,7 +72,7 @@ impl Queue {
     pub(super) fn take(&self) -> Option<Vec<Submission>> {
         let mut waiting = self.waiting();
         while waiting.idle() {
-            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = wait(&self.filled, waiting);
         }
         if waiting.submissions.is_empty() {
             return None;
