@@ -83,6 +83,11 @@ fn cited_rules_exist() {
 }
 
 #[test]
+fn documents_name_what_is_there() {
+    assert_none("a document names or links to what does not exist", &rules::broken_paths());
+}
+
+#[test]
 fn rules_say_why_where_and_by_which_test() {
     assert_none("docs/rules names what does not exist", &rules::broken_names(&sources::all()));
     assert_none("a rule is incomplete", &rules::incomplete_rules());

@@ -1,4 +1,4 @@
-//! Every rule that is cited has a heading in docs/rules, and every file, test and page that those pages name exists.
+//! Every rule that is cited has a heading in docs/rules, and every file, test and page that documents name exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,19 +34,13 @@ fn broken_in(path: &str, text: &str, pages: &[(String, String)]) -> Vec<String> 
     broken.map(told).collect()
 }
 
-/// Files, tests and planted bugs that a page of rules names and that do not exist.
+/// Tests and planted bugs that a page of rules names and that do not exist.
 pub fn broken_names(sources: &[Source]) -> Vec<String> {
     let tests = tests(sources);
     let bugs =
         fs::read_to_string(root().join("scripts/planted-bugs.sh")).expect("the script of planted bugs");
-    let is_path = |name: &str| CODE.iter().any(|folder| name.starts_with(folder)) && !name.contains('<');
     let mut broken = Vec::new();
     for (path, text) in pages() {
-        for name in quoted(&text).into_iter().filter(|name| is_path(name)) {
-            if !root().join(&name).exists() {
-                broken.push(format!("{path} names {name}"));
-            }
-        }
         for after in text.split(TESTED_BY).skip(1) {
             let paragraph = after.split("\n\n").next().unwrap_or_default();
             let exists = |name: &String| {
@@ -57,6 +51,37 @@ pub fn broken_names(sources: &[Source]) -> Vec<String> {
         }
     }
     broken
+}
+
+/// Files and pages that documents name or link to and that do not exist. Decisions are left out: they tell of their
+/// day.
+pub fn broken_paths() -> Vec<String> {
+    let folders = ["", "docs", FOLDER, "docs/how-to", "chaos-tests"];
+    let documents = folders.iter().flat_map(|folder| files(&root().join(folder), "md"));
+    let mut broken = Vec::new();
+    for (path, text) in documents.filter(|(path, _)| path != "CHANGELOG.md") {
+        let folder = Path::new(&path).parent().map(Path::to_path_buf).unwrap_or_default();
+        let without_heading = |name: String| PathBuf::from(name.split('#').next().unwrap_or_default());
+        let named = quoted(&text).into_iter().filter(|name| is_path(name)).map(without_heading);
+        let linked = links(&text).into_iter().map(|link| folder.join(link));
+        let missing = named.chain(linked).filter(|name| !root().join(name).exists());
+        broken.extend(missing.map(|name| format!("{path} names {}", name.display())));
+    }
+    broken
+}
+
+/// A file or folder of the repository, and not a pattern of many or a new one.
+fn is_path(name: &str) -> bool {
+    CODE.iter().any(|folder| name.starts_with(folder))
+        && !name.contains(['<', '*', '{', ' ', '…'])
+        && !name.contains("NNN")
+}
+
+/// Targets of links into the repository, without their headings.
+fn links(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|after| after.split(')').next());
+    let inner = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    inner.map(|target| target.split('#').next().unwrap_or_default().to_owned()).collect()
 }
 
 /// Rules without a reason, a place or a test.
