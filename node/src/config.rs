@@ -9,7 +9,9 @@ use rowhouse_proto::{COMMAND_VERSIONS, VersionRange};
 use rowhouse_raft::RaftTiming;
 
 use crate::Error;
-use crate::settings::{AttemptLimits, NodeSection, ObjectLimits, PkarrConfig, StorageConfig};
+use crate::settings::{
+    AttemptLimits, NodeSection, ObjectLimits, PkarrConfig, PlacementConfig, StorageConfig,
+};
 
 /// Configuration of one node. Never reloaded.
 #[derive(Clone)]
@@ -22,6 +24,8 @@ pub struct NodeConfig {
     pub storage: StorageConfig,
     /// [objects]: how long bodies outside the log are kept.
     pub objects: ObjectLimits,
+    /// [placement]: when and how fast replicas move.
+    pub placement: PlacementConfig,
     /// [raft]: the clocks of consensus.
     pub raft: RaftTiming,
     /// [limits]: attempts of strangers.
@@ -43,6 +47,7 @@ impl NodeConfig {
             pkarr: PkarrConfig::default(),
             storage: StorageConfig::default(),
             objects: ObjectLimits::default(),
+            placement: PlacementConfig::default(),
             raft: RaftTiming::default(),
             limits: AttemptLimits::default(),
             homeserver_secret,

@@ -193,6 +193,7 @@ mod tests {
                 name: "n".into(),
                 command_version_min: 2,
                 command_version_max: 3,
+                ..NodeInfo::default()
             }],
             start: false,
             settings: Some(Settings { signup_mode: "open".into() }),

@@ -38,7 +38,7 @@ pub use error::Error;
 pub use node::Node;
 pub use peers::ClusterView;
 pub use rowhouse_raft::RaftTiming;
-pub use settings::{AttemptLimits, NodeSection, ObjectLimits, PkarrConfig, StorageConfig};
+pub use settings::{AttemptLimits, NodeSection, ObjectLimits, PkarrConfig, PlacementConfig, StorageConfig};
 
 /// The runtime of a node that is not simulated.
 pub type Runtime = rowhouse_raft::runtime::Production;

@@ -47,6 +47,8 @@ pub fn own_line(config: &NodeConfig, bound: SocketAddr, node_uuid: NodeUuid) -> 
         name: config.name(),
         command_version_min: config.command_versions.min,
         command_version_max: config.command_versions.max,
+        zone: config.node.zone.clone().unwrap_or_default(),
+        life: None,
     }
 }
 

@@ -66,12 +66,14 @@ impl Parts {
         let init = InitServer::new(local.clone(), cluster.clone(), meta_machine.clone());
         let author = Author::new(keypair.clone(), local.clock.clone(), config.pkarr.clone());
         let silence_max = config.pkarr.gateway_silence_max_s;
+        let placement = config.placement;
+        let coordinator = Coordinator::new(local.clone(), cluster.clone(), author, silence_max, placement);
         let actors = Actors {
             monitor: Monitor::new(local.clone(), cluster.clone()),
             map_watch: MapWatch::new(local.clone(), cluster.clone()),
             shards: ShardSupervisor::new(local.clone(), cluster.clone(), versions, meta_machine),
             objects: Arc::new(Objects::new(local.clone(), cluster.clone(), blobs, config.objects)),
-            coordinator: Arc::new(Coordinator::new(local.clone(), cluster.clone(), author, silence_max)),
+            coordinator: Arc::new(coordinator),
             flush_interval: config.storage.flush_interval_s,
             local: local.clone(),
         };

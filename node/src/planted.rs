@@ -34,3 +34,13 @@ pub(crate) const fn diverge() -> bool {
 pub(crate) fn skip_checksum() -> bool {
     is_planted("skip-checksum")
 }
+
+/// A node obeys a coordinator that another one has deposed, and members that changed meanwhile do not hold it up.
+pub(crate) fn obey_deposed_coordinators() -> bool {
+    is_planted("obey-deposed-coordinators")
+}
+
+/// A replica votes although its objects, or the last of its log, are not there.
+pub(crate) fn vote_before_complete() -> bool {
+    is_planted("vote-before-complete")
+}

@@ -27,6 +27,12 @@ const ATTEMPTS: Kind = Kind::number("attempts", 1, ATTEMPTS_MAX);
 const FLUSH_INTERVAL_S_MAX: u64 = 600;
 /// Nobody waits longer for garbage, or uploads so slowly.
 const OBJECTS_S_MAX: u64 = 24 * 3600;
+/// A restart takes a few seconds.
+const DEAD_AFTER_S_MIN: u64 = 5;
+/// More would not be a bound.
+const MOVES_MAX: u64 = 64;
+/// One chunk a second.
+const RATE_BYTES_MIN: u64 = 1024 * 1024;
 /// A year.
 const SCRUB_S_MAX: u64 = 365 * 24 * 3600;
 
@@ -47,6 +53,10 @@ section! {
             unset("the certificate's, else the listening address"), flag("--name");
         seeds: Vec<String> = Vec::new(), Kind::HOST_PORTS,
             "Other nodes, asked for the cluster's map before there is one.", flag("--seed");
+        /// At most 63 bytes. Replicas of a shard are placed in distinct zones while there are enough of them.
+        zone: Option<String> = None, Kind::Text,
+            "What fails together with this node: a rack, a room, an availability zone.",
+            unset("nothing is known"), flag("--zone");
     }
 }
 
@@ -112,6 +122,25 @@ impl ObjectLimits {
                  is {expiry_s}: else uploads that go on are swept."
             )
         })
+    }
+}
+
+section! {
+    /// When and how fast replicas move from node to node (docs/rules/consensus.md#replicas-move-one-step-at-a-time).
+    #[derive(Copy)]
+    pub struct PlacementConfig: "placement" {
+        /// Counted from the moment the coordinator missed it; `ctl node list` shows what is left.
+        dead_after_s: Duration as "seconds" = Duration::from_secs(600), Kind::seconds(DEAD_AFTER_S_MIN, OBJECTS_S_MAX),
+            "A node away for longer is replaced on the living ones. Keep [placement] the same on all nodes.",
+            flag("--dead-after-s");
+        /// Each costs a snapshot and the shard's large bodies.
+        moves_per_node: u32 = 2, Kind::number("moves", 1, MOVES_MAX),
+            "Replicas that move to one node, or away from one, at the same time.";
+        /// Snapshots and large bodies, of moves and repairs alike.
+        bytes_per_second: u64 = 32 * 1024 * 1024, Kind::bytes(RATE_BYTES_MIN, BYTES_MAX),
+            "Rate at which a node takes in data of replicas that move or are repaired, and sends snapshots.";
+        rebalance: bool = true, Kind::Bool,
+            "Whether replicas are spread over the nodes without being asked. `ctl cluster rebalance` asks once.";
     }
 }
 

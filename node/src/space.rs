@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::{Statvfs, statvfs};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -50,8 +50,21 @@ impl Space {
     }
 
     fn free_bytes(&self) -> Result<u64, Error> {
-        let stat = statvfs(&self.dir).map_err(|errno| Error::io("free disk space", errno.into()))?;
+        let stat = self.stat()?;
         Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+    }
+
+    /// Bytes of the disk that anybody uses, and all there are, without those only root may use.
+    pub fn used_bytes(&self) -> Result<(u64, u64), Error> {
+        let stat = self.stat()?;
+        let blocks = stat.blocks() as u64;
+        let (used, available) = (blocks - stat.blocks_free() as u64, stat.blocks_available() as u64);
+        let block = stat.fragment_size() as u64;
+        Ok((used * block, (used + available) * block))
+    }
+
+    fn stat(&self) -> Result<Statvfs, Error> {
+        statvfs(&self.dir).map_err(|errno| Error::io("free disk space", errno.into()))
     }
 
     /// Sets or clears the mark.

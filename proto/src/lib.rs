@@ -11,6 +11,7 @@ mod causes;
 pub mod chunks;
 pub mod domain;
 mod error;
+mod group;
 mod hex;
 mod refusal;
 pub mod settings;
@@ -30,7 +31,7 @@ pub use version::VersionRange;
 pub const WIRE_VERSION: u32 = 2;
 /// Newest version of the commands in the log that this program understands. Commands are proposed under the version
 /// that the cluster map says is in force (docs/decisions/010-versions.md).
-pub const COMMAND_VERSION: u32 = 2;
+pub const COMMAND_VERSION: u32 = 3;
 /// Oldest version of the commands in the log that this program understands.
 pub const COMMAND_VERSION_MIN: u32 = 2;
 /// The command versions that this program understands.

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::group::{CheckPace, Group};
 use crate::log_store::{LogEngine, LogStore, ReplicaPhase, ReplicaRecord, TailBudget};
 use crate::machine::Machine;
+use crate::planted;
 use crate::runtime::Runtime;
 use crate::state::{GroupState, StateStore};
 use crate::transport::{Transport, VoteGuard};
@@ -141,8 +142,42 @@ impl<R: Runtime> Host<R> {
                 detail: format!("replica {replica} belongs to group {}", record.group),
             }),
             Some(record) if record.phase == ReplicaPhase::Live => Ok(()),
-            _ => ReplicaRecord { group, phase: ReplicaPhase::Live }.write(engine.as_ref(), replica).await,
+            _ => {
+                // A crash may have come between an earlier replica's tombstone and the end of its state.
+                self.forget_state(group).await?;
+                ReplicaRecord { group, phase: ReplicaPhase::Live }.write(engine.as_ref(), replica).await
+            }
         }
+    }
+
+    /// The replicas that live on this node, whether they run or not.
+    pub fn held(&self) -> Result<Vec<(GroupId, ReplicaId)>, Error> {
+        let known = ReplicaRecord::all(self.options.log.as_ref())?;
+        let live = known.into_iter().filter(|(_, record)| record.phase != ReplicaPhase::Tombstone);
+        Ok(live.map(|(replica, record)| (record.group, replica)).collect())
+    }
+
+    /// Ends a replica that its group has removed. Its tombstone is durable before anything of it goes, so that it never
+    /// starts again, whatever happens here. Repeating it is harmless.
+    pub async fn destroy(&self, group: GroupId, replica: ReplicaId) -> Result<(), Error> {
+        if self.group(group).is_some_and(|running| running.replica() == replica) {
+            self.stop(group).await;
+        }
+        if planted::forget_tombstones() {
+            return Ok(());
+        }
+        let record = ReplicaRecord { group, phase: ReplicaPhase::Tombstone };
+        record.write(self.options.log.as_ref(), replica).await?;
+        self.forget_state(group).await
+    }
+
+    /// Drops the state of a group of which no replica lives here.
+    async fn forget_state(&self, group: GroupId) -> Result<(), Error> {
+        if self.held()?.iter().any(|(held, _)| *held == group) {
+            return Ok(());
+        }
+        let state = self.options.state.clone();
+        R::blocking(move || state.destroy(group)).await
     }
 
     /// Stops a replica; its data stays.

@@ -27,7 +27,7 @@ mod types;
 pub use config::{ELECTION_MAX_MS_MIN, RaftTiming};
 pub use error::{Error, ProposeError, ReadError};
 pub use fatal::OnFatal;
-pub use group::{CheckPace, Group, GroupRole, GroupStatus, Heir};
+pub use group::{CheckPace, Follower, Group, GroupRole, GroupStatus, Heir, Members};
 pub use host::{GroupSpec, Host, HostOptions};
 pub use lease::{LEASE_MARGIN, LeaseTerms};
 pub use machine::{EntryContext, Machine};

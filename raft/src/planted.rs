@@ -50,3 +50,8 @@ impl PlantedInLog {
 pub(crate) fn vote_at_once() -> bool {
     is_planted("vote-at-once")
 }
+
+/// A replica that was removed leaves no tombstone, and starts again with the process.
+pub(crate) fn forget_tombstones() -> bool {
+    is_planted("forget-tombstones")
+}

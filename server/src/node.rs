@@ -49,13 +49,15 @@ fn config(
     homeserver_secret: [u8; 32],
     certificates: Option<Arc<Certificates>>,
 ) -> NodeConfig {
-    let NodeSettings { node, pkarr, storage, objects, raft, limits, secret: _, tls: _, probes: _ } = settings;
+    let NodeSettings { node, pkarr, storage, objects, placement, raft, limits, secret: _, tls: _, probes: _ } =
+        settings;
     let command_versions = COMMAND_VERSIONS;
     NodeConfig {
         node,
         pkarr,
         storage,
         objects,
+        placement,
         raft,
         limits,
         homeserver_secret,

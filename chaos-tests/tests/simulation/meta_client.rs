@@ -27,6 +27,7 @@ fn line(node_uuid: Bytes, address: String) -> MetaNode {
         name: String::new(),
         command_version_min: COMMAND_VERSION_MIN,
         command_version_max: COMMAND_VERSION,
+        zone: String::new(),
     }
 }
 

@@ -182,7 +182,7 @@ mod tests {
                 })
                 .collect(),
             groups: [0, 1, META_GROUP]
-                .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone() })
+                .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone(), moving: None })
                 .to_vec(),
             settings: Some(Settings { signup_mode: "open".into() }),
             ..ClusterMap::default()

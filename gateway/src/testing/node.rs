@@ -245,6 +245,17 @@ impl Meta for Service {
         Err(Status::unimplemented("scripted"))
     }
 
+    async fn change_members(
+        &self,
+        _: Request<ChangeMembersRequest>,
+    ) -> Result<Response<ChangeMembersReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
+    async fn operate(&self, _: Request<OperateRequest>) -> Result<Response<OperateReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
     async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainReply>, Status> {
         Err(Status::unimplemented("scripted"))
     }
@@ -278,7 +289,7 @@ pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], sign
         .collect();
     let groups = (0..shard_count)
         .chain([META_GROUP])
-        .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone() })
+        .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone(), moving: None })
         .collect();
     let nodes = addresses
         .iter()

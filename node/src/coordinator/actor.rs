@@ -1,26 +1,34 @@
 //! The actor that coordinates while this node leads the meta group. It compares the wanted state with the observed
 //! one and takes one step at a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
 use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::{Bootstrap, PlaceShards, RaiseCommandVersion};
-use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest, TransferLeaderRequest};
+use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest};
 use rowhouse_proto::{META_GROUP, WIRE_VERSION};
+use rowhouse_raft::lock::lock;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::attendance::marks;
 use super::author::Author;
-use super::balance::next_transfer;
+use super::balance::{Transfer, next_transfer};
+use super::carry_out::Hands;
+use super::observed::Observed;
 use super::placement::place;
+use super::plan::{Bounds, plan};
 use super::presence::Presence;
 use super::propose::{propose, propose_under};
+use super::step::Step;
+use crate::identity::NodeUuid;
 use crate::local::Local;
 use crate::meta;
 use crate::peers::{Cluster, call};
+use crate::settings::PlacementConfig;
 use crate::{Error, Group};
 
 /// Between rounds; every decision may wait this long.
@@ -34,12 +42,15 @@ const BALANCE_AFTER: Duration = Duration::from_secs(5);
 
 /// The actor that decides for the cluster while this node leads the meta group.
 pub struct Coordinator {
-    local: Arc<Local>,
-    cluster: Arc<Cluster>,
+    pub(super) local: Arc<Local>,
+    pub(super) cluster: Arc<Cluster>,
     /// When each gateway was last heard of here.
     pub presence: Presence,
     pub author: Author,
     gateway_silence_max: Duration,
+    bounds: Bounds,
+    /// The last round's reports.
+    observed: Mutex<Observed>,
 }
 
 impl Coordinator {
@@ -49,8 +60,15 @@ impl Coordinator {
         cluster: Arc<Cluster>,
         author: Author,
         gateway_silence_max: Duration,
+        placement: PlacementConfig,
     ) -> Self {
-        Self { local, cluster, presence: Presence::default(), author, gateway_silence_max }
+        let bounds = Bounds {
+            dead_after_ms: u64::try_from(placement.dead_after_s.as_millis()).unwrap_or(u64::MAX),
+            moves_per_node: placement.moves_per_node,
+            rebalance: placement.rebalance,
+        };
+        let (presence, observed) = (Presence::default(), Mutex::default());
+        Self { local, cluster, presence, author, gateway_silence_max, bounds, observed }
     }
 
     /// Runs until stopped.
@@ -115,16 +133,53 @@ impl Coordinator {
             return Ok(false);
         }
         self.let_go(group, &map, led_since).await?;
+        let statuses = self.statuses(&map).await;
+        let hands = self.hands(group, &map);
+        hands.carry_out_all(self.due(&map, &statuses, led_since)).await;
         if led_since.elapsed() < BALANCE_AFTER {
             return Ok(false);
         }
-        self.balance(group, &map).await
+        self.balance(&hands, &statuses).await
+    }
+
+    /// The steps that are due: none that needs a newer command version than the one in force.
+    fn due(&self, map: &ClusterMap, statuses: &[NodeStatusReply], led_since: Instant) -> Vec<Step> {
+        if map.command_version < meta::PLACEMENT_VERSION {
+            return Vec::new();
+        }
+        let me = self.local.identity.node_uuid();
+        let silence = |node: &NodeUuid| {
+            if *node == me { Some(Duration::ZERO) } else { self.cluster.peers.silence(node) }
+        };
+        let mut steps = marks(map, led_since.elapsed(), silence);
+        let observed = {
+            let mut last = lock(&self.observed);
+            *last = Observed::of(statuses, &last);
+            last.clone()
+        };
+        // Nodes that could not be asked yet look as if they were gone.
+        if let Some(now_ms) = self.local.clock.judged_ms().filter(|_| led_since.elapsed() >= BALANCE_AFTER) {
+            steps.extend(plan(map, &observed, self.bounds, now_ms));
+        }
+        steps
+    }
+
+    pub(super) fn hands<'a>(&'a self, meta: &'a Group, map: &'a ClusterMap) -> Hands<'a> {
+        let term = meta.status().term;
+        Hands { local: &self.local, cluster: &self.cluster, meta, map, term }
+    }
+
+    /// A node that is away for longer is replaced.
+    pub fn dead_after(&self) -> Duration {
+        Duration::from_millis(self.bounds.dead_after_ms)
     }
 
     async fn bootstrap(&self, group: &Group) -> Result<(), Error> {
         let Some(init) = self.local.identity.init() else { return Ok(()) };
         info!("writing the cluster's first entry");
-        let nodes = init.nodes.iter().cloned().map(meta::to_command).collect();
+        let version = meta::first_command_version(&init.nodes)
+            .ok_or_else(|| Error::Init("the first nodes share no command version".to_owned()))?;
+        let nodes = init.nodes.iter().cloned().map(|node| meta::to_command(node, version)).collect();
         let command = Bootstrap {
             cluster_id: init.cluster_id.clone(),
             shard_count: init.shard_count,
@@ -132,8 +187,6 @@ impl Coordinator {
             signup_mode: init.settings.clone().unwrap_or_default().signup_mode,
             homeserver: self.local.identity.homeserver().to_vec().into(),
         };
-        let version = meta::first_command_version(&init.nodes)
-            .ok_or_else(|| Error::Init("the first nodes share no command version".to_owned()))?;
         propose_under(version, group, &self.local.clock, Body::Bootstrap(command)).await
     }
 
@@ -146,24 +199,18 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn balance(&self, group: &Group, map: &ClusterMap) -> Result<bool, Error> {
-        let statuses = self.statuses(map).await;
-        let Some(transfer) = next_transfer(&statuses) else { return Ok(false) };
-        info!(group = transfer.group, to = transfer.to_replica, "evening out leaders");
-        let mut client = self.cluster.pool.meta(&transfer.at, Some(&transfer.name))?;
-        let request = TransferLeaderRequest {
-            version: WIRE_VERSION,
-            cluster_id: map.cluster_id.clone(),
-            coordinator_term: group.status().term,
-            group: transfer.group,
-            to_replica: transfer.to_replica,
+    async fn balance(&self, hands: &Hands<'_>, statuses: &[NodeStatusReply]) -> Result<bool, Error> {
+        let moves = |group| hands.map.groups.iter().any(|info| info.group == group && info.moving.is_some());
+        let Some(Transfer { group, at, to_replica }) = next_transfer(statuses, moves) else {
+            return Ok(false);
         };
-        let reply = call(&transfer.at, client.transfer_leader(request)).await?;
-        Ok(reply.refused.is_empty())
+        info!(group, to = to_replica, "evening out leaders");
+        hands.transfer(group, at, to_replica).await?;
+        Ok(true)
     }
 
     /// Those of the nodes that answer.
-    async fn statuses(&self, map: &ClusterMap) -> Vec<NodeStatusReply> {
+    pub(super) async fn statuses(&self, map: &ClusterMap) -> Vec<NodeStatusReply> {
         let asked = map.nodes.iter().map(|node| async {
             let mut client = self.cluster.pool.meta(&node.address, Some(&node.name)).ok()?;
             let request = NodeStatusRequest { version: WIRE_VERSION, ..NodeStatusRequest::default() };

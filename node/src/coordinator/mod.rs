@@ -1,18 +1,27 @@
-//! The work of the meta group's leader for the cluster: it places shards, spreads leaders, lets go of silent gateways
-//! and authors the homeserver's packet.
+//! The work of the meta group's leader for the cluster: it places shards, replaces what is lost, spreads replicas and
+//! leaders, lets go of silent gateways and authors the homeserver's packet.
 //!
-//! Its only state is when it last heard of each gateway. Every decision is a log entry, or an idempotent call that
+//! It remembers only when it last heard of each gateway, and for how many rounds learners kept up. Every decision is a log entry, or an idempotent call that
 //! carries the leader's term. So a coordinator that is lost costs nothing.
 
 mod actor;
+mod advance;
+mod attendance;
 mod author;
 mod balance;
+mod carry_out;
 mod generation;
+mod nodes;
+mod observed;
 mod packet;
 mod placement;
+mod plan;
 mod presence;
 mod propose;
 mod publisher;
+mod spread;
+mod step;
+mod wishes;
 
 pub use actor::Coordinator;
 pub use author::Author;

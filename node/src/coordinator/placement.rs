@@ -5,7 +5,7 @@ use rowhouse_proto::wire::command::place_shards::Placement;
 use rowhouse_proto::wire::meta::NodeInfo;
 
 /// Three survive the loss of one; more cost a third of the write rate each.
-const REPLICAS: usize = 3;
+pub const REPLICAS: usize = 3;
 
 /// Shard g begins at node g and goes round, so that replicas and first leaders (the first named, which
 /// gets the lowest replica id) are spread evenly.

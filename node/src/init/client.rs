@@ -113,6 +113,8 @@ fn lines(found: &[PrepareInitReply]) -> Vec<NodeInfo> {
         name: reply.name.clone(),
         command_version_min: reply.command_version_min,
         command_version_max: reply.command_version_max,
+        zone: reply.zone.clone(),
+        life: None,
     };
     found.iter().map(line).collect()
 }
@@ -234,6 +236,7 @@ mod tests {
             pending,
             command_version_min: 2,
             command_version_max: 2,
+            zone: String::new(),
         }
     }
 

@@ -51,6 +51,7 @@ impl InitServer {
             pending: self.local.identity.init().map(|init| CommitInitRequest::clone(&init)),
             command_version_min: self.local.me.command_version_min,
             command_version_max: self.local.me.command_version_max,
+            zone: self.local.me.zone.clone(),
         })
     }
 

@@ -37,7 +37,7 @@ impl MetaGroupCommand for Bootstrap {
             replicas.push(ReplicaInfo { replica_id, node_uuid: node.node_uuid });
         }
         let next_replica_id = replicas.len() as u64 + 1;
-        tables::put_group(txn, &GroupInfo { group: META_GROUP, epoch: 1, replicas });
+        tables::put_group(txn, &GroupInfo { group: META_GROUP, epoch: 1, replicas, moving: None });
         tables::put_cluster(
             txn,
             &ClusterRecord {
@@ -48,6 +48,7 @@ impl MetaGroupCommand for Bootstrap {
                 map_version: 0,
                 next_replica_id,
                 command_version: entry.version,
+                rebalance: false,
             },
         );
         Ok(Verdict::Changed)

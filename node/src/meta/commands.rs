@@ -43,5 +43,11 @@ pub(super) fn of(body: &Body) -> &dyn MetaGroupCommand {
         Body::AnnounceGateway(command) => command,
         Body::WithdrawGateway(command) => command,
         Body::RaiseCommandVersion(command) => command,
+        Body::MarkNode(command) => command,
+        Body::DirectNode(command) => command,
+        Body::RemoveNode(command) => command,
+        Body::BeginMove(command) => command,
+        Body::EndMove(command) => command,
+        Body::Rebalance(command) => command,
     }
 }

@@ -35,5 +35,7 @@ pub fn cluster_map(store: &dyn Read) -> Result<Option<ClusterMap>, Error> {
         hlc: 0,
         gateways: tables::gateways(store)?,
         command_version: cluster.command_version,
+        next_replica_id: cluster.next_replica_id,
+        rebalance: cluster.rebalance,
     }))
 }

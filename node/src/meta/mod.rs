@@ -4,15 +4,21 @@
 //! State changes only here, by log entries; the coordinator proposes them, anybody reads the map.
 
 mod announce_gateway;
+mod begin_move;
 mod bootstrap;
 mod commands;
+mod direct_node;
+mod end_move;
 mod gateway;
 mod machine;
 mod map;
+mod mark_node;
 mod node_line;
 mod place_shards;
 mod raise_command_version;
+mod rebalance;
 mod register_node;
+mod remove_node;
 mod set_packet;
 mod tables;
 mod verdict;
@@ -28,7 +34,7 @@ pub use bootstrap::{OPEN_SIGNUP, unkept};
 pub use gateway::{announceable, identity as gateway_identity, public_address};
 pub use machine::{MetaMachine, encode};
 pub use map::{cluster_map, command_version, map_version};
-pub use node_line::{first_command_version, to_command};
+pub use node_line::{PLACEMENT_VERSION, first_command_version, is_told, to_command};
 pub use raise_command_version::raisable;
 pub use set_packet::packet_timestamp_us;
 pub use verdict::Verdict;

@@ -12,7 +12,7 @@ use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, tables};
 
 /// Most replicas of a shard. Five survive two losses; more only cost.
-const REPLICAS_MAX: usize = 5;
+pub(super) const REPLICAS_MAX: usize = 5;
 
 impl MetaGroupCommand for PlaceShards {
     fn apply(&self, txn: &mut Txn<'_>, _: EntryHead) -> Result<Verdict, Error> {
@@ -52,7 +52,7 @@ impl MetaGroupCommand for PlaceShards {
                     ReplicaInfo { replica_id, node_uuid: node_uuid.clone() }
                 })
                 .collect();
-            tables::put_group(txn, &GroupInfo { group: placement.group, epoch: 1, replicas });
+            tables::put_group(txn, &GroupInfo { group: placement.group, epoch: 1, replicas, moving: None });
         }
         tables::put_cluster(txn, &cluster);
         Ok(Verdict::Changed)

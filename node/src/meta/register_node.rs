@@ -28,15 +28,23 @@ impl MetaGroupCommand for RegisterNode {
         let malformed = node.node_uuid.len() != 16
             || node.address.is_empty()
             || node.address.len() > ADDRESS_BYTES_MAX
-            || node.name.len() > NAME_BYTES_MAX;
+            || node.name.len() > NAME_BYTES_MAX
+            || node.zone.len() > NAME_BYTES_MAX;
         if malformed {
             return Ok(Verdict::refused("malformed node"));
         }
-        let info = of_command(node.clone());
+        if tables::was_removed(&*txn, &node.node_uuid)? {
+            return Ok(Verdict::refused(
+                "this node was removed from the cluster: start it with an empty data folder to join as a new one",
+            ));
+        }
+        let mut info = of_command(node.clone());
         if let Some(refused) = refused_by_version(&info, cluster.command_version) {
             return Ok(Verdict::refused(refused));
         }
-        match tables::node(&*txn, &info.node_uuid)? {
+        let known = tables::node(&*txn, &info.node_uuid)?;
+        info.life = known.as_ref().and_then(|known| known.life);
+        match known {
             Some(known) if known == info => return Ok(Verdict::Unchanged),
             Some(known) if self.name_proven && known.name != info.name => {
                 return Ok(Verdict::refused(format!("this node is {}, not {}", known.name, info.name)));

@@ -17,6 +17,7 @@ const NODE: u8 = 2;
 const GROUP: u8 = 3;
 const PACKET: &[u8] = &[4];
 const GATEWAY: u8 = 5;
+const REMOVED: u8 = 6;
 
 fn list<T: Message + Default>(store: &dyn Read, what: &'static str, table: u8) -> Result<Vec<T>, Error> {
     let mut records = Vec::new();
@@ -64,6 +65,22 @@ pub fn nodes(store: &dyn Read) -> Result<Vec<NodeInfo>, Error> {
 /// Stores a node under its uuid.
 pub fn put_node(txn: &mut Txn<'_>, node: &NodeInfo) {
     txn.put(key(NODE, &node.node_uuid), encode(node));
+}
+
+/// Takes a node out, and remembers its uuid.
+pub fn remove_node(txn: &mut Txn<'_>, node_uuid: &[u8]) {
+    txn.delete(key(NODE, node_uuid));
+    txn.put(key(REMOVED, node_uuid), wrap_raw(&[]));
+}
+
+/// Whether a node of this uuid was taken out.
+pub fn was_removed(store: &dyn Read, node_uuid: &[u8]) -> Result<bool, Error> {
+    Ok(store.get(&key(REMOVED, node_uuid))?.is_some())
+}
+
+/// The group of this number.
+pub fn group(store: &dyn Read, group: u32) -> Result<Option<GroupInfo>, Error> {
+    load(store, &key(GROUP, &group.to_be_bytes()), "group record")
 }
 
 /// All groups in order of their numbers; the meta group comes last.

@@ -24,6 +24,11 @@ impl Verdict {
         Self::refused("the cluster is not initialized")
     }
 
+    /// The refusal of a command about a node that the map does not name.
+    pub fn unknown_node() -> Self {
+        Self::refused("no such node")
+    }
+
     /// The reply to the proposer.
     pub fn into_outcome(self) -> MetaOutcome {
         match self {

@@ -18,9 +18,12 @@ use super::pool::call;
 use super::view::find_node;
 use crate::identity::ClusterId;
 use crate::local::Local;
-use crate::meta::{cluster_map, map_version};
+use crate::meta::{cluster_map, is_told, map_version};
 use crate::{Error, Group};
 
+/// While another node has a newer map for longer than this, this node's own replica of the meta group is not to be
+/// relied on: it lags, or its group has removed it without its knowledge.
+const BEHIND_MAX: Duration = Duration::from_secs(2);
 /// A point read of one key: as often as makes a change of the map seem immediate.
 const LOCAL_POLL: Duration = Duration::from_millis(100);
 /// Between attempts to reach somebody who knows the map.
@@ -46,10 +49,14 @@ impl MapWatch {
     pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let watching = async {
             let mut registered = tokio::time::Instant::now();
+            let mut current = registered;
             loop {
+                if !self.is_behind() {
+                    current = tokio::time::Instant::now();
+                }
                 match self.local.host.group(crate::meta::GROUP) {
-                    Some(meta) => self.poll_local(&meta).await?,
-                    None => self.follow_remote().await?,
+                    Some(meta) if current.elapsed() < BEHIND_MAX => self.poll_local(&meta).await?,
+                    _ => self.follow_remote().await?,
                 }
                 if registered.elapsed() >= REGISTER_EVERY {
                     self.register_if_needed().await;
@@ -61,6 +68,16 @@ impl MapWatch {
             () = stop.cancelled() => Ok(()),
             result = watching => result,
         }
+    }
+
+    /// Whether a node that was heard lately has a newer map.
+    fn is_behind(&self) -> bool {
+        self.cluster.peers.newest_map() > self.cluster.view.map().map_version
+    }
+
+    /// Whether this node's own replica of the meta group knows the map best.
+    fn knows_itself(&self) -> bool {
+        self.local.host.group(crate::meta::GROUP).is_some() && !self.is_behind()
     }
 
     async fn poll_local(&self, meta: &Group) -> Result<(), Error> {
@@ -95,7 +112,7 @@ impl MapWatch {
         let seeds = self.cluster.seeds.iter().map(|seed| (seed.clone(), None));
         let targets: Vec<(String, Option<String>)> = known.chain(seeds).collect();
         for (address, name) in targets {
-            if self.local.host.group(crate::meta::GROUP).is_some() {
+            if self.knows_itself() {
                 return Ok(());
             }
             match self.follow(&address, name.as_deref()).await {
@@ -124,7 +141,7 @@ impl MapWatch {
                 Ok(None) | Err(_) => return Ok(()),
             };
             // A node that is not initialized cannot tell more; `cluster init` may reach us meanwhile.
-            if map.cluster_id.is_empty() || self.local.host.group(crate::meta::GROUP).is_some() {
+            if map.cluster_id.is_empty() || self.knows_itself() {
                 return Ok(());
             }
             self.cluster.view.check(map.command_version)?;
@@ -132,6 +149,9 @@ impl MapWatch {
                 self.take(map).await?;
             }
             self.register_if_needed().await;
+            if self.knows_itself() {
+                return Ok(());
+            }
         }
     }
 
@@ -164,7 +184,9 @@ impl MapWatch {
     async fn register_if_needed(&self) {
         let map = self.cluster.view.map();
         let Some(cluster_id) = self.local.identity.cluster_id() else { return };
-        if map.map_version == 0 || find_node(&map, &self.local.me.node_uuid) == Some(&self.local.me) {
+        let line = find_node(&map, &self.local.me.node_uuid);
+        if map.map_version == 0 || line.is_some_and(|line| is_told(line, &self.local.me, map.command_version))
+        {
             return;
         }
         let request =

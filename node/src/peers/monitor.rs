@@ -118,7 +118,8 @@ impl Monitor {
         self.check_cluster(address, reply)?;
         if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
             let offset_us = self.local.clock.offset_of(reply.physical_us);
-            self.cluster.peers.heard(node, Report::now(reply.low_space, reply.draining, offset_us));
+            let report = Report::now(reply.low_space, reply.draining, offset_us, reply.map_version);
+            self.cluster.peers.heard(node, report);
         }
         Ok(())
     }
@@ -143,6 +144,7 @@ impl Monitor {
             draining: self.local.drain.is_on(),
             low_space: self.local.space.is_low(),
             physical_us: self.local.clock.reading_us(),
+            map_version: self.cluster.view.map().map_version,
         };
         call(address, client.ping(request)).await
     }

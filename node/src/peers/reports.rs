@@ -21,13 +21,15 @@ pub struct Report {
     pub draining: bool,
     /// Its physical time above our steady clock, in µs; none if it did not tell.
     pub offset_us: Option<i64>,
+    /// Version of the newest map it has.
+    pub map_version: u64,
     pub at: Instant,
 }
 
 impl Report {
-    /// Heard just now. `offset_us` as in the field.
-    pub fn now(low_space: bool, draining: bool, offset_us: Option<i64>) -> Self {
-        Self { low_space, draining, offset_us, at: Instant::now() }
+    /// Heard just now. `offset_us` and `map_version` as in the fields.
+    pub fn now(low_space: bool, draining: bool, offset_us: Option<i64>, map_version: u64) -> Self {
+        Self { low_space, draining, offset_us, map_version, at: Instant::now() }
     }
 }
 
@@ -41,6 +43,18 @@ impl Peers {
     pub fn may_lead(&self, node: &NodeUuid) -> bool {
         let peers = self.0.load();
         peers.get(node).is_some_and(|report| !report.draining && report.at.elapsed() < HEARD_WITHIN)
+    }
+
+    /// The newest version of the map that a node has that was heard lately; 0: none was.
+    pub fn newest_map(&self) -> u64 {
+        let peers = self.0.load();
+        let heard = peers.values().filter(|report| report.at.elapsed() < HEARD_WITHIN);
+        heard.map(|report| report.map_version).max().unwrap_or(0)
+    }
+
+    /// How long ago the node was heard; `None`: never.
+    pub fn silence(&self, node: &NodeUuid) -> Option<Duration> {
+        self.0.load().get(node).map(|report| report.at.elapsed())
     }
 
     /// Readings of physical time of `nodes`, those of silent ones too: two steady clocks drift apart by no more
@@ -65,7 +79,20 @@ mod tests {
     use super::*;
 
     fn report(low_space: bool, draining: bool, offset_us: Option<i64>) -> Report {
-        Report { low_space, draining, offset_us, at: Instant::now() }
+        Report { low_space, draining, offset_us, map_version: 0, at: Instant::now() }
+    }
+
+    #[test]
+    fn the_newest_map_is_that_of_a_node_heard_lately() {
+        let peers = Peers::default();
+        assert_eq!(peers.newest_map(), 0);
+        let with = |map_version| Report { map_version, ..report(false, false, None) };
+        peers.heard([1; 16], with(7));
+        peers.heard([2; 16], with(5));
+        assert_eq!(peers.newest_map(), 7);
+        let long_ago = Instant::now().checked_sub(HEARD_WITHIN).expect("a machine up for seconds");
+        peers.heard([1; 16], Report { at: long_ago, ..with(7) });
+        assert_eq!(peers.newest_map(), 5);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::command::{self, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{
-    AnnounceGatewayReply, AnnounceGatewayRequest, ClusterMap, CommitInitReply, CommitInitRequest, DrainReply,
-    DrainRequest, NodeInfo, NodeStatusReply, NodeStatusRequest, PingReply, PingRequest, PrepareInitReply,
+    AnnounceGatewayReply, AnnounceGatewayRequest, ChangeMembersReply, ChangeMembersRequest, ClusterMap,
+    CommitInitReply, CommitInitRequest, DrainReply, DrainRequest, NodeInfo, NodeStatusReply,
+    NodeStatusRequest, OperateReply, OperateRequest, PingReply, PingRequest, PrepareInitReply,
     PrepareInitRequest, RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest,
     WatchMapRequest,
 };
@@ -28,7 +29,7 @@ use crate::identity::NodeUuid;
 use crate::init::InitServer;
 use crate::local::Local;
 use crate::peers::{Cluster, Report};
-use crate::{Error, Group, meta};
+use crate::{Error, Group, meta, planted};
 
 /// Longest silence on a watch: a watcher hears at least this often that its node lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -97,27 +98,30 @@ impl MetaService {
         }
     }
 
-    fn transfer(&self, request: &TransferLeaderRequest) -> Result<Arc<Group>, String> {
-        let highest = self.coordinator_term.fetch_max(request.coordinator_term, Ordering::SeqCst);
-        if request.coordinator_term < highest {
-            return Err(format!("coordinator of term {} is deposed", request.coordinator_term));
+    /// The group that is led from here and that a coordinator means, unless a later one was heard of.
+    pub(super) fn led(&self, group: u32, coordinator_term: u64) -> Result<Arc<Group>, String> {
+        let highest = self.coordinator_term.fetch_max(coordinator_term, Ordering::SeqCst);
+        if coordinator_term < highest && !planted::obey_deposed_coordinators() {
+            return Err(format!("coordinator of term {coordinator_term} is deposed"));
         }
-        let group = GroupId::try_from(request.group).ok().and_then(|group| self.local.host.group(group));
+        let group = GroupId::try_from(group).ok().and_then(|group| self.local.host.group(group));
         let group = group.ok_or_else(|| "no replica of the group here".to_owned())?;
-        let status = group.status();
-        // A voter that lags would hold up the group until it caught up.
-        let ready = status
-            .matched
-            .iter()
-            .any(|(replica, matched)| *replica == request.to_replica && *matched >= status.last_log);
-        if !group.is_leader() {
-            return Err("not the leader".to_owned());
+        if group.is_leader() { Ok(group) } else { Err("not the leader".to_owned()) }
+    }
+
+    /// A voter that lags, or does not answer, would hold up the group until an election.
+    fn transfer(&self, request: &TransferLeaderRequest) -> Result<Arc<Group>, String> {
+        let group = self.led(request.group, request.coordinator_term)?;
+        let ready = group.heirs().iter().any(|heir| heir.replica == request.to_replica);
+        if ready {
+            Ok(group)
+        } else {
+            Err("the chosen voter has not caught up, or does not answer".to_owned())
         }
-        if ready { Ok(group) } else { Err("the chosen voter has not caught up".to_owned()) }
     }
 }
 
-fn leader_of(group: &Group) -> Vec<u8> {
+pub(super) fn leader_of(group: &Group) -> Vec<u8> {
     group.status().leader.map(|(_, node)| node.to_vec()).unwrap_or_default()
 }
 
@@ -224,7 +228,8 @@ impl Meta for MetaService {
         if let Some(refused) = registers_another(caller.as_ref(), request.node.as_ref()) {
             return Ok(Response::new(RegisterNodeReply { refused, ..RegisterNodeReply::default() }));
         }
-        let node = request.node.map(meta::to_command);
+        let version = self.cluster.view.command_version();
+        let node = request.node.map(|node| meta::to_command(node, version));
         let body = Body::RegisterNode(command::RegisterNode { node, name_proven: caller.is_some() });
         let mut reply = RegisterNodeReply::default();
         match self.propose(body).await? {
@@ -253,7 +258,9 @@ impl Meta for MetaService {
                 && speaks_for(caller.as_ref(), &node, &self.cluster.view.map())
             {
                 let offset_us = self.local.clock.offset_of(request.physical_us);
-                self.cluster.peers.heard(node, Report::now(request.low_space, request.draining, offset_us));
+                let (low_space, draining) = (request.low_space, request.draining);
+                let report = Report::now(low_space, draining, offset_us, request.map_version);
+                self.cluster.peers.heard(node, report);
             }
         }
         Ok(Response::new(PingReply {
@@ -263,6 +270,7 @@ impl Meta for MetaService {
             low_space: self.local.space.is_low(),
             draining: self.local.drain.is_on(),
             physical_us: self.local.clock.reading_us(),
+            map_version: self.cluster.view.map().map_version,
         }))
     }
 
@@ -272,6 +280,23 @@ impl Meta for MetaService {
         self.check_cluster(&request.cluster_id)?;
         self.local.drain.set(request.on);
         Ok(Response::new(DrainReply { led: self.local.drain.led() as u32 }))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<ChangeMembersRequest>,
+    ) -> Result<Response<ChangeMembersReply>, Status> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        self.check_cluster(&request.cluster_id)?;
+        self.change(request).await.map(Response::new)
+    }
+
+    async fn operate(&self, request: Request<OperateRequest>) -> Result<Response<OperateReply>, Status> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        self.check_cluster(&request.cluster_id)?;
+        self.operated(request).await.map(Response::new)
     }
 
     async fn transfer_leader(

@@ -9,6 +9,7 @@ mod attempts;
 mod chunk;
 mod execute;
 mod meta;
+mod operate;
 mod prepare;
 mod query;
 mod refusal;

@@ -49,8 +49,10 @@ mod tests {
     fn one_full_disk_of_three_is_borne_and_two_are_not() {
         let replicas =
             (1..=3u8).map(|n| ReplicaInfo { replica_id: n.into(), node_uuid: vec![n; 16].into() }).collect();
-        let map =
-            ClusterMap { groups: vec![GroupInfo { group: 4, epoch: 1, replicas }], ..ClusterMap::default() };
+        let map = ClusterMap {
+            groups: vec![GroupInfo { group: 4, epoch: 1, replicas, moving: None }],
+            ..ClusterMap::default()
+        };
         assert!(quorum_has_space(&map, 4, |_| false));
         assert!(quorum_has_space(&map, 4, |node| node[0] == 2));
         assert!(!quorum_has_space(&map, 4, |node| node[0] != 2));

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use rowhouse_peer::Certificates;
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
+use rowhouse_proto::wire::meta::{Follower, GroupStatus, Members, MembersId, NodeStatusReply};
 use rowhouse_raft::state::{Applied, ScanOrder, View};
 
 use crate::coordinator::Coordinator;
@@ -40,6 +40,7 @@ impl StatusReport {
         let packet_age_s = packet_timestamp_us(&self.cluster.view.map().packet)
             .map_or(u64::MAX, |signed_us| now_us.saturating_sub(signed_us) / 1_000_000);
         let (handed_over, failovers) = drain.counts();
+        let (used_bytes, disk_bytes) = space.used_bytes()?;
         Ok(NodeStatusReply {
             version: WIRE_VERSION,
             node_uuid: me.node_uuid.clone(),
@@ -54,6 +55,9 @@ impl StatusReport {
             draining: drain.is_on(),
             handed_over,
             failovers,
+            used_bytes,
+            disk_bytes,
+            dead_after_s: self.coordinator.dead_after().as_secs(),
             certificate_expires_s: self.certificates.as_deref().map(expires_s),
             objects: Some(self.objects.status(scan)?),
         })
@@ -102,8 +106,29 @@ fn status_of(group: &Group) -> GroupStatus {
         hash_index: status.hash_index,
         lag: status.lag,
         problem: status.problem.unwrap_or_default(),
+        members: Some(members_of(group)),
+        followers: group.followers().into_iter().map(follower_of).collect(),
         ..GroupStatus::default()
     }
+}
+
+fn members_of(group: &Group) -> Members {
+    let members = group.members();
+    Members {
+        id: members.id.map(|id| MembersId {
+            term: id.leader_id.term,
+            replica: id.leader_id.node_id,
+            index: id.index,
+        }),
+        joint: members.is_joint(),
+        voters: members.all_voters().into_iter().collect(),
+        learners: members.learners.into_iter().collect(),
+    }
+}
+
+fn follower_of(follower: rowhouse_raft::Follower) -> Follower {
+    let rowhouse_raft::Follower { replica, matched, answered } = follower;
+    Follower { replica_id: replica, matched, answered }
 }
 
 /// A hash over everything the machine stored, and the applied index it belongs to, from one view.

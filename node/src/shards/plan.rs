@@ -23,18 +23,19 @@ pub enum Step {
         group: GroupId,
         replica: ReplicaId,
     },
-    /// The map has it elsewhere, or under another replica id.
-    Stop {
+    /// The group has removed it: it ends for good, and what it held goes.
+    Destroy {
         group: GroupId,
+        replica: ReplicaId,
     },
 }
 
-/// The replicas the map places on `me`.
+/// The replicas the map places on `me`, those that are on their way in too.
 pub fn desired(map: &ClusterMap, me: &NodeUuid) -> BTreeMap<GroupId, Desired> {
     let mut wanted = BTreeMap::new();
     for info in &map.groups {
         let Ok(group) = GroupId::try_from(info.group) else { continue };
-        let Some(mine) = info.replicas.iter().find(|replica| replica.node_uuid == me[..]) else { continue };
+        let Some(mine) = info.places().find(|replica| replica.node_uuid == me[..]) else { continue };
         let members: BTreeMap<ReplicaId, Replica> = info
             .replicas
             .iter()
@@ -50,25 +51,35 @@ pub fn desired(map: &ClusterMap, me: &NodeUuid) -> BTreeMap<GroupId, Desired> {
     wanted
 }
 
-/// Stops come before starts: a group whose replica id changed is stopped in one round, started in the
-/// next. A group the map does not name at all is left alone: after a crash this node's map may be older
-/// than its replicas.
+/// `held` are the replicas that live on this node, `running` those of them that run. A replica is destroyed before
+/// another of its group starts.
+///
+/// The map decides only about replicas it can know: after a crash this node's map may be older than its replicas. An id
+/// below the map's counter was handed out before, so that a map that does not name it has seen it go.
 pub fn plan(
     map: &ClusterMap,
     wanted: &BTreeMap<GroupId, Desired>,
+    held: &BTreeMap<ReplicaId, GroupId>,
     running: &BTreeMap<GroupId, ReplicaId>,
 ) -> Vec<Step> {
     let named: BTreeSet<u32> = map.groups.iter().map(|info| info.group).collect();
-    let stops = running
+    let is_wanted =
+        |group: &GroupId, replica: &ReplicaId| wanted.get(group).is_some_and(|it| it.replica == *replica);
+    let destroys: Vec<Step> = held
         .iter()
-        .filter(|(group, _)| named.contains(&u32::from(**group)))
-        .filter(|(group, replica)| wanted.get(group).is_none_or(|desired| desired.replica != **replica))
-        .map(|(group, _)| Step::Stop { group: *group });
+        .filter(|(replica, group)| {
+            let known = **replica < map.next_replica_id && named.contains(&u32::from(**group));
+            known && !is_wanted(group, replica)
+        })
+        .map(|(replica, group)| Step::Destroy { group: *group, replica: *replica })
+        .collect();
+    let is_taken =
+        |group: &GroupId, replica: &ReplicaId| held.iter().any(|(other, of)| of == group && other != replica);
     let starts = wanted
         .iter()
-        .filter(|(group, _)| !running.contains_key(group))
+        .filter(|(group, desired)| !running.contains_key(group) && !is_taken(group, &desired.replica))
         .map(|(group, desired)| Step::Start { group: *group, replica: desired.replica });
-    stops.chain(starts).collect()
+    destroys.into_iter().chain(starts).collect()
 }
 
 /// The groups to initialize, of the replicas that run here without log or vote. Not a part of their start:
@@ -88,7 +99,7 @@ pub fn births<'a>(
 mod tests {
     use super::*;
     use rowhouse_proto::META_GROUP;
-    use rowhouse_proto::wire::meta::{GroupInfo, ReplicaInfo};
+    use rowhouse_proto::wire::meta::{GroupInfo, ReplicaInfo, ReplicaMove};
 
     const ME: NodeUuid = [2; 16];
 
@@ -100,15 +111,16 @@ mod tests {
                 node_uuid: vec![*node; 16].into(),
             })
             .collect();
-        GroupInfo { group, epoch, replicas }
+        GroupInfo { group, epoch, replicas, moving: None }
     }
 
     fn map(groups: Vec<GroupInfo>) -> ClusterMap {
-        ClusterMap { map_version: 1, groups, ..ClusterMap::default() }
+        ClusterMap { map_version: 1, groups, next_replica_id: 100, ..ClusterMap::default() }
     }
 
     fn steps(map: &ClusterMap, running: &[(GroupId, ReplicaId)]) -> Vec<Step> {
-        plan(map, &desired(map, &ME), &running.iter().copied().collect())
+        let held = running.iter().map(|(group, replica)| (*replica, *group)).collect();
+        plan(map, &desired(map, &ME), &held, &running.iter().copied().collect())
     }
 
     fn start_of(steps: &[Step], wanted: GroupId) -> Option<ReplicaId> {
@@ -163,17 +175,32 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_moved_away_or_was_replaced_is_stopped() {
+    fn a_replica_that_moved_away_or_was_replaced_is_destroyed_first() {
         let map = map(vec![group(0, 3, &[(9, 2)]), group(1, 1, &[(6, 1)])]);
         let first = steps(&map, &[(0, 5), (1, 3)]);
-        assert_eq!(first[..2], [Step::Stop { group: 0 }, Step::Stop { group: 1 }]);
-        assert_eq!(first.len(), 2);
+        let gone = [Step::Destroy { group: 1, replica: 3 }, Step::Destroy { group: 0, replica: 5 }];
+        assert_eq!(first, gone);
         let next = steps(&map, &[]);
         assert_eq!(start_of(&next, 0), Some(9));
+        let held = BTreeMap::from([(5, 0)]);
+        let broken = plan(&map, &desired(&map, &ME), &held, &BTreeMap::new());
+        assert_eq!(broken, [Step::Destroy { group: 0, replica: 5 }], "also one that does not run");
     }
 
     #[test]
-    fn a_map_older_than_the_replicas_stops_nothing() {
+    fn a_replica_on_its_way_in_runs_and_initializes_nothing() {
+        let add = ReplicaInfo { replica_id: 7, node_uuid: ME.to_vec().into() };
+        let moving = ReplicaMove { add: Some(add), remove: 5, ..ReplicaMove::default() };
+        let map = map(vec![GroupInfo { moving: Some(moving), ..group(0, 1, &[(5, 1), (6, 3)]) }]);
+        assert_eq!(steps(&map, &[]), [Step::Start { group: 0, replica: 7 }]);
+        assert!(births(&desired(&map, &ME), &[(0, 7)].into()).is_empty());
+    }
+
+    #[test]
+    fn a_map_older_than_the_replicas_destroys_nothing() {
+        let before_move = ClusterMap { next_replica_id: 7, ..map(vec![group(0, 3, &[(4, 1)])]) };
+        assert_eq!(steps(&before_move, &[(0, 7)]), []);
+        assert_eq!(steps(&before_move, &[(0, 6)]).len(), 1);
         let before_placement = map(vec![group(META_GROUP, 1, &[(2, 2)])]);
         assert_eq!(steps(&before_placement, &[(crate::meta::GROUP, 2), (0, 5), (1, 8)]), Vec::new());
         assert_eq!(steps(&ClusterMap::default(), &[(0, 5)]), Vec::new());

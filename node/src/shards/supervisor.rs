@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use rowhouse_proto::VersionRange;
-use rowhouse_raft::log_store::{ReplicaPhase, ReplicaRecord};
 use rowhouse_raft::runtime::Runtime as _;
 use rowhouse_raft::{GroupId, GroupSpec, Machine, ReplicaId};
 use tokio::time::MissedTickBehavior;
@@ -54,7 +53,8 @@ impl ShardSupervisor {
     /// Runs until stopped. A replica that does not start keeps nothing else from running.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let mut lives = Lives::new();
-        self.start_batched(&mut lives, self.known_here()?).await;
+        // Without waiting for a map: a cluster that lost power elects its shards' leaders while its meta group does.
+        self.start_batched(&mut lives, self.local.host.held()?).await;
         let mut map = self.cluster.view.watch();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,17 +65,9 @@ impl ShardSupervisor {
                 _ = tick.tick() => {}
             }
             self.stop_ended(&mut lives).await;
-            self.reconcile(&mut lives).await;
+            self.reconcile(&mut lives).await?;
             self.publish(&lives);
         }
-    }
-
-    /// The replicas that lived here before: they start at once, without waiting for a map, so that a
-    /// cluster that lost power elects while its meta group does.
-    fn known_here(&self) -> Result<Vec<(GroupId, ReplicaId)>, Error> {
-        let known = ReplicaRecord::all(self.local.engine.as_ref())?;
-        let live = known.into_iter().filter(|(_, record)| record.phase == ReplicaPhase::Live);
-        Ok(live.map(|(replica, record)| (record.group, replica)).collect())
     }
 
     /// A replica whose core ended is taken out, to be started again after its backoff.
@@ -89,21 +81,22 @@ impl ShardSupervisor {
         }
     }
 
-    async fn reconcile(&self, lives: &mut Lives) {
+    async fn reconcile(&self, lives: &mut Lives) -> Result<(), Error> {
         let map = self.cluster.view.map();
         if map.map_version == 0 {
-            return;
+            return Ok(());
         }
         let wanted = desired(&map, &self.local.identity.node_uuid());
         let running: BTreeMap<GroupId, ReplicaId> =
             self.local.host.groups().iter().map(|group| (group.id(), group.replica())).collect();
         let now = Instant::now();
         let mut starts = Vec::new();
-        for step in plan(&map, &wanted, &running) {
+        let held = self.local.host.held()?.into_iter().map(|(group, replica)| (replica, group)).collect();
+        for step in plan(&map, &wanted, &held, &running) {
             match step {
-                Step::Stop { group } => {
-                    warn!(group, "the map places this replica elsewhere; stopping it");
-                    self.local.host.stop(group).await;
+                Step::Destroy { group, replica } => {
+                    info!(group, replica, "the group has removed this replica; what it held is erased");
+                    self.local.host.destroy(group, replica).await?;
                     lives.remove(&group);
                 }
                 Step::Start { group, replica } => {
@@ -115,6 +108,7 @@ impl ShardSupervisor {
         }
         self.start_batched(lives, starts).await;
         self.initialize(&wanted).await;
+        Ok(())
     }
 
     /// Brings new groups to life; what fails is tried again in the next round.

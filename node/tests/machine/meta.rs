@@ -66,6 +66,7 @@ fn meta_node(n: u8, address: &str, name: &str) -> MetaNode {
         name: name.into(),
         command_version_min: COMMAND_VERSION_MIN,
         command_version_max: COMMAND_VERSION,
+        zone: String::new(),
     }
 }
 

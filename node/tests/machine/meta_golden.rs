@@ -37,6 +37,7 @@ fn node(n: u8) -> MetaNode {
         name: format!("n{n}"),
         command_version_min: VERSION,
         command_version_max: VERSION,
+        zone: String::new(),
     }
 }
 

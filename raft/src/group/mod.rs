@@ -8,10 +8,12 @@ mod compare;
 mod handle;
 mod heirs;
 mod leader;
+mod members;
 mod read_barrier;
 mod status;
 
 pub use check::CheckPace;
 pub use handle::Group;
 pub use heirs::Heir;
+pub use members::{Follower, Members};
 pub use status::{GroupRole, GroupStatus};

@@ -1,7 +1,9 @@
 //! The settings of each process: which sections it has, and in which order they are shown.
 
 use rowhouse_gateway::{AdminConfig, GatewaySection, Limits};
-use rowhouse_node::{AttemptLimits, NodeSection, ObjectLimits, PkarrConfig, RaftTiming, StorageConfig};
+use rowhouse_node::{
+    AttemptLimits, NodeSection, ObjectLimits, PkarrConfig, PlacementConfig, RaftTiming, StorageConfig,
+};
 use serde::{Deserialize, Serialize};
 
 use super::known::Tables;
@@ -15,6 +17,7 @@ const NODE: Tables = &[
     PkarrConfig::KEYS,
     StorageConfig::KEYS,
     ObjectLimits::KEYS,
+    PlacementConfig::KEYS,
     RaftTiming::KEYS,
     AttemptLimits::KEYS,
     ProbesSection::KEYS,
@@ -39,6 +42,7 @@ pub struct NodeSettings {
     pub pkarr: PkarrConfig,
     pub storage: StorageConfig,
     pub objects: ObjectLimits,
+    pub placement: PlacementConfig,
     pub raft: RaftTiming,
     pub limits: AttemptLimits,
     pub probes: ProbesSection,

@@ -18,7 +18,7 @@ fn map() -> ClusterMap {
         cluster_id: vec![9; 16].into(),
         packet: vec![1].into(),
         nodes,
-        groups: vec![GroupInfo { group: META_GROUP, epoch: 3, replicas }],
+        groups: vec![GroupInfo { group: META_GROUP, epoch: 3, replicas, moving: None }],
         ..ClusterMap::default()
     }
 }

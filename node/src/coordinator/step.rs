@@ -1,0 +1,39 @@
+//! The steps that bring the cluster from what is observed to what is wanted. Each is safe to repeat, and refused where
+//! the cluster is not as it was when the step was chosen.
+
+use rowhouse_proto::wire::meta::{MembersId, ReplicaInfo};
+
+use crate::identity::NodeUuid;
+
+/// One thing to do; at most one a group and round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A node was not heard of for a while, or is heard of again.
+    Mark { node: NodeUuid, away: bool },
+    /// A lost node holds nothing any more.
+    Remove { node: NodeUuid },
+    /// Replicas are spread as evenly as the operator wished.
+    EndRebalance,
+    /// A replica shall take another's place; `remove` is 0 if the group gets one more.
+    Begin { group: u32, epoch: u64, remove: u64, to_node: NodeUuid, reason: String },
+    /// The members are as the move wanted them, or it is given up and they are as before.
+    End { group: u32, add: u64, done: bool },
+    /// The leader's node changes the group's members.
+    Change(Change),
+    /// Another replica shall lead.
+    Transfer { group: u32, leader: NodeUuid, to_replica: u64 },
+}
+
+/// A change of a group's members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub group: u32,
+    /// The node that leads the group.
+    pub leader: NodeUuid,
+    /// The members that it begins from.
+    pub expect: MembersId,
+    pub voters: Vec<ReplicaInfo>,
+    pub learners: Vec<ReplicaInfo>,
+    /// What it does, for the log.
+    pub what: &'static str,
+}

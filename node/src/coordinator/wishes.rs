@@ -1,0 +1,121 @@
+//! What operators ask for: about nodes, shards and their balance.
+
+use rowhouse_proto::META_GROUP;
+use rowhouse_proto::wire::command::meta_command::Body;
+use rowhouse_proto::wire::command::{BeginMove, DirectNode, Rebalance, RemoveNode};
+use rowhouse_proto::wire::meta::operate_request::Wish;
+use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, MoveWish, NodeWish, TransferWish, node_wish::Fate};
+use tracing::info;
+
+use super::actor::Coordinator;
+use super::nodes::uuid;
+use super::observed::Observed;
+use super::placement::REPLICAS;
+use super::propose::propose;
+use crate::{Error, Group, meta};
+
+/// A node that was heard of within this is not lost.
+const LOST_AFTER: std::time::Duration = std::time::Duration::from_secs(3);
+
+impl Coordinator {
+    /// Does what an operator wishes, on the node that leads the meta group. `MetaRefused` says why not.
+    pub async fn grant(&self, group: &Group, wish: Wish) -> Result<(), Error> {
+        group.read_barrier().await.map_err(|error| Error::MetaRefused(error.to_string()))?;
+        let map = group.read(|view| meta::cluster_map(view))?;
+        let map = map.ok_or_else(|| refused("the cluster is not initialized"))?;
+        if map.command_version < meta::PLACEMENT_VERSION {
+            return Err(refused(
+                "a node of the cluster runs an older program: upgrade all of them first, `rowhouse ctl status` \
+                 names their versions",
+            ));
+        }
+        let body = match wish {
+            Wish::Node(wish) => self.fate(&map, &wish)?,
+            Wish::Move(wish) => begin(&map, &wish)?,
+            Wish::Transfer(wish) => return self.lead(group, &map, &wish).await,
+            Wish::Rebalance(on) => Body::Rebalance(Rebalance { on }),
+        };
+        info!(?body, "the operator asks");
+        propose(group, &self.local.clock, body).await
+    }
+
+    fn fate(&self, map: &ClusterMap, wish: &NodeWish) -> Result<Body, Error> {
+        let node_uuid = wish.node_uuid.clone();
+        let node = uuid(&node_uuid);
+        let known = map.nodes.iter().find(|info| info.node_uuid == node_uuid);
+        let name = &known.ok_or_else(|| refused("no such node"))?.name;
+        let direct =
+            |leaving, lost| Ok(Body::DirectNode(DirectNode { node_uuid: node_uuid.clone(), leaving, lost }));
+        match wish.fate() {
+            Fate::Stay => direct(false, false),
+            Fate::Leave => {
+                let staying = staying(map, &node_uuid);
+                let needed = map.groups.iter().map(|group| group.replicas.len()).max().unwrap_or(REPLICAS);
+                if staying < needed {
+                    return Err(refused(format!(
+                        "node {name} cannot leave: shards have {needed} replicas on as many nodes, and only \
+                         {staying} others stay; add a node first"
+                    )));
+                }
+                direct(true, false)
+            }
+            Fate::Lost => {
+                let answers = node == self.local.identity.node_uuid()
+                    || self.cluster.peers.silence(&node).is_some_and(|quiet| quiet < LOST_AFTER);
+                if answers {
+                    return Err(refused(format!(
+                        "node {name} is not lost: it answers. `rowhouse ctl node drain` moves its replicas away"
+                    )));
+                }
+                direct(false, true)
+            }
+            Fate::Remove => Ok(Body::RemoveNode(RemoveNode { node_uuid })),
+        }
+    }
+
+    async fn lead(&self, group: &Group, map: &ClusterMap, wish: &TransferWish) -> Result<(), Error> {
+        let info = find(map, wish.group)?;
+        let to = info.replicas.iter().find(|replica| replica.node_uuid == wish.to_node);
+        let to = to.ok_or_else(|| refused("that node has no replica of the shard"))?;
+        let observed = Observed::of(&self.statuses(map).await, &Observed::default());
+        let leader = observed.groups.get(&wish.group).and_then(|seen| seen.leader.as_ref());
+        let leader = leader.ok_or_else(|| refused("nobody leads the shard now; try again"))?;
+        if leader.replica == to.replica_id {
+            return Ok(());
+        }
+        self.hands(group, map).transfer(wish.group, leader.node, to.replica_id).await
+    }
+}
+
+/// Nodes without this one that are meant to stay.
+fn staying(map: &ClusterMap, without: &[u8]) -> usize {
+    let stays = |life: rowhouse_proto::wire::meta::NodeLife| !life.leaving && !life.lost;
+    map.nodes.iter().filter(|it| it.node_uuid != without && it.life.is_none_or(stays)).count()
+}
+
+fn begin(map: &ClusterMap, wish: &MoveWish) -> Result<Body, Error> {
+    let info = find(map, wish.group)?;
+    let from = info.replicas.iter().find(|replica| replica.node_uuid == wish.from_node);
+    let from = from.ok_or_else(|| refused("that node has no replica of the shard"))?;
+    Ok(Body::BeginMove(BeginMove {
+        group: wish.group,
+        epoch: info.epoch,
+        remove: from.replica_id,
+        to_node: wish.to_node.clone(),
+        reason: "the operator asked".to_owned(),
+    }))
+}
+
+fn find(map: &ClusterMap, group: u32) -> Result<&GroupInfo, Error> {
+    let known = map.groups.iter().find(|info| info.group == group);
+    known.ok_or_else(|| {
+        refused(format!(
+            "no such shard: there are {}, from 0, and the meta group {META_GROUP}",
+            map.shard_count
+        ))
+    })
+}
+
+fn refused(why: impl Into<String>) -> Error {
+    Error::MetaRefused(why.into())
+}
