@@ -130,6 +130,7 @@ fn nobody_takes_the_place_of_another_node() {
             name: name.to_owned(),
             command_version_min: COMMAND_VERSION_MIN,
             command_version_max: COMMAND_VERSION,
+            ..NodeInfo::default()
         };
         let request = RegisterNodeRequest { node: Some(node), cluster_id: map.cluster_id.clone() };
         let mut meta = MetaClient::new(channel(&cluster, Role::Node, certified));
