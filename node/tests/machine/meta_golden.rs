@@ -10,20 +10,26 @@ use rowhouse_node::meta::{self, MetaMachine};
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::command::place_shards::Placement;
 use rowhouse_proto::wire::command::{
-    AnnounceGateway, Bootstrap, MetaNode, PlaceShards, RaiseCommandVersion, RegisterNode, SetPacket,
-    WithdrawGateway, meta_command::Body,
+    AnnounceGateway, BeginMove, Bootstrap, DirectNode, EndMove, MarkNode, MetaNode, PlaceShards,
+    RaiseCommandVersion, Rebalance, RegisterNode, RemoveNode, SetPacket, WithdrawGateway, meta_command::Body,
 };
 use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, GroupId, Machine};
 
 golden_files! {
     Bootstrap => "bootstrap", "refused";
-    RegisterNode => "register_node";
+    RegisterNode => "register_node", "register_zoned_node";
     SetPacket => "set_packet";
     PlaceShards => "place_shards";
     AnnounceGateway => "announce_gateway", "announce_another_gateway";
     WithdrawGateway => "withdraw_gateway";
     RaiseCommandVersion => "raise_command_version", "raise_understood_version";
+    MarkNode => "mark_node_away", "mark_node_back";
+    DirectNode => "direct_node";
+    BeginMove => "begin_move", "begin_another_move";
+    EndMove => "end_move", "give_up_move";
+    RemoveNode => "remove_node";
+    Rebalance => "rebalance";
 }
 
 /// The command version that these commands were first applied under.
@@ -69,10 +75,35 @@ fn register(node: MetaNode) -> Body {
     Body::RegisterNode(RegisterNode { node: Some(node), name_proven: true })
 }
 
-fn check(rows: &mut Rows, name: &str, body: Body) {
-    let command = meta::encode(VERSION, body, NOW_MS);
+fn check(rows: &mut Rows, version: u32, name: &str, body: Body) {
+    let command = meta::encode(version, body, NOW_MS);
     let (reply, writes) = apply(rows, &command);
     golden::check("meta_golden", name, &command, &reply, &writes);
+}
+
+/// The commands of the version that brought moves, on the shards of the others.
+fn placement_steps() -> Vec<(&'static str, Body)> {
+    let node_uuid = |n: u8| node(n).node_uuid;
+    let mark = |n, away| Body::MarkNode(MarkNode { node_uuid: node_uuid(n), away });
+    let begin = |epoch, remove, to| {
+        let reason = "node n1 is lost".to_owned();
+        Body::BeginMove(BeginMove { group: 0, epoch, remove, to_node: node_uuid(to), reason })
+    };
+    let end = |add, done| Body::EndMove(EndMove { group: 0, add, done });
+    let lost = DirectNode { node_uuid: node_uuid(4), leaving: false, lost: true };
+    let zoned = MetaNode { zone: "a".into(), ..node(5) };
+    vec![
+        ("register_zoned_node", register(MetaNode { command_version_max: VERSION + 1, ..zoned })),
+        ("mark_node_away", mark(1, true)),
+        ("begin_move", begin(1, 4, 4)),
+        ("end_move", end(10, true)),
+        ("begin_another_move", begin(2, 10, 5)),
+        ("give_up_move", end(11, false)),
+        ("mark_node_back", mark(1, false)),
+        ("direct_node", Body::DirectNode(lost)),
+        ("remove_node", Body::RemoveNode(RemoveNode { node_uuid: node_uuid(5) })),
+        ("rebalance", Body::Rebalance(Rebalance { on: true })),
+    ]
 }
 
 #[test]
@@ -109,14 +140,19 @@ fn every_meta_command_writes_the_bytes_it_always_wrote() {
     let (mut rows, mut compared) = (Rows::default(), Vec::new());
     for (name, body) in steps {
         assert!(files_of(&body).contains(&name), "{name} is listed under its command");
-        check(&mut rows, name, body);
+        check(&mut rows, VERSION, name, body);
         compared.push(name);
     }
     for n in 1..=4 {
         let newer = MetaNode { command_version_max: VERSION + 1, ..node(n) };
         apply(&mut rows, &meta::encode(VERSION, register(newer), NOW_MS));
     }
-    check(&mut rows, "raise_understood_version", raise);
+    check(&mut rows, VERSION, "raise_understood_version", raise);
     compared.push("raise_understood_version");
+    for (name, body) in placement_steps() {
+        assert!(files_of(&body).contains(&name), "{name} is listed under its command");
+        check(&mut rows, VERSION + 1, name, body);
+        compared.push(name);
+    }
     golden::check_complete("meta_golden", FILES, &compared);
 }
