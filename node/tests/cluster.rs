@@ -8,6 +8,7 @@ mod cluster {
     mod harness;
     mod identity;
     mod losses;
+    mod moves;
     mod mtls;
     mod objects;
     mod packet;

@@ -17,16 +17,27 @@ const LOOK_BEHIND_MAX: u64 = 1_000;
 
 /// The next step of `moving`; `None`: wait. `give_up`: the new replica's node is gone.
 pub fn advance(group: &GroupInfo, moving: &ReplicaMove, seen: &ObservedGroup, give_up: bool) -> Option<Step> {
-    let (leader, add) = (seen.leader.as_ref()?, moving.add.as_ref()?);
+    let leader = seen.leader.as_ref()?;
     if let Some(settle) = settle(group, leader) {
         return Some(settle);
     }
     if !leader.is_settled() {
         return None;
     }
+    let Some(add) = &moving.add else {
+        return if has_left(moving, leader) {
+            Some(Step::End { group: group.group, add: 0, done: true })
+        } else {
+            leave(group, moving, leader)
+        };
+    };
     let (id, members) = (add.replica_id, &leader.members);
     if members.voters.contains(&id) {
-        return Some(vote_is_there(group, moving, add, leader, seen)?);
+        return if has_left(moving, leader) {
+            complete(group, add, leader, seen)
+        } else {
+            leave(group, moving, leader)
+        };
     }
     let is_learner = members.learners.contains(&id);
     match (is_learner, give_up) {
@@ -76,25 +87,26 @@ fn promote(
     Some(change(group, leader, &voters, &[], "the new replica votes"))
 }
 
-/// The old replica goes, and when the new one has what was written meanwhile the move is over.
-fn vote_is_there(
-    group: &GroupInfo,
-    moving: &ReplicaMove,
-    add: &ReplicaInfo,
-    leader: &Leader,
-    seen: &ObservedGroup,
-) -> Option<Step> {
+/// Whether the old replica is no member any more.
+fn has_left(moving: &ReplicaMove, leader: &Leader) -> bool {
     let members = &leader.members;
-    if members.voters.contains(&moving.remove) || members.learners.contains(&moving.remove) {
-        if leader.replica == moving.remove {
-            let to_replica = leader.heir(moving.remove)?;
-            return Some(Step::Transfer { group: group.group, leader: leader.node, to_replica });
-        }
-        let mut voters = members.voters.clone();
-        voters.retain(|voter| *voter != moving.remove);
-        return Some(change(group, leader, &voters, &[], "the old replica leaves"));
+    !members.voters.contains(&moving.remove) && !members.learners.contains(&moving.remove)
+}
+
+/// The old replica goes; one that leads hands over first.
+fn leave(group: &GroupInfo, moving: &ReplicaMove, leader: &Leader) -> Option<Step> {
+    if leader.replica == moving.remove {
+        let to_replica = leader.heir(moving.remove)?;
+        return Some(Step::Transfer { group: group.group, leader: leader.node, to_replica });
     }
-    let since = members.id.map_or(u64::MAX, |id| id.index);
+    let mut voters = leader.members.voters.clone();
+    voters.retain(|voter| *voter != moving.remove);
+    Some(change(group, leader, &voters, &[], "the old replica leaves"))
+}
+
+/// When the new replica has what was written meanwhile, the move is over.
+fn complete(group: &GroupInfo, add: &ReplicaInfo, leader: &Leader, seen: &ObservedGroup) -> Option<Step> {
+    let since = leader.members.id.map_or(u64::MAX, |id| id.index);
     let complete = has_objects(group, add, seen, since) || planted::vote_before_complete();
     complete.then(|| Step::End { group: group.group, add: add.replica_id, done: true })
 }

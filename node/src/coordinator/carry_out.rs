@@ -69,7 +69,8 @@ impl Hands<'_> {
             }
             Step::EndRebalance => info!("replicas are spread evenly"),
             Step::Begin { group, remove, to_node, reason, .. } => {
-                info!(group, remove, to = name(to_node), reason, "a replica begins to move");
+                let to = to_node.as_ref().map(name);
+                info!(group, remove, to, reason, "a replica begins to move");
             }
             Step::End { group, add, done: true } => info!(group, add, "a replica has moved"),
             Step::End { group, add, done: false } => warn!(group, add, "a move is given up"),
@@ -121,7 +122,7 @@ fn done(peer: &str, refused: String) -> Result<(), Error> {
 }
 
 /// The entry that carries the step out; `None`: it is a call.
-fn command(step: &Step) -> Option<Body> {
+pub(super) fn command(step: &Step) -> Option<Body> {
     let bytes = |node: &NodeUuid| node.to_vec().into();
     Some(match step {
         Step::Mark { node, away } => Body::MarkNode(MarkNode { node_uuid: bytes(node), away: *away }),
@@ -131,7 +132,7 @@ fn command(step: &Step) -> Option<Body> {
             group: *group,
             epoch: *epoch,
             remove: *remove,
-            to_node: bytes(to_node),
+            to_node: to_node.as_ref().map(bytes).unwrap_or_default(),
             reason: reason.clone(),
         }),
         Step::End { group, add, done } => Body::EndMove(EndMove { group: *group, add: *add, done: *done }),

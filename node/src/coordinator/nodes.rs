@@ -89,13 +89,13 @@ impl Nodes {
     }
 
     /// Counts a move that is about to begin.
-    pub fn plan(&mut self, bytes: u64, from: Option<NodeUuid>, to: NodeUuid) {
+    pub fn plan(&mut self, bytes: u64, from: Option<NodeUuid>, to: Option<NodeUuid>) {
         if let Some(node) = from.and_then(|from| self.0.get_mut(&from)) {
             node.replicas = node.replicas.saturating_sub(1);
             node.bytes = node.bytes.saturating_sub(bytes);
             node.moves += 1;
         }
-        if let Some(node) = self.0.get_mut(&to) {
+        if let Some(node) = to.and_then(|to| self.0.get_mut(&to)) {
             node.replicas += 1;
             node.bytes += bytes;
             node.moves += 1;

@@ -44,8 +44,9 @@ fn go_on(group: &GroupInfo, observed: &Observed, nodes: &Nodes) -> Option<Step> 
     let seen = observed.groups.get(&group.group)?;
     match &group.moving {
         Some(moving) => {
-            let to = moving.add.as_ref().map(|add| uuid(&add.node_uuid))?;
-            advance(group, moving, seen, nodes.must_leave(&to).is_some())
+            let to = moving.add.as_ref().map(|add| uuid(&add.node_uuid));
+            let give_up = to.is_some_and(|to| nodes.must_leave(&to).is_some());
+            advance(group, moving, seen, give_up)
         }
         None => settle(group, seen.leader.as_ref()?).or_else(|| drop_strays(group, seen.leader.as_ref()?)),
     }
@@ -89,10 +90,15 @@ fn begin_one(group: &GroupInfo, observed: &Observed, nodes: &mut Nodes, bounds: 
     if from.is_some_and(busy) {
         return None;
     }
-    let to_node = nodes.target(group, from, bounds.moves_per_node)?;
-    if reason == CROWDED && nodes.sharing_zone(group, from, &to_node) > 0 {
-        return None;
-    }
+    let spare = from.is_some() && group.replicas.len() > REPLICAS;
+    let to_node = match nodes.target(group, from, bounds.moves_per_node) {
+        // An even number of voters survives no more than one less of them.
+        _ if spare && group.replicas.len() % 2 == 0 => None,
+        Some(to) if reason == CROWDED && nodes.sharing_zone(group, from, &to) > 0 => return None,
+        Some(to) => Some(to),
+        None if spare => None,
+        None => return None,
+    };
     Some(begin_step(group, observed, nodes, from, to_node, reason))
 }
 
@@ -116,7 +122,7 @@ fn spread(map: &ClusterMap, observed: &Observed, nodes: &mut Nodes, bounds: Boun
     {
         let Some(info) = map.groups.iter().find(|info| info.group == group) else { break };
         let reason = "nodes carry unevenly".to_owned();
-        steps.push(begin_step(info, observed, nodes, Some(from), to, reason));
+        steps.push(begin_step(info, observed, nodes, Some(from), Some(to), reason));
         planned.groups.retain(|info| info.group != group);
     }
     if steps.is_empty() && map.rebalance {
@@ -130,7 +136,7 @@ fn begin_step(
     observed: &Observed,
     nodes: &mut Nodes,
     from: Option<NodeUuid>,
-    to_node: NodeUuid,
+    to_node: Option<NodeUuid>,
     reason: String,
 ) -> Step {
     nodes.plan(bytes_of(group.group, observed), from, to_node);

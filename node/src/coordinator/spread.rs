@@ -77,6 +77,3 @@ fn pick(
     });
     rated.min().map(|(_, group)| Shift { group, from, to })
 }
-
-#[cfg(test)]
-mod tests;

@@ -14,9 +14,10 @@ pub enum Step {
     Remove { node: NodeUuid },
     /// Replicas are spread as evenly as the operator wished.
     EndRebalance,
-    /// A replica shall take another's place; `remove` is 0 if the group gets one more.
-    Begin { group: u32, epoch: u64, remove: u64, to_node: NodeUuid, reason: String },
-    /// The members are as the move wanted them, or it is given up and they are as before.
+    /// A replica shall take another's place; `remove` is 0 if the group gets one more, `to_node` is `None` if it gets one
+    /// less.
+    Begin { group: u32, epoch: u64, remove: u64, to_node: Option<NodeUuid>, reason: String },
+    /// The members are as the move wanted them, or it is given up and they are as before. `add` is 0 if it added none.
     End { group: u32, add: u64, done: bool },
     /// The leader's node changes the group's members.
     Change(Change),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::{CommitInitRequest, PrepareInitReply};
+use rowhouse_raft::log_store::{ReplicaPhase, ReplicaRecord};
 use rowhouse_raft::{GroupSpec, Machine, Replica};
 use tokio::sync::Mutex;
 use tracing::info;
@@ -92,6 +93,11 @@ impl InitServer {
             return Ok(None);
         };
         self.cluster.addresses.learn(&init.nodes);
+        // Its group may have removed it since.
+        let record = ReplicaRecord::read(self.local.engine.as_ref(), replica)?;
+        if record.is_some_and(|record| record.phase == ReplicaPhase::Tombstone) {
+            return Ok(None);
+        }
         let spec = GroupSpec { group: meta::GROUP, replica, machine: Arc::clone(&self.machine) };
         Ok(Some(start_group(Arc::clone(&self.local.host), spec).await?))
     }

@@ -9,6 +9,8 @@ use super::commands::{EntryHead, MetaGroupCommand};
 use super::place_shards::REPLICAS_MAX;
 use super::{Verdict, tables};
 
+/// A group is not made smaller than this: it survives one loss.
+const REPLICAS_KEPT: usize = 3;
 /// Longest reason in bytes; people read it in a table.
 const REASON_BYTES_MAX: usize = 120;
 
@@ -33,6 +35,20 @@ impl MetaGroupCommand for BeginMove {
         if self.remove == 0 && group.replicas.len() >= REPLICAS_MAX {
             return Ok(Verdict::refused("the group has as many replicas as it may"));
         }
+        let mut moving = ReplicaMove {
+            add: None,
+            remove: self.remove,
+            reason: self.reason[..self.reason.floor_char_boundary(REASON_BYTES_MAX)].to_owned(),
+            began_ms: entry.now_ms,
+        };
+        if self.to_node.is_empty() {
+            if self.remove == 0 || group.replicas.len() <= REPLICAS_KEPT {
+                return Ok(Verdict::refused("the group has no replica to spare"));
+            }
+            group.moving = Some(moving);
+            tables::put_group(txn, &group);
+            return Ok(Verdict::Changed);
+        }
         let Some(node) = tables::node(&*txn, &self.to_node)? else {
             return Ok(Verdict::unknown_node());
         };
@@ -44,10 +60,8 @@ impl MetaGroupCommand for BeginMove {
         }
         let add = ReplicaInfo { replica_id: cluster.next_replica_id, node_uuid: self.to_node.clone() };
         cluster.next_replica_id += 1;
-        let mut reason = self.reason.clone();
-        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-        group.moving =
-            Some(ReplicaMove { add: Some(add), remove: self.remove, reason, began_ms: entry.now_ms });
+        moving.add = Some(add);
+        group.moving = Some(moving);
         tables::put_group(txn, &group);
         tables::put_cluster(txn, &cluster);
         Ok(Verdict::Changed)

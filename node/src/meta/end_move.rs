@@ -18,12 +18,12 @@ impl MetaGroupCommand for EndMove {
         let Some(moving) = group.moving.take() else {
             return Ok(Verdict::Unchanged);
         };
-        let Some(add) = moving.add.filter(|add| add.replica_id == self.add) else {
+        if moving.add.as_ref().map_or(0, |add| add.replica_id) != self.add {
             return Ok(Verdict::refused("another move of this group is under way"));
-        };
+        }
         if self.done {
             group.replicas.retain(|replica| replica.replica_id != moving.remove);
-            group.replicas.push(add);
+            group.replicas.extend(moving.add);
         }
         group.epoch += 1;
         tables::put_group(txn, &group);

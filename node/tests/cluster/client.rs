@@ -12,7 +12,9 @@ use rowhouse_peer::Dialer;
 use rowhouse_proto::domain::secret::SecretHash;
 use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
-use rowhouse_proto::wire::meta::{AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest};
+use rowhouse_proto::wire::meta::{
+    AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest, OperateRequest, operate_request,
+};
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use rowhouse_proto::wire::shard::{
     CookieSignup, Credential, DeleteEntry, ExecuteReply, ExecuteRequest, Failure, ListEvents, PutEntry,
@@ -73,6 +75,27 @@ impl Client {
     /// With the certificates of a gateway and an operator, or in plaintext.
     pub fn new(addresses: Vec<String>, gateway: Dialer, operator: Dialer) -> Self {
         Self { runtime: runtime(), addresses, gateway, operator, hlc: Cell::new(0) }
+    }
+
+    /// One more node to ask.
+    pub fn learn(&mut self, address: &str) {
+        self.addresses.push(address.to_owned());
+    }
+
+    /// An operator's wish, at whoever leads the meta group; why it is refused, if it is.
+    pub fn operate(&self, cluster_id: &[u8], wish: operate_request::Wish) -> Result<(), String> {
+        let cluster_id = Bytes::copy_from_slice(cluster_id);
+        let request = OperateRequest { version: WIRE_VERSION, cluster_id, wish: Some(wish) };
+        let reply = wait_for("the wish to be decided", || {
+            self.addresses.iter().find_map(|address| {
+                self.runtime.block_on(async {
+                    let mut client = MetaClient::new(Self::connect(address, &self.operator).await?);
+                    let reply = client.operate(request.clone()).await.ok()?.into_inner();
+                    (reply.accepted || !reply.refused.is_empty()).then_some(reply)
+                })
+            })
+        });
+        if reply.accepted { Ok(()) } else { Err(reply.refused) }
     }
 
     fn endpoint(address: &str) -> Endpoint {

@@ -203,6 +203,25 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts one more node, on an empty folder, that joins.
+    pub fn join(&mut self) -> usize {
+        let (n, dir) = (self.nodes.len(), tempfile::tempdir().expect("a folder"));
+        let mut config = node_config(&dir, "127.0.0.1:0", n, self.issuer.as_ref());
+        config.node.seeds = self.addresses.clone();
+        (self.change)(&mut config);
+        let node = TestNode::try_start(config).expect("an empty node starts");
+        self.client.learn(&node.address);
+        self.addresses.push(node.address.clone());
+        self.nodes.push(Some(node));
+        self.dirs.push(dir);
+        n
+    }
+
+    /// The node's disk is lost: its folder is empty when it starts again.
+    pub fn wipe(&mut self, n: usize) {
+        self.dirs[n] = tempfile::tempdir().expect("a folder");
+    }
+
     /// Of a cluster with mutual TLS.
     pub fn issuer(&self) -> &Issuer {
         self.issuer.as_ref().expect("secured")
@@ -248,7 +267,7 @@ impl Cluster {
                 let replicas = self.replicas(group);
                 let first = replicas.first()?;
                 let equal = replicas.iter().all(|other| other.scan_index == first.scan_index);
-                let all = replicas.len() == self.running().count();
+                let all = replicas.len() == self.placed(group);
                 (equal && all && first.scan_index == first.last_log).then_some(replicas)
             });
             for replica in &replicas {
@@ -258,6 +277,15 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// How many replicas of a group the map has on nodes that run.
+    fn placed(&self, group: u32) -> usize {
+        let maps = self.running().map(TestNode::map);
+        let map = maps.max_by_key(|map| map.map_version).expect("a node runs");
+        let info = map.groups.iter().find(|info| info.group == group);
+        let runs = |uuid: &[u8]| self.running().any(|node| node.uuid() == uuid);
+        info.map_or(0, |info| info.places().filter(|place| runs(&place.node_uuid)).count())
     }
 
     fn replicas(&self, group: u32) -> Vec<GroupStatus> {
