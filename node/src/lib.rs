@@ -25,11 +25,12 @@ mod node;
 mod objects;
 mod parts;
 mod peers;
+pub mod placement;
 mod planted;
 pub mod read;
 mod service;
 mod settings;
-mod shards;
+pub mod shards;
 mod space;
 pub mod state;
 

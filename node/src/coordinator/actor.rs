@@ -14,25 +14,27 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::attendance::marks;
 use super::author::Author;
 use super::balance::{Transfer, next_transfer};
 use super::carry_out::Hands;
-use super::observed::Observed;
-use super::placement::place;
-use super::plan::{Bounds, plan};
 use super::presence::Presence;
 use super::propose::{propose, propose_under};
-use super::step::Step;
 use crate::identity::NodeUuid;
 use crate::local::Local;
 use crate::meta;
 use crate::peers::{Cluster, call};
+use crate::placement::Observed;
+use crate::placement::Step;
+use crate::placement::marks;
+use crate::placement::place;
+use crate::placement::{Bounds, plan};
 use crate::settings::PlacementConfig;
 use crate::{Error, Group};
 
 /// Between rounds; every decision may wait this long.
 const ROUND: Duration = Duration::from_secs(1);
+/// The same while replicas move: a move takes half a dozen rounds.
+const MOVING_ROUND: Duration = Duration::from_millis(250);
 /// How soon a new leadership of the meta group is noticed if its signal was missed.
 const NOTICE: Duration = Duration::from_millis(200);
 /// At most four transfers a second (docs/rules/consensus.md#leaders-move-slowly).
@@ -106,8 +108,7 @@ impl Coordinator {
             // Proves that this node still leads and that its own first entry is applied.
             if group.read_barrier().await.is_ok() {
                 match self.step(group, led_since).await {
-                    Ok(transferred) if transferred => pause = TRANSFER_EVERY,
-                    Ok(_) => {}
+                    Ok(next) => pause = next,
                     Err(error) => warn!(%error, "coordination step failed"),
                 }
             }
@@ -115,31 +116,38 @@ impl Coordinator {
         }
     }
 
-    /// The next step the map and the nodes' reports call for; whether leadership was moved.
-    async fn step(&self, group: &Group, led_since: Instant) -> Result<bool, Error> {
+    /// The next steps that the map and the nodes' reports call for; how long to wait after them.
+    async fn step(&self, group: &Group, led_since: Instant) -> Result<Duration, Error> {
         let Some(map) = group.read(|view| meta::cluster_map(view))? else {
             self.bootstrap(group).await?;
-            return Ok(false);
+            return Ok(ROUND);
         };
         if map.groups.iter().all(|info| info.group == META_GROUP) {
             let placements = place(&map.nodes, map.shard_count);
             info!(shards = map.shard_count, nodes = map.nodes.len(), "placing shards");
             propose(group, &self.local.clock, Body::PlaceShards(PlaceShards { placements })).await?;
-            return Ok(false);
+            return Ok(ROUND);
         }
         if let Some(to) = meta::raisable(&map) {
             info!(from = map.command_version, to, "every node understands it: raising the command version");
             propose(group, &self.local.clock, Body::RaiseCommandVersion(RaiseCommandVersion { to })).await?;
-            return Ok(false);
+            return Ok(ROUND);
         }
         self.let_go(group, &map, led_since).await?;
         let statuses = self.statuses(&map).await;
         let hands = self.hands(group, &map);
-        hands.carry_out_all(self.due(&map, &statuses, led_since)).await;
+        let due = self.due(&map, &statuses, led_since);
+        let pause = if due.is_empty() && map.groups.iter().all(|info| info.moving.is_none()) {
+            ROUND
+        } else {
+            MOVING_ROUND
+        };
+        hands.carry_out_all(due).await;
         if led_since.elapsed() < BALANCE_AFTER {
-            return Ok(false);
+            return Ok(pause);
         }
-        self.balance(&hands, &statuses).await
+        let transferred = self.balance(&hands, &statuses).await?;
+        Ok(if transferred { TRANSFER_EVERY } else { pause })
     }
 
     /// The steps that are due: none that needs a newer command version than the one in force.

@@ -2,9 +2,9 @@
 
 use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
 
-use super::nodes::uuid;
-use super::observed::HEIR_LAG_MAX;
 use crate::identity::NodeUuid;
+use crate::placement::HEIR_LAG_MAX;
+use crate::placement::uuid;
 
 /// A node may lead this much more than the mean, in percent, before anything is moved: a transfer stops
 /// a group for a moment (docs/rules/consensus.md#leaders-move-slowly).

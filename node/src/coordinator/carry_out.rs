@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::wire::command::meta_command::Body;
-use rowhouse_proto::wire::command::{BeginMove, EndMove, MarkNode, Rebalance, RemoveNode};
 use rowhouse_proto::wire::meta::{ChangeMembersRequest, ClusterMap, TransferLeaderRequest};
 use tracing::{info, warn};
 
 use super::propose::propose;
-use super::step::{Change, Step};
 use crate::identity::NodeUuid;
 use crate::local::Local;
 use crate::peers::{Cluster, call};
+use crate::placement::{Change, Step};
 use crate::{Error, Group};
 
 /// Steps under way at once; each waits for one group or one entry.
@@ -49,7 +47,7 @@ impl Hands<'_> {
             }
             _ => {}
         }
-        let Some(body) = command(step) else { return Ok(()) };
+        let Some(body) = step.command() else { return Ok(()) };
         propose(self.meta, &self.local.clock, body).await?;
         self.tell(step);
         Ok(())
@@ -119,23 +117,4 @@ impl Hands<'_> {
 
 fn done(peer: &str, refused: String) -> Result<(), Error> {
     if refused.is_empty() { Ok(()) } else { Err(Error::Peer { peer: peer.to_owned(), detail: refused }) }
-}
-
-/// The entry that carries the step out; `None`: it is a call.
-pub(super) fn command(step: &Step) -> Option<Body> {
-    let bytes = |node: &NodeUuid| node.to_vec().into();
-    Some(match step {
-        Step::Mark { node, away } => Body::MarkNode(MarkNode { node_uuid: bytes(node), away: *away }),
-        Step::Remove { node } => Body::RemoveNode(RemoveNode { node_uuid: bytes(node) }),
-        Step::EndRebalance => Body::Rebalance(Rebalance { on: false }),
-        Step::Begin { group, epoch, remove, to_node, reason } => Body::BeginMove(BeginMove {
-            group: *group,
-            epoch: *epoch,
-            remove: *remove,
-            to_node: to_node.as_ref().map(bytes).unwrap_or_default(),
-            reason: reason.clone(),
-        }),
-        Step::End { group, add, done } => Body::EndMove(EndMove { group: *group, add: *add, done: *done }),
-        Step::Change(_) | Step::Transfer { .. } => return None,
-    })
 }

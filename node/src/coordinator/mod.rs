@@ -5,22 +5,14 @@
 //! carries the leader's term. So a coordinator that is lost costs nothing.
 
 mod actor;
-mod advance;
-mod attendance;
 mod author;
 mod balance;
 mod carry_out;
 mod generation;
-mod nodes;
-mod observed;
 mod packet;
-mod placement;
-mod plan;
 mod presence;
 mod propose;
 mod publisher;
-mod spread;
-mod step;
 mod wishes;
 
 pub use actor::Coordinator;

@@ -8,10 +8,10 @@ use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, MoveWish, NodeWish, Tran
 use tracing::info;
 
 use super::actor::Coordinator;
-use super::nodes::uuid;
-use super::observed::Observed;
-use super::placement::REPLICAS;
 use super::propose::propose;
+use crate::placement::Observed;
+use crate::placement::REPLICAS;
+use crate::placement::uuid;
 use crate::{Error, Group, meta};
 
 /// A node that was heard of within this is not lost.

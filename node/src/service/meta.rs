@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::Stream;
@@ -29,7 +28,8 @@ use crate::identity::NodeUuid;
 use crate::init::InitServer;
 use crate::local::Local;
 use crate::peers::{Cluster, Report};
-use crate::{Error, Group, meta, planted};
+use crate::placement::Fence;
+use crate::{Error, Group, meta};
 
 /// Longest silence on a watch: a watcher hears at least this often that its node lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -46,8 +46,7 @@ pub struct MetaService {
     pub(super) coordinator: Arc<Coordinator>,
     init: Arc<InitServer>,
     status: StatusReport,
-    /// The highest term a coordinator presented here: an older one is deposed.
-    coordinator_term: Arc<AtomicU64>,
+    fence: Arc<Fence>,
     stop: CancellationToken,
 }
 
@@ -70,7 +69,7 @@ impl MetaService {
             coordinator: status.coordinator.clone(),
             init,
             status,
-            coordinator_term: Arc::default(),
+            fence: Arc::default(),
             stop,
         }
     }
@@ -100,10 +99,7 @@ impl MetaService {
 
     /// The group that is led from here and that a coordinator means, unless a later one was heard of.
     pub(super) fn led(&self, group: u32, coordinator_term: u64) -> Result<Arc<Group>, String> {
-        let highest = self.coordinator_term.fetch_max(coordinator_term, Ordering::SeqCst);
-        if coordinator_term < highest && !planted::obey_deposed_coordinators() {
-            return Err(format!("coordinator of term {coordinator_term} is deposed"));
-        }
+        self.fence.admit(coordinator_term)?;
         let group = GroupId::try_from(group).ok().and_then(|group| self.local.host.group(group));
         let group = group.ok_or_else(|| "no replica of the group here".to_owned())?;
         if group.is_leader() { Ok(group) } else { Err("not the leader".to_owned()) }

@@ -1,19 +1,13 @@
 //! Changes of a group's members for a coordinator, and the wishes of operators.
 
-use std::collections::BTreeMap;
-
-use rowhouse_proto::wire::meta::{
-    ChangeMembersReply, ChangeMembersRequest, OperateReply, OperateRequest, ReplicaInfo,
-};
-use rowhouse_raft::codec::log_id_from_wire;
-use rowhouse_raft::{ProposeError, Replica, ReplicaId};
+use rowhouse_proto::wire::meta::{ChangeMembersReply, ChangeMembersRequest, OperateReply, OperateRequest};
 use tonic::Status;
 use tracing::info;
 
 use super::MetaService;
 use super::meta::leader_of;
-use crate::identity::NodeUuid;
-use crate::{Error, meta, planted};
+use crate::placement::change_members;
+use crate::{Error, meta};
 
 impl MetaService {
     /// Changes the members of a group that is led from here.
@@ -23,33 +17,12 @@ impl MetaService {
             Ok(group) => group,
             Err(why) => return refused(why),
         };
-        let (Some(voters), Some(learners)) = (replicas(&request.voters), replicas(&request.learners)) else {
-            return Err(Status::invalid_argument("a node's uuid has 16 bytes"));
-        };
-        if voters.is_empty() {
-            return Err(Status::invalid_argument("a group needs voters"));
+        let (voters, learners) = (&request.voters, &request.learners);
+        if let Err(why) = change_members(&group, request.expect, voters, learners).await {
+            return refused(why);
         }
-        let now = group.members().id;
-        let expect = request.expect.map(|id| {
-            log_id_from_wire(&rowhouse_proto::wire::raft::LogId {
-                term: id.term,
-                leader: id.replica,
-                index: id.index,
-            })
-        });
-        let expect = if planted::obey_deposed_coordinators() { now } else { expect };
-        let Some(expect) = expect.filter(|expect| Some(*expect) == now) else {
-            return refused("the members changed meanwhile".to_owned());
-        };
-        let count = (voters.len(), learners.len());
-        match group.change_members(expect, voters, learners).await {
-            Ok(()) => {
-                info!(group = request.group, voters = count.0, learners = count.1, "members changed");
-                refused(String::new())
-            }
-            Err(ProposeError::NotLeader { .. }) => refused("not the leader".to_owned()),
-            Err(error) => refused(error.to_string()),
-        }
+        info!(group = request.group, voters = voters.len(), learners = learners.len(), "members changed");
+        refused(String::new())
     }
 
     /// What an operator wishes, if this node leads the meta group.
@@ -67,13 +40,4 @@ impl MetaService {
             Err(error) => Err(Status::unavailable(error.to_string())),
         }
     }
-}
-
-/// `None` if a node's uuid is malformed.
-fn replicas(infos: &[ReplicaInfo]) -> Option<BTreeMap<ReplicaId, Replica>> {
-    let replica = |info: &ReplicaInfo| {
-        let node_uuid = NodeUuid::try_from(&info.node_uuid[..]).ok()?;
-        Some((info.replica_id, Replica { node_uuid }))
-    };
-    infos.iter().map(replica).collect()
 }

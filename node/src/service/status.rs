@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use rowhouse_peer::Certificates;
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::wire::meta::{Follower, GroupStatus, Members, MembersId, NodeStatusReply};
+use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
 use rowhouse_raft::state::{Applied, ScanOrder, View};
 
 use crate::coordinator::Coordinator;
@@ -14,6 +14,7 @@ use crate::local::Local;
 use crate::meta::packet_timestamp_us;
 use crate::objects::Objects;
 use crate::peers::Cluster;
+use crate::placement::report;
 use crate::{Error, Group};
 
 /// Table 0 of a group holds the engine's own record.
@@ -68,7 +69,10 @@ impl StatusReport {
         for group in self.local.host.groups() {
             let (scan_hash, scan_index) = if scan { scan_state(&group)? } else { (Vec::new(), 0) };
             let objects_missing = self.objects.progress.missing(group.id());
-            let status = status_of(&group);
+            let status = GroupStatus {
+                objects_seen: Some(group.applied().log_id.map_or(0, |id| id.index)),
+                ..report(&group)
+            }; // TEMPORARY
             groups.push(GroupStatus { scan_hash: scan_hash.into(), scan_index, objects_missing, ..status });
         }
         for (group, problem) in self.local.problems.load().iter() {
@@ -88,47 +92,6 @@ impl StatusReport {
 /// 0 once it has expired.
 fn expires_s(certificates: &Certificates) -> u64 {
     certificates.expires_at().duration_since(SystemTime::now()).unwrap_or_default().as_secs()
-}
-
-fn status_of(group: &Group) -> GroupStatus {
-    let status = group.status();
-    GroupStatus {
-        group: u32::from(status.group),
-        replica_id: status.replica,
-        role: status.role.as_str().to_owned(),
-        term: status.term,
-        leader_replica: status.leader.map_or(0, |(replica, _)| replica),
-        last_log: status.last_log,
-        committed: status.committed,
-        applied: status.applied,
-        purged: status.purged,
-        state_hash: status.state_hash.to_vec().into(),
-        hash_index: status.hash_index,
-        lag: status.lag,
-        problem: status.problem.unwrap_or_default(),
-        members: Some(members_of(group)),
-        followers: group.followers().into_iter().map(follower_of).collect(),
-        ..GroupStatus::default()
-    }
-}
-
-fn members_of(group: &Group) -> Members {
-    let members = group.members();
-    Members {
-        id: members.id.map(|id| MembersId {
-            term: id.leader_id.term,
-            replica: id.leader_id.node_id,
-            index: id.index,
-        }),
-        joint: members.is_joint(),
-        voters: members.all_voters().into_iter().collect(),
-        learners: members.learners.into_iter().collect(),
-    }
-}
-
-fn follower_of(follower: rowhouse_raft::Follower) -> Follower {
-    let rowhouse_raft::Follower { replica, matched, answered } = follower;
-    Follower { replica_id: replica, matched, answered }
 }
 
 /// A hash over everything the machine stored, and the applied index it belongs to, from one view.

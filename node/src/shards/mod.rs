@@ -9,7 +9,7 @@ mod replica;
 mod start;
 mod supervisor;
 
-pub use plan::desired;
+pub use plan::{Desired, Step, births, desired, plan};
 pub use problems::Problems;
 pub use replica::is_hopeless;
 pub use start::start_group;

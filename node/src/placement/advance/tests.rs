@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rowhouse_proto::wire::meta::{Follower, Members, MembersId};
 
 use super::*;
-use crate::coordinator::observed::ObservedReplica;
+use crate::placement::observed::ObservedReplica;
 
 const LAST_LOG: u64 = 5_000;
 

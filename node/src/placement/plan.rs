@@ -4,9 +4,9 @@ use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo};
 
 use super::advance::{advance, drop_strays, settle};
+use super::first::REPLICAS;
 use super::nodes::{Nodes, bytes_of, uuid};
 use super::observed::{Leader, Observed};
-use super::placement::REPLICAS;
 use super::spread::{Shift, next_shift};
 use super::step::Step;
 use crate::identity::NodeUuid;

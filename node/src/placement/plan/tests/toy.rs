@@ -17,11 +17,10 @@ use rowhouse_raft::state::{StateBatch, StateEngine, Txn, View};
 use rowhouse_raft::{EntryContext, Machine};
 
 use super::super::{Bounds, plan};
-use crate::coordinator::carry_out::command;
-use crate::coordinator::observed::Observed;
-use crate::coordinator::placement::place;
-use crate::coordinator::step::{Change, Step};
 use crate::meta::{self, MetaMachine};
+use crate::placement::observed::Observed;
+use crate::placement::place;
+use crate::placement::step::{Change, Step};
 
 pub const BOUNDS: Bounds = Bounds { dead_after_ms: 600_000, moves_per_node: 2, rebalance: true };
 const LAST_LOG: u64 = 5_000;
@@ -216,7 +215,7 @@ impl Toy {
             Some(std::time::Duration::from_secs(quiet))
         };
         let listened = std::time::Duration::from_secs(3_600);
-        let mut steps = crate::coordinator::attendance::marks(&map, listened, silence);
+        let mut steps = crate::placement::attendance::marks(&map, listened, silence);
         steps.extend(plan(&map, &self.observed, BOUNDS, self.now_ms));
         let groups: Vec<u32> = steps.iter().filter_map(group_of).collect();
         assert_eq!(groups.iter().collect::<BTreeSet<_>>().len(), groups.len(), "one step a group: {steps:?}");
@@ -234,7 +233,7 @@ impl Toy {
                 assert!(self.is_up(*to_replica), "handed to one that is down");
                 self.shards.get_mut(group).expect("a group").leader = *to_replica;
             }
-            _ => self.apply(command(step).expect("an entry")),
+            _ => self.apply(step.command().expect("an entry")),
         }
     }
 

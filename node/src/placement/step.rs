@@ -1,6 +1,8 @@
 //! The steps that bring the cluster from what is observed to what is wanted. Each is safe to repeat, and refused where
 //! the cluster is not as it was when the step was chosen.
 
+use rowhouse_proto::wire::command::meta_command::Body;
+use rowhouse_proto::wire::command::{BeginMove, EndMove, MarkNode, Rebalance, RemoveNode};
 use rowhouse_proto::wire::meta::{MembersId, ReplicaInfo};
 
 use crate::identity::NodeUuid;
@@ -37,4 +39,27 @@ pub struct Change {
     pub learners: Vec<ReplicaInfo>,
     /// What it does, for the log.
     pub what: &'static str,
+}
+
+impl Step {
+    /// The entry that carries the step out; `None`: it is a call.
+    pub fn command(&self) -> Option<Body> {
+        let bytes = |node: &NodeUuid| node.to_vec().into();
+        Some(match self {
+            Step::Mark { node, away } => Body::MarkNode(MarkNode { node_uuid: bytes(node), away: *away }),
+            Step::Remove { node } => Body::RemoveNode(RemoveNode { node_uuid: bytes(node) }),
+            Step::EndRebalance => Body::Rebalance(Rebalance { on: false }),
+            Step::Begin { group, epoch, remove, to_node, reason } => Body::BeginMove(BeginMove {
+                group: *group,
+                epoch: *epoch,
+                remove: *remove,
+                to_node: to_node.as_ref().map(bytes).unwrap_or_default(),
+                reason: reason.clone(),
+            }),
+            Step::End { group, add, done } => {
+                Body::EndMove(EndMove { group: *group, add: *add, done: *done })
+            }
+            Step::Change(_) | Step::Transfer { .. } => return None,
+        })
+    }
 }

@@ -6,7 +6,7 @@ use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::command::{RemoveNode, meta_command::Body};
 
 use self::toy::{BOUNDS, Toy};
-use crate::coordinator::step::Step;
+use crate::placement::step::Step;
 
 const NO_ZONES: [&str; 3] = [""; 3];
 

@@ -1,0 +1,23 @@
+//! Pure: which node shall hold what, and the next steps towards it (docs/rules/consensus.md#replicas-move-one-step-at-a-time).
+//!
+//! The coordinator observes, plans with this and carries the steps out. The same plan runs in simulation.
+
+mod advance;
+mod attendance;
+mod change;
+mod first;
+mod nodes;
+mod observed;
+mod plan;
+mod report;
+mod spread;
+mod step;
+
+pub use attendance::marks;
+pub use change::{Fence, change_members};
+pub use first::{REPLICAS, place};
+pub use nodes::uuid;
+pub use observed::{HEIR_LAG_MAX, Observed};
+pub use plan::{Bounds, plan};
+pub use report::report;
+pub use step::{Change, Step};
