@@ -29,7 +29,8 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Answers from now on; `None`: nobody asks.
+    /// Answers probes from now on, with 503 where that is the answer before the start. Without an address it listens
+    /// nowhere. Fails if the address is taken.
     pub async fn listen(address: Option<SocketAddr>) -> Result<Self, Error> {
         let readiness = Arc::<OnceLock<Readiness>>::default();
         let mut serving = JoinSet::new();
@@ -47,7 +48,7 @@ impl Probes {
         Ok(Self { readiness, _serving: serving })
     }
 
-    /// The process has started.
+    /// The process has started. `readiness` returns the reasons against sending it work; none means ready.
     pub fn started(&self, readiness: impl Fn() -> Vec<String> + Send + Sync + 'static) {
         // A second start would be a mistake of the caller; the first goes on answering.
         drop(self.readiness.set(Box::new(readiness)));

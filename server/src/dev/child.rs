@@ -24,7 +24,9 @@ const OUTPUT_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After SIGKILL only the kernel's own work is left.
 const KILLED_MAX: Duration = Duration::from_secs(10);
 
+/// A started process. Dropping it kills the process.
 pub struct Child {
+    /// Its process id, which is also that of its process group.
     pub pid: u32,
     process: Process,
 }

@@ -31,6 +31,7 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 /// Each task reports at most one failure.
 const FAILURES_MAX: usize = 64;
 
+/// The running components, one task for each.
 pub struct Supervisor {
     board: Board,
     restart_delay: Duration,
@@ -47,7 +48,7 @@ impl Supervisor {
         Self { board, restart_delay, tasks: Vec::new(), failed, failures }
     }
 
-    /// Starts a component and keeps it running until it is stopped.
+    /// Starts a component and keeps it running until [`Supervisor::stop`]. Fails if `cluster.json` cannot be written.
     pub fn keep(&mut self, component: Component) -> Result<(), Error> {
         let index = self.board.add(&component)?;
         let stop = CancellationToken::new();
@@ -75,6 +76,7 @@ impl Supervisor {
         }
     }
 
+    /// Writes into `cluster.json` that the cluster is ready. From now on no component counts as broken.
     pub fn serving(&self) -> Result<(), Error> {
         self.board.change(|file| file.ready = true)
     }
@@ -89,7 +91,8 @@ impl Supervisor {
         self.board.clone()
     }
 
-    /// Gateways first, so that no request arrives at a cluster that is half gone.
+    /// Stops all components and removes `cluster.json`. Gateways stop first, so that no request arrives at a cluster
+    /// that is half gone.
     pub async fn stop(mut self) {
         for kind in [Kind::Gateway, Kind::Node, Kind::Testnet] {
             let of_kind = self.tasks.iter_mut().filter(|(of, _, _)| *of == kind);
@@ -133,7 +136,7 @@ impl Board {
         files::write_json(&self.path, &*file)
     }
 
-    /// Of the first component of a kind.
+    /// Process id of the first component of this kind; `None` while it does not run.
     pub fn pid_of(&self, kind: Kind) -> Option<u32> {
         self.read().components.iter().find(|entry| entry.kind == kind)?.pid
     }

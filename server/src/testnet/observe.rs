@@ -22,7 +22,7 @@ const KIND_BYTES: usize = 256;
 #[derive(Clone)]
 pub struct Observer {
     records: Arc<Mutex<Records>>,
-    /// Holds one wish to sync: whoever finds it taken is covered by the sync still to come.
+    /// Holds one wish to sync. A put that finds it taken is covered by the sync still to come.
     sync: SyncSender<()>,
 }
 
@@ -33,7 +33,8 @@ impl fmt::Debug for Observer {
 }
 
 impl Observer {
-    /// Starts the thread that syncs the file; it ends when the last observer is gone.
+    /// Starts the thread that syncs the file; it ends when the last observer is gone. Fails if the system refuses a
+    /// thread.
     pub fn start(records: Records) -> std::io::Result<Self> {
         let (sync, wishes) = sync_channel::<()>(1);
         let records = Arc::new(Mutex::new(records));

@@ -18,14 +18,17 @@ const CONNECTIONS_MAX: usize = 1_024;
 /// The relay's own DHT node would take this port if it found it free; it is not ours to give.
 const DHT_DEFAULT_PORT: u16 = 6881;
 
+/// A running pkarr relay, and the listener in front of it.
 pub struct PkarrRelay {
     relay: pkarr_relay::Relay,
     listener: TcpListener,
+    /// Where clients reach it.
     pub address: SocketAddr,
 }
 
 impl PkarrRelay {
-    /// Listens on loopback; port 0 takes a free one. `bootstrap` are the DHT nodes it publishes to.
+    /// Listens on loopback; port 0 takes a free one. `bootstrap` are the DHT nodes it publishes to. Fails if the port
+    /// is taken or the relay does not start.
     pub async fn start(port: u16, bootstrap: &[SocketAddrV4]) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
             let text =
