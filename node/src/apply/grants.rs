@@ -55,6 +55,7 @@ pub(super) fn number(
     Ok(grant)
 }
 
+/// Revokes `grant`, stored under `id`, and ends its bearers. Changes nothing if it is revoked already.
 pub(super) fn revoke(turn: &mut Turn<'_, '_>, user: &UserKey, id: &str, grant: Grant) -> Result<(), Error> {
     if grant.revoked_at.is_some() {
         return Ok(());

@@ -72,6 +72,7 @@ impl BlobOptions {
     }
 }
 
+/// RocksDB's options for the index.
 pub(super) fn index() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);

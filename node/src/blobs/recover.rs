@@ -15,6 +15,9 @@ use super::segments::{Active, Segments};
 use super::walk::{Found, Walk};
 use crate::Error;
 
+/// Makes index and ledger true again, and returns the segment to go on writing: the newest, or a new one.
+///
+/// Fails on errors of the disk. Damage is logged and passed over: other replicas have the chunks.
 pub(super) fn recover(index: &Index, segments: &Segments) -> Result<Active, Error> {
     let lengths = segments.lengths().map_err(|error| Error::io("listing segments", error))?;
     let checkpoint = index.checkpoint()?;

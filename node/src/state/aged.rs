@@ -50,10 +50,12 @@ pub(crate) struct Row<'a> {
 }
 
 impl Aged {
+    /// Whether the table holds as many rows as it may.
     pub(crate) fn is_full(&self, table: &AgedTable) -> bool {
         table.rows >= self.rows_max
     }
 
+    /// The value of the row with this id.
     pub(crate) fn get(&self, read: &dyn Read, id: &[u8]) -> Result<Option<Bytes>, Error> {
         read.get(&key(self.rows, &[id]))
     }
