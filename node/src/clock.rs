@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use rowhouse_proto::lock::lock;
 use rowhouse_raft::log_store::LogEngine;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::actor::Pace;
-use rowhouse_raft::lock::lock;
 
 const RESERVATION: &str = "hlc_reserved_until";
 /// Lost at a crash at most; long enough that one synced write serves many thousand events.

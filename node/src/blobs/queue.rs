@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use rowhouse_proto::lock::{lock, wait};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::direct::BLOCK_BYTES;
@@ -10,7 +11,6 @@ use super::key::{ChunkKey, KeyRange};
 use super::record::{CHUNK_BYTES, Location};
 use super::segments::Record;
 use crate::Error;
-use rowhouse_raft::lock::{lock, wait};
 
 /// Bytes of one write: enough to be worth a sync (half of it costs a third of the rate, twice as much
 /// gains a sixth), little enough that the log on the same disk does not wait long.

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rowhouse_proto::chunks::Pieces;
+use rowhouse_proto::lock::lock;
 use rowhouse_raft::runtime::Runtime as _;
 
 use super::direct::{self, BLOCK_BYTES, BlockBuffer};
 use super::record::{FIRST_RECORD, Header, segment_header};
 use crate::Runtime;
-use rowhouse_raft::lock::lock;
 
 const EXTENSION: &str = "seg";
 /// Open files kept for readers: far below the usual limit of 1024.

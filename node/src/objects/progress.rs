@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rowhouse_proto::lock::lock;
 use rowhouse_raft::GroupId;
 use tokio::sync::mpsc;
 
 use crate::state::objects::ObjectId;
-use rowhouse_raft::lock::lock;
 
 /// Damage found and not mended yet: beyond it the next scrub finds it again.
 const DAMAGE_MAX: usize = 1024;

@@ -6,9 +6,10 @@
 use std::io::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rowhouse_proto::lock::lock;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -131,7 +132,7 @@ impl Board {
     }
 
     fn change(&self, change: impl FnOnce(&mut ClusterFile)) -> Result<(), Error> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = lock(&self.file);
         change(&mut file);
         files::write_json(&self.path, &*file)
     }
@@ -142,7 +143,7 @@ impl Board {
     }
 
     fn read(&self) -> ClusterFile {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.file).clone()
     }
 
     fn set_pid(&self, index: usize, pid: Option<u32>, restarts: u64) {
@@ -158,7 +159,7 @@ impl Board {
     }
 
     fn serves(&self) -> bool {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).ready
+        lock(&self.file).ready
     }
 }
 

@@ -7,9 +7,10 @@
 use std::fmt::{self, Write};
 use std::net::SocketAddrV4;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use mainline::{RequestFilter, RequestSpecific};
+use rowhouse_proto::lock::lock;
 
 use super::records::{Record, Records, SALT_BYTES_MAX, VALUE_BYTES_MAX};
 
@@ -41,7 +42,7 @@ impl Observer {
         let synced = records.clone();
         std::thread::Builder::new().name("record-sync".into()).spawn(move || {
             while wishes.recv().is_ok() {
-                let file = synced.lock().unwrap_or_else(PoisonError::into_inner).sync_handle();
+                let file = lock(&synced).sync_handle();
                 if let Err(error) = file.and_then(|file| file.sync_data()) {
                     tracing::error!(%error, "cannot sync the testnet's record file");
                 }
@@ -52,11 +53,11 @@ impl Observer {
 
     /// A copy of every record that is kept.
     pub fn all(&self) -> Vec<Record> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).all()
+        lock(&self.records).all()
     }
 
     fn keep(&self, record: Record) {
-        let kept = self.records.lock().unwrap_or_else(PoisonError::into_inner).keep(record);
+        let kept = lock(&self.records).keep(record);
         match kept {
             Ok(true) => drop(self.sync.try_send(())),
             Ok(false) => {}
