@@ -49,6 +49,7 @@ pub struct BlobOptions {
     pub on_fatal: OnFatal,
     /// Milliseconds since the Unix epoch.
     pub now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Called after each step of the writer on the disk, so that tests can fail it.
     pub after_disk: Option<AfterDisk>,
 }
 

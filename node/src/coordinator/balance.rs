@@ -9,10 +9,13 @@ const EXCESS_PERCENT: usize = 120;
 /// One leadership to move, and the node that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
+    /// The group to hand over.
     pub group: u32,
     /// Address of the node that leads it.
     pub at: String,
+    /// Name of that node.
     pub name: String,
+    /// The voter that takes it.
     pub to_replica: u64,
 }
 

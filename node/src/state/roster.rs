@@ -41,7 +41,7 @@ impl Ordered {
         roster.rows = roster.rows.saturating_sub(1);
     }
 
-    /// The id of the oldest row. What was removed before it is not looked at again.
+    /// The id of the oldest row. Rows that were removed before it are not looked at again.
     pub(crate) fn oldest(
         &self,
         read: &dyn Read,

@@ -81,7 +81,7 @@ impl NodeClient {
 
     fn refused(&self, status: &tonic::Status) -> Error {
         let text = match status.source() {
-            // What the node said has no source; a connection that broke has.
+            // An answer of the node has no source; a connection that broke has one.
             Some(error) => format!("the connection broke: {}; {}", deepest(error), self.advice),
             None => format!("{:?}: {}", status.code(), status.message()),
         };

@@ -47,7 +47,7 @@ pub async fn run(args: DevArgs) -> Result<(), Error> {
     };
     if let Err(error) = started {
         supervisor.stop().await;
-        // What the components said is needed now.
+        // A person needs the logs of the components now.
         root.temporary = false;
         return Err(error);
     }
