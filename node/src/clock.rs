@@ -145,10 +145,9 @@ impl Clock {
         (reading_us != 0).then(|| reading_us.cast_signed().saturating_sub(self.steady_us().cast_signed()))
     }
 
-    /// Holds physical time near the median of all readings, our own among them
-    /// (docs/rules/time.md#no-clock-runs-away). An even number of readings has two in the middle: the upper one bounds
-    /// from above and the lower one from below, because of two nobody knows which is wrong.
-    /// `nodes` is how many the map has, this one included.
+    /// Holds physical time near the median of all readings, our own among them (docs/rules/time.md#no-clock-runs-away).
+    /// An even number of readings has two in the middle. The upper one bounds from above and the lower one from below,
+    /// because nobody knows which of two clocks is wrong. `nodes` is how many the map has, this one included.
     pub fn judge(&self, mut offsets_us: Vec<i64>, nodes: usize) {
         let own = self.slew_us.load(Ordering::Relaxed);
         offsets_us.push(own);

@@ -1,5 +1,5 @@
-//! Startup, liveness and readiness of a process over plain HTTP, as Kubernetes asks for them: three
-//! questions with three answers, on a listener of their own so that load on others does not matter.
+//! Startup, liveness and readiness of a process over plain HTTP, as Kubernetes asks for them. They have a listener of
+//! their own, so that load on other listeners does not matter.
 //!
 //! - `/livez`: the process runs. Restart it if this does not answer.
 //! - `/startupz`: it has opened its stores and listens; 503 before.

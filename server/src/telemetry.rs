@@ -19,8 +19,8 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::error::Error;
 
-/// The log filter without `RUST_LOG`. openraft tells of every heartbeat that a dead peer misses, pkarr
-/// of every publication that reaches fewer nodes than the public network has.
+/// The log filter without `RUST_LOG`. openraft tells of every heartbeat that a dead peer misses. pkarr tells of every
+/// publication that reaches fewer nodes than the public network has.
 const LOG_DEFAULT: &str = "info,openraft=error,mainline=warn,pkarr=error,pkarr_relay=error,http_relay=warn,h2=warn,\
                            tower=warn,hyper=warn,opentelemetry=warn";
 /// The trace filter without `ROWHOUSE_TRACE`: our own spans, not those of the libraries.
@@ -77,8 +77,8 @@ impl Telemetry {
 }
 
 fn logs(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
-    // A log line that cannot be written is lost. By default the library tells of that on standard error,
-    // with a macro that panics when that cannot be written either: a log on a full disk would end us.
+    // A log line that cannot be written is lost. By default the library tells of that on standard error, with a macro
+    // that panics when standard error fails too. A log on a full disk would then end the process.
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),

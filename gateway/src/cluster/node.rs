@@ -33,7 +33,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 const CHUNK_FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// A whole chunk arrives while the one before it is written to a slow client.
 const CHUNK_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// Larger than all chunks that may be in flight: room is taken before a chunk is asked for, so a slow client's chunk
+/// Larger than all chunks that may be in flight. Room is taken before a chunk is asked for, so a slow client's chunk
 /// never holds up another's in this window.
 const CHUNK_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
 /// A node stays marked as slow for this long. Without the mark, a disk that hangs would slow every upload.

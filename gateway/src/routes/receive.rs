@@ -1,5 +1,5 @@
-//! Bodies of the account routes: small, read whole, by axum's own extractors so that their refusals are
-//! the ones clients know; but within the gateway's bounds of time and bytes.
+//! Bodies of the account routes are small and read whole, within the gateway's bounds of time and bytes. axum's own
+//! extractors read them, so that clients get the refusals they know.
 
 use std::error::Error;
 use std::iter::successors;

@@ -12,8 +12,8 @@ use super::record::{CHUNK_BYTES, Location};
 use super::segments::Record;
 use crate::Error;
 
-/// Bytes of one write: enough to be worth a sync (half of it costs a third of the rate, twice as much
-/// gains a sixth), little enough that the log on the same disk does not wait long.
+/// Bytes of one write. They are enough to be worth a sync: half as many cost a third of the rate, and twice as many
+/// gain a sixth. They are few enough that the log on the same disk does not wait long.
 pub(super) const WRITE_BYTES_MAX: u64 = 8 * (CHUNK_BYTES + BLOCK_BYTES) as u64;
 /// Steps of one write, for the same reason. Deletes take no room in bytes, but a place here.
 const WRITE_JOBS_MAX: usize = 1_024;

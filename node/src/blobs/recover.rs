@@ -1,7 +1,7 @@
 //! Recovery at each start: index and segments agree when it is done.
 //!
 //! No acknowledged chunk is given up. A tail may be cut off only behind the last whole record and behind everything
-//! that the index names: it was never synced as a whole, so nobody was told of it.
+//! that the index names. It was never synced as a whole, so nobody was told of it.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -128,8 +128,8 @@ impl Segments {
         Ok(Active { id, salt, length, file })
     }
 
-    /// Makes durable what is there, and has it read from the disk from now on: after a failed sync the
-    /// kernel may show pages that are nowhere else.
+    /// Syncs the segment, and has it read from the disk from now on. After a failed sync the kernel may show pages that
+    /// are nowhere else.
     pub(super) fn settle(&self, id: u64) -> io::Result<()> {
         let file = OpenOptions::new().append(true).open(self.path(id))?;
         file.sync_all()?;

@@ -68,8 +68,8 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .add_service(meta)
         .add_service(services.chunk)
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
-    // Ends at once when the node stops, so that whoever dials is refused and turns to another node; or with
-    // serving, which drops the other end of the channel.
+    // Accepting ends at once when the node stops, so that a caller is refused and turns to another node. It also ends
+    // with serving, which drops the other end of the channel.
     let accepting = stop.run_until_cancelled(accept_callers(listener, services.certificates, ready));
     let serving = async { tokio::join!(serving, accepting).0 };
     let overdue = async {

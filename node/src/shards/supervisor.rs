@@ -70,8 +70,8 @@ impl ShardSupervisor {
         }
     }
 
-    /// The replicas that lived here before: they start at once, without waiting for a map, so that a
-    /// cluster that lost power elects while its meta group does.
+    /// The replicas that lived here before. They start at once and wait for no map, so that all groups of a cluster
+    /// that lost power elect at one time.
     fn known_here(&self) -> Result<Vec<(GroupId, ReplicaId)>, Error> {
         let known = ReplicaRecord::all(self.local.engine.as_ref())?;
         let live = known.into_iter().filter(|(_, record)| record.phase == ReplicaPhase::Live);

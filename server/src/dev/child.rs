@@ -1,7 +1,7 @@
 //! One component's process: started, watched, stopped, killed.
 //!
-//! Its output goes to a file in its data folder. It is in a process group of its own, so that Ctrl-C
-//! reaches the parent alone and the parent decides the order; and it dies with the parent.
+//! Its output goes to a file in its data folder. It is in a process group of its own: Ctrl-C reaches the parent alone,
+//! and the parent decides the order. It dies with the parent.
 
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};

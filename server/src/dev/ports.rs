@@ -18,8 +18,8 @@ use super::args::DevArgs;
 use crate::error::Error;
 use crate::files;
 
-/// Chosen ports lie below the range the system uses for outgoing connections (from 32768), so that no
-/// client's connection takes the port of a component that is being started again.
+/// Chosen ports lie below 32768, where the system's range for outgoing connections begins. So no client's connection
+/// takes the port of a component that is being started again.
 const CHOSEN_FIRST: u16 = 20_000;
 const CHOSEN_COUNT: u16 = 12_000;
 /// Tries before a machine counts as full.

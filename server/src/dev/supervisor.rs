@@ -1,7 +1,7 @@
 //! Keeps every component running: one task each, which starts the process and starts it again.
 //!
-//! Owns the children and `cluster.json`. A component that cannot stay up while the cluster starts is a
-//! failure; once the cluster has served, it is started again for ever, more slowly each time.
+//! Owns the children and `cluster.json`. A component that cannot stay up while the cluster starts is a failure. Once
+//! the cluster has served, it is started again for ever, more slowly each time.
 
 use std::io::Write;
 use std::net::UdpSocket;

@@ -1,8 +1,7 @@
 //! Three DHT nodes on loopback that know each other from the start.
 //!
-//! Each has the other two as bootstrap nodes, so that none takes a passing client into its routing table:
-//! a table full of clients that have left makes every lookup wait for them.
-//! Deliberately absent: peers and immutable values (allowed, never kept).
+//! Each has the other two as bootstrap nodes, so that none takes a passing client into its routing table. Lookups would
+//! wait for clients that have left. Deliberately absent: peers and immutable values (allowed, never kept).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};

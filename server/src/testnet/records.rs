@@ -1,9 +1,9 @@
 //! The signed records the testnet was given, kept in one append-only file.
 //!
-//! Owns the file. The newest record of each key lives in memory too; the file is rewritten when most of
-//! it is outdated. A record is written before the put is answered and synced by the caller's own thread,
-//! so a kill of the process loses nothing and a power cut at most the last moment.
-//! Deliberately absent: reading records back by key (the DHT nodes answer that).
+//! Owns the file. The newest record of each key lives in memory too; the file is rewritten when most of it is outdated.
+//! A record is written before the put is answered, so that a kill of the process loses nothing. The caller's own thread
+//! syncs it, so that a power cut loses the last moment at most. Deliberately absent: reading records back by key (the
+//! DHT nodes answer that).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};

@@ -1,7 +1,7 @@
 //! The pkarr relay on the port clients expect.
 //!
-//! The relay crate's only safe entry chooses its own port, so a small forwarder stands in front of it;
-//! that also keeps the expected port on loopback. Owns the forwarder's tasks.
+//! The relay crate's only safe entry chooses its own port, so a small forwarder stands in front of it. That also keeps
+//! the expected port on loopback. Owns the forwarder's tasks.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
