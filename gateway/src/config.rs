@@ -1,4 +1,5 @@
-//! What a gateway is told at start: its sections of the settings, and what only the process that starts it knows.
+//! The configuration of a gateway at its start: its sections of the settings, and values that only the starting process
+//! knows.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -54,8 +55,8 @@ impl GatewayConfig {
         self.gateway.public_ip.unwrap_or_else(|| self.gateway.tls_listen.ip())
     }
 
-    /// Fails if a listener is beyond loopback without certificates, if the certificate is not a gateway's, if the
-    /// homeserver's key is the testnet's where others reach it, or for what `validate_values` refuses.
+    /// Fails if a listener is beyond loopback without certificates, or the certificate is not a gateway's. Fails also
+    /// if others can reach a homeserver with the testnet's key, and wherever `validate_values` does.
     pub fn validate(&self) -> Result<(), Error> {
         let GatewaySection { http_listen, tls_listen, development, .. } = self.gateway;
         let listeners = [Some(http_listen), Some(tls_listen), self.admin.listen];

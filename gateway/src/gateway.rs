@@ -133,8 +133,8 @@ impl Gateway {
         }
     }
 
-    /// Takes its address back while it still serves, closes its ports, gives every open connection one
-    /// more answer, lets requests in flight end, then drops what is left.
+    /// Takes its address back while it still serves, then closes its ports. Gives every open connection one more
+    /// answer, lets requests in flight end, and drops the rest.
     pub async fn shutdown(self) {
         self.leaving.cancel();
         if let Some(announcer) = &self.announcer {

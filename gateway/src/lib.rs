@@ -1,9 +1,9 @@
-//! The HTTP face of the cluster: speaks the Pubky client API on plain HTTP and Pubky TLS, and turns
-//! each request into one RPC to the leader of its user's shard.
+//! The HTTP face of the cluster. It speaks the Pubky client API on plain HTTP and Pubky TLS, and turns each request
+//! into one RPC to the leader of its user's shard.
 //!
-//! It keeps nothing on disk and decides nothing that a shard must decide: sessions, capabilities,
-//! quotas and existence are checked in the shard, in the same RPC as the read or write. Deliberately
-//! absent: Raft, RocksDB, and any cache of sessions or entries.
+//! It keeps nothing on disk, and decides nothing that a shard must decide. The shard checks session, capabilities,
+//! quota and existence in the RPC of the read or write. Deliberately absent: Raft, RocksDB, and any cache of sessions
+//! or entries.
 
 mod admin;
 mod announce;

@@ -76,6 +76,11 @@ impl IntoResponse for Rejection {
     }
 }
 
+/// A refusal as a response, for handlers whose errors are responses already.
+pub fn refuse(refusal: impl Into<Rejection>) -> Response {
+    refusal.into().into_response()
+}
+
 /// A response with this status, content type and body.
 pub fn with_body(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
@@ -107,7 +112,7 @@ pub fn unauthorized_bare(text: &'static str) -> Response {
 pub fn json<T: serde::Serialize>(value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => with_body(StatusCode::OK, JSON, body),
-        Err(_) => Rejection::from(ErrorCode::Internal).into_response(),
+        Err(_) => refuse(ErrorCode::Internal),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Asking shards about sessions. A bearer is looked up in the shard its own slot names, a cookie in its
-//! tenant's; nothing is remembered between requests, so that a revocation holds at once everywhere.
+//! Asking shards about sessions. A bearer is looked up in the shard that its own slot names, a cookie in its tenant's.
+//! Nothing is remembered between requests, so that a revocation holds at once everywhere.
 
 use std::future::Future;
 
@@ -79,10 +79,9 @@ fn is_dead(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::NoSession | ErrorCode::Unauthorized | ErrorCode::ReadNeedsAuth)
 }
 
-/// Asks the tenant's shard for an operation, in one RPC with the question whether the credential lives: the
-/// bearer first and, when the shard knows no such bearer, the cookie. A live bearer of a user in another shard
-/// cannot be the tenant's own. `ask` sends to the shard it is given; `anonymous` is the refusal when no
-/// credential lives.
+/// Asks the tenant's shard for an operation. The same RPC asks whether the credential lives: the bearer first, and the
+/// cookie if the shard knows no such bearer. A live bearer of a user in another shard cannot be the tenant's own. `ask`
+/// sends to the shard it is given; `anonymous` is the refusal when no credential lives.
 pub async fn with_credentials<T, F>(
     app: &App,
     call: &Call,

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use rowhouse_proto::lock::lock;
 use rowhouse_raft::log_store::LogEngine;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::actor::Pace;
-use rowhouse_raft::lock::lock;
 
 const RESERVATION: &str = "hlc_reserved_until";
 /// Lost at a crash at most; long enough that one synced write serves many thousand events.
@@ -145,10 +145,9 @@ impl Clock {
         (reading_us != 0).then(|| reading_us.cast_signed().saturating_sub(self.steady_us().cast_signed()))
     }
 
-    /// Holds physical time near the median of all readings, our own among them
-    /// (docs/rules/time.md#no-clock-runs-away). An even number of readings has two in the middle: the upper one bounds
-    /// from above and the lower one from below, because of two nobody knows which is wrong.
-    /// `nodes` is how many the map has, this one included.
+    /// Holds physical time near the median of all readings, our own among them (docs/rules/time.md#no-clock-runs-away).
+    /// An even number of readings has two in the middle. The upper one bounds from above and the lower one from below,
+    /// because nobody knows which of two clocks is wrong. `nodes` is how many the map has, this one included.
     pub fn judge(&self, mut offsets_us: Vec<i64>, nodes: usize) {
         let own = self.slew_us.load(Ordering::Relaxed);
         offsets_us.push(own);

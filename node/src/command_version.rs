@@ -11,7 +11,7 @@ use rowhouse_raft::{EntryContext, Error};
 
 /// A command of either kind of log.
 pub(crate) trait Versioned: Message + Default {
-    /// What it says to do.
+    /// The action that it asks for.
     type Body;
 
     fn version(&self) -> u32;

@@ -1,4 +1,5 @@
-//! What a node is told at start: its sections of the settings, and what only the process that starts it knows.
+//! The configuration of a node at its start: its sections of the settings, and values that only the starting process
+//! knows.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -36,8 +36,8 @@ impl Folder {
     }
 }
 
-/// The two stores, and the memory they share (docs/rules/storage.md#one-memory-budget): a quarter for the memtables
-/// of each, three eighths for the one block cache, an eighth for the log's tail.
+/// The two stores, and the memory they share (docs/rules/storage.md#one-memory-budget). The memtables of each get a
+/// quarter, the one block cache three eighths, the log's tail an eighth.
 fn open_stores(data_dir: &Path, memory_bytes: usize) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
     let (mut of_log, of_state) = (LogOptions::new(memory_bytes / 4), StateOptions::new(memory_bytes));
     of_log.block_cache = of_state.block_cache.clone();

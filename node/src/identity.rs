@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// Of format 2.
+    /// The records of format 2.
     const GOLDEN: [(&str, &str); 6] = [
         (FORMAT, "00000002"),
         (CLUSTER_ID, "0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c"),

@@ -2,19 +2,22 @@
 
 use rowhouse_raft::planted::is_planted;
 
+/// Whether a request that was applied before is applied again.
 pub(crate) fn skip_dedup() -> bool {
     is_planted("skip-dedup")
 }
 
+/// Whether an overwritten object is erased at once, while readers may still need it.
 pub(crate) fn erase_at_overwrite() -> bool {
     is_planted("erase-at-overwrite")
 }
 
+/// Whether one stored copy is enough for an object to be committed.
 pub(crate) fn commit_with_one_copy() -> bool {
     is_planted("commit-with-one-copy")
 }
 
-/// Of the commands this process applies, for all its replicas together, so many are applied and then one is not.
+/// So many commands are applied between two that are not, counted over all replicas of this process.
 #[cfg(feature = "planted-bugs")]
 const APPLIED_TRULY: u64 = 97;
 
@@ -26,11 +29,13 @@ pub(crate) fn diverge() -> bool {
     is_planted("diverge") && APPLIED.fetch_add(1, Ordering::Relaxed) % APPLIED_TRULY == APPLIED_TRULY - 1
 }
 
+/// Never, without the feature.
 #[cfg(not(feature = "planted-bugs"))]
 pub(crate) const fn diverge() -> bool {
     false
 }
 
+/// Whether a chunk is answered without a look at its checksum.
 pub(crate) fn skip_checksum() -> bool {
     is_planted("skip-checksum")
 }

@@ -81,7 +81,7 @@ section! {
 }
 
 section! {
-    /// What the stores of a node may take of memory and disk.
+    /// The shares of memory and disk that the stores of a node may take.
     pub struct StorageConfig: "storage" {
         /// The default is for development (docs/rules/storage.md#one-memory-budget).
         memory_bytes: u64 = 128 * 1024 * 1024, Kind::bytes(MEMORY_BYTES_MIN, BYTES_MAX),
@@ -145,7 +145,7 @@ section! {
 }
 
 section! {
-    /// What strangers may cause to be written from one address: signups, sign-ins, exchanges, logouts by proof.
+    /// Bounds for the writes that strangers may cause from one address: signups, sign-ins, exchanges, logouts by proof.
     /// The defaults are far above any person or office behind one address; bulk imports are told to wait.
     #[derive(Copy)]
     pub struct AttemptLimits: "limits" {

@@ -58,7 +58,7 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// The CA's private key. Whoever has it can be anybody in the cluster.
+    /// The CA's private key. Its holder can be anybody in the cluster.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }

@@ -102,7 +102,7 @@ impl ServerCertVerifier for NodeVerifier {
     }
 }
 
-/// A node's side: the caller is of this cluster. What its role may do is the services' own matter.
+/// A node's side: the caller is of this cluster. The services decide what its role may do.
 #[derive(Debug)]
 pub(super) struct CallerVerifier {
     pub chain: Arc<dyn ClientCertVerifier>,

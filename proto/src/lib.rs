@@ -1,5 +1,6 @@
 //! Wire contracts, the domain vocabulary every crate shares, the one error and status table, and the form of the
-//! tables of settings.
+//! tables of settings. Every crate but `rowhouse_peer` can reach this one, so that small things all need are here too:
+//! pauses ([`Backoff`]) and the [`lock`] that a panic does not close.
 //!
 //! `wire` holds generated code only; `chunks` takes its place where bodies are large. `domain` knows no
 //! transport: no tonic, tokio or rocksdb.
@@ -13,6 +14,7 @@ pub mod domain;
 mod error;
 mod group;
 mod hex;
+pub mod lock;
 mod refusal;
 pub mod settings;
 mod trace;

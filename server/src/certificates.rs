@@ -13,7 +13,7 @@ use crate::settings::TlsSection;
 /// How soon new files are used; looking costs three small reads.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Time enough for a person to renew by hand.
+/// Warnings begin this long before a certificate expires: time enough for a person to renew it by hand.
 pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Flags of the tools that ask nodes: all three, or none for plaintext on loopback.
@@ -51,7 +51,8 @@ impl TlsArgs {
     }
 }
 
-/// `None` without [tls].
+/// The certificates that `[tls]` names, `None` without any. Fails if a file is missing or of no use, or if the
+/// certificate is not of `role`.
 pub fn open(section: &TlsSection, role: Role) -> Result<Option<Arc<Certificates>>, Error> {
     let Some(files) = section.files() else { return Ok(None) };
     let certificates = Certificates::open(files).map_err(unusable)?;
@@ -68,7 +69,7 @@ fn unusable(error: TlsError) -> Error {
     if error.may_pass() { Error::NotYet(text) } else { Error::Usage(text) }
 }
 
-/// Uses new files soon after they are written, and warns before certificates expire. Ends never.
+/// Uses new files soon after they are written, and warns before certificates expire. Never ends.
 pub async fn keep_fresh(certificates: Option<Arc<Certificates>>) -> Infallible {
     let Some(certificates) = certificates else { return std::future::pending().await };
     let mut told = String::new();

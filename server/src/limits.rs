@@ -5,7 +5,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// More would only slow down programs that walk all possible descriptors.
 const OPEN_FILES_ENOUGH: u64 = 1 << 20;
 
-/// Keeps what there is when raising is not allowed.
+/// Raises the soft limit of this process. Changes nothing where the system forbids it.
 pub fn raise_open_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         let wanted = hard.min(OPEN_FILES_ENOUGH);

@@ -8,7 +8,8 @@ use nix::unistd::{Pid, getppid};
 
 use crate::error::Error;
 
-/// SIGKILL: the survivors of a killed parent must not linger while they try to stop in order.
+/// Has the kernel end this process by SIGKILL when `parent`, a process id, ends. Survivors of a killed parent must not
+/// linger while they try to stop in order. Fails if the kernel refuses, or the parent has ended already.
 pub fn die_with(parent: u32) -> Result<(), Error> {
     set_pdeathsig(Signal::SIGKILL)
         .map_err(|error| Error::Failed(format!("cannot follow the parent: {error}")))?;

@@ -1,5 +1,5 @@
-//! Startup, liveness and readiness of a process over plain HTTP, as Kubernetes asks for them: three
-//! questions with three answers, on a listener of their own so that load on others does not matter.
+//! Startup, liveness and readiness of a process over plain HTTP, as Kubernetes asks for them. They have a listener of
+//! their own, so that load on other listeners does not matter.
 //!
 //! - `/livez`: the process runs. Restart it if this does not answer.
 //! - `/startupz`: it has opened its stores and listens; 503 before.
@@ -29,7 +29,8 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Answers from now on; `None`: nobody asks.
+    /// Answers probes from now on, with 503 where that is the answer before the start. Without an address it listens
+    /// nowhere. Fails if the address is taken.
     pub async fn listen(address: Option<SocketAddr>) -> Result<Self, Error> {
         let readiness = Arc::<OnceLock<Readiness>>::default();
         let mut serving = JoinSet::new();
@@ -47,7 +48,7 @@ impl Probes {
         Ok(Self { readiness, _serving: serving })
     }
 
-    /// The process has started.
+    /// The process has started. `readiness` returns the reasons against sending it work; none means ready.
     pub fn started(&self, readiness: impl Fn() -> Vec<String> + Send + Sync + 'static) {
         // A second start would be a mistake of the caller; the first goes on answering.
         drop(self.readiness.set(Box::new(readiness)));

@@ -47,7 +47,7 @@ fn read_text(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-/// Writes a new file, readable by its owner alone, that [`read`] reads.
+/// Writes the file, readable by its owner alone, that [`read`] reads. Replaces a file that is there.
 pub fn create(path: &Path, secret: &[u8; 32]) -> Result<(), Error> {
     files::write(path, format!("{}\n", hex::encode(secret)).as_bytes())
 }

@@ -23,7 +23,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Fails if the system refuses a handler.
+    /// Begins to listen for all three signals. Fails if the system refuses a handler.
     pub fn listen() -> Result<Self, Error> {
         let (interrupt, terminate) = listen().map_err(Error::failed("listen for signals"))?;
         let listened = || signal(SignalKind::hangup()).map_err(Error::failed("listen for SIGHUP"));
@@ -51,7 +51,7 @@ impl Stop {
     }
 }
 
-/// Whether whoever started this process had it ignore SIGHUP. Listening for a signal would end that.
+/// Whether this process was started with SIGHUP ignored. Listening for a signal would end that.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status).is_some_and(|signals| signals & HANGUP_BIT != 0)

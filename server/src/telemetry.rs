@@ -19,15 +19,16 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::error::Error;
 
-/// What is logged when `RUST_LOG` says nothing. openraft tells of every heartbeat that a dead peer misses, pkarr
-/// of every publication that reaches fewer nodes than the public network has.
+/// The log filter without `RUST_LOG`. openraft tells of every heartbeat that a dead peer misses. pkarr tells of every
+/// publication that reaches fewer nodes than the public network has.
 const LOG_DEFAULT: &str = "info,openraft=error,mainline=warn,pkarr=error,pkarr_relay=error,http_relay=warn,h2=warn,\
                            tower=warn,hyper=warn,opentelemetry=warn";
-/// What is traced when `ROWHOUSE_TRACE` says nothing: our own spans, not those of the libraries.
+/// The trace filter without `ROWHOUSE_TRACE`: our own spans, not those of the libraries.
 const TRACE_DEFAULT: &str = "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info,rowhouse_peer=info";
 /// Spans still queued at the end get this long to leave.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
 
+/// Form of the log lines on standard error: text for people, or one JSON object a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     #[default]
@@ -35,14 +36,17 @@ pub enum LogFormat {
     Json,
 }
 
-/// Flushes traces when the command ends.
+/// The log and the exporter of traces. The command that started them calls [`Telemetry::flush`] at the end.
 #[must_use]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
 }
 
 impl Telemetry {
-    /// Must run inside the runtime: the exporter's connection lives on it.
+    /// Begins to log, and to export traces as `rowhouse-{service}` if the environment asks for it.
+    ///
+    /// Must run inside the runtime, on which the exporter's connection lives. Fails on a filter that cannot be read,
+    /// on unusable `OTEL_*` variables, and when logging was started before.
     pub fn start(service: &str, format: LogFormat) -> Result<Self, Error> {
         let lines = filter("RUST_LOG", LOG_DEFAULT)?;
         let spans = filter("ROWHOUSE_TRACE", TRACE_DEFAULT)?;
@@ -62,6 +66,7 @@ impl Telemetry {
         Ok(Self { provider })
     }
 
+    /// Exports the spans that are still queued, for at most `FLUSH_MAX`. Spans that stay behind are lost.
     pub async fn flush(self) {
         let Some(provider) = self.provider else { return };
         let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_MAX)).await;
@@ -72,8 +77,8 @@ impl Telemetry {
 }
 
 fn logs(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
-    // A log line that cannot be written is lost. By default the library tells of that on standard error,
-    // with a macro that panics when that cannot be written either: a log on a full disk would end us.
+    // A log line that cannot be written is lost. By default the library tells of that on standard error, with a macro
+    // that panics when standard error fails too. A log on a full disk would then end the process.
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
+
+use rowhouse_proto::lock::lock;
 
 use super::content::Sizes;
 use crate::history::{Action, Key, Outcome};
@@ -87,6 +89,6 @@ impl InFlight {
     }
 
     fn large(&self) -> MutexGuard<'_, BTreeSet<Key>> {
-        self.large.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.large)
     }
 }

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use openraft::AsyncRuntime;
 use rowhouse_node::clock::{Clock, TimeSource};
+use rowhouse_proto::lock::lock;
 use rowhouse_raft::log_store::TailBudget;
 use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::{LossyLog, LossyOptions, MemoryState, SimNet, SimWeather, Simulation};
@@ -123,7 +124,7 @@ impl SimCluster {
     }
 
     fn node(&self, node: usize) -> MutexGuard<'_, SimNode> {
-        self.nodes[node].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.nodes[node])
     }
 
     pub fn group(&self, node: usize, group: GroupId) -> Option<Arc<Group<Simulation>>> {
@@ -245,7 +246,7 @@ impl SimCluster {
             return;
         };
         let now_us = self.issued_at_us();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         if hlc_us > told.0 || hlc_us.saturating_add(CORRECTION_US) < now_us {
             *told = (hlc_us, Simulation::wall_us());
         }
@@ -253,12 +254,12 @@ impl SimCluster {
 
     /// The cluster's time as the gateway knows it.
     pub fn issued_at_us(&self) -> u64 {
-        let (hlc_us, at_us) = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (hlc_us, at_us) = *lock(&self.told);
         hlc_us.saturating_add(Simulation::wall_us().saturating_sub(at_us))
     }
 
     pub fn seen_hlc_us(&self) -> u64 {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).0
+        lock(&self.told).0
     }
 
     /// Power is cut: what was not synced is gone. Does nothing to a node that is down.

@@ -1,7 +1,7 @@
 //! One simulated run: boot, faults under load, healing, then what must hold.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::AsyncRuntime;
@@ -11,6 +11,7 @@ use rowhouse_chaos_tests::oracle::{Event, EventLog, ReplicaHashes, Verdict, chec
 use rowhouse_node::apply::ShardMachine;
 use rowhouse_node::meta::{self, MetaMachine};
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::lock::lock;
 use rowhouse_proto::{COMMAND_VERSIONS, ErrorCode};
 use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::Simulation;
@@ -76,7 +77,7 @@ pub type Shared = Arc<Mutex<Record>>;
 type JoinHandle = <Simulation as AsyncRuntime>::JoinHandle<()>;
 
 pub fn with<T>(record: &Shared, change: impl FnOnce(&mut Record) -> T) -> T {
-    change(&mut record.lock().unwrap_or_else(PoisonError::into_inner))
+    change(&mut lock(record))
 }
 
 fn now_us() -> u64 {

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::lock::lock;
 
 /// The largest body of a signup, sign-in, exchange or sign-out. A grant and its proof, with every capability
 /// anybody asks for, are a few KiB.
@@ -35,7 +36,7 @@ impl AccountRoom {
     }
 
     fn change(&self, change: impl FnOnce(&mut Held) -> Result<(), ErrorCode>) -> Result<(), ErrorCode> {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut lock(&self.0))
     }
 }
 

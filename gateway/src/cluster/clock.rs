@@ -3,8 +3,9 @@
 //!
 //! The gateway's own wall clock has no part in it. Where the cluster corrects its time, the gateway follows.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use rowhouse_proto::lock::lock;
 use tokio::time::Instant;
 
 /// A reply this far behind what was expected tells of a correction, not of a slow reply. Less than the 60 s at which
@@ -55,7 +56,7 @@ impl Clock {
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 }
 

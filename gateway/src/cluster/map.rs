@@ -98,6 +98,7 @@ impl Map {
         self.open_signup
     }
 
+    /// The first shard's group.
     #[cfg(test)]
     pub fn into_first_shard(self) -> Group {
         self.shards.into_iter().next().expect("maps have a shard")

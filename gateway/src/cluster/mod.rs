@@ -1,5 +1,5 @@
-//! The cluster as a gateway sees it: a watched map, a few connections to each node, the leader each
-//! shard was last seen with, and the loop that turns one request into one answered RPC.
+//! The cluster as a gateway sees it: a watched map, a few connections to each node, and the last known leader of each
+//! shard. A loop turns one request into one answered RPC.
 
 mod account_room;
 mod admission;

@@ -1,13 +1,14 @@
 //! Connections to one node: a few multiplexed HTTP/2 ones, opened when first used and reopened by
 //! themselves.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rowhouse_peer::Dialer;
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
 use rowhouse_proto::chunks;
+use rowhouse_proto::lock::lock;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
@@ -32,7 +33,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 const CHUNK_FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// A whole chunk arrives while the one before it is written to a slow client.
 const CHUNK_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// Larger than all chunks that may be in flight: room is taken before a chunk is asked for, so a slow client's chunk
+/// Larger than all chunks that may be in flight. Room is taken before a chunk is asked for, so a slow client's chunk
 /// never holds up another's in this window.
 const CHUNK_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
 /// A node stays marked as slow for this long. Without the mark, a disk that hangs would slow every upload.
@@ -129,18 +130,18 @@ impl Node {
     /// Marks the node as slow. Does not extend the mark while it lasts, because slow nodes are given only a short wait.
     pub fn lagged(&self) {
         if !self.is_lagging() {
-            *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            *lock(&self.lagged_at) = Some(Instant::now());
         }
     }
 
     /// Takes the mark away: the node took a whole body in time.
     pub fn caught_up(&self) {
-        *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.lagged_at) = None;
     }
 
     /// Whether uploads give this node only a short wait.
     pub fn is_lagging(&self) -> bool {
-        let lagged_at = *self.lagged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let lagged_at = *lock(&self.lagged_at);
         lagged_at.is_some_and(|at| at.elapsed() < LAG_REMEMBERED)
     }
 

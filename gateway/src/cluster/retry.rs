@@ -26,7 +26,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// A shard refused. What another replica may answer otherwise is asked again.
+    /// A shard refused. A refusal that another replica may not share is asked for again.
     pub fn of_refusal(refusal: Refusal) -> Self {
         match refusal.code {
             ErrorCode::NotLeader => Self::Redirect(refusal.leader),

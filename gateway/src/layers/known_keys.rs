@@ -1,6 +1,6 @@
-//! Keys that were found to be keys: checking one costs a decompression of a curve point, as much as the
-//! rest of a read's routing together, and users come back. Bounded, shared by all requests, and only
-//! about the form of a key: nothing here says whether a user exists.
+//! A cache of valid public keys. The check of a key decompresses a curve point, which costs as much as the rest of a
+//! read's routing, and users come back. Bounded, shared by all requests, and only about the form of a key: nothing here
+//! says whether a user exists.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};

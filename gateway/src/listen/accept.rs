@@ -60,8 +60,8 @@ impl Listener {
     }
 }
 
-/// Takes what the kernel has accepted for us, then closes the port: later clients are refused at once and
-/// turn to another gateway, instead of waiting in a queue that nobody serves.
+/// Takes the connections that the kernel has accepted, then closes the port. Later clients are refused at once and turn
+/// to another gateway, instead of waiting in a queue that nobody serves.
 fn close(socket: TcpListener, door: &Door) {
     let Ok(socket) = socket.into_std() else { return };
     for _ in 0..BACKLOG {

@@ -1,5 +1,5 @@
-//! A large body on its way to its client: fetched chunk by chunk, from the replica that answered last and
-//! then from the others, no faster than the client reads.
+//! A large body on its way to its client. It is fetched chunk by chunk, no faster than the client reads: from the
+//! replica that answered last, then from the others.
 
 use std::ops::Range;
 use std::pin::Pin;

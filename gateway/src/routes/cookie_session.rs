@@ -10,13 +10,13 @@ use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::secret::CookieSecret;
 use rowhouse_proto::wire::shard::{CookieSignin, CookieSignout, execute_request};
 
-use super::cookie_signup::{open_session, record, refuse, verify};
+use super::cookie_signup::{open_session, record, verify};
 use super::receive;
 use crate::app::App;
 use crate::cookie::{RequestHost, removal_cookie};
 use crate::credentials::Credentials;
 use crate::layers::Target;
-use crate::respond::{OCTETS, Rejection, empty, set_cookie, with_body};
+use crate::respond::{OCTETS, Rejection, empty, refuse, set_cookie, with_body};
 use crate::session::{self, Session};
 
 const MICROS_PER_SECOND: u64 = 1_000_000;

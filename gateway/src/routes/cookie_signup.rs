@@ -18,7 +18,7 @@ use rowhouse_proto::{ErrorCode, Refusal};
 use super::{receive, signup_token};
 use crate::app::App;
 use crate::cookie::{RequestHost, session_cookie};
-use crate::respond::{OCTETS, Rejection, set_cookie, with_body};
+use crate::respond::{OCTETS, Rejection, refuse, set_cookie, with_body};
 
 const SIGNUP_TOKEN: &str = "signup_token";
 
@@ -68,7 +68,8 @@ pub fn open_session(
     Ok(set_cookie(with_body(StatusCode::OK, OCTETS, body), cookie))
 }
 
-/// `created_at`: microseconds when a session is made, seconds when it is read later (docs/rules/protocol.md#cookie-sessions).
+/// `created_at`: microseconds when a session is made, seconds when it is read later
+/// (docs/rules/protocol.md#cookie-sessions).
 pub fn record(user: &PublicKey, session: &CookieSession, created_at: u64) -> Result<Vec<u8>, ErrorCode> {
     let capabilities: Vec<Capability> = session
         .capabilities
@@ -79,9 +80,4 @@ pub fn record(user: &PublicKey, session: &CookieSession, created_at: u64) -> Res
     let mut record = CookieSessionRecord::new(user, Capabilities::from(capabilities), None);
     record.set_created_at(created_at);
     Ok(record.serialize())
-}
-
-/// A refusal as a response, for routes whose errors are responses already.
-pub fn refuse(refusal: impl Into<Rejection>) -> Response {
-    refusal.into().into_response()
 }

@@ -17,14 +17,13 @@ use rowhouse_proto::wire::shard::{
     BearerLogout, GrantExchange, GrantSession, ProofLogout, execute_reply, execute_request,
 };
 
-use super::cookie_signup::refuse;
 use super::grant_request::GrantRequest;
 use super::receive;
 use crate::app::App;
 use crate::cluster::Call;
 use crate::credentials::{BearerHash, Credentials};
 use crate::layers::Target;
-use crate::respond::{Rejection, empty, json};
+use crate::respond::{Rejection, empty, json, refuse};
 use crate::session::{self, Session};
 
 /// `POST /auth/grant/session`: a bearer for a grant and its proof.

@@ -8,11 +8,10 @@ use http::StatusCode;
 use rowhouse_proto::wire::shard::{GrantSignup, execute_request};
 use serde::Deserialize;
 
-use super::cookie_signup::refuse;
 use super::grant_request::GrantRequest;
 use super::{receive, signup_token};
 use crate::app::App;
-use crate::respond::empty;
+use crate::respond::{empty, refuse};
 
 #[derive(Deserialize)]
 struct Params {

@@ -1,5 +1,5 @@
 //! PUT of a file. Without a credential it is refused unread. A body that fits in the log is read here and sent to the
-//! shard, which decides everything else, in one RPC; larger bodies go through `put_object.rs`.
+//! shard in one RPC. The shard decides everything else. Larger bodies go through `put_object.rs`.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Bodies of the account routes: small, read whole, by axum's own extractors so that their refusals are
-//! the ones clients know; but within the gateway's bounds of time and bytes.
+//! Bodies of the account routes are small and read whole, within the gateway's bounds of time and bytes. axum's own
+//! extractors read them, so that clients get the refusals they know.
 
 use std::error::Error;
 use std::iter::successors;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::body::AccountBody;
-use crate::respond::Rejection;
+use crate::respond::refuse;
 
 /// The peer of a connection, in every request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ async fn within<T, E: Error + IntoResponse + 'static>(
 ) -> Result<T, Response> {
     match tokio::time::timeout(app.limits.body_timeout_s, reading).await {
         Ok(read) => read.map_err(refused),
-        Err(_elapsed) => Err(Rejection::from(ErrorCode::RequestTimeout).into_response()),
+        Err(_elapsed) => Err(refuse(ErrorCode::RequestTimeout)),
     }
 }
 
@@ -70,7 +70,7 @@ async fn within<T, E: Error + IntoResponse + 'static>(
 fn refused(error: impl Error + IntoResponse + 'static) -> Response {
     let mut causes = successors(Some(&error as &(dyn Error + 'static)), |&error| error.source());
     match causes.find_map(|cause| cause.downcast_ref::<Refusal>().cloned()) {
-        Some(refusal) => Rejection::from(refusal).into_response(),
+        Some(refusal) => refuse(refusal),
         None => error.into_response(),
     }
 }

@@ -14,7 +14,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 /// Room for a chunk and its head.
 const MESSAGE_BYTES_MAX: usize = 2 * CHUNK_BYTES;
 
-/// What becomes of a chunk that is offered.
+/// The fate of a chunk that is offered.
 #[derive(Clone, Copy, Debug)]
 pub enum Staging {
     Take,
@@ -27,7 +27,7 @@ pub enum Staging {
     Lie,
 }
 
-/// What becomes of one that is asked for.
+/// The fate of a chunk that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub enum Fetching {
     Serve,

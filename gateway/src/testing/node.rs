@@ -29,13 +29,13 @@ pub const HLC_US: u64 = 1_700_000_000_000_000;
 
 type Answer<T> = Box<dyn FnMut(T) -> Result<Reaction, Status> + Send>;
 
-/// What a script answers; the reply's clock is the node's own.
+/// The answer of a script; the reply's clock is the node's own.
 pub enum Reaction {
     Execute(execute_reply::Result),
     Query(query_reply::Result),
 }
 
-/// What a node does. Replaceable at any time.
+/// The behaviour of a node. Replaceable at any time.
 pub struct Script {
     pub execute: Answer<ExecuteRequest>,
     pub query: Answer<QueryRequest>,

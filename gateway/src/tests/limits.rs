@@ -18,7 +18,7 @@ use crate::testing::{Fixture, Script, User, raw, session_of};
 const SOON: Duration = Duration::from_millis(300);
 /// Far beyond any timeout of the gateways under test.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What one address may hold, in the largest bodies.
+/// The share of one address, in the largest bodies.
 const HALF_SENT: usize = 64;
 const ANSWERS_UNREAD: usize = 32;
 

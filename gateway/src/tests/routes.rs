@@ -2,7 +2,7 @@
 
 use crate::testing::{Client, Fixture, Script, User};
 
-/// Method, path, and the status of a request that brings nothing but a tenant. Whoever adds a route replaces its
+/// Method, path, and the status of a request that brings nothing but a tenant. A new route replaces its
 /// 501.
 const CLIENT: [(&str, &str, u16); 23] = [
     ("GET", "/", 200),

@@ -34,6 +34,7 @@ impl Default for Statuses {
 }
 
 impl Statuses {
+    /// Puts the state of one actor on the board, in place of its last one.
     pub(super) fn set(&self, kind: TaskKind, state: ActorState) {
         self.0.send_modify(|board| {
             board.insert(kind, state);

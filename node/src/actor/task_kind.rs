@@ -42,7 +42,7 @@ impl TaskKind {
     /// How many kinds there are.
     pub const COUNT: usize = Self::Drain as usize + 1;
 
-    /// What happens when an actor of this kind ends without being asked to.
+    /// The policy for an actor of this kind that ends without being asked to.
     pub fn restart(self) -> Restart {
         match self {
             // A coordinator decides only by log entries, so a crash loses nothing.

@@ -1,9 +1,9 @@
 //! Rows of a user's grants, within bounds.
 //!
-//! A grant that is merely forgotten could be presented again: it is a signed text, and a server that does not
-//! know it takes it for new. So a row goes only when the grant has expired, or when something else remembers that
-//! it was revoked:
-//! - When a new grant finds no room, one that has expired is forgotten, else the oldest one is revoked. A live grant
+//! A grant that is merely forgotten could be presented again. It is a signed text, and a server that does not know it
+//! takes it for new. So a row goes only when the grant has expired, or when something else remembers that it was
+//! revoked: - When a new grant finds no room, one that has expired is forgotten, else the oldest one is revoked. A live
+//! grant
 //!   is thus always in the list, never out of sight.
 //! - When a revoked grant finds no room, the one that was issued first is forgotten. From then on every grant that was
 //!   issued by that time and has no row counts as revoked. That refuses a good grant only if it is presented for the
@@ -55,6 +55,7 @@ pub(super) fn number(
     Ok(grant)
 }
 
+/// Revokes `grant`, stored under `id`, and ends its bearers. Changes nothing if it is revoked already.
 pub(super) fn revoke(turn: &mut Turn<'_, '_>, user: &UserKey, id: &str, grant: Grant) -> Result<(), Error> {
     if grant.revoked_at.is_some() {
         return Ok(());

@@ -1,8 +1,8 @@
 //! Replay guards: an AuthToken and a PoP nonce are good once for each user (docs/rules/protocol.md#replay-guards).
 //!
-//! A guard is consumed whether or not the rest of its command succeeds. The tokens' own windows are judged
-//! again here by `shard_now`, and a guard outlives its token's window by the shard's age: leaders with differing
-//! clocks cannot accept a token twice, and none that leaps a few times can have it forgotten.
+//! A guard is consumed whether or not the rest of its command succeeds. The tokens' own windows are judged again here
+//! by `shard_now`, so that leaders with differing clocks cannot accept a token twice. A guard outlives its token's
+//! window by the shard's age, so that a clock that leaps a few times cannot have it forgotten.
 
 use bytes::Bytes;
 use pubky_common::auth;

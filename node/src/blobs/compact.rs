@@ -24,10 +24,13 @@ const WALKED_MAX: usize = 16 * 1024;
 /// The result of one step; the default when there was nothing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactReport {
+    /// Living chunks that were written again.
     pub moved_chunks: u64,
+    /// Their records together.
     pub moved_bytes: u64,
     /// Found damaged, and forgotten: their owner fetches them from another replica.
     pub lost: Vec<ChunkKey>,
+    /// Segments whose files were removed.
     pub unlinked_segments: u64,
 }
 

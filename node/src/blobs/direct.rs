@@ -22,6 +22,7 @@ pub(super) struct BlockBuffer {
 }
 
 impl BlockBuffer {
+    /// Empty, with room for `capacity` bytes.
     pub(super) fn new(capacity: usize) -> Self {
         // Zeroed memory is not there before it is touched.
         let memory = vec![0; capacity + BLOCK_BYTES];
@@ -29,7 +30,7 @@ impl BlockBuffer {
         Self { memory, start, length: 0 }
     }
 
-    /// Empty, and with room for so many bytes.
+    /// Empties it, and makes room for `capacity` bytes.
     pub(super) fn reset(&mut self, capacity: usize) {
         if self.memory.len() < capacity + BLOCK_BYTES {
             *self = Self::new(capacity);
@@ -37,7 +38,7 @@ impl BlockBuffer {
         self.length = 0;
     }
 
-    /// There must be room.
+    /// Appends `bytes`. Panics without room for them.
     pub(super) fn put(&mut self, bytes: &[u8]) {
         let at = self.start + self.length;
         self.memory[at..at + bytes.len()].copy_from_slice(bytes);
@@ -51,12 +52,13 @@ impl BlockBuffer {
         self.length = padded;
     }
 
+    /// The bytes put so far. They begin on a border; after `pad` they also end on one.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.memory[self.start..self.start + self.length]
     }
 }
 
-/// Not every file system takes such writes, and some say so only when one is tried.
+/// Whether the file system of `dir` takes such writes. Some tell it only when one is tried.
 pub(super) fn is_supported(dir: &Path) -> io::Result<bool> {
     let path = dir.join(PROBE);
     let probed = probe(&path);
@@ -80,12 +82,13 @@ fn probe(path: &Path) -> io::Result<()> {
     write_all_at(&open(path, true)?, block.bytes(), 0)
 }
 
+/// Opens the file for writing, past the page cache if `direct`.
 pub(super) fn open(path: &Path, direct: bool) -> io::Result<File> {
     let flags = if direct { OFlag::O_DIRECT } else { OFlag::empty() };
     OpenOptions::new().write(true).custom_flags(flags.bits()).open(path)
 }
 
-/// `offset` and the bytes' length are multiples of `BLOCK_BYTES`.
+/// Writes all bytes at `offset`. Both `offset` and their number are multiples of `BLOCK_BYTES`.
 pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     let mut done = 0;
     while done < bytes.len() {

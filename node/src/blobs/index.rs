@@ -23,6 +23,7 @@ const SCRUB_KEY: &[u8] = b"m-scrub";
 /// Entries removed in one go: a replica may have hundreds of thousands, and puts wait meanwhile.
 const DELETE_MAX: usize = 4_096;
 
+/// The database of places, and the ledger of how full segments are.
 pub(super) struct Index {
     db: DB,
     /// Kept in step with the entries.
@@ -30,6 +31,7 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// Opens or creates it. Fails on another version, and on damage.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let db = DB::open(&options::index(), dir).map_err(failed)?;
         let index = Self { db, ledger: Ledger::default() };
@@ -49,6 +51,7 @@ impl Index {
         Ok(index)
     }
 
+    /// Where the chunk lies, `None` if this node does not hold it.
     pub(super) fn get(&self, key: ChunkKey) -> Result<Option<Location>, Error> {
         let value = self.db.get_pinned(key.encode()).map_err(failed)?;
         value.map(|value| Location::decode(&value)).transpose()
@@ -65,6 +68,7 @@ impl Index {
         Ok(())
     }
 
+    /// Removes the entry of a chunk; `at` is the place it names.
     pub(super) fn remove(&self, key: ChunkKey, at: &Location) -> Result<(), Error> {
         self.remove_uncounted(key)?;
         self.ledger.free(at);
@@ -76,7 +80,7 @@ impl Index {
         self.db.delete(key.encode()).map_err(failed)
     }
 
-    /// Removes the first entries of a range; whether there are more.
+    /// Removes the first `DELETE_MAX` entries of a range; returns whether there may be more.
     pub(super) fn remove_some(&self, range: &KeyRange) -> Result<bool, Error> {
         let (mut batch, mut removed) = (WriteBatch::default(), Vec::new());
         self.scan(range, |key, at| {
@@ -111,7 +115,7 @@ impl Index {
         cursor.status().map_err(failed)
     }
 
-    /// From where on segments hold records that the index on disk may not know.
+    /// Segment and offset from which on segments hold records that the index on disk may not know.
     pub(super) fn checkpoint(&self) -> Result<(u64, u64), Error> {
         let value = self.db.get(CHECKPOINT_KEY).map_err(failed)?.unwrap_or_default();
         Ok((u64_at(&value, 0).unwrap_or_default(), u64_at(&value, 8).unwrap_or_default()))
@@ -124,6 +128,7 @@ impl Index {
         self.put_synced(CHECKPOINT_KEY, &value)
     }
 
+    /// How far the scrub had come when that was last written.
     pub(super) fn scrub_mark(&self) -> Result<ScrubMark, Error> {
         let value = self.db.get(SCRUB_KEY).map_err(failed)?;
         Ok(ScrubMark::decode(&value.unwrap_or_default()))
@@ -134,6 +139,7 @@ impl Index {
         self.db.put(SCRUB_KEY, mark.encode()).map_err(failed)
     }
 
+    /// Makes everything written so far durable.
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.db.flush_wal(true).map_err(failed)
     }

@@ -10,16 +10,22 @@ pub type VersionId = [u8; 16];
 /// A chunk is the piece `index` of a body, as one replica holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkKey {
+    /// The replica that holds it.
     pub replica: ReplicaId,
+    /// The version of a body that it is a piece of.
     pub version: VersionId,
+    /// Its number in the body, from 0.
     pub index: u32,
 }
 
 /// The chunks of one version that this node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldVersion {
+    /// Which one.
     pub version: VersionId,
+    /// How many of its chunks are there.
     pub chunks: u32,
+    /// Their bodies together.
     pub bytes: u64,
     /// Unix ms at which its youngest chunk was written.
     pub written_at_ms: u64,
@@ -30,6 +36,7 @@ pub(super) const CHUNK_PREFIX: u8 = b'c';
 const KEY_BYTES: usize = 1 + 8 + 16 + 4;
 
 impl ChunkKey {
+    /// As the index orders it: replica, version and number, each big-endian.
     pub(super) fn encode(self) -> [u8; KEY_BYTES] {
         let mut key = [0; KEY_BYTES];
         key[0] = CHUNK_PREFIX;
@@ -39,6 +46,7 @@ impl ChunkKey {
         key
     }
 
+    /// `None`: not the key of a chunk.
     pub(super) fn decode(key: &[u8]) -> Option<Self> {
         let key: &[u8; KEY_BYTES] = key.try_into().ok()?;
         let (prefix, rest) = key.split_first()?;
@@ -67,12 +75,13 @@ pub(super) struct KeyRange {
 }
 
 impl KeyRange {
+    /// The chunks of one version.
     pub(super) fn version(replica: ReplicaId, version: VersionId) -> Self {
         let from = ChunkKey { replica, version, index: 0 }.encode().to_vec();
         Self { from, to: after_version(replica, version) }
     }
 
-    /// The versions of a replica that come after `after`.
+    /// The chunks of a replica's versions that come after `after`, of all of them for `None`.
     pub(super) fn replica(replica: ReplicaId, after: Option<VersionId>) -> Self {
         let from = match after {
             Some(version) => after_version(replica, version),
@@ -81,11 +90,12 @@ impl KeyRange {
         Self { from, to: after_version(replica, [0xff; 16]) }
     }
 
+    /// All chunks of this node.
     pub(super) fn all() -> Self {
         Self::behind(None)
     }
 
-    /// All chunks behind those of this version, of whichever replica.
+    /// The chunks that come after those of version `last`, of this replica and of all later ones.
     pub(super) fn behind(last: Option<(ReplicaId, VersionId)>) -> Self {
         let from =
             last.map_or_else(|| vec![CHUNK_PREFIX], |(replica, version)| after_version(replica, version));

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+use rowhouse_proto::lock::lock;
+
 use super::record::{FIRST_RECORD, Location};
-use rowhouse_raft::lock::lock;
 
 /// Bytes of chunks on disk, headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -16,14 +16,17 @@ pub struct BlobMetrics {
 }
 
 impl BlobMetrics {
+    /// A job of so many bytes was accepted.
     pub(super) fn queued(&self, bytes: u64) {
         self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Accepted jobs of so many bytes together were written or refused.
     pub(super) fn dequeued(&self, bytes: u64) {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// So many records were written and synced together.
     pub(super) fn written(&self, records: usize, bytes: u64) {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.records.fetch_add(records as u64, Ordering::Relaxed);

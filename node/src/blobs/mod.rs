@@ -3,7 +3,7 @@
 //!
 //! A body is written once, to the end of the newest segment; one thread writes, and one sync serves all
 //! that wait. The index is a small RocksDB that is not synced: what it lost is found again in the
-//! segments. What a version is for, and when it may go, only the state machine knows.
+//! segments. Only the state machine knows the purpose of a version, and when it may go.
 
 mod compact;
 mod cursor;

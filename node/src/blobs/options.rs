@@ -49,6 +49,7 @@ pub struct BlobOptions {
     pub on_fatal: OnFatal,
     /// Milliseconds since the Unix epoch.
     pub now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Called after each step of the writer on the disk, so that tests can fail it.
     pub after_disk: Option<AfterDisk>,
 }
 
@@ -72,6 +73,7 @@ impl BlobOptions {
     }
 }
 
+/// RocksDB's options for the index.
 pub(super) fn index() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);

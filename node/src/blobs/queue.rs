@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use rowhouse_proto::lock::{lock, wait};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::direct::BLOCK_BYTES;
@@ -10,29 +11,25 @@ use super::key::{ChunkKey, KeyRange};
 use super::record::{CHUNK_BYTES, Location};
 use super::segments::Record;
 use crate::Error;
-use rowhouse_raft::lock::{lock, wait};
 
-/// Bytes of one write: enough to be worth a sync (half of it costs a third of the rate, twice as much
-/// gains a sixth), little enough that the log on the same disk does not wait long.
+/// Bytes of one write. They are enough to be worth a sync: half as many cost a third of the rate, and twice as many
+/// gain a sixth. They are few enough that the log on the same disk does not wait long.
 pub(super) const WRITE_BYTES_MAX: u64 = 8 * (CHUNK_BYTES + BLOCK_BYTES) as u64;
 /// Steps of one write, for the same reason. Deletes take no room in bytes, but a place here.
 const WRITE_JOBS_MAX: usize = 1_024;
 /// Room that a job takes at least, which bounds how many may wait.
 const JOB_BYTES_MIN: u64 = 1_024;
 
+/// Where the result of a job goes.
 pub(super) type Done<T> = oneshot::Sender<Result<T, Error>>;
 
+/// A step of the writer.
 pub(super) enum Job {
-    Put {
-        record: Record,
-        done: Done<()>,
-    },
-    /// Answers whether there is more to delete.
-    Delete {
-        range: KeyRange,
-        more: bool,
-        done: Done<bool>,
-    },
+    /// Writes a chunk.
+    Put { record: Record, done: Done<()> },
+    /// Removes the entries of a range; answers whether more are left.
+    Delete { range: KeyRange, more: bool, done: Done<bool> },
+    /// Writes the living chunks of an old segment again, so that the segment can go.
     Move {
         records: Vec<(Record, Location)>,
         /// Damaged: to be forgotten.
@@ -42,6 +39,7 @@ pub(super) enum Job {
 }
 
 impl Job {
+    /// Bytes it appends to a segment.
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Put { record, .. } => record.header.record_bytes(),
@@ -52,6 +50,7 @@ impl Job {
         }
     }
 
+    /// Ends it with this error.
     pub(super) fn refuse(self, error: Error) {
         // The task that asked may have gone.
         match self {
@@ -67,6 +66,7 @@ pub(super) struct Accepted {
     _room: OwnedSemaphorePermit,
 }
 
+/// The waiting jobs, and the room they take.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     filled: Condvar,
@@ -81,12 +81,14 @@ struct Waiting {
 }
 
 impl Queue {
+    /// Empty, with room for `permits` bytes.
     pub(super) fn new(permits: u32) -> Self {
         let room = Arc::new(Semaphore::new(permits as usize));
         Self { waiting: Mutex::default(), filled: Condvar::new(), room, permits }
     }
 
-    /// Waits for room. What is accepted will be written, whether or not anybody still waits for it.
+    /// Waits for room, then queues the job and tells `accepted` its bytes. An accepted job is done even if nobody waits
+    /// for it any more. `Stopped` once the queue is closed.
     pub(super) async fn push(&self, job: Job, accepted: impl FnOnce(u64)) -> Result<(), Error> {
         let bytes = job.bytes();
         let permits = u32::try_from(bytes.max(JOB_BYTES_MIN)).unwrap_or(u32::MAX).min(self.permits);

@@ -19,6 +19,7 @@ use crate::{Error, planted};
 
 /// Raised when a header changes in a way an older program would misread.
 pub(super) const FORMAT_VERSION: u32 = 2;
+/// Length of a record's header.
 pub(super) const HEADER_BYTES: usize = 64;
 /// Bytes of a segment's first block that hold its header; the rest is zeros.
 const SEGMENT_HEADER_BYTES: usize = 32;
@@ -26,19 +27,26 @@ const SEGMENT_HEADER_BYTES: usize = 32;
 pub(super) const FIRST_RECORD: u64 = BLOCK_BYTES as u64;
 const MAGIC: [u8; 8] = *b"RHCHUNKS";
 
+/// The head of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
+    /// Which chunk it is.
     pub(super) key: ChunkKey,
+    /// Bytes of the body, at most [`CHUNK_BYTES`].
     pub(super) length: u32,
+    /// CRC32C of the body.
     pub(super) crc: u32,
+    /// Unix ms.
     pub(super) written_at_ms: u64,
 }
 
 impl Header {
+    /// Bytes of the whole record on disk.
     pub(super) fn record_bytes(&self) -> u64 {
         record_bytes(self.length)
     }
 
+    /// As it lies in a segment with this salt.
     pub(super) fn encode(&self, salt: u64) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&salt.to_be_bytes());
@@ -74,21 +82,25 @@ impl Header {
 /// Where a chunk lies, and what its header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Location {
+    /// Number of the segment.
     pub(super) segment: u64,
     /// Where the record's header begins, in bytes from the segment's start.
     pub(super) offset: u64,
     /// Bytes of the body.
     pub(super) length: u32,
+    /// CRC32C of the body.
     pub(super) crc: u32,
+    /// Unix ms.
     pub(super) written_at_ms: u64,
 }
 
 impl Location {
+    /// Bytes of the whole record on disk.
     pub(super) fn record_bytes(&self) -> u64 {
         record_bytes(self.length)
     }
 
-    /// Later records of a chunk replace earlier ones.
+    /// Segment and offset. Of two records of one chunk the one with the larger position counts.
     pub(super) fn position(&self) -> (u64, u64) {
         (self.segment, self.offset)
     }
@@ -104,6 +116,7 @@ impl Location {
         value
     }
 
+    /// Fails on bytes that are too few for a place.
     pub(super) fn decode(value: &[u8]) -> Result<Self, Error> {
         let decoded = || {
             Some(Self {
@@ -123,6 +136,7 @@ pub(super) fn record_bytes(length: u32) -> u64 {
     (HEADER_BYTES as u64 + u64::from(length)).next_multiple_of(BLOCK_BYTES as u64)
 }
 
+/// The header of the segment with this number and salt.
 pub(super) fn segment_header(id: u64, salt: u64) -> [u8; SEGMENT_HEADER_BYTES] {
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
     bytes[..8].copy_from_slice(&MAGIC);
@@ -176,7 +190,7 @@ pub(super) fn read_chunk(file: &File, key: ChunkKey, at: &Location) -> Result<By
     Ok(Bytes::from(record).slice(HEADER_BYTES..))
 }
 
-/// CRC32C.
+/// CRC32C of a body.
 pub fn checksum(body: &Pieces) -> u32 {
     body.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece))
 }
@@ -203,10 +217,12 @@ fn is_damage(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(nix::errno::Errno::EIO as i32)
 }
 
+/// The big-endian number at `at`, `None` if the bytes end before.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
+/// The big-endian number at `at`, `None` if the bytes end before.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }

@@ -1,7 +1,7 @@
 //! Recovery at each start: index and segments agree when it is done.
 //!
 //! No acknowledged chunk is given up. A tail may be cut off only behind the last whole record and behind everything
-//! that the index names: it was never synced as a whole, so nobody was told of it.
+//! that the index names. It was never synced as a whole, so nobody was told of it.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,6 +15,9 @@ use super::segments::{Active, Segments};
 use super::walk::{Found, Walk};
 use crate::Error;
 
+/// Makes index and ledger true again, and returns the segment to go on writing: the newest, or a new one.
+///
+/// Fails on errors of the disk. Damage is logged and passed over: other replicas have the chunks.
 pub(super) fn recover(index: &Index, segments: &Segments) -> Result<Active, Error> {
     let lengths = segments.lengths().map_err(|error| Error::io("listing segments", error))?;
     let checkpoint = index.checkpoint()?;

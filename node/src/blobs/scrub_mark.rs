@@ -19,6 +19,7 @@ pub struct ScrubMark {
 }
 
 impl ScrubMark {
+    /// As the index keeps it.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = [self.ended_ms.to_be_bytes(), self.due_ms.to_be_bytes()].concat();
         if let Some((replica, version)) = self.cursor {

@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rowhouse_proto::chunks::Pieces;
+use rowhouse_proto::lock::lock;
 use rowhouse_raft::runtime::Runtime as _;
 
 use super::direct::{self, BLOCK_BYTES, BlockBuffer};
 use super::record::{FIRST_RECORD, Header, segment_header};
 use crate::Runtime;
-use rowhouse_raft::lock::lock;
 
 const EXTENSION: &str = "seg";
 /// Open files kept for readers: far below the usual limit of 1024.
 const OPEN_FILES_MAX: usize = 64;
 
+/// The folder of segments, and the files of it that are open for reading.
 pub(super) struct Segments {
     dir: PathBuf,
     /// Whether they are written past the page cache.
@@ -29,8 +30,11 @@ pub(super) struct Segments {
 
 /// The segment that is written.
 pub(super) struct Active {
+    /// Its number.
     pub(super) id: u64,
+    /// Repeated in the header of each of its records.
     pub(super) salt: u64,
+    /// Bytes so far: where the next record begins.
     pub(super) length: u64,
     file: File,
 }
@@ -42,7 +46,7 @@ pub(super) struct Record {
 }
 
 impl Segments {
-    /// `direct`: past the page cache, where that can be.
+    /// Opens or creates the folder. `direct`: writes bypass the page cache, where the file system allows it.
     pub(super) fn open(dir: PathBuf, direct: bool) -> io::Result<Self> {
         std::fs::create_dir_all(&dir)?;
         // The folder, the store's and the one that holds that.
@@ -72,7 +76,7 @@ impl Segments {
         Ok(lengths)
     }
 
-    /// For reading.
+    /// The segment's file, for reading. Fails if there is no such segment.
     pub(super) fn file(&self, id: u64) -> io::Result<Arc<File>> {
         let mut open = lock(&self.open);
         if let Some(at) = open.iter().position(|(open, _)| *open == id)
@@ -90,11 +94,12 @@ impl Segments {
         Ok(file)
     }
 
+    /// Makes a segment without records. After a failure it is not there.
     pub(super) fn create(&self, id: u64) -> io::Result<Active> {
         let salt = Runtime::random_u64();
         let made = self.write_new(id, salt);
         if made.is_err() {
-            // Nothing in it counts; should it stay, it is empty to whoever opens the store.
+            // Nothing in it counts. If it stays, the next start finds it empty.
             drop(std::fs::remove_file(self.path(id)));
         }
         made?;
@@ -123,14 +128,15 @@ impl Segments {
         Ok(Active { id, salt, length, file })
     }
 
-    /// Makes durable what is there, and has it read from the disk from now on: after a failed sync the
-    /// kernel may show pages that are nowhere else.
+    /// Syncs the segment, and has it read from the disk from now on. After a failed sync the kernel may show pages that
+    /// are nowhere else.
     pub(super) fn settle(&self, id: u64) -> io::Result<()> {
         let file = OpenOptions::new().append(true).open(self.path(id))?;
         file.sync_all()?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).map_err(io::Error::from)
     }
 
+    /// Removes the segment; it may be gone already. Readers that have its file open can go on.
     pub(super) fn remove(&self, id: u64) -> io::Result<()> {
         lock(&self.open).retain(|(open, _)| *open != id);
         match std::fs::remove_file(self.path(id)) {
@@ -160,10 +166,12 @@ impl Active {
         Ok(())
     }
 
+    /// Makes everything appended so far durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 
+    /// Cuts off everything from `length` on.
     pub(super) fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.length = length;
         self.file.set_len(length)

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use rowhouse_proto::chunks::Pieces;
+use rowhouse_proto::lock::lock;
 use rowhouse_raft::ReplicaId;
 use rowhouse_raft::fatal::FatalLatch;
 use rowhouse_raft::runtime::start_thread;
@@ -26,7 +27,6 @@ use super::segments::{Record, Segments};
 use super::shared::{Shared, blocking};
 use super::writer::Writer;
 use crate::Error;
-use rowhouse_raft::lock::lock;
 
 /// The chunks of a folder. Dropping it stops the writer and waits for it.
 pub struct BlobStore {
@@ -36,7 +36,7 @@ pub struct BlobStore {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the operator may expect of a new start after a failed write.
+/// Tells the operator what a new start does after a failed write.
 const ADVICE: &str = "what it had acknowledged is on disk, and damaged chunks come from other replicas.";
 
 impl BlobStore {
@@ -58,8 +58,8 @@ impl BlobStore {
         Ok(Arc::new(Self { shared, compacting, writer }))
     }
 
-    /// Returns when the chunk is durable. Waits while the queue is full. The same key again with the same
-    /// bytes is fine, and mends a damaged chunk; with other bytes the later one counts.
+    /// Returns when the chunk is durable. Waits while the queue is full. A chunk that is put again with equal bytes mends
+    /// a damaged one; with other bytes the later one counts.
     pub async fn put(&self, key: ChunkKey, body: impl Into<Pieces>) -> Result<(), Error> {
         let body = body.into();
         let crc = checksum(&body);
@@ -93,7 +93,7 @@ impl BlobStore {
         self.delete(KeyRange::version(replica, version)).await
     }
 
-    /// As `delete_version`, for all of a replica. What is put meanwhile may stay.
+    /// As `delete_version`, for all of a replica. A chunk that is put meanwhile may stay.
     pub async fn delete_replica(&self, replica: ReplicaId) -> Result<(), Error> {
         self.delete(KeyRange::replica(replica, None)).await
     }

@@ -7,26 +7,31 @@ use super::direct::BLOCK_BYTES;
 use super::record::{HEADER_BYTES, Header, read_undamaged};
 use crate::Error;
 
+/// A step of the walk.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// Its body is not checked.
+    /// A record. Its body is not checked.
     Record { offset: u64, header: Header },
     /// Bytes that are no record: torn by a crash, or damaged.
     Gap { from: u64, to: u64 },
 }
 
+/// Goes through one segment, record by record.
 pub(super) struct Walk {
     file: Arc<File>,
     salt: u64,
+    /// Where the next step begins.
     pub(super) offset: u64,
     end: u64,
 }
 
 impl Walk {
+    /// From `offset` to `end`. `salt` is that of the segment.
     pub(super) fn new(file: Arc<File>, salt: u64, offset: u64, end: u64) -> Self {
         Self { file, salt, offset, end }
     }
 
+    /// The next record or gap, `None` at the end. Fails if the file cannot be read.
     pub(super) fn step(&mut self) -> Result<Option<Found>, Error> {
         let offset = self.offset;
         if offset >= self.end {
@@ -40,7 +45,8 @@ impl Walk {
         Ok(Some(Found::Gap { from: offset, to: self.offset }))
     }
 
-    /// The record at `offset` is damaged: its length says nothing about where the next one begins.
+    /// Goes on at the next header behind `offset`, block by block: the record there is damaged, so its length says
+    /// nothing about where the next one begins.
     pub(super) fn skip(&mut self, offset: u64) -> Result<(), Error> {
         let block = BLOCK_BYTES as u64;
         let mut next = (offset + 1).next_multiple_of(block);

@@ -17,13 +17,14 @@ use super::segments::{Active, Record};
 use super::shared::Shared;
 use crate::Error;
 
+/// The state of the writer's thread.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     active: Active,
     buffer: BlockBuffer,
 }
 
-/// What a writer that panicked leaves behind.
+/// The consequence of a panic of the writer, for the log.
 const CONSEQUENCE: &str = "no large body can be made durable any more";
 
 enum Failure {
@@ -38,12 +39,13 @@ impl From<Error> for Failure {
 }
 
 impl Writer {
+    /// A writer that goes on in `active`.
     pub(super) fn new(shared: Arc<Shared>, active: Active) -> Self {
         let buffer = BlockBuffer::new(usize::try_from(WRITE_BYTES_MAX).unwrap_or(usize::MAX / 2));
         Self { shared, active, buffer }
     }
 
-    /// Until the queue is closed and empty.
+    /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let on_fatal = self.shared.options.on_fatal.clone();
         let _alarm = PanicAlarm::new(on_fatal, "the writer of chunks", CONSEQUENCE);

@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// What the node stamps a command with.
+    /// The stamp that the node gives a command.
     pub fn now_us(&self, node: usize) -> u64 {
         let stamp = self.nodes[node].1.stamp().expect("judged");
         assert!(stamp.now_ms.abs_diff(stamp.hlc_us / 1000) <= 2 * HLC_AHEAD_US_MAX / 1000, "{stamp:?}");

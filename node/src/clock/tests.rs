@@ -32,7 +32,7 @@ fn open(engine: &Arc<Records>) -> Clock {
     Clock::open(engine.clone(), source()).expect("readable")
 }
 
-/// Of a node without a cluster.
+/// The clock of a node without a cluster.
 fn alone(engine: &Arc<Records>) -> Clock {
     let clock = open(engine);
     clock.judge_alone();

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
+use rowhouse_proto::lock::lock;
 use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::{Bootstrap, PlaceShards, RaiseCommandVersion};
 use rowhouse_proto::wire::meta::{ClusterMap, NodeStatusReply, NodeStatusRequest};
 use rowhouse_proto::{META_GROUP, WIRE_VERSION};
-use rowhouse_raft::lock::lock;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};

@@ -12,6 +12,7 @@ use pkarr::errors::PublishError;
 use pkarr::{Keypair, SignedPacket};
 use rowhouse_proto::wire::command::{SetPacket, meta_command::Body};
 use rowhouse_proto::wire::meta::ClusterMap;
+use rowhouse_proto::{Backoff, Spread};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
@@ -35,9 +36,12 @@ const QUIET: Duration = Duration::from_secs(3);
 const LEAVING_QUIET: Duration = Duration::from_secs(15);
 /// A lookup that takes longer tells nothing; the timestamp rule then rests on clock and log.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(10);
-/// After a failed publish; doubles up to `RETRY_MAX`.
+/// Pause after the first failed publish.
 const RETRY_MIN: Duration = Duration::from_secs(1);
+/// Longest pause after failed publishes.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Stands for chance in these pauses: one author retries alone, so there is nobody to spread it from.
+const NO_CHANCE: u64 = 0;
 /// One publish: a DHT lookup and its puts, with pkarr's own deadlines inside.
 const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -64,10 +68,15 @@ pub type OpenPublisher = Arc<dyn Fn() -> Option<Arc<dyn Publisher>> + Send + Syn
 
 /// Signs with the homeserver's key. Every node has one; it works where the meta group is led.
 pub struct Author {
+    /// The homeserver's.
     pub keypair: Keypair,
+    /// Gives a packet its timestamp.
     pub clock: Arc<Clock>,
+    /// Opens the way to the network.
     pub open: OpenPublisher,
+    /// Time between publishes that went well.
     pub republish_interval: Duration,
+    /// When this node last published.
     pub record: PublishRecord,
 }
 
@@ -75,7 +84,7 @@ pub struct Author {
 struct Progress {
     publisher: Option<Arc<dyn Publisher>>,
     next_publish: Instant,
-    retry: Duration,
+    retry: Backoff,
     network_us: u64,
     looked_up: bool,
     /// A packet newer than the committed one was signed over once: a second time it is somebody's fight.
@@ -93,7 +102,7 @@ impl Progress {
         Self {
             publisher,
             next_publish: Instant::now(),
-            retry: RETRY_MIN,
+            retry: Backoff::new(RETRY_MIN, RETRY_MAX, Spread::QuarterOnTop),
             network_us: 0,
             looked_up: false,
             overtaken: false,
@@ -260,7 +269,7 @@ impl Author {
             Ok(Ok(stored)) => {
                 info!(stored, "homeserver packet published");
                 self.record.last_us.store(self.clock.physical_us(), Ordering::Relaxed);
-                progress.retry = RETRY_MIN;
+                progress.retry.reset();
                 progress.next_publish = Instant::now() + self.republish_interval;
                 return;
             }
@@ -272,9 +281,9 @@ impl Author {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
-        warn!(failure, retry = ?progress.retry, "homeserver packet not published");
-        progress.next_publish = Instant::now() + progress.retry;
-        progress.retry = (progress.retry * 2).min(RETRY_MAX);
+        let retry = progress.retry.pause(NO_CHANCE);
+        warn!(failure, ?retry, "homeserver packet not published");
+        progress.next_publish = Instant::now() + retry;
     }
 }
 

@@ -13,9 +13,11 @@ const EXCESS_PERCENT: usize = 120;
 /// One leadership to move, and the node that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
+    /// The group to hand over.
     pub group: u32,
     /// The node that leads it.
     pub at: NodeUuid,
+    /// The voter that takes it.
     pub to_replica: u64,
 }
 

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rowhouse_proto::lock::lock;
 use rowhouse_proto::wire::meta::GatewayInfo;
 use tokio::time::Instant;
 
 use crate::meta::gateway_identity;
-use rowhouse_raft::lock::lock;
 
 /// By identity. Holds no more than the map's table of gateways does.
 #[derive(Debug, Default)]

@@ -28,24 +28,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct InitOptions {
     /// host:port of each of the first nodes.
     pub nodes: Vec<String>,
+    /// A power of two up to 4,096.
     pub shards: u32,
     /// `meta::OPEN_SIGNUP`: nodes refuse `token_required` as long as there are no tokens.
     pub signup_mode: String,
-    /// For everything, including the wait until every shard has a leader.
+    /// Time for everything, including the wait until every shard has a leader.
     pub deadline: Duration,
+    /// Dials the nodes, with certificates if they demand them.
     pub dialer: Dialer,
 }
 
 /// The cluster that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitReport {
+    /// Drawn for this cluster.
     pub cluster_id: [u8; 16],
     /// False: the cluster lived already, nothing was done.
     pub created: bool,
+    /// Its number of shards.
     pub shards: u32,
 }
 
-/// Brings the cluster to life and returns when every shard has a leader.
+/// Brings the cluster to life and returns when every shard has a leader. Fails if the nodes cannot be one cluster, and
+/// at the deadline; doing it again finishes what was begun.
 pub async fn initialize_cluster(options: InitOptions) -> Result<InitReport, Error> {
     let deadline = Instant::now() + options.deadline;
     let pool = Pool::new(options.dialer.clone());

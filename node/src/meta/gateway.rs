@@ -50,8 +50,8 @@ pub fn announceable(mut gateway: GatewayInfo) -> Result<GatewayInfo, &'static st
     Ok(gateway)
 }
 
-/// The bytes that tell a gateway from others. The same address with other ports or another domain is another gateway,
-/// perhaps behind the same balancer.
+/// The bytes that tell a gateway from others. An address with other ports or another domain is another gateway, perhaps
+/// behind one balancer with the first.
 pub fn identity(gateway: &GatewayInfo) -> Vec<u8> {
     let mut identity = gateway.public_ip.as_bytes().to_vec();
     // No address contains this byte.

@@ -46,8 +46,8 @@ pub async fn collect(objects: &Objects, stop: CancellationToken) -> Result<(), E
 }
 
 impl Objects {
-    /// Also once in half an orphan's age with nothing due: sweeps count by the shard's clock, and a shard
-    /// that nobody writes to has no other reason to move it.
+    /// True also once in half an orphan's age, with nothing due. Sweeps count by the shard's clock, and nothing else
+    /// moves that of a shard without writes.
     fn is_due(&self, group: &Group) -> Result<bool, Error> {
         // Nothing is proposed before the time is known.
         let Some(physical_ms) = self.local.clock.judged_ms() else { return Ok(false) };

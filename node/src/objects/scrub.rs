@@ -61,8 +61,8 @@ impl Objects {
         Ok(mark)
     }
 
-    /// In the order of the store's index: at a start replicas come up one by one, and those that are not
-    /// there yet must not be passed over.
+    /// Goes in the order of the store's index. At a start replicas come up one by one, and those that are not there yet
+    /// must not be passed over.
     async fn scrub_all(&self, mut mark: ScrubMark, rate: &Rate) -> Result<(), Error> {
         while let Some((replica, version)) = self.blobs.next_version(mark.cursor)? {
             match self.group_of(replica).await {

@@ -26,7 +26,7 @@ pub struct Objects {
     pub blobs: Arc<BlobStore>,
     pub progress: Progress,
     pub(super) limits: ObjectLimits,
-    /// Reports of damage. Whoever fills holds it.
+    /// Reports of damage. The filling actor holds it.
     pub(super) damage: Mutex<mpsc::Receiver<Damage>>,
 }
 

@@ -1,5 +1,5 @@
-//! Removes chunks that no row knows. They come from uploads whose object was never begun, from objects that were
-//! forgotten while this replica was away, or from a crash of the store that undid a delete.
+//! Removes chunks that no row knows. Some come from uploads whose object was never begun, others from objects that were
+//! forgotten while this replica was away. A crash of the store that undid a delete leaves some too.
 
 use std::time::Duration;
 

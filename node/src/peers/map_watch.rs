@@ -90,7 +90,7 @@ impl MapWatch {
         Ok(())
     }
 
-    /// Takes over a newer map. What it has in force outlives this process: an older program must not start here.
+    /// Takes over a newer map. The version in force outlives this process: an older program must not start here.
     async fn take(&self, map: ClusterMap) -> Result<(), Error> {
         self.cluster.view.check(map.command_version)?;
         if map.command_version > self.cluster.view.map().command_version {

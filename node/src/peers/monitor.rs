@@ -19,8 +19,8 @@ use crate::identity::NodeUuid;
 use crate::local::Local;
 
 const ROUND: Duration = Duration::from_secs(1);
-/// A peer that answers later has no say in the judgement of its round: one that is gone must not keep a node that
-/// starts from knowing the time.
+/// A peer that answers later does not count in its round: a peer that is gone must not keep a starting node from
+/// knowing the time.
 const JUDGE_WITHIN: Duration = Duration::from_millis(300);
 
 /// The actor that pings; keeps nothing between rounds.

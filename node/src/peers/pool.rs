@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use rowhouse_peer::Dialer;
 use rowhouse_proto::chunks;
+use rowhouse_proto::lock::lock;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Error;
-use rowhouse_raft::lock::lock;
 
 /// A loopback or data-centre connect that takes longer will not come.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);

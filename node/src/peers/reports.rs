@@ -17,12 +17,15 @@ pub struct Peers(ArcSwap<BTreeMap<NodeUuid, Report>>);
 /// A node's report about itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
+    /// Its free space is below the mark.
     pub low_space: bool,
+    /// It hands over what it leads.
     pub draining: bool,
     /// Its physical time above our steady clock, in µs; none if it did not tell.
     pub offset_us: Option<i64>,
     /// Version of the newest map it has.
     pub map_version: u64,
+    /// When it was heard.
     pub at: Instant,
 }
 

@@ -39,8 +39,8 @@ impl ClusterView {
         }
     }
 
-    /// Refuses a version in force that this program does not understand: above its own it would stop at the next
-    /// entry, below them it would stop others by what it proposes. 0: none is known.
+    /// Refuses a version in force that this program does not understand. Under a newer one it would stop at the next
+    /// entry; under an older one its proposals would stop others. 0: none is known.
     pub fn check(&self, in_force: u32) -> Result<(), Error> {
         let understood = self.understood;
         if in_force == 0 || understood.contains(in_force) {

@@ -9,6 +9,8 @@ use crate::Error;
 use crate::meta;
 
 impl MetaService {
+    /// Proposes the announcement if it says something new. Refuses a gateway whose address or ports cannot be
+    /// published.
     pub(super) async fn announced(
         &self,
         request: AnnounceGatewayRequest,

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::lock::lock;
 
 use crate::AttemptLimits;
-use rowhouse_raft::lock::lock;
 
 /// A shard's guard tables hold 421 s of 311 attempts a second; this stays below it.
 const SHARD_PER_SECOND: u32 = 300;

@@ -18,6 +18,9 @@ use crate::clock::Stamp;
 use crate::planted;
 
 impl ShardService {
+    /// Checks the request against applied state, then proposes its command and waits until it is applied.
+    ///
+    /// `Unavailable` while this node does not know the time; `WrongVersion` for a request of another wire version.
     pub(super) async fn answer_execute(&self, request: ExecuteRequest) -> Result<Reply, Refusal> {
         if request.version != WIRE_VERSION {
             return Err(ErrorCode::WrongVersion.into());

@@ -9,6 +9,10 @@ use super::shard::ShardService;
 use crate::{Group, read};
 
 impl ShardService {
+    /// Answers from applied state, once this node is known to lead the group.
+    ///
+    /// `Unavailable` for a bearer while this node does not know the time; `WrongVersion` for a request of another wire
+    /// version.
     pub(super) async fn answer_query(&self, request: QueryRequest) -> Result<Reply, Refusal> {
         if request.version != WIRE_VERSION {
             return Err(ErrorCode::WrongVersion.into());

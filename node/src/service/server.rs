@@ -30,16 +30,21 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// How long calls in flight get to end once the node stops.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Everything that one listener of a node serves.
 pub struct Services {
+    /// Reads and writes of clients' data.
     pub shard: ShardService,
+    /// The cluster map, announcements, status and draining.
     pub meta: MetaService,
+    /// Chunks of large bodies.
     pub chunk: ChunkService,
+    /// Raft messages between nodes.
     pub transport: TransportServer<TransportService>,
     /// Demanded of every caller, if there are any.
     pub certificates: Option<Arc<Certificates>>,
 }
 
-/// Serves until stopped, then lets calls in flight end.
+/// Serves until `stop` is cancelled, then gives calls in flight `DRAIN_DEADLINE` to end. Fails if serving breaks.
 pub async fn serve(listener: TcpListener, services: Services, stop: CancellationToken) -> Result<(), Error> {
     let (ready, accepted) = mpsc::channel(ACCEPTED_AHEAD);
     let incoming = ReceiverStream::new(accepted).map(Ok::<_, std::io::Error>);
@@ -63,8 +68,8 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .add_service(meta)
         .add_service(services.chunk)
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
-    // Ends at once when the node stops, so that whoever dials is refused and turns to another node; or with
-    // serving, which drops the other end of the channel.
+    // Accepting ends at once when the node stops, so that a caller is refused and turns to another node. It also ends
+    // with serving, which drops the other end of the channel.
     let accepting = stop.run_until_cancelled(accept_callers(listener, services.certificates, ready));
     let serving = async { tokio::join!(serving, accepting).0 };
     let overdue = async {

@@ -1,9 +1,8 @@
 //! Bounded tables whose rows die of age: replay guards, remembered requests, bearers.
 //!
-//! A row has an id and the age of the shard (`log_time`) at which it dies; an index by that lets every command
-//! sweep a few dead rows, whatever the clocks say.
-//! The sweep starts from a remembered floor and never from the table's beginning, because deleted rows
-//! stay in the engine for a while and would have to be skipped each time.
+//! A row has an id and the age of the shard (`log_time`) at which it dies. An index by that age lets every command
+//! sweep a few dead rows, whatever the clocks say. The sweep starts from a remembered floor and never from the table's
+//! beginning. Deleted rows stay in the engine for a while, and would have to be skipped each time.
 
 use std::ops::ControlFlow;
 
@@ -50,10 +49,12 @@ pub(crate) struct Row<'a> {
 }
 
 impl Aged {
+    /// Whether the table holds as many rows as it may.
     pub(crate) fn is_full(&self, table: &AgedTable) -> bool {
         table.rows >= self.rows_max
     }
 
+    /// The value of the row with this id.
     pub(crate) fn get(&self, read: &dyn Read, id: &[u8]) -> Result<Option<Bytes>, Error> {
         read.get(&key(self.rows, &[id]))
     }

@@ -1,18 +1,19 @@
-//! The two times a shard keeps by what its commands tell: pure functions of the log, the same on every
-//! replica, and neither runs away nor freezes whatever the clocks of leaders do (docs/decisions/009).
+//! The two times that a shard keeps from its commands. They are pure functions of the log, so that all replicas agree.
+//! Neither runs away nor freezes, whatever the clocks of leaders do (docs/decisions/009).
 //!
 //! `now_ms` is judged as the present: windows, expiries, Last-Modified. `age_ms` only rises, with the time that
 //! passed, and tables forget by it.
 
 use rowhouse_proto::wire::state::Shard;
 
-/// A command this far behind the shard's present comes from a clock that was corrected; one less far behind
-/// from a leader whose clock differs a little.
+/// A command this far behind the shard's present comes from a clock that was corrected. One less far behind comes from
+/// a leader whose clock differs a little.
 pub const CORRECTION_MS: u64 = 60_000;
 /// A shard ages by as much as its present moves on, up to this.
 pub const AGE_GAP_MS_MAX: u64 = 30_000;
-/// More is a shard nobody wrote to or a clock that leaps, which cannot be told apart, and counts as this: commands of
-/// two times that alternate under load forget nothing early, and a shard that is seldom written to forgets in the end.
+/// A larger step is a shard without writes, or a clock that leaps. They cannot be told apart, and count as this much.
+/// So commands of two times that alternate under load forget nothing early, and a shard with few writes forgets in the
+/// end.
 const AGE_LEAP_MS: u64 = 100;
 /// No request issued within so long before the shard's present counts as forgotten: twice as long as gateways retry.
 const NEVER_FORGOTTEN_MS: u64 = 60_000;

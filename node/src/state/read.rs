@@ -57,6 +57,7 @@ pub(crate) fn decode<T: Message + Default>(value: &[u8], what: &'static str) -> 
     decode_whole(what, unwrap(value, what)?)
 }
 
+/// The message with its version byte, as it is stored.
 pub(crate) fn encode(record: &impl Message) -> Bytes {
     let mut value = BytesMut::with_capacity(1 + record.encoded_len());
     value.put_u8(VALUE_VERSION);

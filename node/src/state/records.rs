@@ -15,27 +15,32 @@ pub(crate) use super::read::{encode, wrap_raw};
 /// Bytes that a file counts beyond its own (docs/rules/protocol.md#quotas).
 pub(crate) const FILE_OVERHEAD_BYTES: u64 = 256;
 
-/// A new shard's record is all zeros.
+/// The shard's own record; a new shard's is all zeros.
 pub(crate) fn shard(read: &dyn Read) -> Result<Shard, Error> {
     Ok(load(read, &[tables::SHARD], "shard record")?.unwrap_or_default())
 }
 
+/// The account, `None` if nobody signed up with this key.
 pub(crate) fn user(read: &dyn Read, user: &UserKey) -> Result<Option<User>, Error> {
     load(read, &tables::user(user), "user record")
 }
 
+/// The bytes the user is charged for; zero without a record.
 pub(crate) fn usage(read: &dyn Read, user: &UserKey) -> Result<Usage, Error> {
     Ok(load(read, &tables::usage(user), "usage record")?.unwrap_or_default())
 }
 
+/// The bytes the user's uploads and objects take on disks; zero without a record.
 pub(crate) fn physical_usage(read: &dyn Read, user: &UserKey) -> Result<PhysicalUsage, Error> {
     Ok(load(read, &tables::physical_usage(user), "physical usage record")?.unwrap_or_default())
 }
 
+/// The counts and order of the user's cookie sessions and grants; empty without a record.
 pub(crate) fn user_sessions(read: &dyn Read, user: &UserKey) -> Result<UserSessions, Error> {
     Ok(load(read, &tables::user_sessions(user), "record of a user's sessions")?.unwrap_or_default())
 }
 
+/// The cookie session whose secret has this SHA-256.
 pub(crate) fn cookie_session(
     read: &dyn Read,
     user: &UserKey,
@@ -44,22 +49,27 @@ pub(crate) fn cookie_session(
     load(read, &tables::cookie_session(user, secret_hash), "cookie session")
 }
 
+/// The grant with this id, revoked or not.
 pub(crate) fn grant(read: &dyn Read, user: &UserKey, id: &str) -> Result<Option<Grant>, Error> {
     load(read, &tables::grant(user, id), "grant")
 }
 
+/// The bearer with this SHA-256, of any user of the shard, expired or not.
 pub(crate) fn bearer(read: &dyn Read, hash: &[u8]) -> Result<Option<Bearer>, Error> {
     load(read, &tables::key(tables::BEARER, &[hash]), "bearer")
 }
 
+/// The file at this path, without its body.
 pub(crate) fn entry(read: &dyn Read, user: &UserKey, path: &str) -> Result<Option<Entry>, Error> {
     load(read, &tables::entry(user, path), "entry")
 }
 
+/// The body of the file at this path, if it is one that lies in the log.
 pub(crate) fn body(read: &dyn Read, user: &UserKey, path: &str) -> Result<Option<Bytes>, Error> {
     read.get(&tables::body(user, path))?.map(|value| unwrap_raw(&value, "body")).transpose()
 }
 
+/// An event from its row. Fails on a version or field that this program does not know.
 pub(crate) fn decode_event(value: &[u8]) -> Result<Event, Error> {
     decode(value, "event")
 }

@@ -13,10 +13,12 @@ use rowhouse_raft::state::Txn;
 use super::read::Read;
 use super::tables::{self, key};
 
-/// One kind of rows; of the table of their order.
+/// One kind of rows, named by the table of their order.
 pub(crate) struct Ordered(u8);
 
+/// A user's cookie sessions.
 pub(crate) const COOKIE_SESSIONS: Ordered = Ordered(tables::COOKIE_SESSION_ORDER);
+/// A user's grants.
 pub(crate) const GRANTS: Ordered = Ordered(tables::GRANT_ORDER);
 
 impl Ordered {
@@ -39,7 +41,7 @@ impl Ordered {
         roster.rows = roster.rows.saturating_sub(1);
     }
 
-    /// The id of the oldest row. What was removed before it is not looked at again.
+    /// The id of the oldest row. Rows that were removed before it are not looked at again.
     pub(crate) fn oldest(
         &self,
         read: &dyn Read,

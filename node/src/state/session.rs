@@ -25,6 +25,7 @@ pub(crate) enum Presented<'a> {
 }
 
 impl<'a> Presented<'a> {
+    /// The credential that a command carries; `None` for a request without one.
     pub(crate) fn in_command(credential: Option<&'a command::Credential>) -> Option<Self> {
         Some(match credential?.kind.as_ref()? {
             command::credential::Kind::BearerHash(hash) => Self::Bearer(hash),
@@ -32,6 +33,7 @@ impl<'a> Presented<'a> {
         })
     }
 
+    /// The credential that a query carries; `None` for a request without one.
     pub(crate) fn in_query(credential: Option<&'a shard::Credential>) -> Option<Self> {
         Some(match credential?.kind.as_ref()? {
             shard::credential::Kind::BearerHash(hash) => Self::Bearer(hash),

@@ -14,7 +14,7 @@ pub struct Key {
     pub path: &'static str,
     /// Which values are accepted.
     pub kind: Kind,
-    /// What holds when nobody sets the key.
+    /// The value when nobody sets the key.
     pub absent: Absent,
     /// The flag that sets the key, if one does.
     pub flag: Option<Flag>,
@@ -22,7 +22,7 @@ pub struct Key {
     pub meaning: &'static str,
 }
 
-/// What happens when no file, variable or flag names the key.
+/// The effect of a key that no file, variable or flag names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
     /// The process does not start. The default of the field is an example.
@@ -38,11 +38,11 @@ pub enum Absent {
 pub struct Flag {
     /// With its dashes.
     pub name: &'static str,
-    /// What the key is set to.
+    /// The value that it gives the key.
     pub gives: Gives,
 }
 
-/// What a flag sets its key to.
+/// The value that a flag gives its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gives {
     /// The flag's argument; `true` for a flag of a key that is true or false.

@@ -1,4 +1,4 @@
-//! What values a key accepts, and how that is said.
+//! The values that a key accepts, and their description in words.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,7 +29,7 @@ pub enum Kind {
     Secret,
     /// A whole number.
     Number {
-        /// What is counted. The key's name contains it, or its abbreviation.
+        /// The thing that is counted. The key's name contains it, or its abbreviation.
         unit: &'static str,
         /// The smallest accepted number.
         min: u64,
@@ -68,7 +68,7 @@ impl Kind {
         Self::number("milliseconds", min, max)
     }
 
-    /// What a number counts.
+    /// The thing that a number counts.
     pub fn unit(&self) -> Option<&'static str> {
         match self {
             Self::Number { unit, .. } => Some(unit),

@@ -17,12 +17,14 @@ const AUTHORITY_DAYS: u32 = 3_650;
 const BACKDATED: Duration = Duration::from_secs(3600);
 const AUTHORITY: &str = "ca";
 
+/// The commands below `rowhouse ctl certs`.
 #[derive(Subcommand, Debug)]
 pub enum CertsCommand {
     /// Make a CA and certificates for nodes, gateways and operators; run again, it adds some to the same CA.
     Create(CreateArgs),
 }
 
+/// Flags of `rowhouse ctl certs create`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct CreateArgs {
     /// Folder for ca.pem, ca.key, and NAME.pem and NAME.key of each.
@@ -54,7 +56,9 @@ impl CreateArgs {
     }
 }
 
-/// Answers what was made, and what to do next.
+/// Writes the certificates, and returns a text that says what was made and what to do next.
+///
+/// Fails without writing anything if a name cannot be used, is given twice, or has a file already.
 pub fn create(args: &CreateArgs) -> Result<String, Error> {
     let wanted = args.wanted();
     check(args, &wanted)?;

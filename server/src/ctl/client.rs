@@ -19,11 +19,13 @@ const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// A status is read from memory.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
-/// Nodes drop who shows them no certificate of their cluster, and cannot tell whom, nor why.
+/// Advice without certificates. A node drops a caller without a certificate of its cluster, and cannot say why.
 const SHOW_ONE: &str = "if its cluster demands certificates (mTLS), show one of the role ctl: --tls-cert, --tls-key \
      and --tls-ca, or ROWHOUSE_TLS__CERT, ROWHOUSE_TLS__KEY and ROWHOUSE_TLS__CA";
+/// Advice with certificates.
 const SHOW_ANOTHER: &str = "--tls-ca must be the CA of its cluster, --tls-cert one of its certificates, and the node must have one too";
 
+/// A client of one node's meta service. Each error names the node's address.
 pub struct NodeClient {
     address: String,
     /// Advice for an operator whose connection the node breaks.
@@ -32,7 +34,9 @@ pub struct NodeClient {
 }
 
 impl NodeClient {
-    /// `address` is host:port; `node` is who should be there, if that is known.
+    /// Connects to `address`, host:port. `node` is the name that the node's certificate must have, if that is known.
+    ///
+    /// Fails within `CONNECT_MAX` if nobody answers there, or the certificates of the two ends do not fit.
     pub async fn connect(address: &str, dialer: &Dialer, node: Option<&str>) -> Result<Self, Error> {
         let advice = advice(dialer);
         let failed = |error: tonic::transport::Error| {
@@ -49,7 +53,7 @@ impl NodeClient {
         Ok(Self { address: address.to_owned(), advice, meta })
     }
 
-    /// The map as this node knows it.
+    /// The map as this node knows it. Fails like [`NodeClient::status`].
     pub async fn map(&mut self) -> Result<ClusterMap, Error> {
         let mut stream = self
             .meta
@@ -68,7 +72,7 @@ impl NodeClient {
         reply.map(tonic::Response::into_inner).map_err(|status| self.refused(&status))
     }
 
-    /// Starts or ends draining; how many groups are left to hand over.
+    /// Starts or ends draining; returns the number of groups that are left to hand over.
     pub async fn drain(&mut self, cluster_id: &[u8], on: bool) -> Result<u32, Error> {
         let cluster_id = cluster_id.to_vec().into();
         let reply = self.meta.drain(DrainRequest { version: WIRE_VERSION, cluster_id, on }).await;
@@ -77,7 +81,7 @@ impl NodeClient {
 
     fn refused(&self, status: &tonic::Status) -> Error {
         let text = match status.source() {
-            // What the node said has no source; a connection that broke has.
+            // An answer of the node has no source; a connection that broke has one.
             Some(error) => format!("the connection broke: {}; {}", deepest(error), self.advice),
             None => format!("{:?}: {}", status.code(), status.message()),
         };
@@ -85,12 +89,12 @@ impl NodeClient {
     }
 }
 
-/// For failures in which the other end may not have liked, or not have understood, what it was shown.
+/// Advice for failures that an unfit certificate, or none, may have caused.
 fn advice(dialer: &Dialer) -> &'static str {
     if dialer.certificates().is_some() { SHOW_ANOTHER } else { SHOW_ONE }
 }
 
-/// Nobody listens there: certificates are not the matter.
+/// Whether nobody listens there, so that certificates cannot be the cause.
 fn is_absent(cause: &Cause) -> bool {
     let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     kind.is_some_and(|kind| {

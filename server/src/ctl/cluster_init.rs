@@ -1,6 +1,7 @@
-//! `rowhouse cluster init`: explicit and once, never by ordinal or emptiness (docs/rules/consensus.md#a-cluster-is-initialized-once).
+//! `rowhouse cluster init`: explicit and once, never by ordinal or emptiness
+//! (docs/rules/consensus.md#a-cluster-is-initialized-once).
 //!
-//! The steps belong to the node crate; here are the flags and what makes no sense before anybody is asked.
+//! The steps belong to the node crate. Here are the flags, and the refusals that need no node.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::error::Error;
 /// Event ids spend 12 bits on the shard.
 const SHARDS_MAX: u32 = 4_096;
 
+/// Flags of `rowhouse cluster init`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct InitArgs {
     /// Address of a node, host:port; once for each, at least three (or one, for trying things out).
@@ -35,6 +37,7 @@ pub struct InitArgs {
     pub tls: TlsArgs,
 }
 
+/// Who may sign up: anybody, or holders of a signup token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum SignupMode {
     Open,
@@ -42,7 +45,9 @@ pub enum SignupMode {
     TokenRequired,
 }
 
-/// Answers a line for people.
+/// Makes the cluster, and returns a line for people. Making it again changes nothing.
+///
+/// Fails on flags that make no sense, and when the cluster does not live within `--timeout-s`.
 pub async fn init(args: InitArgs) -> Result<String, Error> {
     let signup_mode = check(&args)?;
     let dialer = args.tls.dialer()?;
@@ -73,7 +78,7 @@ async fn explained(nodes: &[String], dialer: &Dialer, error: &rowhouse_node::Err
     Error::Failed(error.to_string())
 }
 
-/// Refuses what makes no sense; answers the signup mode.
+/// The signup mode as nodes spell it. Refuses flags that make no sense.
 fn check(args: &InitArgs) -> Result<&'static str, Error> {
     let distinct: BTreeSet<&String> = args.nodes.iter().collect();
     if distinct.len() != args.nodes.len() {

@@ -13,6 +13,7 @@ use crate::error::Error;
 /// How often the node is asked what it still leads.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// Flags of `rowhouse ctl node drain`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DrainArgs {
     /// The node's name or address.
@@ -27,6 +28,7 @@ pub struct DrainArgs {
     pub tls: TlsArgs,
 }
 
+/// Flags of `rowhouse ctl node undrain`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct UndrainArgs {
     /// The node's name or address.
@@ -38,7 +40,9 @@ pub struct UndrainArgs {
     pub tls: TlsArgs,
 }
 
-/// Returns when nothing is left that another node could lead.
+/// Drains the node, and returns when it leads nothing that another node could lead.
+///
+/// Fails if the node is unknown or does not answer, and after `--timeout-s`; the node goes on draining then.
 pub async fn drain(args: DrainArgs) -> Result<(), Error> {
     let dialer = args.tls.dialer()?;
     let (map, target) = find(&args.node, &args.target, &dialer).await?;
@@ -69,7 +73,7 @@ pub async fn drain(args: DrainArgs) -> Result<(), Error> {
     }
 }
 
-/// Ends draining: the node may lead groups again.
+/// Ends draining: the node may lead groups again. Fails if the node is unknown or does not answer.
 pub async fn undrain(args: UndrainArgs) -> Result<(), Error> {
     let dialer = args.tls.dialer()?;
     let (map, target) = find(&args.node, &args.target, &dialer).await?;

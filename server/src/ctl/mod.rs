@@ -17,12 +17,14 @@ pub use drain::{DrainArgs, UndrainArgs, drain, undrain};
 pub use status::{StatusArgs, status};
 pub use table::Table;
 
+/// The commands below `rowhouse cluster`.
 #[derive(Subcommand, Debug)]
 pub enum ClusterCommand {
     /// Make one cluster of empty nodes. Done once; doing it again changes nothing.
     Init(InitArgs),
 }
 
+/// The commands below `rowhouse ctl`.
 #[derive(Subcommand, Debug)]
 pub enum CtlCommand {
     /// Show nodes, shards, leaders, lag and the age of the PKARR record.
@@ -35,6 +37,7 @@ pub enum CtlCommand {
     Certs(CertsCommand),
 }
 
+/// The commands below `rowhouse ctl node`.
 #[derive(Subcommand, Debug)]
 pub enum NodeCommand {
     /// Have a node hand over what it leads, before it is stopped or looked into.

@@ -14,16 +14,19 @@ pub struct Objects {
     pub live_bytes: u64,
     /// Chunks erased whose room is not given back yet.
     pub dead_bytes: u64,
+    /// Segment files that hold them.
     pub segments: u64,
-    /// Live objects its replicas lack chunks of.
+    /// Live objects of which its replicas lack chunks.
     pub missing: u64,
-    /// Completed from other replicas.
+    /// Objects completed from other replicas.
     pub filled: u64,
     /// Damaged chunks mended from other replicas.
     pub repaired: u64,
+    /// Objects erased because their entry was deleted or replaced, or their upload was given up.
     pub erased: u64,
+    /// Objects erased because no entry knew them.
     pub swept: u64,
-    /// Read by the scrub that runs, or by the last one.
+    /// Objects read by the scrub that runs, or by the last one.
     pub scrubbed: u64,
     /// Unix time in ms; absent: none has ended yet.
     pub scrub_ended_ms: Option<u64>,

@@ -12,6 +12,7 @@ use super::table::Table;
 use crate::certificates::{TlsArgs, WARN_BEFORE};
 use crate::error::Error;
 
+/// Flags of `rowhouse ctl status`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct StatusArgs {
     /// Address of any node, host:port.
@@ -23,6 +24,7 @@ pub struct StatusArgs {
     pub tls: TlsArgs,
 }
 
+/// Form of the status: a table for people, or JSON for scripts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
     #[default]

@@ -5,6 +5,7 @@ use std::fmt;
 /// Space between columns.
 const GAP: &str = "  ";
 
+/// A head and rows of equally many cells. Its `Display` ends every line with a newline.
 pub struct Table {
     rows: Vec<Vec<String>>,
 }

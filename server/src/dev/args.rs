@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::testnet::TestnetPorts;
 
+/// Flags of `rowhouse dev`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DevArgs {
     /// Folder for everything the cluster keeps.

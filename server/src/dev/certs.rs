@@ -26,7 +26,7 @@ pub fn tls_args(root: &Path, name: &str) -> TlsArgs {
     TlsArgs::new(CertificateFiles::in_folder(&folder(root), name))
 }
 
-/// Makes the certificates that are not there yet.
+/// Makes the certificates that are not there yet. Fails if the folder cannot be written, or holds half of a CA.
 pub fn prepare(root: &Path, args: &DevArgs) -> Result<(), Error> {
     let folder = folder(root);
     let missing = |names: Vec<String>| -> Vec<String> {

@@ -1,7 +1,7 @@
 //! One component's process: started, watched, stopped, killed.
 //!
-//! Its output goes to a file in its data folder. It is in a process group of its own, so that Ctrl-C
-//! reaches the parent alone and the parent decides the order; and it dies with the parent.
+//! Its output goes to a file in its data folder. It is in a process group of its own: Ctrl-C reaches the parent alone,
+//! and the parent decides the order. It dies with the parent.
 
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
@@ -24,7 +24,9 @@ const OUTPUT_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After SIGKILL only the kernel's own work is left.
 const KILLED_MAX: Duration = Duration::from_secs(10);
 
+/// A started process. Dropping it kills the process.
 pub struct Child {
+    /// Its process id, which is also that of its process group.
     pub pid: u32,
     process: Process,
 }

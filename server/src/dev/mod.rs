@@ -1,7 +1,7 @@
 //! `rowhouse dev`: a whole cluster for a person or a test, each component its own process.
 //!
-//! This process is only the parent: it picks ports, starts the children, brings the cluster to life,
-//! starts again what is killed, and takes everything down with it. It holds no data.
+//! This process is only the parent. It picks ports, starts the children and brings the cluster to life. It starts a
+//! killed child again, and takes all children down with it. It holds no data.
 
 mod args;
 mod certs;

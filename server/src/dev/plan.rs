@@ -18,6 +18,7 @@ const ADMIN_PASSWORD: &str = "admin";
 /// A cluster on a person's machine must not refuse to work because the disk is rather full.
 const FREE_SPACE_MIN_MIB: u64 = 64;
 
+/// The part a component has in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -26,13 +27,18 @@ pub enum Kind {
     Gateway,
 }
 
+/// One process of the cluster: where it lives and how it is started.
 #[derive(Clone, Debug)]
 pub struct Component {
+    /// For example `node-1`; also the name of its folder.
     pub name: String,
+    /// Its part in the cluster.
     pub kind: Kind,
+    /// Its folder.
     pub data_dir: PathBuf,
     /// Its listeners, for people and scripts: (purpose, address).
     pub addresses: Vec<(&'static str, String)>,
+    /// Arguments of this program that start it.
     pub command: Vec<String>,
     /// A UDP port that others would take while this does not run: DHT clients try it first.
     pub guarded: Option<SocketAddrV4>,
@@ -45,7 +51,7 @@ impl Component {
     }
 }
 
-/// Paths in the data folder of the whole cluster.
+/// File of the homeserver's secret key in the cluster's folder.
 pub fn secret_file(root: &Path) -> PathBuf {
     root.join("homeserver.secret")
 }
@@ -55,7 +61,7 @@ pub fn testnet_ready_file(root: &Path) -> PathBuf {
     root.join("testnet").join("ready.json")
 }
 
-/// In the order in which they are started.
+/// All components, in the order in which they are started.
 pub fn components(root: &Path, args: &DevArgs, ports: &Ports) -> Vec<Component> {
     let mut all = vec![testnet(root, ports)];
     all.extend((0..ports.nodes.len()).map(|index| node(root, args, ports, index)));

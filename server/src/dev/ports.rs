@@ -18,8 +18,8 @@ use super::args::DevArgs;
 use crate::error::Error;
 use crate::files;
 
-/// Chosen ports lie below the range the system uses for outgoing connections (from 32768), so that no
-/// client's connection takes the port of a component that is being started again.
+/// Chosen ports lie below 32768, where the system's range for outgoing connections begins. So no client's connection
+/// takes the port of a component that is being started again.
 const CHOSEN_FIRST: u16 = 20_000;
 const CHOSEN_COUNT: u16 = 12_000;
 /// Tries before a machine counts as full.
@@ -27,14 +27,22 @@ const CHOOSE_TRIES: usize = 200;
 /// Storage nodes of a development cluster: the least that survives the loss of one.
 pub const NODES: usize = 3;
 
+/// The ports of one cluster. Gateways share theirs, each on its own address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
+    /// Plain HTTP of the gateways.
     pub http: u16,
+    /// Pubky TLS of the gateways.
     pub tls: u16,
+    /// The first gateway's admin listener.
     pub admin: u16,
+    /// UDP port of the DHT node that clients bootstrap from.
     pub dht: u16,
+    /// The pkarr relay.
     pub pkarr_relay: u16,
+    /// The HTTP relay.
     pub http_relay: u16,
+    /// gRPC of the nodes, [`NODES`] of them.
     pub nodes: Vec<u16>,
     /// Probe listeners: those of the nodes, then those of the gateways.
     #[serde(default)]

@@ -25,7 +25,7 @@ use crate::signals::Stop;
 
 /// The well-known key of the Pubky testnet: clients have it built in.
 const HOMESERVER_SECRET: [u8; 32] = [0; 32];
-/// Pause between two askings of the same question.
+/// Pause before a question is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs a cluster until a signal asks it to stop. Fails if ports are taken or the cluster does not serve in time.
@@ -47,7 +47,7 @@ pub async fn run(args: DevArgs) -> Result<(), Error> {
     };
     if let Err(error) = started {
         supervisor.stop().await;
-        // What the components said is needed now.
+        // A person needs the logs of the components now.
         root.temporary = false;
         return Err(error);
     }

@@ -1,14 +1,15 @@
 //! Keeps every component running: one task each, which starts the process and starts it again.
 //!
-//! Owns the children and `cluster.json`. A component that cannot stay up while the cluster starts is a
-//! failure; once the cluster has served, it is started again for ever, more slowly each time.
+//! Owns the children and `cluster.json`. A component that cannot stay up while the cluster starts is a failure. Once
+//! the cluster has served, it is started again for ever, more slowly each time.
 
 use std::io::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rowhouse_proto::lock::lock;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,7 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 /// Each task reports at most one failure.
 const FAILURES_MAX: usize = 64;
 
+/// The running components, one task for each.
 pub struct Supervisor {
     board: Board,
     restart_delay: Duration,
@@ -47,7 +49,7 @@ impl Supervisor {
         Self { board, restart_delay, tasks: Vec::new(), failed, failures }
     }
 
-    /// Starts a component and keeps it running until it is stopped.
+    /// Starts a component and keeps it running until [`Supervisor::stop`]. Fails if `cluster.json` cannot be written.
     pub fn keep(&mut self, component: Component) -> Result<(), Error> {
         let index = self.board.add(&component)?;
         let stop = CancellationToken::new();
@@ -75,6 +77,7 @@ impl Supervisor {
         }
     }
 
+    /// Writes into `cluster.json` that the cluster is ready. From now on no component counts as broken.
     pub fn serving(&self) -> Result<(), Error> {
         self.board.change(|file| file.ready = true)
     }
@@ -89,7 +92,8 @@ impl Supervisor {
         self.board.clone()
     }
 
-    /// Gateways first, so that no request arrives at a cluster that is half gone.
+    /// Stops all components and removes `cluster.json`. Gateways stop first, so that no request arrives at a cluster
+    /// that is half gone.
     pub async fn stop(mut self) {
         for kind in [Kind::Gateway, Kind::Node, Kind::Testnet] {
             let of_kind = self.tasks.iter_mut().filter(|(of, _, _)| *of == kind);
@@ -128,18 +132,18 @@ impl Board {
     }
 
     fn change(&self, change: impl FnOnce(&mut ClusterFile)) -> Result<(), Error> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = lock(&self.file);
         change(&mut file);
         files::write_json(&self.path, &*file)
     }
 
-    /// Of the first component of a kind.
+    /// Process id of the first component of this kind; `None` while it does not run.
     pub fn pid_of(&self, kind: Kind) -> Option<u32> {
         self.read().components.iter().find(|entry| entry.kind == kind)?.pid
     }
 
     fn read(&self) -> ClusterFile {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.file).clone()
     }
 
     fn set_pid(&self, index: usize, pid: Option<u32>, restarts: u64) {
@@ -155,7 +159,7 @@ impl Board {
     }
 
     fn serves(&self) -> bool {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).ready
+        lock(&self.file).ready
     }
 }
 

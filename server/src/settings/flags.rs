@@ -102,7 +102,7 @@ fn given(key: &Key, flag: Flag, matches: &ArgMatches) -> Option<Value> {
     }
 }
 
-/// More MiB than bytes can be counted are as many bytes as can: more than any bound.
+/// Bytes of so many MiB. A number of bytes that does not fit becomes the largest one, which is above any bound.
 fn bytes(kind: &Kind, mib: &str) -> Value {
     mib.parse::<u64>().map_or_else(|_| read(kind, mib), |mib| Value::from(mib.saturating_mul(MIB)))
 }

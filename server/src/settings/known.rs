@@ -1,4 +1,4 @@
-//! Tells a process's keys from those of the other one, which are none of its business, and from mistakes.
+//! Tells a process's own keys from those of the other process, which it ignores, and from mistakes.
 
 use rowhouse_proto::settings::Key;
 

@@ -1,8 +1,7 @@
 //! Three DHT nodes on loopback that know each other from the start.
 //!
-//! Each has the other two as bootstrap nodes, so that none takes a passing client into its routing table:
-//! a table full of clients that have left makes every lookup wait for them.
-//! Deliberately absent: peers and immutable values (allowed, never kept).
+//! Each has the other two as bootstrap nodes, so that none takes a passing client into its routing table. Lookups would
+//! wait for clients that have left. Deliberately absent: peers and immutable values (allowed, never kept).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -17,10 +16,12 @@ use super::records::RECORDS_MAX;
 
 /// Tries to let the nodes find each other before the testnet gives up: 30 s.
 const MEET_TRIES: u32 = 300;
+/// Pause between two of these tries.
 const MEET_PAUSE: Duration = Duration::from_millis(100);
 /// Loopback answers in well under a millisecond; this leaves room for a machine that compiles meanwhile.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The three running DHT nodes. They stop when this is dropped.
 pub struct Nodes {
     /// The one clients bootstrap from comes first.
     pub addresses: Vec<SocketAddrV4>,
@@ -28,7 +29,10 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// `ports_file` remembers the two nodes' ports, so that clients that live on find them again.
+    /// Starts all three and waits until they know each other. The first listens on UDP `port`.
+    ///
+    /// `ports_file` remembers the ports of the other two, so that clients that live on find them again. Fails if `port`
+    /// is taken, the file cannot be written, or the nodes do not meet within 30 s.
     pub async fn start(port: u16, ports_file: &Path, observer: &Observer) -> io::Result<Self> {
         let addresses = choose_addresses(port, ports_file)?;
         let nodes = addresses

@@ -7,9 +7,10 @@
 use std::fmt::{self, Write};
 use std::net::SocketAddrV4;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use mainline::{RequestFilter, RequestSpecific};
+use rowhouse_proto::lock::lock;
 
 use super::records::{Record, Records, SALT_BYTES_MAX, VALUE_BYTES_MAX};
 
@@ -22,7 +23,7 @@ const KIND_BYTES: usize = 256;
 #[derive(Clone)]
 pub struct Observer {
     records: Arc<Mutex<Records>>,
-    /// Holds one wish to sync: whoever finds it taken is covered by the sync still to come.
+    /// Holds one wish to sync. A put that finds it taken is covered by the sync still to come.
     sync: SyncSender<()>,
 }
 
@@ -33,14 +34,15 @@ impl fmt::Debug for Observer {
 }
 
 impl Observer {
-    /// Starts the thread that syncs the file; it ends when the last observer is gone.
+    /// Starts the thread that syncs the file; it ends when the last observer is gone. Fails if the system refuses a
+    /// thread.
     pub fn start(records: Records) -> std::io::Result<Self> {
         let (sync, wishes) = sync_channel::<()>(1);
         let records = Arc::new(Mutex::new(records));
         let synced = records.clone();
         std::thread::Builder::new().name("record-sync".into()).spawn(move || {
             while wishes.recv().is_ok() {
-                let file = synced.lock().unwrap_or_else(PoisonError::into_inner).sync_handle();
+                let file = lock(&synced).sync_handle();
                 if let Err(error) = file.and_then(|file| file.sync_data()) {
                     tracing::error!(%error, "cannot sync the testnet's record file");
                 }
@@ -51,11 +53,11 @@ impl Observer {
 
     /// A copy of every record that is kept.
     pub fn all(&self) -> Vec<Record> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).all()
+        lock(&self.records).all()
     }
 
     fn keep(&self, record: Record) {
-        let kept = self.records.lock().unwrap_or_else(PoisonError::into_inner).keep(record);
+        let kept = lock(&self.records).keep(record);
         match kept {
             Ok(true) => drop(self.sync.try_send(())),
             Ok(false) => {}

@@ -1,9 +1,9 @@
 //! The signed records the testnet was given, kept in one append-only file.
 //!
-//! Owns the file. The newest record of each key lives in memory too; the file is rewritten when most of
-//! it is outdated. A record is written before the put is answered and synced by the caller's own thread,
-//! so a kill of the process loses nothing and a power cut at most the last moment.
-//! Deliberately absent: reading records back by key (the DHT nodes answer that).
+//! Owns the file. The newest record of each key lives in memory too; the file is rewritten when most of it is outdated.
+//! A record is written before the put is answered, so that a kill of the process loses nothing. The caller's own thread
+//! syncs it, so that a power cut loses the last moment at most. Deliberately absent: reading records back by key (the
+//! DHT nodes answer that).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
@@ -30,10 +30,15 @@ const OUTDATED_MIN: usize = 1_000;
 /// One BEP 44 mutable item, exactly as it was put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// Ed25519 public key of the signer.
     pub key: [u8; 32],
+    /// Ed25519 signature over salt, sequence number and value.
     pub signature: [u8; 64],
+    /// Sequence number: a higher one replaces a lower one.
     pub seq: i64,
+    /// At most [`SALT_BYTES_MAX`]; empty for items without a salt.
     pub salt: Vec<u8>,
+    /// At most [`VALUE_BYTES_MAX`].
     pub value: Vec<u8>,
 }
 
@@ -90,6 +95,7 @@ impl Record {
 /// Where a record belongs: a key may hold several items under different salts.
 type Slot = ([u8; 32], Vec<u8>);
 
+/// The newest record of each slot, at most [`RECORDS_MAX`], and the file that keeps them.
 pub struct Records {
     path: PathBuf,
     file: File,
@@ -102,7 +108,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// Opens or creates the file. A torn tail, as a power cut leaves, is cut off.
+    /// Opens or creates the file. A torn tail, as a power cut leaves, is cut off. Fails on a file of another kind or
+    /// version.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::open_bounded(path, RECORDS_MAX)
     }

@@ -1,7 +1,7 @@
 //! The pkarr relay on the port clients expect.
 //!
-//! The relay crate's only safe entry chooses its own port, so a small forwarder stands in front of it;
-//! that also keeps the expected port on loopback. Owns the forwarder's tasks.
+//! The relay crate's only safe entry chooses its own port, so a small forwarder stands in front of it. That also keeps
+//! the expected port on loopback. Owns the forwarder's tasks.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -18,14 +18,17 @@ const CONNECTIONS_MAX: usize = 1_024;
 /// The relay's own DHT node would take this port if it found it free; it is not ours to give.
 const DHT_DEFAULT_PORT: u16 = 6881;
 
+/// A running pkarr relay, and the listener in front of it.
 pub struct PkarrRelay {
     relay: pkarr_relay::Relay,
     listener: TcpListener,
+    /// Where clients reach it.
     pub address: SocketAddr,
 }
 
 impl PkarrRelay {
-    /// Listens on loopback; port 0 takes a free one. `bootstrap` are the DHT nodes it publishes to.
+    /// Listens on loopback; port 0 takes a free one. `bootstrap` are the DHT nodes it publishes to. Fails if the port
+    /// is taken or the relay does not start.
     pub async fn start(port: u16, bootstrap: &[SocketAddrV4]) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
             let text =

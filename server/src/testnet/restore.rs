@@ -19,7 +19,7 @@ const IN_FLIGHT: usize = 32;
 /// Tries for one record; a busy machine may drop datagrams.
 const TRIES: u32 = 5;
 
-/// Answers how many records the DHT took.
+/// Puts `records` into the DHT, and returns how many of them it took. Fails if no DHT client can be started.
 pub async fn restore(records: Vec<Record>, bootstrap: &[SocketAddrV4]) -> io::Result<usize> {
     if records.is_empty() {
         return Ok(0);

@@ -20,6 +20,7 @@ use crate::signals::Stop;
 /// Where the relay crate puts its cache, which it never removes: ours is emptied at each start.
 const TEMPORARY_FOLDER_VARIABLE: &str = "TMPDIR";
 
+/// Flags of `rowhouse testnet`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TestnetArgs {
     /// Folder for the records to put back at the next start.
@@ -32,13 +33,18 @@ pub struct TestnetArgs {
     pub ready_file: Option<PathBuf>,
 }
 
-/// The content of the ready file.
+/// The content of the ready file. Addresses are host:port.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TestnetReady {
+    /// Process id of the testnet.
     pub pid: u32,
+    /// The DHT nodes; clients bootstrap from the first.
     pub dht: Vec<String>,
+    /// The pkarr relay.
     pub pkarr_relay: String,
+    /// The HTTP relay.
     pub http_relay: String,
+    /// Records of earlier runs that were put into the DHT again.
     pub records_restored: usize,
 }
 

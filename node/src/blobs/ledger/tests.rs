@@ -31,7 +31,7 @@ fn at(segment: u64, offset: u64, length: u32) -> Location {
     Location { segment, offset, length, crc: 0, written_at_ms: 0 }
 }
 
-/// The same, kept as plain lists.
+/// The ledger's content, kept as plain lists.
 struct Model {
     /// By segment, its length.
     lengths: BTreeMap<u64, u64>,

@@ -1,4 +1,4 @@
-//! A crash may leave a torn tail and an older index. What was acknowledged is there.
+//! A crash may leave a torn tail and an older index. Acknowledged chunks are there.
 
 use std::fs;
 use std::io::Write;

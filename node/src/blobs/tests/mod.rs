@@ -1,4 +1,4 @@
-//! What the chunk store promises: through crashes, damage, a full disk and compaction.
+//! The promises of the chunk store: through crashes, damage, a full disk and compaction.
 
 mod crash;
 mod damage;
@@ -18,7 +18,7 @@ use super::direct::BLOCK_BYTES;
 use super::record::{FIRST_RECORD, HEADER_BYTES, record_bytes};
 use super::{BlobOptions, BlobStore, ChunkKey};
 
-/// What is acknowledged and not deleted.
+/// The chunks that were acknowledged and not deleted.
 type Chunks = BTreeMap<ChunkKey, Bytes>;
 
 fn key(replica: u64, version: u8, index: u32) -> ChunkKey {
@@ -30,7 +30,7 @@ const fn segment_of(records: u64) -> u64 {
     FIRST_RECORD + records * BLOCK_BYTES as u64
 }
 
-/// What a chunk of so many bytes takes on disk.
+/// The bytes that a chunk of this length takes on disk.
 fn taken(length: usize) -> u64 {
     record_bytes(length as u32)
 }

@@ -97,7 +97,7 @@ impl Run {
         }
         self.store = open(left.path(), self.direct_writes);
         self.dir = left;
-        // What was deleted may be back.
+        // A deleted chunk may be back.
         for (key, bodies) in &self.history {
             let found = self.store.get(*key).await.expect("undamaged");
             if let Some(body) = found.filter(|_| !self.chunks.contains_key(key)) {

@@ -1,8 +1,9 @@
 //! The bytes a command writes, as text beside the tests. `ROWHOUSE_BLESS=1` rewrites the files.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::PathBuf;
+
+use rowhouse_proto::hex;
 
 use super::Writes;
 
@@ -19,13 +20,6 @@ macro_rules! golden_files {
 }
 #[allow(unused_imports)]
 pub(crate) use golden_files;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes it");
-        text
-    })
-}
 
 /// Compares with `tests/FOLDER/NAME.txt`.
 pub fn check(folder: &str, name: &str, command: &[u8], outcome: &[u8], writes: &Writes) {
