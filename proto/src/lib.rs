@@ -13,6 +13,7 @@ pub mod domain;
 mod error;
 mod group;
 mod hex;
+pub mod map_change;
 mod refusal;
 pub mod settings;
 mod trace;

@@ -48,7 +48,7 @@ pub async fn watch(cluster: Arc<Cluster>, seeds: Vec<String>, stop: Cancellation
 /// Follows one node's stream to its end.
 async fn follow(cluster: &Cluster, node: &Node) -> Result<(), Error> {
     let mut meta = node.meta();
-    let opening = meta.watch_map(WatchMapRequest { version: WIRE_VERSION });
+    let opening = meta.watch_map(WatchMapRequest { version: WIRE_VERSION, changes: false });
     let Ok(Ok(reply)) = tokio::time::timeout(OPEN_TIMEOUT, opening).await else { return Ok(()) };
     let mut maps = reply.into_inner();
     let mut patience = OPEN_TIMEOUT;

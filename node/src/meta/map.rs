@@ -37,5 +37,6 @@ pub fn cluster_map(store: &dyn Read) -> Result<Option<ClusterMap>, Error> {
         command_version: cluster.command_version,
         next_replica_id: cluster.next_replica_id,
         rebalance: cluster.rebalance,
+        change: None,
     }))
 }
