@@ -94,7 +94,7 @@ impl Cluster {
     }
 
     /// Waits until a node tells of a newer map than the one here.
-    pub(super) async fn is_told_of_newer(&self) {
+    pub(super) async fn until_behind(&self) {
         let mut told = self.told.subscribe();
         // The sender lives as long as `self`.
         let _ = told.wait_for(|told| *told > *self.installed.borrow()).await;

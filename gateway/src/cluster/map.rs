@@ -1,5 +1,6 @@
 //! One version of the cluster's map, made ready for routing: each shard with its replicas' connections
-//! and the replica last seen leading. Immutable but for the leader hints; replaced as a whole.
+//! and the replica last seen leading. Immutable but for the leader hints. A new version replaces it, and takes over the
+//! groups that did not change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

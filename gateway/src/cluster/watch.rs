@@ -1,5 +1,6 @@
 //! The map watch: one stream from any node that answers, reopened elsewhere when it ends, falls silent or lags. After
-//! the first map it brings changes (docs/rules/consensus.md#the-map-is-sent-as-changes). It owns the seeds; the map itself belongs to `Cluster`.
+//! the first map it brings changes (docs/rules/consensus.md#the-map-is-sent-as-changes). It owns the seeds; the map
+//! itself belongs to `Cluster`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +81,7 @@ async fn take_maps(cluster: &Cluster, node: &Node) -> Result<(), Error> {
 /// Returns once a newer map than this gateway's has been heard of for `BEHIND_MAX`.
 async fn left_behind(cluster: &Cluster) {
     loop {
-        cluster.is_told_of_newer().await;
+        cluster.until_behind().await;
         tokio::time::sleep(BEHIND_MAX).await;
         if cluster.is_behind() {
             return;
