@@ -15,6 +15,7 @@ mod error;
 mod group;
 mod hex;
 pub mod lock;
+pub mod map_change;
 mod refusal;
 pub mod settings;
 mod trace;

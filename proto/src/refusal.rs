@@ -71,7 +71,7 @@ impl From<Refusal> for Outcome {
     }
 }
 
-/// The form that a node answers. A wait is told in whole milliseconds; 0 is none.
+/// The form that a node answers. A wait is told in whole milliseconds; 0 is none. The node adds its map's version.
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let retry_after_ms = refusal.retry_after.map_or(0, |wait| wait.as_millis());
@@ -80,6 +80,7 @@ impl From<Refusal> for Failure {
             detail: refusal.detail,
             retry_after_ms: u32::try_from(retry_after_ms).unwrap_or(u32::MAX),
             leader_node: refusal.leader.map(|node| node.to_vec().into()).unwrap_or_default(),
+            map_version: 0,
         }
     }
 }

@@ -10,6 +10,7 @@ use rowhouse_peer::Dialer;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::meta::ClusterMap;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Admission, Clock, Map};
 use crate::Error;
@@ -19,7 +20,10 @@ use crate::settings::Limits;
 /// The cluster as one gateway sees it; shared by all its requests.
 pub struct Cluster {
     map: ArcSwapOption<Map>,
+    /// Version of `map`; 0 before the first.
     installed: watch::Sender<u64>,
+    /// Newest version that a node told of when it refused a request; 0: none.
+    told: watch::Sender<u64>,
     pub(super) clock: Clock,
     pub(super) admission: Admission,
     pub(super) retry_timeout: Duration,
@@ -34,6 +38,7 @@ impl Cluster {
         Self {
             map: ArcSwapOption::empty(),
             installed: watch::Sender::new(0),
+            told: watch::Sender::new(0),
             clock: Clock::default(),
             admission: Admission::new(limits.requests_max, limits.body_bytes_max, limits.chunk_bytes_max),
             retry_timeout: limits.retry_timeout_s,
@@ -70,17 +75,47 @@ impl Cluster {
         self.map.load_full().ok_or_else(|| ErrorCode::Unavailable.into())
     }
 
+    /// Waits until `until` for a map of at least this version, of which a node told. Whether it came. The watch leaves
+    /// a node that does not bring it.
+    pub(super) async fn newer_map(&self, version: u64, until: Instant) -> bool {
+        self.told.send_if_modified(|told| {
+            let newer = *told < version;
+            *told = version.max(*told);
+            newer
+        });
+        let mut installed = self.installed.subscribe();
+        let arrival = installed.wait_for(|installed| *installed >= version);
+        matches!(tokio::time::timeout_at(until, arrival).await, Ok(Ok(_)))
+    }
+
+    /// Whether a node told of a newer map than the one here.
+    pub(super) fn is_behind(&self) -> bool {
+        *self.told.borrow() > *self.installed.borrow()
+    }
+
+    /// Waits until a node tells of a newer map than the one here.
+    pub(super) async fn until_behind(&self) {
+        let mut told = self.told.subscribe();
+        // The sender lives as long as `self`.
+        let _ = told.wait_for(|told| *told > *self.installed.borrow()).await;
+    }
+
+    /// Forgets which versions nodes told of: only what is told again counts.
+    pub(super) fn forget_told(&self) {
+        self.told.send_replace(0);
+    }
+
     /// The shard of a user's account and entries; waits as `map` does.
     pub async fn shard_of_user(&self, user: &PublicKey) -> Result<u32, Rejection> {
         Ok(self.map().await?.shard_of_user(user))
     }
 
-    /// Takes a map from a watch of `node`. Only the watch calls it, from one task. `false`: not usable. An error:
-    /// this gateway is not of that cluster, nor of any other so far.
-    pub fn install(&self, wire: &ClusterMap, node: &str) -> Result<bool, Error> {
+    /// Takes a map from a watch of `node`, and `hlc`, its time now (0: not known). Only the watch calls it, from one
+    /// task. `false`: not usable. An error: this gateway is not of that cluster, nor of any other so far.
+    pub fn install(&self, wire: &ClusterMap, hlc: u64, node: &str) -> Result<bool, Error> {
         let current = self.map.load_full();
         // With the first map comes the cluster's time: without it no change could be sent.
-        if current.is_none() && wire.hlc == 0 {
+        if current.is_none() && hlc == 0 {
             return Ok(false);
         }
         if let Some(map) = &current {
@@ -92,7 +127,7 @@ impl Cluster {
                 return Ok(false);
             }
             if wire.map_version == map.version {
-                self.clock.observe(wire.hlc);
+                self.clock.observe(hlc);
                 return Ok(true);
             }
         }
@@ -100,7 +135,7 @@ impl Cluster {
         if wire.homeserver[..] != self.homeserver.as_bytes()[..] {
             return Err(self.foreign(&wire.homeserver, node));
         }
-        self.clock.observe(wire.hlc);
+        self.clock.observe(hlc);
         let version = map.version;
         self.map.store(Some(Arc::new(map)));
         self.installed.send_replace(version);

@@ -1,5 +1,6 @@
 //! One version of the cluster's map, made ready for routing: each shard with its replicas' connections
-//! and the replica last seen leading. Immutable but for the leader hints; replaced as a whole.
+//! and the replica last seen leading. Immutable but for the leader hints. A new version replaces it, and takes over the
+//! groups that did not change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,15 +23,15 @@ const OPEN_SIGNUP: &str = "open";
 pub struct Map {
     pub version: u64,
     pub cluster_id: Bytes,
-    shards: Vec<Group>,
-    meta: Group,
+    shards: Vec<Arc<Group>>,
+    meta: Arc<Group>,
     nodes: BTreeMap<Vec<u8>, Arc<Node>>,
     open_signup: bool,
 }
 
 impl Map {
-    /// `None` while the cluster is not initialized, or for a map that cannot be routed by. Connections
-    /// and leader hints of `previous` are kept where nothing changed.
+    /// `None` while the cluster is not initialized, or for a map that cannot be routed by. Of
+    /// `previous`, connections and leader hints are kept, and groups as a whole that did not change.
     pub fn build(wire: &ClusterMap, previous: Option<&Self>, dialer: &Dialer) -> Option<Self> {
         if wire.cluster_id.is_empty()
             || !wire.shard_count.is_power_of_two()
@@ -49,12 +50,12 @@ impl Map {
             nodes.insert(info.node_uuid.to_vec(), node);
         }
         let infos: BTreeMap<u32, &GroupInfo> = wire.groups.iter().map(|info| (info.group, info)).collect();
-        let group = |number: u32, before: Option<&Group>| {
+        let group = |number: u32, before: Option<&Arc<Group>>| {
             infos.get(&number).map(|info| Group::build(info, &nodes, before))
         };
         let shards = (0..wire.shard_count)
             .map(|shard| group(shard, previous.and_then(|map| map.shards.get(shard as usize))))
-            .collect::<Option<Vec<Group>>>()?;
+            .collect::<Option<Vec<Arc<Group>>>>()?;
         let meta = group(META_GROUP, previous.map(|map| &map.meta)).unwrap_or_default();
         let open_signup = wire.settings.as_ref().is_some_and(|settings| settings.signup_mode == OPEN_SIGNUP);
         Some(Self {
@@ -85,7 +86,11 @@ impl Map {
 
     /// A shard, or the meta group for `META_GROUP`.
     pub fn group(&self, number: u32) -> Option<&Group> {
-        if number == META_GROUP { Some(&self.meta) } else { self.shards.get(number as usize) }
+        if number == META_GROUP {
+            Some(&self.meta)
+        } else {
+            self.shards.get(number as usize).map(AsRef::as_ref)
+        }
     }
 
     /// All nodes of the map, in the order of their uuids.
@@ -93,15 +98,14 @@ impl Map {
         self.nodes.values()
     }
 
+    /// The node with this uuid, whether or not it hosts a replica.
+    pub fn node(&self, node_uuid: &[u8]) -> Option<&Arc<Node>> {
+        self.nodes.get(node_uuid)
+    }
+
     /// Whether anybody may sign up without a token.
     pub fn open_signup(&self) -> bool {
         self.open_signup
-    }
-
-    /// The first shard's group.
-    #[cfg(test)]
-    pub fn into_first_shard(self) -> Group {
-        self.shards.into_iter().next().expect("maps have a shard")
     }
 }
 
@@ -113,7 +117,11 @@ pub struct Group {
 }
 
 impl Group {
-    fn build(info: &GroupInfo, nodes: &BTreeMap<Vec<u8>, Arc<Node>>, before: Option<&Self>) -> Self {
+    fn build(
+        info: &GroupInfo,
+        nodes: &BTreeMap<Vec<u8>, Arc<Node>>,
+        before: Option<&Arc<Self>>,
+    ) -> Arc<Self> {
         let replicas: Vec<Arc<Node>> = info
             .replicas
             .iter()
@@ -122,7 +130,18 @@ impl Group {
         let leader = before
             .and_then(|group| group.leader().and_then(|index| group.replicas.get(index)))
             .and_then(|node| replicas.iter().position(|replica| replica.uuid() == node.uuid()));
-        Self { replicas, leader: AtomicUsize::new(leader.unwrap_or(UNKNOWN)) }
+        let group = Self { replicas, leader: AtomicUsize::new(leader.unwrap_or(UNKNOWN)) };
+        match before {
+            Some(before) if before.is_same(&group) => Arc::clone(before),
+            _ => Arc::new(group),
+        }
+    }
+
+    /// Whether both have the same replicas on the same connections. Who leads is no part of that.
+    fn is_same(&self, other: &Self) -> bool {
+        let Self { replicas, leader: _ } = other;
+        self.replicas.len() == replicas.len()
+            && self.replicas.iter().zip(replicas).all(|(ours, theirs)| Arc::ptr_eq(ours, theirs))
     }
 
     /// The nodes that host the group's replicas; positions in it are this module's replica indices.
@@ -188,6 +207,36 @@ mod tests {
             settings: Some(Settings { signup_mode: "open".into() }),
             ..ClusterMap::default()
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_of_one_group_leaves_all_others_and_all_nodes_as_they_are() {
+        const SHARDS: u32 = 4_096;
+        let addresses = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"];
+        let mut wire = wire(1, &addresses);
+        let all = wire.groups[0].replicas.clone();
+        let group = |group| GroupInfo { group, replicas: all[..3].to_vec(), ..GroupInfo::default() };
+        wire.shard_count = SHARDS;
+        wire.groups = (0..SHARDS).chain([META_GROUP]).map(group).collect();
+        let first = build(&wire, None).expect("complete");
+        let moved = 1_234;
+        wire.map_version += 1;
+        wire.groups[moved as usize].replicas = all[1..].to_vec();
+        let second = build(&wire, Some(&first)).expect("complete");
+        for number in (0..SHARDS).chain([META_GROUP]) {
+            let (before, after) =
+                (first.group(number).expect("a group"), second.group(number).expect("a group"));
+            assert_eq!(std::ptr::eq(before, after), number != moved, "group {number}");
+        }
+        assert!(first.nodes().zip(second.nodes()).all(|(before, after)| Arc::ptr_eq(before, after)));
+        let uuids = second.group(moved).expect("moved").replicas().iter().map(|node| node.uuid().to_vec());
+        assert!(uuids.eq(all[1..].iter().map(|replica| replica.node_uuid.to_vec())));
+        first.group(0).expect("a group").set_leader(2);
+        assert_eq!(
+            second.group(0).expect("a group").leader(),
+            Some(2),
+            "learned by a request of the old map"
+        );
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
-//! From one request to one answered RPC: finds the shard's leader, retries with the same request id until
-//! the deadline, and says 503 only then.
+//! From one request to one answered RPC: finds the shard's leader, also while the shard moves
+//! (docs/rules/consensus.md#a-moving-shard-is-found), retries with the same request id until the deadline, and says 503
+//! only then.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rowhouse_proto::wire::shard::{
-    ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, execute_request, query_reply,
-    query_request,
+    ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply, execute_request,
+    query_reply, query_request,
 };
 use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ use crate::respond::Rejection;
 /// One attempt: well above a slow sync, well below the retry window, so that a node that stopped
 /// answering costs one attempt and not the request.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the map that a refusal told of. It comes within 200 ms from a node that keeps up.
+const MAP_WAIT: Duration = Duration::from_secs(1);
 
 impl Cluster {
     /// A change. Each call draws its own request id, kept over retries.
@@ -90,31 +93,39 @@ impl Cluster {
     {
         tracing::Span::current().record("shard", shard);
         loop {
+            // The map of this moment: the shard may have moved since the last attempt.
             let map = self.map().await?;
             let group = map.group(shard).ok_or(ErrorCode::Internal)?;
-            let index = walk.choose(group, shard).ok_or(ErrorCode::Unavailable)?;
-            let node = &group.replicas()[index];
+            let (node, at) = walk.choose(&map, group, shard).ok_or(ErrorCode::Unavailable)?;
             let until = call.deadline.min(Instant::now() + ATTEMPT_TIMEOUT);
-            let verdict = match tokio::time::timeout_at(until, attempt(Arc::clone(node))).await {
-                Ok(Ok(answer)) => {
-                    self.clock.observe(answer.hlc);
-                    match answer.result {
-                        Ok(result) => {
-                            group.set_leader(index);
-                            return Ok(result);
-                        }
-                        Err(refusal) => Verdict::of_refusal(refusal),
+            let (verdict, told_map) = match tokio::time::timeout_at(until, attempt(Arc::clone(&node))).await {
+                Ok(Ok(Answer { hlc, result: Ok(result) })) => {
+                    self.clock.observe(hlc);
+                    if let Some(at) = at {
+                        group.set_leader(at);
                     }
+                    return Ok(result);
                 }
-                Ok(Err(status)) => Verdict::of_status(&status),
-                Err(_elapsed) => Verdict::Retry,
+                Ok(Ok(Answer { hlc, result: Err(refused) })) => {
+                    self.clock.observe(hlc);
+                    (Verdict::of_refusal(refused.refusal), refused.map_version)
+                }
+                Ok(Err(status)) => (Verdict::of_status(&status), 0),
+                Err(_elapsed) => (Verdict::Retry, 0),
             };
             tracing::debug!(shard, node = node.address(), ?verdict, "attempt not answered with a result");
             let pause = match verdict {
                 Verdict::Refused(refusal) => return Err(refusal.into()),
-                Verdict::Redirect(hint) => walk.redirected(group, hint),
+                Verdict::Redirect(hint) => walk.redirected(&map, group, hint),
+                Verdict::Absent => walk.absent(group),
                 Verdict::Retry => walk.failed(group),
             };
+            if walk.must_await(&map, told_map) {
+                let until = call.deadline.min(Instant::now() + MAP_WAIT);
+                if self.newer_map(told_map, until).await {
+                    continue;
+                }
+            }
             if Instant::now() + pause >= call.deadline {
                 return Err(ErrorCode::Unavailable.into());
             }
@@ -125,7 +136,19 @@ impl Cluster {
 
 struct Answer<T> {
     hlc: u64,
-    result: Result<T, Refusal>,
+    result: Result<T, Refused>,
+}
+
+/// A refusal, and the version of the map that the node has; 0 if it did not tell.
+struct Refused {
+    refusal: Refusal,
+    map_version: u64,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { map_version: failure.map_version, refusal: failure.into() }
+    }
 }
 
 async fn send_execute(
@@ -155,6 +178,6 @@ async fn send_query(
 }
 
 /// A reply of a kind this version does not know.
-fn unreadable() -> Refusal {
-    ErrorCode::WrongVersion.into()
+fn unreadable() -> Refused {
+    Refused { refusal: ErrorCode::WrongVersion.into(), map_version: 0 }
 }

@@ -1,11 +1,12 @@
-//! The map watch: one stream from any node that answers, reopened elsewhere when it ends or falls
-//! silent. It owns the seeds; the map itself belongs to `Cluster`.
+//! The map watch: one stream from any node that answers, reopened elsewhere when it ends, falls silent or lags. After
+//! the first map it brings changes (docs/rules/consensus.md#the-map-is-sent-as-changes). It owns the seeds; the map
+//! itself belongs to `Cluster`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::meta::WatchMapRequest;
+use rowhouse_proto::{WIRE_VERSION, map_change};
 use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, Node};
@@ -17,6 +18,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 const UNUSABLE_MAX: Duration = Duration::from_secs(1);
 /// Opening the stream.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
+/// A node that serves an old map for longer than this lags: ask another.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
 /// Between streams: short enough for a starting cluster, long enough for a dead one.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -45,15 +48,43 @@ pub async fn watch(cluster: Arc<Cluster>, seeds: Vec<String>, stop: Cancellation
     }
 }
 
-/// Follows one node's stream to its end.
+/// Follows one node's stream to its end, and no longer than the node keeps up with others.
 async fn follow(cluster: &Cluster, node: &Node) -> Result<(), Error> {
+    tokio::select! {
+        followed = take_maps(cluster, node) => followed,
+        () = left_behind(cluster) => {
+            tracing::debug!(node = node.address(), "others have a newer map");
+            cluster.forget_told();
+            Ok(())
+        }
+    }
+}
+
+async fn take_maps(cluster: &Cluster, node: &Node) -> Result<(), Error> {
     let mut meta = node.meta();
-    let opening = meta.watch_map(WatchMapRequest { version: WIRE_VERSION });
+    let opening = meta.watch_map(WatchMapRequest { version: WIRE_VERSION, changes: true });
     let Ok(Ok(reply)) = tokio::time::timeout(OPEN_TIMEOUT, opening).await else { return Ok(()) };
-    let mut maps = reply.into_inner();
+    let mut messages = reply.into_inner();
+    let mut map = Arc::default();
     let mut patience = OPEN_TIMEOUT;
-    while let Ok(Ok(Some(map))) = tokio::time::timeout(patience, maps.message()).await {
-        patience = if cluster.install(&map, node.address())? { SILENCE_MAX } else { UNUSABLE_MAX };
+    while let Ok(Ok(Some(message))) = tokio::time::timeout(patience, messages.message()).await {
+        let hlc = message.hlc;
+        if let Err(wrong) = map_change::apply(&mut map, message) {
+            tracing::warn!(node = node.address(), %wrong, "asking for the whole map again");
+            return Ok(());
+        }
+        patience = if cluster.install(&map, hlc, node.address())? { SILENCE_MAX } else { UNUSABLE_MAX };
     }
     Ok(())
+}
+
+/// Returns once a newer map than this gateway's has been heard of for `BEHIND_MAX`.
+async fn left_behind(cluster: &Cluster) {
+    loop {
+        cluster.until_behind().await;
+        tokio::time::sleep(BEHIND_MAX).await;
+        if cluster.is_behind() {
+            return;
+        }
+    }
 }

@@ -10,4 +10,4 @@ pub use client::{Client, Reply, raw};
 pub use disk::{Fetching, Staging};
 pub use fixture::{Fixture, SECRET, SHARDS, User};
 pub use issuer::Issuer;
-pub use node::{Announced, FakeNode, HLC_US, Script, failure, group_of, map_of, session_of};
+pub use node::{Announced, FakeNode, HLC_US, Script, failure, map_of, routes_of, session_of};

@@ -12,7 +12,7 @@ use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
 use rowhouse_proto::wire::meta::*;
 use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
 use rowhouse_proto::wire::shard::*;
-use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION};
+use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION, map_change};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 use super::SECRET;
 use super::disk::Disk;
-use crate::cluster::{Group, Map};
+use crate::cluster::Map;
 
 pub const CLUSTER_ID: [u8; 16] = [9; 16];
 /// The time every answer and map tells.
@@ -202,10 +202,15 @@ type MapStream = Pin<Box<dyn Stream<Item = Result<ClusterMap, Status>> + Send>>;
 impl Meta for Service {
     type WatchMapStream = MapStream;
 
-    async fn watch_map(&self, _: Request<WatchMapRequest>) -> Result<Response<MapStream>, Status> {
-        use futures::StreamExt;
-        let maps = WatchStream::new(self.0.map.subscribe()).map(Ok);
-        Ok(Response::new(Box::pin(maps)))
+    async fn watch_map(&self, request: Request<WatchMapRequest>) -> Result<Response<MapStream>, Status> {
+        assert!(request.get_ref().changes, "the gateway takes changes");
+        let mut told = ClusterMap::default();
+        let messages = WatchStream::new(self.0.map.subscribe()).map(move |map| {
+            let message = map_change::change(&told, &map);
+            told = map;
+            Ok(message)
+        });
+        Ok(Response::new(Box::pin(messages)))
     }
 
     async fn announce_gateway(
@@ -319,9 +324,13 @@ pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], sign
     }
 }
 
-/// A group of replicas that nobody will connect to; needs a runtime.
-pub fn group_of(count: usize) -> Group {
-    let addresses: Vec<SocketAddr> = (0..count).map(|_| SocketAddr::from(([127, 0, 0, 1], 1))).collect();
-    let map = Map::build(&map_of(1, 1, &addresses, "open"), None, &Dialer::plaintext()).expect("complete");
-    map.into_first_shard()
+/// A map of one shard with this many replicas, and one more node without any. Nobody will connect to them; needs a
+/// runtime.
+pub fn routes_of(replicas: usize) -> Map {
+    let addresses = vec![SocketAddr::from(([127, 0, 0, 1], 1)); replicas + 1];
+    let mut wire = map_of(1, 1, &addresses, "open");
+    for group in &mut wire.groups {
+        group.replicas.truncate(replicas);
+    }
+    Map::build(&wire, None, &Dialer::plaintext()).expect("complete")
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::wire::meta::ClusterMap;
 use rowhouse_proto::wire::shard::{Done, Entry, Failure, execute_reply, query_reply};
 use tokio::net::TcpListener;
 
@@ -23,12 +24,7 @@ async fn gateway_over(nodes: &[&FakeNode]) -> (Gateway, Client) {
     for node in nodes {
         node.publish(map_of(1, SHARDS, &addresses, "open"));
     }
-    let seeds = addresses.iter().map(ToString::to_string).collect();
-    let mut config = GatewayConfig::new(SECRET, seeds);
-    config.gateway.announce = false;
-    let gateway = Gateway::start(config).await.expect("loopback");
-    let client = Client::new(gateway.http_address());
-    (gateway, client)
+    gateway_of(nodes).await
 }
 
 #[tokio::test]
@@ -257,4 +253,108 @@ async fn nothing_is_sent_before_the_cluster_tells_the_time() {
         }
     }
     panic!("the time never arrived");
+}
+
+/// Replicas of every group only on the nodes of these positions, all nodes in the map.
+fn moved(map_version: u64, nodes: &[&FakeNode], replicas: &[usize]) -> ClusterMap {
+    let addresses: Vec<_> = nodes.iter().map(|node| node.address).collect();
+    let mut map = map_of(map_version, SHARDS, &addresses, "open");
+    for group in &mut map.groups {
+        group.replicas = replicas.iter().map(|at| group.replicas[*at].clone()).collect();
+    }
+    map
+}
+
+/// What a node of map 2 answers to a gateway with an older one.
+fn of_map_2(failure: Failure) -> execute_reply::Result {
+    execute_reply::Result::Failure(Failure { map_version: 2, ..failure })
+}
+
+async fn gateway_of(seeds: &[&FakeNode]) -> (Gateway, Client) {
+    let seeds = seeds.iter().map(|node| node.address.to_string()).collect();
+    let mut config = GatewayConfig::new(SECRET, seeds);
+    config.gateway.announce = false;
+    let gateway = Gateway::start(config).await.expect("loopback");
+    let client = Client::new(gateway.http_address());
+    (gateway, client)
+}
+
+/// One change, and what `meanwhile` does while it is under way.
+async fn put_while(client: &Client, meanwhile: impl Future<Output = ()>) -> u16 {
+    let user = User::random();
+    let (path, cookie) = (user.storage("/pub/a"), [("cookie", user.cookie.as_str())]);
+    let (reply, ()) = tokio::join!(client.send("PUT", &path, &cookie, b"x"), meanwhile);
+    reply.status
+}
+
+async fn asked(node: &FakeNode) {
+    while node.executed().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn assert_same_request(nodes: &[&FakeNode]) {
+    let requests: Vec<_> = nodes.iter().flat_map(|node| node.executed()).collect();
+    assert!(requests.iter().all(|request| request.request_id == requests[0].request_id));
+    assert!(requests.iter().all(|request| request.issued_at_us == requests[0].issued_at_us));
+}
+
+#[tokio::test]
+async fn a_leader_beyond_the_known_replicas_is_asked_with_the_same_request_id() {
+    let old = FakeNode::start(Script::execute(|_| Ok(not_leader(2)))).await;
+    let new = FakeNode::start(Script::default()).await;
+    old.publish(moved(1, &[&old, &new], &[0]));
+    let (_gateway, client) = gateway_of(&[&old]).await;
+    assert_eq!(put_while(&client, async {}).await, 201);
+    assert_eq!((old.executed().len(), new.executed().len()), (1, 1));
+    assert_same_request(&[&old, &new]);
+}
+
+#[tokio::test]
+async fn a_leader_on_a_node_of_a_newer_map_is_found_when_the_map_arrives() {
+    let not_leader = Failure { leader_node: vec![2; 16].into(), ..failure(ErrorCode::NotLeader) };
+    let old = FakeNode::start(Script::execute(move |_| Ok(of_map_2(not_leader.clone())))).await;
+    let new = FakeNode::start(Script::default()).await;
+    old.publish(moved(1, &[&old], &[0]));
+    let (_gateway, client) = gateway_of(&[&old]).await;
+    let arrival = async {
+        asked(&old).await;
+        old.publish(moved(2, &[&old, &new], &[0]));
+    };
+    assert_eq!(put_while(&client, arrival).await, 201);
+    assert_eq!(new.executed().len(), 1);
+    assert_same_request(&[&old, &new]);
+}
+
+#[tokio::test]
+async fn a_request_to_a_replica_that_is_gone_goes_on_with_the_newer_map() {
+    let gone = || Ok(of_map_2(failure(ErrorCode::WrongReplica)));
+    let old = FakeNode::start(Script::execute(move |_| gone())).await;
+    let new = FakeNode::start(Script::default()).await;
+    old.publish(moved(1, &[&old, &new], &[0]));
+    let (_gateway, client) = gateway_of(&[&old]).await;
+    let arrival = async {
+        asked(&old).await;
+        old.publish(moved(2, &[&old, &new], &[1]));
+    };
+    assert_eq!(put_while(&client, arrival).await, 201);
+    assert_eq!(new.executed().len(), 1);
+    assert_same_request(&[&old, &new]);
+    let before = old.executed().len();
+    assert_eq!(put_while(&client, async {}).await, 201);
+    assert_eq!(old.executed().len(), before, "the new map is used");
+}
+
+/// The watched node stays on the old map although it tells of a newer one. Another node has that.
+#[tokio::test]
+async fn a_gateway_leaves_a_node_whose_map_lags() {
+    let gone = || Ok(of_map_2(failure(ErrorCode::WrongReplica)));
+    let lagging = FakeNode::start(Script::execute(move |_| gone())).await;
+    let current = FakeNode::start(Script::default()).await;
+    lagging.publish(moved(1, &[&lagging, &current], &[0]));
+    current.publish(moved(2, &[&lagging, &current], &[1]));
+    let (_gateway, client) = gateway_of(&[&lagging]).await;
+    assert_eq!(put_while(&client, async {}).await, 201);
+    assert_eq!(current.executed().len(), 1);
+    assert_same_request(&[&lagging, &current]);
 }

@@ -157,14 +157,15 @@ impl Author {
         let open = Arc::clone(&self.open);
         let publisher = tokio::task::spawn_blocking(move || open()).await.map_err(|_| Error::Stopped)?;
         let mut progress = Progress::new(publisher);
+        let mut map = None;
         loop {
-            match group.read(|view| meta::cluster_map(view)) {
-                Ok(Some(map)) => {
-                    self.author(group, &map, &mut progress).await;
-                    self.publish(&map, &mut progress).await;
+            match (group.read(|view| meta::refresh(view, &mut map)), &map) {
+                (Ok(()), Some(map)) => {
+                    self.author(group, map, &mut progress).await;
+                    self.publish(map, &mut progress).await;
                 }
-                Ok(None) => {}
-                Err(error) => warn!(%error, "the map cannot be read"),
+                (Ok(()), None) => {}
+                (Err(error), _) => warn!(%error, "the map cannot be read"),
             }
             sleep(LOOK_EVERY).await;
         }

@@ -191,7 +191,7 @@ async fn wait_for_leaders(pool: &Pool, options: &InitOptions, deadline: Instant)
 async fn current_map(pool: &Pool, options: &InitOptions) -> Option<ClusterMap> {
     for address in &options.nodes {
         let Ok(mut client) = pool.meta(address, None) else { continue };
-        let request = WatchMapRequest { version: WIRE_VERSION };
+        let request = WatchMapRequest { version: WIRE_VERSION, changes: false };
         let Ok(mut stream) = call(address, client.watch_map(request)).await else { continue };
         if let Ok(Some(Ok(map))) = tokio::time::timeout(LOOK_EVERY * 10, stream.next()).await {
             return Some(map);

@@ -37,5 +37,15 @@ pub fn cluster_map(store: &dyn Read) -> Result<Option<ClusterMap>, Error> {
         command_version: cluster.command_version,
         next_replica_id: cluster.next_replica_id,
         rebalance: cluster.rebalance,
+        change: None,
     }))
+}
+
+/// Brings `known` up to date in one snapshot. The whole map is read only if its version is another one: with thousands
+/// of shards that takes milliseconds.
+pub fn refresh(store: &dyn Read, known: &mut Option<ClusterMap>) -> Result<(), Error> {
+    if map_version(store)? != known.as_ref().map_or(0, |map| map.map_version) {
+        *known = cluster_map(store)?;
+    }
+    Ok(())
 }

@@ -34,7 +34,7 @@ pub use announce_gateway::announce;
 pub use bootstrap::{OPEN_SIGNUP, unkept};
 pub use gateway::{announceable, identity as gateway_identity, public_address};
 pub use machine::{MetaMachine, encode};
-pub use map::{cluster_map, command_version, map_version};
+pub use map::{cluster_map, command_version, map_version, refresh};
 pub use node_line::{PLACEMENT_VERSION, first_command_version, is_told, to_command};
 pub use raise_command_version::raisable;
 pub use set_packet::packet_timestamp_us;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::meta::{ClusterMap, RegisterNodeRequest, WatchMapRequest};
-use rowhouse_proto::{WIRE_VERSION, hex};
+use rowhouse_proto::{WIRE_VERSION, hex, map_change};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -84,14 +84,18 @@ impl MapWatch {
         if meta.read_latest(|view| map_version(view))? > self.cluster.view.map().map_version
             && let Some(map) = meta.read(|view| cluster_map(view))?
         {
-            self.take(map).await?;
+            self.take(&Arc::new(map)).await?;
         }
         tokio::time::sleep(LOCAL_POLL).await;
         Ok(())
     }
 
-    /// Takes over a newer map. The version in force outlives this process: an older program must not start here.
-    async fn take(&self, map: ClusterMap) -> Result<(), Error> {
+    /// Takes over a map, unless it is no newer. The version in force outlives this process: an older program must not
+    /// start here.
+    async fn take(&self, map: &Arc<ClusterMap>) -> Result<(), Error> {
+        if map.map_version <= self.cluster.view.map().map_version {
+            return Ok(());
+        }
         self.cluster.view.check(map.command_version)?;
         if map.command_version > self.cluster.view.map().command_version {
             let (identity, in_force) = (Arc::clone(&self.local.identity), map.command_version);
@@ -100,7 +104,7 @@ impl MapWatch {
                 .map_err(|_| Error::Stopped)??;
         }
         self.cluster.addresses.learn(&map.nodes);
-        self.cluster.view.publish(map);
+        self.cluster.view.publish(Arc::clone(map));
         Ok(())
     }
 
@@ -125,28 +129,28 @@ impl MapWatch {
         Ok(())
     }
 
+    /// Follows one node's stream to its end. It ends also where that node lags behind others.
     async fn follow(&self, address: &str, name: Option<&str>) -> Result<(), Error> {
+        let failed = |detail| Error::Peer { peer: address.to_owned(), detail };
         let mut client = self.cluster.pool.meta(address, name)?;
-        let mut stream = call(address, client.watch_map(WatchMapRequest { version: WIRE_VERSION })).await?;
+        let request = WatchMapRequest { version: WIRE_VERSION, changes: true };
+        let mut stream = call(address, client.watch_map(request)).await?;
+        let mut map = Arc::default();
         loop {
-            let next = tokio::time::timeout(STREAM_SILENCE_MAX, stream.next()).await;
-            let map = match next {
-                Ok(Some(Ok(map))) => map,
-                Ok(Some(Err(status))) => {
-                    return Err(Error::Peer {
-                        peer: address.to_owned(),
-                        detail: status.message().to_owned(),
-                    });
-                }
+            let patience = if self.is_behind() { BEHIND_MAX } else { STREAM_SILENCE_MAX };
+            let message = match tokio::time::timeout(patience, stream.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(status))) => return Err(failed(status.message().to_owned())),
                 Ok(None) | Err(_) => return Ok(()),
             };
+            map_change::apply(&mut map, message).map_err(|wrong| failed(wrong.to_string()))?;
             // A node that is not initialized cannot tell more; `cluster init` may reach us meanwhile.
             if map.cluster_id.is_empty() || self.knows_itself() {
                 return Ok(());
             }
             self.cluster.view.check(map.command_version)?;
             if self.belongs(&map).await? {
-                self.take(map).await?;
+                self.take(&map).await?;
             }
             self.register_if_needed().await;
             if self.knows_itself() {

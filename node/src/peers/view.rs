@@ -56,11 +56,11 @@ impl ClusterView {
     }
 
     /// Takes a map over, unless it is no newer.
-    pub fn publish(&self, map: ClusterMap) -> bool {
+    pub fn publish(&self, map: Arc<ClusterMap>) -> bool {
         self.map.send_if_modified(|current| {
             let newer = map.map_version > current.map_version;
             if newer {
-                *current = Arc::new(map);
+                *current = map;
             }
             newer
         })
@@ -84,10 +84,8 @@ mod tests {
         assert_eq!(view.command_version(), 2, "the oldest, before anything is known");
         assert_eq!(ClusterView::new(range, Some(3)).expect("known").command_version(), 3, "before a map");
         ClusterView::new(range, Some(5)).expect_err("an older program than the one before");
-        let map = |map_version, command_version| ClusterMap {
-            map_version,
-            command_version,
-            ..ClusterMap::default()
+        let map = |map_version, command_version| {
+            Arc::new(ClusterMap { map_version, command_version, ..ClusterMap::default() })
         };
         view.publish(map(1, 3));
         assert_eq!(view.command_version(), 3);
@@ -104,7 +102,7 @@ mod tests {
     #[test]
     fn an_older_map_never_replaces_a_newer_one() {
         let view = ClusterView::new(COMMAND_VERSIONS, None).expect("nothing heard");
-        let map = |map_version| ClusterMap { map_version, ..ClusterMap::default() };
+        let map = |map_version| Arc::new(ClusterMap { map_version, ..ClusterMap::default() });
         assert!(view.publish(map(2)));
         assert!(!view.publish(map(1)));
         assert!(!view.publish(map(2)));

@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::StatusReport;
+use super::map_stream::MapStream;
 use crate::coordinator::{Coordinator, propose};
 use crate::identity::NodeUuid;
 use crate::init::InitServer;
@@ -31,10 +32,6 @@ use crate::peers::{Cluster, Report};
 use crate::placement::Fence;
 use crate::{Error, Group, meta};
 
-/// Longest silence on a watch: a watcher hears at least this often that its node lives.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
-/// Longest silence while the node does not know the time, without which a gateway can send nothing.
-const TIMELESS_SIGN: Duration = Duration::from_millis(100);
 /// Longest time of a call: a proposal's own deadline, and a little.
 const CALL_DEADLINE: Duration = Duration::from_secs(6);
 
@@ -155,28 +152,9 @@ impl Meta for MetaService {
         request: Request<WatchMapRequest>,
     ) -> Result<Response<Self::WatchMapStream>, Status> {
         check_version(request.get_ref().version)?;
-        let maps = self.cluster.view.watch();
-        let (clock, stop) = (Arc::clone(&self.local.clock), self.stop.clone());
-        let stream = futures::stream::unfold((maps, None), move |(mut maps, last_hlc)| {
-            let (clock, stop) = (Arc::clone(&clock), stop.clone());
-            async move {
-                if let Some(last_hlc) = last_hlc {
-                    let silence_max = if last_hlc == 0 { TIMELESS_SIGN } else { SIGN_OF_LIFE };
-                    tokio::select! {
-                        () = stop.cancelled() => return None,
-                        changed = timeout(silence_max, maps.changed()) => {
-                            if let Ok(Err(_)) = changed { return None }
-                        }
-                    }
-                }
-                let mut map = ClusterMap::clone(&maps.borrow_and_update());
-                map.version = WIRE_VERSION;
-                map.hlc = clock.latest();
-                let hlc = map.hlc;
-                Some((Ok(map), (maps, Some(hlc))))
-            }
-        });
-        Ok(Response::new(Box::pin(stream)))
+        let (maps, clock) = (self.cluster.view.watch(), Arc::clone(&self.local.clock));
+        let stream = MapStream::new(maps, clock, self.stop.clone(), request.get_ref().changes);
+        Ok(Response::new(Box::pin(stream.messages())))
     }
 
     async fn node_status(

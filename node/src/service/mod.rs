@@ -8,6 +8,7 @@ mod answer;
 mod attempts;
 mod chunk;
 mod execute;
+mod map_stream;
 mod meta;
 mod operate;
 mod prepare;

@@ -7,7 +7,7 @@ use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::shard::shard_server::Shard;
 use rowhouse_proto::wire::shard::{
-    ExecuteReply, ExecuteRequest, QueryReply, QueryRequest, execute_reply, query_reply,
+    ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply, query_reply,
 };
 use rowhouse_proto::{ErrorCode, Refusal};
 use tokio::time::timeout;
@@ -65,6 +65,11 @@ impl ShardService {
         self.local.shard(group).ok_or_else(|| ErrorCode::WrongReplica.into())
     }
 
+    /// A gateway with an older map waits for this node's one before it asks on.
+    fn failure(&self, refused: Refusal) -> Failure {
+        Failure { map_version: self.view.map().map_version, ..failure(refused) }
+    }
+
     /// Refuses a user of another shard: a user's rows must all be in their own one.
     pub(super) fn check_home(&self, user: &UserKey, shard: u32) -> Result<(), Refusal> {
         let shard_count = self.view.map().shard_count;
@@ -86,7 +91,7 @@ impl Shard for ShardService {
         let answered = timeout(EXECUTE_DEADLINE, self.answer_execute(request).instrument(span)).await;
         let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(reply) => reply,
-            Err(refused) => execute_reply::Result::Failure(failure(refused)),
+            Err(refused) => execute_reply::Result::Failure(self.failure(refused)),
         };
         Ok(Response::new(ExecuteReply { hlc: self.clock.latest(), result: Some(result) }))
     }
@@ -98,7 +103,7 @@ impl Shard for ShardService {
         let answered = timeout(QUERY_DEADLINE, self.answer_query(request).instrument(span)).await;
         let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(reply) => reply,
-            Err(refused) => query_reply::Result::Failure(failure(refused)),
+            Err(refused) => query_reply::Result::Failure(self.failure(refused)),
         };
         Ok(Response::new(QueryReply { hlc: self.clock.latest(), result: Some(result) }))
     }

@@ -35,7 +35,7 @@ fn channel(cluster: &Cluster, role: Role, name: &str) -> Channel {
 fn reaches(cluster: &Cluster, dialer: &Dialer) -> bool {
     cluster.client.runtime.block_on(async {
         let Some(channel) = Client::connect(cluster.address(0), dialer).await else { return false };
-        let request = WatchMapRequest { version: WIRE_VERSION };
+        let request = WatchMapRequest { version: WIRE_VERSION, changes: false };
         MetaClient::new(channel).watch_map(request).await.is_ok()
     })
 }
@@ -49,7 +49,7 @@ async fn denied(channel: Channel) -> Vec<&'static str> {
     let answers = [
         ("lane", transport.lane(lane).await.map(drop)),
         ("query", shard.query(QueryRequest { version: WIRE_VERSION, ..Default::default() }).await.map(drop)),
-        ("map", meta.watch_map(WatchMapRequest { version: WIRE_VERSION }).await.map(drop)),
+        ("map", meta.watch_map(WatchMapRequest { version: WIRE_VERSION, changes: false }).await.map(drop)),
         (
             "status",
             meta.node_status(NodeStatusRequest { version: WIRE_VERSION, scan: false }).await.map(drop),

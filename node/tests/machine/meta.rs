@@ -4,7 +4,7 @@ use crate::machine_fixture::Rows;
 
 use bytes::Bytes;
 use prost::Message;
-use rowhouse_node::meta::{MetaMachine, announce, cluster_map, encode, raisable, withdraw};
+use rowhouse_node::meta::{MetaMachine, announce, cluster_map, encode, raisable, refresh, withdraw};
 use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::place_shards::Placement;
 use rowhouse_proto::wire::command::{
@@ -373,4 +373,23 @@ fn what_it_does_not_understand_stops_it_and_changes_nothing() {
         assert!(stopped.to_string().contains(&told), "{stopped}");
     }
     assert!(txn.into_writes().is_empty());
+}
+
+#[test]
+fn a_map_is_read_again_only_when_its_version_is_another_one() {
+    let mut store = Store::default();
+    let mut known = None;
+    refresh(&View::new(&store.0, Bytes::new()), &mut known).expect("readable");
+    assert_eq!(known, None, "not initialized");
+    store.accepted(bootstrap(3, 4));
+    refresh(&View::new(&store.0, Bytes::new()), &mut known).expect("readable");
+    assert_eq!(known, Some(store.map()));
+    // Told from what the store has, so that another read of it would be noticed.
+    let marked = ClusterMap { hlc: 7, ..store.map() };
+    known = Some(marked.clone());
+    refresh(&View::new(&store.0, Bytes::new()), &mut known).expect("readable");
+    assert_eq!(known, Some(marked), "the version is the same");
+    store.accepted(placements(4, 3));
+    refresh(&View::new(&store.0, Bytes::new()), &mut known).expect("readable");
+    assert_eq!(known, Some(store.map()));
 }

@@ -57,7 +57,7 @@ impl NodeClient {
     pub async fn map(&mut self) -> Result<ClusterMap, Error> {
         let mut stream = self
             .meta
-            .watch_map(WatchMapRequest { version: WIRE_VERSION })
+            .watch_map(WatchMapRequest { version: WIRE_VERSION, changes: false })
             .await
             .map_err(|status| self.refused(&status))?
             .into_inner();
