@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::ctl::{ClusterCommand, CtlCommand};
-use crate::dev::DevArgs;
+use crate::dev::DevCommand;
 use crate::error::{EXIT_USAGE, Error};
 use crate::settings::{ConfigArgs, GatewaySettings, NodeSettings};
 use crate::telemetry::{LogFormat, Telemetry};
@@ -31,7 +31,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run a whole cluster on this machine, with the network around it.
-    Dev(DevArgs),
+    Dev(DevCommand),
     /// Run a storage node.
     Node(ConfigArgs<NodeSettings>),
     /// Run a gateway.

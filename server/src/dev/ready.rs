@@ -34,6 +34,16 @@ pub async fn node(address: &str, dialer: &Dialer) -> Option<bool> {
     Some(!status.cluster_id.is_empty())
 }
 
+/// The node answers, and the map that it has names it.
+pub async fn in_map(address: &str, dialer: &Dialer) -> bool {
+    let asked = async {
+        let mut node = NodeClient::connect(address, dialer, None).await.ok()?;
+        let (map, status) = (node.map().await.ok()?, node.status().await.ok()?);
+        Some(map.nodes.iter().any(|info| info.node_uuid == status.node_uuid))
+    };
+    matches!(tokio::time::timeout(REQUEST_MAX, asked).await, Ok(Some(true)))
+}
+
 /// The shards are placed, and some node reports that it leads, for each of them and the meta group.
 pub async fn all_led(addresses: &[String], dialer: &Dialer) -> bool {
     let mut led = BTreeSet::new();

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::child::Child;
 use super::cluster_file::{ClusterFile, Entry};
 use super::plan::{Component, Kind};
+use super::ports::Ports;
 use super::tail::tail;
 use crate::error::Error;
 use crate::files;
@@ -73,6 +74,11 @@ impl Supervisor {
             // Impossible while `failed` lives beside it.
             None => std::future::pending().await,
         }
+    }
+
+    /// Tells scripts of ports that are used from now on.
+    pub fn set_ports(&self, ports: Ports) -> Result<(), Error> {
+        self.board.change(|file| file.ports = ports)
     }
 
     pub fn serving(&self) -> Result<(), Error> {
