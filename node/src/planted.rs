@@ -44,3 +44,8 @@ pub(crate) fn obey_deposed_coordinators() -> bool {
 pub(crate) fn vote_before_complete() -> bool {
     is_planted("vote-before-complete")
 }
+
+/// A group's last replica is made its only voter although others answer.
+pub(crate) fn recover_beside_a_quorum() -> bool {
+    is_planted("recover-beside-a-quorum")
+}

@@ -1,5 +1,6 @@
 //! Starts, stops and reports the many groups of one node.
 
+mod excluded;
 mod granted;
 #[cfg(test)]
 mod tests;
@@ -12,17 +13,18 @@ use arc_swap::ArcSwap;
 use futures::{StreamExt, stream};
 use openraft::Raft;
 
+use self::excluded::Excluded;
 use self::granted::Granted;
 use self::turns::Turns;
 use crate::error::Error;
 use crate::group::{CheckPace, Group};
-use crate::log_store::{LogEngine, LogStore, ReplicaPhase, ReplicaRecord, TailBudget};
+use crate::log_store::{LogEngine, LogStore, ReplicaPhase, ReplicaRecord, TailBudget, make_sole_voter};
 use crate::machine::Machine;
 use crate::planted;
 use crate::runtime::Runtime;
 use crate::state::{GroupState, StateStore};
 use crate::transport::{Transport, VoteGuard};
-use crate::{GroupId, ReplicaId};
+use crate::{GroupId, Replica, ReplicaId};
 
 /// Entries a group must have applied since its last snapshot before the next one is worth taking.
 const SNAPSHOT_AFTER_ENTRIES: u64 = 1_000;
@@ -58,6 +60,7 @@ type Groups<R> = BTreeMap<GroupId, Arc<Group<R>>>;
 pub struct Host<R: Runtime> {
     options: HostOptions<R>,
     granted: Granted,
+    excluded: Excluded,
     groups: ArcSwap<Groups<R>>,
     turns: Turns,
 }
@@ -66,7 +69,8 @@ impl<R: Runtime> Host<R> {
     /// A host that runs no group yet.
     pub fn new(options: HostOptions<R>) -> Arc<Self> {
         let granted = Granted::new(&options.log, options.transport.timing().lease());
-        Arc::new(Self { options, granted, groups: ArcSwap::default(), turns: Turns::default() })
+        let excluded = Excluded::new(&options.log);
+        Arc::new(Self { options, granted, excluded, groups: ArcSwap::default(), turns: Turns::default() })
     }
 
     /// The group, if a replica of it runs here.
@@ -108,6 +112,7 @@ impl<R: Runtime> Host<R> {
         let GroupSpec { group, replica, machine } = spec.clone();
         self.claim(group, replica).await?;
         let options = &self.options;
+        options.transport.exclude(self.excluded.all()?);
         let log = LogStore::<R>::open(options.log.clone(), replica, options.tail.clone()).await?;
         let timing = *options.transport.timing();
         let guard = VoteGuard::after_restart(&log, self.granted.longest::<R>().await?);
@@ -169,6 +174,19 @@ impl<R: Runtime> Host<R> {
         let record = ReplicaRecord { group, phase: ReplicaPhase::Tombstone };
         record.write(self.options.log.as_ref(), replica).await?;
         self.forget_state(group).await
+    }
+
+    /// Cuts the other members of a group off for good and makes the replica here its only voter. **What the others
+    /// acknowledged and this replica never received is lost.** The replica is stopped; started again, it leads.
+    pub async fn make_sole_voter(&self, group: Arc<Group<R>>, at: Replica) -> Result<(), Error> {
+        let members = group.members();
+        let (number, replica) = (group.id(), group.replica());
+        let mut others = members.all_voters();
+        others.extend(members.learners);
+        others.remove(&replica);
+        self.options.transport.exclude(self.excluded.add::<R>(&others).await?);
+        self.stop(number).await;
+        make_sole_voter(self.options.log.as_ref(), replica, at).await
     }
 
     /// Drops the state of a group of which no replica lives here.

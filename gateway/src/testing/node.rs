@@ -256,6 +256,10 @@ impl Meta for Service {
         Err(Status::unimplemented("scripted"))
     }
 
+    async fn recover(&self, _: Request<RecoverRequest>) -> Result<Response<RecoverReply>, Status> {
+        Err(Status::unimplemented("scripted"))
+    }
+
     async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainReply>, Status> {
         Err(Status::unimplemented("scripted"))
     }

@@ -2,9 +2,11 @@
 
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::command::meta_command::Body;
-use rowhouse_proto::wire::command::{BeginMove, DirectNode, Rebalance, RemoveNode};
+use rowhouse_proto::wire::command::{BeginMove, DirectNode, Rebalance, RecoverGroup, RemoveNode};
 use rowhouse_proto::wire::meta::operate_request::Wish;
-use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, MoveWish, NodeWish, TransferWish, node_wish::Fate};
+use rowhouse_proto::wire::meta::{
+    ClusterMap, GroupInfo, MoveWish, NodeWish, RecoverWish, TransferWish, node_wish::Fate,
+};
 use tracing::info;
 
 use super::actor::Coordinator;
@@ -34,6 +36,7 @@ impl Coordinator {
             Wish::Move(wish) => begin(&map, &wish)?,
             Wish::Transfer(wish) => return self.lead(group, &map, &wish).await,
             Wish::Rebalance(on) => Body::Rebalance(Rebalance { on }),
+            Wish::Recover(wish) => self.recover(&map, &wish).await?,
         };
         info!(?body, "the operator asks");
         propose(group, &self.local.clock, body).await
@@ -70,6 +73,19 @@ impl Coordinator {
                 direct(false, true)
             }
             Fate::Remove => Ok(Body::RemoveNode(RemoveNode { node_uuid })),
+        }
+    }
+
+    /// The map believes only a replica that says itself that it leads its group alone.
+    async fn recover(&self, map: &ClusterMap, wish: &RecoverWish) -> Result<Body, Error> {
+        let RecoverWish { group, replica } = *wish;
+        let observed = Observed::of(&self.statuses(map).await, &Observed::default());
+        let leader = observed.groups.get(&group).and_then(|seen| seen.leader.as_ref());
+        let alone = leader.is_some_and(|it| it.replica == replica && it.members.voters == [replica]);
+        if alone {
+            Ok(Body::RecoverGroup(RecoverGroup { group, replica }))
+        } else {
+            Err(refused("the replica does not lead the shard alone yet; try again"))
         }
     }
 

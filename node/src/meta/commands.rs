@@ -49,5 +49,6 @@ pub(super) fn of(body: &Body) -> &dyn MetaGroupCommand {
         Body::BeginMove(command) => command,
         Body::EndMove(command) => command,
         Body::Rebalance(command) => command,
+        Body::RecoverGroup(command) => command,
     }
 }

@@ -17,6 +17,7 @@ mod node_line;
 mod place_shards;
 mod raise_command_version;
 mod rebalance;
+mod recover_group;
 mod register_node;
 mod remove_node;
 mod set_packet;

@@ -102,6 +102,12 @@ impl Nodes {
         }
     }
 
+    /// Whether no node of the group's replicas is away.
+    pub fn are_present(&self, group: &GroupInfo) -> bool {
+        let present = |node: &Node| node.life == NodeLife::default();
+        group.replicas.iter().all(|it| self.0.get(&uuid(&it.node_uuid)).is_some_and(present))
+    }
+
     /// Whether a replica may not stay on the node, and why.
     pub fn must_leave(&self, node: &NodeUuid) -> Option<String> {
         let Some(node) = self.0.get(node) else { return Some("its node left the map".to_owned()) };

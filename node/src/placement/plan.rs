@@ -28,8 +28,11 @@ pub fn plan(map: &ClusterMap, observed: &Observed, bounds: Bounds, now_ms: u64) 
     let mut nodes = Nodes::of(map, observed, bounds.dead_after_ms, now_ms);
     let mut steps: Vec<Step> = map.groups.iter().filter_map(|group| go_on(group, observed, &nodes)).collect();
     let begun = begin(map, observed, &mut nodes, bounds);
-    let still = steps.is_empty() && begun.is_empty() && map.groups.iter().all(|group| group.moving.is_none());
+    let rests = map.groups.iter().all(|group| group.moving.is_none());
+    let whole = map.groups.iter().all(|group| nodes.are_present(group));
+    let still = rests && whole && steps.is_empty() && begun.is_empty();
     steps.extend(begun);
+    // A group that misses a replica is not made to move another one for the sake of balance.
     if still {
         steps.extend(spread(map, observed, &mut nodes, bounds));
     }

@@ -13,8 +13,8 @@ use rowhouse_proto::wire::meta::{
     AnnounceGatewayReply, AnnounceGatewayRequest, ChangeMembersReply, ChangeMembersRequest, ClusterMap,
     CommitInitReply, CommitInitRequest, DrainReply, DrainRequest, NodeInfo, NodeStatusReply,
     NodeStatusRequest, OperateReply, OperateRequest, PingReply, PingRequest, PrepareInitReply,
-    PrepareInitRequest, RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest,
-    WatchMapRequest,
+    PrepareInitRequest, RecoverReply, RecoverRequest, RegisterNodeReply, RegisterNodeRequest,
+    TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
 };
 use rowhouse_raft::GroupId;
 use tokio::time::timeout;
@@ -42,7 +42,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(6);
 #[derive(Clone)]
 pub struct MetaService {
     pub(super) local: Arc<Local>,
-    cluster: Arc<Cluster>,
+    pub(super) cluster: Arc<Cluster>,
     pub(super) coordinator: Arc<Coordinator>,
     init: Arc<InitServer>,
     status: StatusReport,
@@ -293,6 +293,13 @@ impl Meta for MetaService {
         check_version(request.version)?;
         self.check_cluster(&request.cluster_id)?;
         self.operated(request).await.map(Response::new)
+    }
+
+    async fn recover(&self, request: Request<RecoverRequest>) -> Result<Response<RecoverReply>, Status> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        self.check_cluster(&request.cluster_id)?;
+        self.recovered(request).await.map(Response::new)
     }
 
     async fn transfer_leader(

@@ -12,6 +12,7 @@ mod meta;
 mod operate;
 mod prepare;
 mod query;
+mod recover;
 mod refusal;
 mod roles;
 mod server;

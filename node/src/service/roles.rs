@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 use tracing::warn;
 
 /// A call that does not stand here is refused to everybody.
-const RULES: [(&str, &[Role]); 17] = [
+const RULES: [(&str, &[Role]); 18] = [
     ("/rowhouse.transport.v1.Transport/Lane", &[Node]),
     ("/rowhouse.transport.v1.Transport/Snapshot", &[Node]),
     ("/rowhouse.shard.v1.Shard/Execute", &[Gateway]),
@@ -35,6 +35,7 @@ const RULES: [(&str, &[Role]); 17] = [
     ("/rowhouse.meta.v1.Meta/ChangeMembers", &[Node]),
     ("/rowhouse.meta.v1.Meta/Drain", &[Ctl]),
     ("/rowhouse.meta.v1.Meta/Operate", &[Ctl]),
+    ("/rowhouse.meta.v1.Meta/Recover", &[Ctl]),
 ];
 
 /// Why the caller may not call this; `None` if it may.

@@ -13,7 +13,8 @@ use rowhouse_proto::domain::secret::SecretHash;
 use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{
-    AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest, OperateRequest, operate_request,
+    AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest, OperateRequest, RecoverReply, RecoverRequest,
+    operate_request,
 };
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use rowhouse_proto::wire::shard::{
@@ -96,6 +97,18 @@ impl Client {
             })
         });
         if reply.accepted { Ok(()) } else { Err(reply.refused) }
+    }
+
+    /// Asks a node to go on alone with its replica of a group; the replica, or why not.
+    pub fn recover(&self, address: &str, cluster_id: &[u8], group: u32) -> Result<u64, String> {
+        let cluster_id = Bytes::copy_from_slice(cluster_id);
+        let request = RecoverRequest { version: WIRE_VERSION, cluster_id, group };
+        self.runtime.block_on(async {
+            let channel = Self::connect(address, &self.operator).await.ok_or("it does not answer")?;
+            let reply = MetaClient::new(channel).recover(request).await.map_err(|it| it.to_string())?;
+            let RecoverReply { replica, refused } = reply.into_inner();
+            if refused.is_empty() { Ok(replica) } else { Err(refused) }
+        })
     }
 
     fn endpoint(address: &str) -> Endpoint {

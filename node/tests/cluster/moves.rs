@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rowhouse_node::NodeConfig;
 use rowhouse_proto::wire::meta::node_wish::Fate;
 use rowhouse_proto::wire::meta::operate_request::Wish;
-use rowhouse_proto::wire::meta::{ClusterMap, MoveWish, NodeWish, TransferWish};
+use rowhouse_proto::wire::meta::{ClusterMap, MoveWish, NodeWish, RecoverWish, TransferWish};
 
 use super::client::User;
 use super::harness::{Cluster, wait_for};
@@ -180,4 +180,39 @@ fn the_operator_moves_a_shard_and_its_leadership() {
     cluster.kill(leader);
     cluster.restart(leader);
     cluster.assert_converged();
+}
+
+#[test]
+fn a_shard_that_lost_its_majority_goes_on_with_its_last_replica_when_the_operator_insists() {
+    let mut cluster = Cluster::initialized_with(5, |config| config.placement.rebalance = false);
+    let users = users(&cluster, 140..146);
+    let group = users[0].shard();
+    let info = map(&cluster).groups.into_iter().find(|info| info.group == group).expect("a shard");
+    let on: Vec<usize> = (0..5).filter(|n| info.is_on(&uuid(&cluster, *n))).collect();
+    let survivor = on[2];
+    let cluster_id = map(&cluster).cluster_id;
+    let refused = cluster.client.recover(cluster.address(survivor), &cluster_id, group);
+    assert!(refused.expect_err("all are well").contains("a quorum"), "nothing is lost");
+
+    cluster.kill(on[0]);
+    cluster.kill(on[1]);
+    let replica = wait_for("the loss to be believed", || {
+        cluster.client.recover(cluster.address(survivor), &cluster_id, group).ok()
+    });
+    let shard = Wish::Recover(RecoverWish { group, replica });
+    wait_for("the map to follow", || wish(&cluster, shard.clone()).ok());
+    for user in users.iter().filter(|user| user.shard() == group) {
+        assert_eq!(cluster.client.get(user, "/pub/before"), Some(user.tenant()));
+        cluster.client.put(user, "/pub/after", user.tenant().as_ref());
+    }
+    wait_for("the shard to have three replicas again", || {
+        let info = map(&cluster).groups.into_iter().find(|info| info.group == group)?;
+        (info.replicas.len() == 3 && info.moving.is_none()).then_some(())
+    });
+    cluster.restart(on[0]);
+    cluster.restart(on[1]);
+    cluster.assert_converged();
+    for user in users.iter().filter(|user| user.shard() == group) {
+        assert_eq!(cluster.client.get(user, "/pub/after"), Some(user.tenant()));
+    }
 }

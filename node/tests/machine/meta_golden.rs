@@ -11,7 +11,8 @@ use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::command::place_shards::Placement;
 use rowhouse_proto::wire::command::{
     AnnounceGateway, BeginMove, Bootstrap, DirectNode, EndMove, MarkNode, MetaNode, PlaceShards,
-    RaiseCommandVersion, Rebalance, RegisterNode, RemoveNode, SetPacket, WithdrawGateway, meta_command::Body,
+    RaiseCommandVersion, Rebalance, RecoverGroup, RegisterNode, RemoveNode, SetPacket, WithdrawGateway,
+    meta_command::Body,
 };
 use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, GroupId, Machine};
@@ -30,6 +31,7 @@ golden_files! {
     EndMove => "end_move", "give_up_move";
     RemoveNode => "remove_node";
     Rebalance => "rebalance";
+    RecoverGroup => "recover_group";
 }
 
 /// The command version that these commands were first applied under.
@@ -103,6 +105,7 @@ fn placement_steps() -> Vec<(&'static str, Body)> {
         ("direct_node", Body::DirectNode(lost)),
         ("remove_node", Body::RemoveNode(RemoveNode { node_uuid: node_uuid(5) })),
         ("rebalance", Body::Rebalance(Rebalance { on: true })),
+        ("recover_group", Body::RecoverGroup(RecoverGroup { group: 1, replica: 8 })),
     ]
 }
 

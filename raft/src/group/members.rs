@@ -66,6 +66,13 @@ impl<R: Runtime> Group<R> {
         }
     }
 
+    /// The node of a member.
+    pub fn node_of(&self, replica: ReplicaId) -> Option<[u8; 16]> {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_node(&replica).map(|replica| replica.node_uuid)
+    }
+
     /// The other replicas; empty unless this one leads.
     pub fn followers(&self) -> Vec<Follower> {
         let metrics = self.raft().metrics();

@@ -1,5 +1,6 @@
 //! The transport of one node: who is hosted here, and the way to everyone else.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -84,6 +85,11 @@ impl<R: Runtime> Transport<R> {
         guard: VoteGuard<R>,
     ) {
         self.hosted.insert(group, replica, Seat::new(port, guard));
+    }
+
+    /// Lets nothing in that comes from these replicas, and only these.
+    pub fn exclude(&self, replicas: BTreeSet<ReplicaId>) {
+        self.hosted.exclude(replicas);
     }
 
     /// Lets nothing more in, and ends the replica's inbound streams.

@@ -66,6 +66,18 @@ fn a_lost_node_is_replaced_at_once_and_leaves_the_map() {
 }
 
 #[test]
+fn nothing_moves_for_balance_while_a_node_is_away() {
+    let mut toy = Toy::new(&NO_ZONES, 8);
+    toy.down.insert(1);
+    toy.round();
+    toy.join(4, "");
+    assert_eq!(toy.settle(), 0);
+    toy.down.clear();
+    toy.settle();
+    assert!(is_on(&toy, 4));
+}
+
+#[test]
 fn without_a_node_to_go_to_nothing_moves() {
     let mut toy = Toy::new(&NO_ZONES, 8);
     toy.down.insert(1);

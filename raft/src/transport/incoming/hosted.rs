@@ -1,8 +1,9 @@
 //! The replicas of this node that frames reach.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use super::guard::VoteGuard;
@@ -34,19 +35,34 @@ impl<R: Runtime> Clone for Seat<R> {
 /// The replicas of this node. Ids are never reused, so a frame for an old one finds nothing.
 pub(in crate::transport) struct Hosted<R: Runtime> {
     seats: Mutex<BTreeMap<(GroupId, ReplicaId), Seat<R>>>,
+    /// Replicas that an operator has cut off: nothing of them is let in.
+    excluded: ArcSwap<BTreeSet<ReplicaId>>,
 }
 
 impl<R: Runtime> Default for Hosted<R> {
     fn default() -> Self {
-        Self { seats: Mutex::default() }
+        Self { seats: Mutex::default(), excluded: ArcSwap::default() }
     }
 }
 
 impl<R: Runtime> Hosted<R> {
-    /// `None` for a replica that is not, or no longer, on this node.
-    pub(in crate::transport) fn find(&self, group: u32, replica: ReplicaId) -> Option<Seat<R>> {
+    /// `None` for a replica that is not, or no longer, on this node, and for what comes from one that is cut off.
+    pub(in crate::transport) fn find(
+        &self,
+        group: u32,
+        replica: ReplicaId,
+        from: ReplicaId,
+    ) -> Option<Seat<R>> {
+        if self.excluded.load().contains(&from) {
+            return None;
+        }
         let group = GroupId::try_from(group).ok()?;
         self.seats().get(&(group, replica)).cloned()
+    }
+
+    /// Cuts exactly these off.
+    pub(in crate::transport) fn exclude(&self, replicas: BTreeSet<ReplicaId>) {
+        self.excluded.store(Arc::new(replicas));
     }
 
     /// Lets frames in to a replica; an earlier seat of it is closed.

@@ -68,7 +68,7 @@ impl<R: Runtime> InboundLink<R> {
     }
 
     fn call(&mut self, mut frame: Frame) {
-        let Some(seat) = self.hosted.find(frame.group, frame.to_replica) else {
+        let Some(seat) = self.hosted.find(frame.group, frame.to_replica, frame.from_replica) else {
             return self.refuse(&frame, NOT_HERE, true);
         };
         let Ok(permit) = self.calls.clone().try_acquire_owned() else {
@@ -120,7 +120,8 @@ impl<R: Runtime> InboundLink<R> {
         if self.streams.len() >= STREAMS_PER_LINK_MAX {
             return Err(("too many streams", false));
         }
-        let seat = self.hosted.find(frame.group, frame.to_replica).ok_or((NOT_HERE, true))?;
+        let seat =
+            self.hosted.find(frame.group, frame.to_replica, frame.from_replica).ok_or((NOT_HERE, true))?;
         let (requests, receiver) = mpsc::channel(WINDOW_FRAMES);
         let head = Frame { body: None, ..frame.clone() };
         drop(R::spawn(serve_stream(seat, receiver, head, self.replies.clone())));

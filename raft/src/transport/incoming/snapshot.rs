@@ -81,7 +81,8 @@ impl BulkReceiver {
         // To its sender a snapshot's answer is as good as a heartbeat's.
         let theirs = LeaseTerms::from_millis(header.lease_ms, header.read_lease_ms);
         self.terms.suits(theirs).map_err(ReceiveError::Terms)?;
-        let seat = hosted.find(header.group, header.to_replica).ok_or(ReceiveError::NotHere)?;
+        let seat =
+            hosted.find(header.group, header.to_replica, header.from_replica).ok_or(ReceiveError::NotHere)?;
         let (vote, meta) = parse(&header)?;
         let held = seat.port.held_vote();
         if held > vote {
