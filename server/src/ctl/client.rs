@@ -8,8 +8,8 @@ use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::operate_request::Wish;
 use rowhouse_proto::wire::meta::{
-    ClusterMap, DrainRequest, NodeStatusReply, NodeStatusRequest, OperateReply, OperateRequest,
-    WatchMapRequest,
+    ClusterMap, DrainRequest, NodeStatusReply, NodeStatusRequest, OperateReply, OperateRequest, RecoverReply,
+    RecoverRequest, WatchMapRequest,
 };
 use rowhouse_proto::{RPC_MESSAGE_BYTES_MAX, WIRE_VERSION};
 use tonic::Code;
@@ -83,6 +83,13 @@ impl NodeClient {
         let cluster_id = cluster_id.to_vec().into();
         let reply = self.meta.drain(DrainRequest { version: WIRE_VERSION, cluster_id, on }).await;
         reply.map(|reply| reply.into_inner().led).map_err(|status| self.refused(&status))
+    }
+
+    /// Makes the node's replica the only voter of its group, unless a quorum answers.
+    pub async fn recover(&mut self, cluster_id: &[u8], group: u32) -> Result<RecoverReply, Error> {
+        let cluster_id = cluster_id.to_vec().into();
+        let reply = self.meta.recover(RecoverRequest { version: WIRE_VERSION, cluster_id, group }).await;
+        reply.map(tonic::Response::into_inner).map_err(|status| self.refused(&status))
     }
 
     /// Says what an operator wishes. A node that does not lead the meta group answers which one does.

@@ -39,6 +39,7 @@ fn what_cannot_be_understood_ends_with_64_and_says_why() {
         &["dev", "--nodes", "0"],
         &["dev", "--nodes", "10"],
         &["ctl", "node", "drain", "n1", "--node", "127.0.0.1:1", "--off"],
+        &["ctl", "shard", "recover", "3", "--on", "n1", "--node", "127.0.0.1:1"],
         &["ctl", "shard", "move", "first", "--from", "n1", "--to", "n2", "--node", "127.0.0.1:1"],
         &["dev", "--ephemeral", "--data-dir", &data],
         &["dev", "--data-dir", &data, "--gateway-ips", "192.0.2.1"],

@@ -2,6 +2,7 @@
 
 mod list;
 mod number;
+mod recover;
 mod relocate;
 mod transfer;
 
@@ -17,6 +18,8 @@ pub enum ShardCommand {
     Move(relocate::MoveArgs),
     /// Have the replica on a node lead its shard. The cluster may even leaders out again later.
     TransferLeader(transfer::TransferArgs),
+    /// The last resort where a majority is gone for good: go on with one replica, and lose what it never received.
+    Recover(recover::RecoverArgs),
 }
 
 /// Does what was asked for.
@@ -25,5 +28,6 @@ pub async fn run(command: ShardCommand) -> Result<(), Error> {
         ShardCommand::List(args) => list::list(args).await,
         ShardCommand::Move(args) => relocate::relocate(args).await,
         ShardCommand::TransferLeader(args) => transfer::transfer(args).await,
+        ShardCommand::Recover(args) => recover::recover(args).await,
     }
 }
