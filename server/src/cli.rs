@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::ctl::{CertsCommand, ClusterCommand, CtlCommand, NodeCommand};
-use crate::dev::DevArgs;
+use crate::ctl::{ClusterCommand, CtlCommand};
+use crate::dev::DevCommand;
 use crate::error::{EXIT_USAGE, Error};
 use crate::settings::{ConfigArgs, GatewaySettings, NodeSettings};
 use crate::telemetry::{LogFormat, Telemetry};
@@ -31,7 +31,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run a whole cluster on this machine, with the network around it.
-    Dev(DevArgs),
+    Dev(DevCommand),
     /// Run a storage node.
     Node(ConfigArgs<NodeSettings>),
     /// Run a gateway.
@@ -41,7 +41,7 @@ enum Command {
     /// Make a cluster.
     #[command(subcommand)]
     Cluster(ClusterCommand),
-    /// Look at a running cluster.
+    /// Look at a running cluster, and change it.
     #[command(subcommand)]
     Ctl(CtlCommand),
     /// Print every configuration key of nodes and gateways, explained.
@@ -122,12 +122,7 @@ async fn command(command: Command) -> Result<(), Error> {
         Command::Gateway(args) => gateway::run(args).await,
         Command::Testnet(args) => testnet::run(args).await,
         Command::Cluster(ClusterCommand::Init(args)) => ctl::init(args).await.map(|said| println!("{said}")),
-        Command::Ctl(CtlCommand::Status(args)) => ctl::status(args).await,
-        Command::Ctl(CtlCommand::Node(NodeCommand::Drain(args))) => ctl::drain(args).await,
-        Command::Ctl(CtlCommand::Node(NodeCommand::Undrain(args))) => ctl::undrain(args).await,
-        Command::Ctl(CtlCommand::Certs(CertsCommand::Create(args))) => {
-            ctl::create_certs(&args).map(|said| println!("{said}"))
-        }
+        Command::Ctl(command) => ctl::run(command).await,
         Command::ConfigReference => settings::reference(),
     }
 }

@@ -9,7 +9,7 @@ pub const EXIT_NOT_YET: u8 = 75;
 /// Anything else that went wrong.
 pub const EXIT_FAILED: u8 = 1;
 
-/// The text says what to do about it. Only the first two have an exit code of their own.
+/// The text says what to do about it. Some have an exit code of their own.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The flags, the settings or the files they name are wrong: exit code 64.
@@ -27,6 +27,9 @@ pub enum Error {
     /// A node did not answer, or refused.
     #[error("node {address}: {text}")]
     Node { address: String, text: String },
+    /// The cluster is not as it should be: the exit code says how (`ctl status --check`).
+    #[error("{text}")]
+    Unwell { code: u8, text: String },
     /// Anything else.
     #[error("{0}")]
     Failed(String),
@@ -49,6 +52,7 @@ impl Error {
         match self {
             Self::Usage(_) => EXIT_USAGE,
             Self::NotYet(_) => EXIT_NOT_YET,
+            Self::Unwell { code, .. } => *code,
             _ => EXIT_FAILED,
         }
     }

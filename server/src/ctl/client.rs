@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
+use rowhouse_proto::wire::meta::operate_request::Wish;
 use rowhouse_proto::wire::meta::{
-    ClusterMap, DrainRequest, NodeStatusReply, NodeStatusRequest, WatchMapRequest,
+    ClusterMap, DrainRequest, NodeStatusReply, NodeStatusRequest, OperateReply, OperateRequest, RecoverReply,
+    RecoverRequest, WatchMapRequest,
 };
 use rowhouse_proto::{RPC_MESSAGE_BYTES_MAX, WIRE_VERSION};
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::error::Error;
@@ -31,6 +34,13 @@ pub struct NodeClient {
     /// Advice for an operator whose connection the node breaks.
     advice: &'static str,
     meta: MetaClient<Channel>,
+}
+
+/// Why a call failed.
+pub struct CallError {
+    pub error: Error,
+    /// The same call may succeed later, or at another node.
+    pub may_pass: bool,
 }
 
 impl NodeClient {
@@ -77,6 +87,28 @@ impl NodeClient {
         let cluster_id = cluster_id.to_vec().into();
         let reply = self.meta.drain(DrainRequest { version: WIRE_VERSION, cluster_id, on }).await;
         reply.map(|reply| reply.into_inner().led).map_err(|status| self.refused(&status))
+    }
+
+    /// Makes the node's replica the only voter of its group, unless a quorum answers.
+    pub async fn recover(&mut self, cluster_id: &[u8], group: u32) -> Result<RecoverReply, Error> {
+        let cluster_id = cluster_id.to_vec().into();
+        let reply = self.meta.recover(RecoverRequest { version: WIRE_VERSION, cluster_id, group }).await;
+        reply.map(tonic::Response::into_inner).map_err(|status| self.refused(&status))
+    }
+
+    /// Says what an operator wishes. A node that does not lead the meta group answers which one does.
+    pub async fn operate(&mut self, cluster_id: &[u8], wish: Wish) -> Result<OperateReply, CallError> {
+        let cluster_id = cluster_id.to_vec().into();
+        let request = OperateRequest { version: WIRE_VERSION, cluster_id, wish: Some(wish) };
+        let reply = self.meta.operate(request).await;
+        reply.map(tonic::Response::into_inner).map_err(|status| {
+            let may_pass = match status.code() {
+                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => true,
+                // A connection that broke.
+                _ => status.source().is_some(),
+            };
+            CallError { error: self.refused(&status), may_pass }
+        })
     }
 
     fn refused(&self, status: &tonic::Status) -> Error {

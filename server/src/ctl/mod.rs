@@ -1,20 +1,30 @@
 //! Questions and requests of an operator to a running cluster, over the same RPCs gateways use.
 
+mod args;
 mod certs;
 mod client;
 mod cluster_init;
-mod drain;
-mod objects;
+mod emptying;
+mod follow;
+mod node;
+mod observer;
+mod operate;
+mod rebalance;
+mod report;
+mod shard;
 mod status;
 mod table;
+mod target;
+mod units;
+mod view;
 
 use clap::Subcommand;
+
+use crate::error::Error;
 
 pub use certs::{CertsCommand, CreateArgs, create as create_certs};
 pub use client::NodeClient;
 pub use cluster_init::{InitArgs, SignupMode, init};
-pub use drain::{DrainArgs, UndrainArgs, drain, undrain};
-pub use status::{StatusArgs, status};
 pub use table::Table;
 
 /// The commands below `rowhouse cluster`.
@@ -27,11 +37,17 @@ pub enum ClusterCommand {
 /// The commands below `rowhouse ctl`.
 #[derive(Subcommand, Debug)]
 pub enum CtlCommand {
-    /// Show nodes, shards, leaders, lag and the age of the PKARR record.
-    Status(StatusArgs),
-    /// Act on one node.
+    /// Show nodes, shards, leaders, what moves and what is wrong.
+    Status(status::StatusArgs),
+    /// List nodes, and say what shall become of one.
     #[command(subcommand)]
-    Node(NodeCommand),
+    Node(node::NodeCommand),
+    /// List shards, and say where a replica or the leader of one shall be.
+    #[command(subcommand)]
+    Shard(shard::ShardCommand),
+    /// Act on the whole cluster.
+    #[command(subcommand)]
+    Cluster(WholeCommand),
     /// Certificates with which nodes, gateways and operators know each other.
     #[command(subcommand)]
     Certs(CertsCommand),
@@ -39,9 +55,18 @@ pub enum CtlCommand {
 
 /// The commands below `rowhouse ctl node`.
 #[derive(Subcommand, Debug)]
-pub enum NodeCommand {
-    /// Have a node hand over what it leads, before it is stopped or looked into.
-    Drain(DrainArgs),
-    /// End that.
-    Undrain(UndrainArgs),
+pub enum WholeCommand {
+    /// Spread replicas over the nodes as evenly as they can be, now.
+    Rebalance(rebalance::RebalanceArgs),
+}
+
+/// Does what was asked for.
+pub async fn run(command: CtlCommand) -> Result<(), Error> {
+    match command {
+        CtlCommand::Status(args) => status::status(args).await,
+        CtlCommand::Node(command) => node::run(command).await,
+        CtlCommand::Shard(command) => shard::run(command).await,
+        CtlCommand::Cluster(WholeCommand::Rebalance(args)) => rebalance::rebalance(args).await,
+        CtlCommand::Certs(CertsCommand::Create(args)) => create_certs(&args).map(|said| println!("{said}")),
+    }
 }

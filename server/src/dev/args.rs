@@ -6,12 +6,45 @@ use std::time::Duration;
 
 use crate::testnet::TestnetPorts;
 
-/// Flags of `rowhouse dev`.
+/// Where a cluster keeps everything unless told otherwise.
+pub const DATA_DIR: &str = ".rowhouse/dev";
+/// More processes than these overwhelm a person's machine.
+pub const NODES_MAX: u8 = 9;
+
+/// `rowhouse dev`, and what is done to a cluster that it runs.
+#[derive(clap::Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DevCommand {
+    #[command(flatten)]
+    pub run: DevArgs,
+    #[command(subcommand)]
+    pub then: Option<DevChange>,
+}
+
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum DevChange {
+    /// Add a storage node to the cluster that runs in another terminal.
+    AddNode(AddNodeArgs),
+}
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct AddNodeArgs {
+    /// Folder of the running cluster.
+    #[arg(long, default_value = DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Give up waiting until the node has joined after this many seconds.
+    #[arg(long, default_value_t = 60)]
+    pub timeout_s: u64,
+}
+
 #[derive(clap::Args, Clone, Debug)]
 pub struct DevArgs {
     /// Folder for everything the cluster keeps.
-    #[arg(long, default_value = ".rowhouse/dev")]
+    #[arg(long, default_value = DATA_DIR)]
     pub data_dir: PathBuf,
+    /// Number of storage nodes, at most nine: three, or as many as the folder has. More than it has join as new ones.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
+    pub nodes: Option<u8>,
     /// Start empty, in a temporary folder that is removed at the end.
     #[arg(long, conflicts_with = "data_dir")]
     pub ephemeral: bool,

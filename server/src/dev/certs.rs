@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use rowhouse_peer::CertificateFiles;
 
 use super::args::DevArgs;
-use super::ports::NODES;
 use crate::certificates::TlsArgs;
 use crate::ctl::{self, CreateArgs};
 use crate::error::Error;
@@ -26,8 +25,8 @@ pub fn tls_args(root: &Path, name: &str) -> TlsArgs {
     TlsArgs::new(CertificateFiles::in_folder(&folder(root), name))
 }
 
-/// Makes the certificates that are not there yet. Fails if the folder cannot be written, or holds half of a CA.
-pub fn prepare(root: &Path, args: &DevArgs) -> Result<(), Error> {
+/// Makes the certificates that are not there yet, for so many nodes.
+pub fn prepare(root: &Path, args: &DevArgs, nodes: usize) -> Result<(), Error> {
     let folder = folder(root);
     let missing = |names: Vec<String>| -> Vec<String> {
         names.into_iter().filter(|name| !folder.join(format!("{name}.pem")).exists()).collect()
@@ -35,7 +34,7 @@ pub fn prepare(root: &Path, args: &DevArgs) -> Result<(), Error> {
     let wanted = CreateArgs {
         out: folder.clone(),
         cluster: CLUSTER.to_owned(),
-        nodes: missing((1..=NODES).map(|number| format!("node-{number}")).collect()),
+        nodes: missing((1..=nodes).map(|number| format!("node-{number}")).collect()),
         gateways: missing((1..=args.gateway_ips.len()).map(|number| format!("gateway-{number}")).collect()),
         ctls: missing(vec![OPERATOR.to_owned()]),
         days: DAYS,

@@ -95,7 +95,8 @@ fn testnet(root: &Path, ports: &Ports) -> Component {
     Component { name: "testnet".into(), kind: Kind::Testnet, data_dir, addresses, command, guarded }
 }
 
-fn node(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Component {
+/// The storage node with this place among the ports.
+pub fn node(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Component {
     let name = format!("node-{}", index + 1);
     let data_dir = root.join(&name);
     let all = node_addresses(ports);

@@ -24,8 +24,8 @@ const CHOSEN_FIRST: u16 = 20_000;
 const CHOSEN_COUNT: u16 = 12_000;
 /// Tries before a machine counts as full.
 const CHOOSE_TRIES: usize = 200;
-/// Storage nodes of a development cluster: the least that survives the loss of one.
-pub const NODES: usize = 3;
+/// Storage nodes of a development cluster unless told otherwise: the least that survives the loss of one.
+const NODES: usize = 3;
 
 /// The ports of one cluster. Gateways share theirs, each on its own address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,11 +59,12 @@ impl Ports {
     pub fn settle(args: &DevArgs, remember: &Path) -> Result<(Self, Claims), Error> {
         let remembered: Option<Self> =
             std::fs::read(remember).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let count = node_count(args, remembered.as_ref().map(|ports| ports.nodes.len()))?;
         let old = |of: fn(&Self) -> u16| remembered.as_ref().map(of);
         let gateways: Vec<IpAddr> = args.gateway_ips.iter().copied().map(IpAddr::V4).collect();
         let local = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let mut chooser = Chooser::default();
-        let mut nodes = Vec::with_capacity(NODES);
+        let mut nodes = Vec::with_capacity(count);
         let settled = Self {
             http: chooser.tcp("--http-port", args.http_port, old(|ports| ports.http), &gateways),
             tls: chooser.tcp("--tls-port", args.tls_port, old(|ports| ports.tls), &gateways),
@@ -84,13 +85,13 @@ impl Ports {
             nodes: Vec::new(),
             probes: Vec::new(),
         };
-        for index in 0..NODES {
+        for index in 0..count {
             let asked = if args.node_port == 0 { 0 } else { args.node_port.saturating_add(index as u16) };
             let old = remembered.as_ref().and_then(|ports| ports.nodes.get(index)).copied();
             nodes.push(chooser.tcp("--node-port", asked, old, &local));
         }
-        let mut probes = Vec::with_capacity(NODES + gateways.len());
-        for index in 0..NODES + gateways.len() {
+        let mut probes = Vec::with_capacity(count + gateways.len());
+        for index in 0..count + gateways.len() {
             let asked = if args.probe_port == 0 { 0 } else { args.probe_port.saturating_add(index as u16) };
             let old = remembered.as_ref().and_then(|ports| ports.probes.get(index)).copied();
             probes.push(chooser.tcp("--probe-port", asked, old, &local));
@@ -99,6 +100,36 @@ impl Ports {
         let settled = Self { nodes, probes, ..settled };
         files::write_json(remember, &settled)?;
         Ok((settled, claims))
+    }
+
+    /// The ports with those of one more node: the next ones if they are free, else chosen ones. The claims are on the
+    /// new ones alone.
+    pub fn with_another_node(&self, args: &DevArgs, remember: &Path) -> Result<(Self, Claims), Error> {
+        let mut chooser = Chooser::default();
+        // Claimed or not, the cluster's own are not free: a component may be about to start again.
+        chooser.chosen.extend(self.nodes.iter().chain(&self.probes));
+        let asked =
+            |first: u16, others: usize| if first == 0 { 0 } else { first.saturating_add(others as u16) };
+        let node = chooser.next_or_any("--node-port", asked(args.node_port, self.nodes.len()));
+        let probe = chooser.next_or_any("--probe-port", asked(args.probe_port, self.probes.len()));
+        let claims = chooser.finish()?;
+        let mut all = self.clone();
+        all.probes.insert(all.nodes.len(), probe);
+        all.nodes.push(node);
+        files::write_json(remember, &all)?;
+        Ok((all, claims))
+    }
+}
+
+/// What was asked for, else what the folder has, else three.
+fn node_count(args: &DevArgs, before: Option<usize>) -> Result<usize, Error> {
+    let asked = args.nodes.map(usize::from);
+    match (asked, before) {
+        (Some(asked), Some(before)) if asked < before => Err(Error::Usage(format!(
+            "the cluster in this folder has {before} nodes: start it with as many (or without --nodes) and drain some, \
+             or choose another --data-dir"
+        ))),
+        (asked, before) => Ok(asked.or(before).unwrap_or(NODES)),
     }
 }
 
@@ -153,6 +184,14 @@ impl Chooser {
             }
             Err(error) => self.give_up(flag, &error),
         }
+    }
+
+    fn next_or_any(&mut self, flag: &str, asked: u16) -> u16 {
+        let local = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let free = asked != 0
+            && !self.chosen.contains(&asked)
+            && TcpListener::bind((Ipv4Addr::LOCALHOST, asked)).is_ok();
+        self.tcp(flag, if free { asked } else { 0 }, None, &local)
     }
 
     fn udp(&mut self, flag: &str, asked: u16, old: Option<u16>) -> u16 {
@@ -278,6 +317,23 @@ mod tests {
         assert!(own_folder(&mine, user + 1).is_err(), "another user's");
         std::fs::set_permissions(&mine, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         assert!(own_folder(&mine, user).is_err(), "writable for everybody");
+    }
+
+    #[test]
+    fn a_folder_keeps_the_number_of_its_nodes_and_takes_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let remember = dir.path().join("ports.json");
+        let (first, claims) = Ports::settle(&any(), &remember).unwrap();
+        assert_eq!((first.nodes.len(), first.probes.len()), (3, 5));
+        let (grown, more) = first.with_another_node(&any(), &remember).unwrap();
+        assert_eq!(grown.nodes[..3], first.nodes);
+        assert_eq!((&grown.probes[..3], &grown.probes[4..]), (&first.probes[..3], &first.probes[3..]));
+        drop((claims, more));
+        assert_eq!(Ports::settle(&any(), &remember).unwrap().0, grown);
+        let asking = |nodes| DevArgs { nodes: Some(nodes), ..any() };
+        assert_eq!(Ports::settle(&asking(5), &remember).unwrap().0.nodes[..4], grown.nodes);
+        let error = Ports::settle(&asking(3), &remember).unwrap_err();
+        assert!(error.to_string().contains("has 5 nodes"), "{error}");
     }
 
     #[test]

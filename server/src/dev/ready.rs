@@ -20,7 +20,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(5);
 /// The answers asked for are small; a record has at most 1 104 bytes.
 const RESPONSE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Whether the testnet process with this id has written its ready file.
+/// The testnet process with this id has written its ready file.
 pub fn testnet(ready_file: &Path, pid: Option<u32>) -> bool {
     let read = std::fs::read(ready_file).ok();
     let ready = read.and_then(|bytes| serde_json::from_slice::<TestnetReady>(&bytes).ok());
@@ -34,7 +34,17 @@ pub async fn node(address: &str, dialer: &Dialer) -> Option<bool> {
     Some(!status.cluster_id.is_empty())
 }
 
-/// Whether the shards are placed, and each of them and the meta group has a node that reports to lead it.
+/// The node answers, and the map that it has names it.
+pub async fn in_map(address: &str, dialer: &Dialer) -> bool {
+    let asked = async {
+        let mut node = NodeClient::connect(address, dialer, None).await.ok()?;
+        let (map, status) = (node.map().await.ok()?, node.status().await.ok()?);
+        Some(map.nodes.iter().any(|info| info.node_uuid == status.node_uuid))
+    };
+    matches!(tokio::time::timeout(REQUEST_MAX, asked).await, Ok(Some(true)))
+}
+
+/// The shards are placed, and some node reports that it leads, for each of them and the meta group.
 pub async fn all_led(addresses: &[String], dialer: &Dialer) -> bool {
     let mut led = BTreeSet::new();
     let mut shard_count = 0;
@@ -50,12 +60,12 @@ pub async fn all_led(addresses: &[String], dialer: &Dialer) -> bool {
     shard_count > 0 && led.len() > shard_count
 }
 
-/// Whether the gateway's listener answers and knows the cluster.
+/// The gateway's listener answers and knows the cluster.
 pub async fn gateway(address: SocketAddr) -> bool {
     matches!(get(address, "/info").await, Ok((200, _)))
 }
 
-/// Whether the homeserver's record can be found through the relay and names all these addresses.
+/// The homeserver's record can be found through the relay and names all these addresses.
 pub async fn published(relay: SocketAddr, homeserver: &PublicKey, gateways: &[Ipv4Addr]) -> bool {
     let path = format!("/{}?policy=NetworkOnly", homeserver.to_z32());
     let Ok((200, body)) = get(relay, &path).await else { return false };
@@ -70,7 +80,7 @@ pub async fn published(relay: SocketAddr, homeserver: &PublicKey, gateways: &[Ip
     gateways.iter().all(|gateway| named.contains(gateway))
 }
 
-/// A plain GET: returns the status and the body.
+/// A plain GET; answers the status and the body.
 async fn get(address: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;

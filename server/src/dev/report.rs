@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::args::DATA_DIR;
 use super::certs;
 use super::cluster_file::{ClusterFile, Entry};
 use super::plan::Kind;
@@ -24,6 +25,27 @@ pub fn summary(cluster: &ClusterFile) -> String {
     )
 }
 
+/// The text of `add-node` once the node has joined.
+pub fn joined(cluster: &ClusterFile, node: &Entry) -> String {
+    let address = node.first_address().unwrap_or_default();
+    let access = format!("--node {address}{}", tls_flags(cluster));
+    let pid = node.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+    let name = &node.name;
+    format!(
+        "{name} has joined: {address}, pid {pid}, {}. It lives with `rowhouse dev`. Shards move to it now:\n\
+         \n  rowhouse ctl status {access}\
+         \n  rowhouse ctl node drain {name} {access}      # and away again",
+        shown(&node.data_dir)
+    )
+}
+
+/// What `ctl` shows where nodes demand certificates.
+fn tls_flags(cluster: &ClusterFile) -> String {
+    let shown =
+        cluster.certs.as_ref().map(|_| certs::tls_args(&cluster.data_dir, certs::OPERATOR).to_flags());
+    shown.into_iter().flatten().map(|(flag, file)| format!(" {flag} {file}")).collect()
+}
+
 fn next_steps(cluster: &ClusterFile) -> String {
     let http = cluster.ports.http;
     let first = cluster.gateway_ips.first().map_or("127.0.0.1", String::as_str);
@@ -34,9 +56,9 @@ fn next_steps(cluster: &ClusterFile) -> String {
         cluster.components.iter().find(|entry| entry.kind == Kind::Node).and_then(Entry::first_address);
     let node = node.unwrap_or_default();
     let homeserver = &cluster.homeserver;
-    let shown =
-        cluster.certs.as_ref().map(|_| certs::tls_args(&cluster.data_dir, certs::OPERATOR).to_flags());
-    let tls: String = shown.into_iter().flatten().map(|(flag, file)| format!(" {flag} {file}")).collect();
+    let tls = tls_flags(cluster);
+    let folder = shown(&cluster.data_dir);
+    let folder = if folder == DATA_DIR { String::new() } else { format!(" --data-dir {folder}") };
     format!(
         "Gateways serve {}. Browsers reach only the one on 127.0.0.1; the others are found through PKARR.\n\
          \n\
@@ -50,7 +72,8 @@ fn next_steps(cluster: &ClusterFile) -> String {
          \n  let session = signer.signin(ClientId::new(\"hello.app\")?).await?;\
          \n  session.storage().put(\"/pub/hello.app/hello.txt\", \"hello\").await?;\n\
          \n  kill -9 {victim}      # any pid above: no acknowledged write is lost, and it comes back\
-         \n  rowhouse ctl status --node {node}{tls}\n\
+         \n  rowhouse ctl status --node {node}{tls}\
+         \n  rowhouse dev add-node{folder}      # another storage node: watch the cluster grow\n\
          \nCtrl-C stops the cluster.",
         gateways.join(" and ")
     )

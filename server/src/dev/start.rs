@@ -1,7 +1,9 @@
 //! Brings the cluster up step by step, says how far it is, and waits for the signal to stop.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,8 +13,9 @@ use nix::fcntl::{Flock, FlockArg};
 use pkarr::{Keypair, PublicKey};
 use rowhouse_peer::Dialer;
 
-use super::args::DevArgs;
+use super::args::{DevArgs, NODES_MAX};
 use super::cluster_file::{CLUSTER_FILE, ClusterFile};
+use super::control::{Answer, Control, Request};
 use super::plan::{self, Component, Kind};
 use super::ports::{Claims, Ports};
 use super::supervisor::{Supervisor, say};
@@ -25,7 +28,11 @@ use crate::signals::Stop;
 
 /// The well-known key of the Pubky testnet: clients have it built in.
 const HOMESERVER_SECRET: [u8; 32] = [0; 32];
-/// Pause before a question is asked again.
+/// Where the data folder remembers its ports, and with them the number of its nodes.
+const PORTS_FILE: &str = "ports.json";
+/// Time for a node to join a cluster that is there, before it counts as one that `cluster init` did not reach.
+const JOIN_MAX: Duration = Duration::from_secs(15);
+/// Pause between two askings of the same question.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs a cluster until a signal asks it to stop. Fails if ports are taken or the cluster does not serve in time.
@@ -35,8 +42,10 @@ pub async fn run(args: DevArgs) -> Result<(), Error> {
     }
     let mut stop = Stop::listen()?;
     let mut root = Root::open(&args)?;
-    let dev = Dev::prepare(args, &root.path)?;
+    let mut dev = Dev::prepare(args, &root.path)?;
     let mut supervisor = dev.supervisor();
+    // Whoever asks before the cluster serves is answered then.
+    let control = Control::listen(&root.path);
     let started = tokio::select! {
         started = dev.bring_up(&mut supervisor) => started,
         () = stop.requested() => {
@@ -47,11 +56,14 @@ pub async fn run(args: DevArgs) -> Result<(), Error> {
     };
     if let Err(error) = started {
         supervisor.stop().await;
-        // A person needs the logs of the components now.
+        // What the components said is needed now.
         root.temporary = false;
         return Err(error);
     }
-    stop.requested().await;
+    tokio::select! {
+        never = dev.serve(control, &mut supervisor) => match never {},
+        () = stop.requested() => {}
+    }
     say("stopping");
     supervisor.stop().await;
     Ok(())
@@ -99,7 +111,7 @@ struct Dev {
     args: DevArgs,
     root: PathBuf,
     ports: Ports,
-    _claims: Claims,
+    claims: Vec<Claims>,
     homeserver: PublicKey,
     /// This process's certificates, shown to nodes.
     tls: TlsArgs,
@@ -113,14 +125,15 @@ impl Dev {
             secret::create(&secret_file, &HOMESERVER_SECRET)?;
         }
         let homeserver = Keypair::from_secret_key(&secret::read(&secret_file)?).public_key();
-        let (ports, claims) = Ports::settle(&args, &root.join("ports.json"))?;
+        let (ports, claims) = Ports::settle(&args, &root.join(PORTS_FILE))?;
         let mut tls = TlsArgs::default();
         if args.mtls {
-            certs::prepare(root, &args)?;
+            certs::prepare(root, &args, ports.nodes.len())?;
             tls = certs::tls_args(root, certs::OPERATOR);
         }
         let dialer = tls.dialer()?;
-        Ok(Self { args, root: root.to_owned(), ports, _claims: claims, homeserver, tls, dialer })
+        let claims = vec![claims];
+        Ok(Self { args, root: root.to_owned(), ports, claims, homeserver, tls, dialer })
     }
 
     fn supervisor(&self) -> Supervisor {
@@ -146,6 +159,44 @@ impl Dev {
         Ok(())
     }
 
+    /// Does what other terminals ask for. Without a socket nobody can ask, and the cluster serves all the same.
+    async fn serve(&mut self, control: io::Result<Control>, supervisor: &mut Supervisor) -> Infallible {
+        let control = match control {
+            Ok(control) => control,
+            Err(error) => {
+                say(&format!("`rowhouse dev add-node` will not work: {error}"));
+                return std::future::pending().await;
+            }
+        };
+        loop {
+            let asked = control.next().await;
+            let answer = match asked.request {
+                Request::AddNode => self.add_node(supervisor),
+            };
+            let answer = answer.unwrap_or_else(|error| Answer::Refused(error.to_string()));
+            asked.answer(&answer).await;
+        }
+    }
+
+    fn add_node(&mut self, supervisor: &mut Supervisor) -> Result<Answer, Error> {
+        let index = self.ports.nodes.len();
+        if index >= usize::from(NODES_MAX) {
+            return Ok(Answer::Refused(format!("{NODES_MAX} nodes are the most on one machine")));
+        }
+        if self.args.mtls {
+            certs::prepare(&self.root, &self.args, index + 1)?;
+        }
+        let (ports, claims) = self.ports.with_another_node(&self.args, &self.root.join(PORTS_FILE))?;
+        self.ports = ports;
+        self.claims.push(claims);
+        supervisor.set_ports(self.ports.clone())?;
+        let component = plan::node(&self.root, &self.args, &self.ports, index);
+        let name = component.name.clone();
+        say(&format!("{name} is added, as another terminal asked"));
+        supervisor.keep(component)?;
+        Ok(Answer::Added(name))
+    }
+
     async fn start_testnet(
         &self,
         supervisor: &mut Supervisor,
@@ -169,13 +220,9 @@ impl Dev {
             let answers = || async { ready::node(address, &self.dialer).await.is_some() };
             self.until(supervisor, &format!("node-{} answers", index + 1), answers).await?;
         }
-        let mut members = 0;
-        for address in &addresses {
-            members += usize::from(ready::node(address, &self.dialer).await == Some(true));
-        }
-        if members < addresses.len() {
+        if !self.all_join(&addresses).await {
             let init = InitArgs {
-                nodes: addresses.clone(),
+                nodes: founders(&addresses).to_vec(),
                 shards: self.args.shards,
                 signup_mode: Some(SignupMode::Open),
                 timeout_s: self.args.ready_timeout_s,
@@ -185,6 +232,21 @@ impl Dev {
         }
         let led = || ready::all_led(&addresses, &self.dialer);
         self.until(supervisor, "every shard has a leader", led).await
+    }
+
+    /// Whether all nodes become members of a cluster by themselves: one was made of some of them before.
+    async fn all_join(&self, addresses: &[String]) -> bool {
+        let until = Instant::now() + JOIN_MAX;
+        loop {
+            let mut members = 0;
+            for address in addresses {
+                members += usize::from(ready::node(address, &self.dialer).await == Some(true));
+            }
+            if members == addresses.len() || members == 0 || Instant::now() >= until {
+                return members == addresses.len();
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
     }
 
     async fn start_gateways(
@@ -229,6 +291,11 @@ impl Dev {
             ))),
         }
     }
+}
+
+/// The nodes that a cluster is made of. It cannot be made of two: the second one joins.
+fn founders(addresses: &[String]) -> &[String] {
+    if addresses.len() == 2 { &addresses[..1] } else { addresses }
 }
 
 fn keep_all(supervisor: &mut Supervisor, components: &[Component], kind: Kind) -> Result<(), Error> {

@@ -1,15 +1,14 @@
 //! Keeps every component running: one task each, which starts the process and starts it again.
 //!
-//! Owns the children and `cluster.json`. A component that cannot stay up while the cluster starts is a failure. Once
-//! the cluster has served, it is started again for ever, more slowly each time.
+//! Owns the children and `cluster.json`. A component that cannot stay up while the cluster starts is a
+//! failure; once the cluster has served, it is started again for ever, more slowly each time.
 
 use std::io::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rowhouse_proto::lock::lock;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::child::Child;
 use super::cluster_file::{ClusterFile, Entry};
 use super::plan::{Component, Kind};
+use super::ports::Ports;
 use super::tail::tail;
 use crate::error::Error;
 use crate::files;
@@ -32,7 +32,6 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 /// Each task reports at most one failure.
 const FAILURES_MAX: usize = 64;
 
-/// The running components, one task for each.
 pub struct Supervisor {
     board: Board,
     restart_delay: Duration,
@@ -49,7 +48,7 @@ impl Supervisor {
         Self { board, restart_delay, tasks: Vec::new(), failed, failures }
     }
 
-    /// Starts a component and keeps it running until [`Supervisor::stop`]. Fails if `cluster.json` cannot be written.
+    /// Starts a component and keeps it running until it is stopped.
     pub fn keep(&mut self, component: Component) -> Result<(), Error> {
         let index = self.board.add(&component)?;
         let stop = CancellationToken::new();
@@ -77,7 +76,11 @@ impl Supervisor {
         }
     }
 
-    /// Writes into `cluster.json` that the cluster is ready. From now on no component counts as broken.
+    /// Tells scripts of ports that are used from now on.
+    pub fn set_ports(&self, ports: Ports) -> Result<(), Error> {
+        self.board.change(|file| file.ports = ports)
+    }
+
     pub fn serving(&self) -> Result<(), Error> {
         self.board.change(|file| file.ready = true)
     }
@@ -92,8 +95,7 @@ impl Supervisor {
         self.board.clone()
     }
 
-    /// Stops all components and removes `cluster.json`. Gateways stop first, so that no request arrives at a cluster
-    /// that is half gone.
+    /// Gateways first, so that no request arrives at a cluster that is half gone.
     pub async fn stop(mut self) {
         for kind in [Kind::Gateway, Kind::Node, Kind::Testnet] {
             let of_kind = self.tasks.iter_mut().filter(|(of, _, _)| *of == kind);
@@ -132,18 +134,18 @@ impl Board {
     }
 
     fn change(&self, change: impl FnOnce(&mut ClusterFile)) -> Result<(), Error> {
-        let mut file = lock(&self.file);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut file);
         files::write_json(&self.path, &*file)
     }
 
-    /// Process id of the first component of this kind; `None` while it does not run.
+    /// Of the first component of a kind.
     pub fn pid_of(&self, kind: Kind) -> Option<u32> {
         self.read().components.iter().find(|entry| entry.kind == kind)?.pid
     }
 
     fn read(&self) -> ClusterFile {
-        lock(&self.file).clone()
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set_pid(&self, index: usize, pid: Option<u32>, restarts: u64) {
@@ -159,7 +161,7 @@ impl Board {
     }
 
     fn serves(&self) -> bool {
-        lock(&self.file).ready
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).ready
     }
 }
 

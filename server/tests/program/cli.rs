@@ -36,6 +36,11 @@ fn what_cannot_be_understood_ends_with_64_and_says_why() {
     for args in [
         &["nonsense"][..],
         &["dev", "--http-port", "70000"],
+        &["dev", "--nodes", "0"],
+        &["dev", "--nodes", "10"],
+        &["ctl", "node", "drain", "n1", "--node", "127.0.0.1:1", "--off"],
+        &["ctl", "shard", "recover", "3", "--on", "n1", "--node", "127.0.0.1:1"],
+        &["ctl", "shard", "move", "first", "--from", "n1", "--to", "n2", "--node", "127.0.0.1:1"],
         &["dev", "--ephemeral", "--data-dir", &data],
         &["dev", "--data-dir", &data, "--gateway-ips", "192.0.2.1"],
         &["node"],
@@ -83,6 +88,8 @@ fn a_node_that_does_not_answer_is_a_failure_of_another_kind() {
     let output = rowhouse(&["ctl", "status", "--node", "127.0.0.1:1"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("127.0.0.1:1"));
+    let checked = rowhouse(&["ctl", "status", "--check", "--node", "127.0.0.1:1"]);
+    assert_eq!(checked.status.code(), Some(3), "unknown is not degraded");
 }
 
 #[test]

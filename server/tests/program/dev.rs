@@ -24,13 +24,13 @@ fn dev(folder: &Path) -> Command {
     command
 }
 
-struct Dev {
+pub struct Dev {
     process: Child,
     folder: PathBuf,
 }
 
 impl Dev {
-    fn start(folder: &Path, flags: &[&str]) -> Self {
+    pub fn start(folder: &Path, flags: &[&str]) -> Self {
         let process = dev(folder).args(flags).stdout(Stdio::null()).spawn().expect("the binary runs");
         let mut started = Self { process, folder: folder.to_owned() };
         let parent = started.process.id();
@@ -45,7 +45,7 @@ impl Dev {
         serde_json::from_slice(&std::fs::read(self.folder.join("cluster.json")).ok()?).ok()
     }
 
-    fn component(&self, name: &str) -> Value {
+    pub fn component(&self, name: &str) -> Value {
         let file = self.file().expect("cluster.json");
         let all = file["components"].as_array().expect("components").clone();
         all.into_iter().find(|component| component["name"] == name).expect("the component")
@@ -53,6 +53,11 @@ impl Dev {
 
     fn pid(&self, name: &str) -> Option<u64> {
         self.component(name)["pid"].as_u64()
+    }
+
+    /// The address of a node's gRPC listener.
+    pub fn address(&self, name: &str) -> String {
+        self.component(name)["addresses"][0]["address"].as_str().expect("an address").to_owned()
     }
 
     fn pids(&self) -> Vec<u64> {
@@ -70,7 +75,7 @@ impl Drop for Dev {
     }
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + READY_MAX;
     while !holds() {
         assert!(Instant::now() < deadline, "waited too long until {what}");
@@ -112,8 +117,7 @@ fn the_cluster_heals_ends_in_order_and_leaves_nothing_when_its_parent_is_killed(
         until("it runs again", || first.pid(name).is_some_and(|pid| pid != old));
         assert_eq!(first.component(name)["restarts"], 1, "{name}");
     }
-    let address =
-        first.component("node-1")["addresses"][0]["address"].as_str().expect("an address").to_owned();
+    let address = first.address("node-1");
     until("every group has a leader again", || {
         let report: Value = serde_json::from_slice(&status(&address, &[]).stdout).unwrap_or_default();
         let groups = report["groups"].as_array().cloned().unwrap_or_default();
@@ -182,6 +186,17 @@ fn a_closed_terminal_ends_the_cluster_in_order() {
     assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
     assert!(pid.is_some_and(is_gone), "it has stopped what it had started");
     assert_eq!(folders().count(), 0, "its folder is gone");
+}
+
+#[test]
+fn nodes_are_added_only_to_a_cluster_that_runs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = format!("--data-dir={}", dir.path().display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
+    let output = command.args(["dev", "add-node", &folder]).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("no cluster serves"), "{text}");
 }
 
 #[test]

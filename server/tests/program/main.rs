@@ -4,5 +4,6 @@ mod cli;
 mod config;
 mod dev;
 mod mtls;
+mod placement;
 mod telemetry;
 mod testnet;

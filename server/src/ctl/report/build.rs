@@ -1,0 +1,76 @@
+//! The report of a whole cluster.
+
+use rowhouse_proto::META_GROUP;
+use serde::Serialize;
+
+use super::super::view::View;
+use super::group::{Group, group, wanted};
+use super::health::Health;
+use super::node::{Node, node};
+use super::warnings::warnings;
+
+/// The JSON that scripts get: fields are only ever added.
+#[derive(Debug, Serialize, PartialEq)]
+pub struct Report {
+    pub cluster_id: String,
+    pub map_version: u64,
+    /// The version of the commands that are proposed: every node understands it.
+    pub command_version: u32,
+    pub signup_mode: String,
+    pub health: Health,
+    /// For people, the worst first.
+    pub warnings: Vec<String>,
+    /// The operator asked for an even spread, and it is not reached.
+    pub rebalancing: bool,
+    /// A node away for longer is replaced; absent: no node says.
+    pub dead_after_s: Option<u64>,
+    pub pkarr: Pkarr,
+    pub nodes: Vec<Node>,
+    pub groups: Vec<Group>,
+}
+
+#[derive(Debug, Serialize, PartialEq)]
+pub struct Pkarr {
+    /// Since the record was signed.
+    pub age_s: Option<u64>,
+    /// Since any node last published it.
+    pub published_s: Option<u64>,
+}
+
+/// Judges what was seen.
+pub fn report(view: &View) -> Report {
+    let map = &view.map;
+    let wanted = wanted(view);
+    let nodes: Vec<Node> =
+        map.nodes.iter().zip(&view.answers).map(|(info, answer)| node(view, info, answer)).collect();
+    let mut groups: Vec<Group> = map.groups.iter().map(|info| group(view, info, wanted)).collect();
+    if map.groups.iter().all(|info| info.group == META_GROUP) && map.shard_count > 0 {
+        // The shards are not placed yet: nobody is served.
+        groups.iter_mut().for_each(|group| group.health = Health::NoLeader);
+    }
+    let all_here = nodes.iter().all(|node| node.state.is_here());
+    let of_nodes = if all_here { Health::Ok } else { Health::Degraded };
+    Report {
+        cluster_id: hex::encode(&map.cluster_id),
+        map_version: map.map_version,
+        command_version: map.command_version,
+        signup_mode: map.settings.as_ref().map(|settings| settings.signup_mode.clone()).unwrap_or_default(),
+        health: groups.iter().map(|group| group.health).max().unwrap_or(Health::NoLeader).max(of_nodes),
+        warnings: warnings(&nodes, &groups, wanted),
+        rebalancing: map.rebalance,
+        dead_after_s: Some(view.dead_after_s()).filter(|seconds| *seconds != 0),
+        pkarr: pkarr(view),
+        nodes,
+        groups,
+    }
+}
+
+fn pkarr(view: &View) -> Pkarr {
+    let alive = || view.answers.iter().filter_map(|answer| answer.as_ref().ok());
+    let known = |seconds: u64| Some(seconds).filter(|seconds| *seconds != u64::MAX);
+    let has_packet = !view.map.packet.is_empty();
+    Pkarr {
+        age_s: alive().filter_map(|node| known(node.packet_age_s)).min().filter(|_| has_packet),
+        published_s: alive().filter_map(|node| known(node.packet_published_s)).min().filter(|_| has_packet),
+    }
+}
