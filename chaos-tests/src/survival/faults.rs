@@ -18,8 +18,8 @@ use crate::error::Error;
 /// A restarted replica replays, catches up and every group has a leader again.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// A replica this far behind its leader counts as caught up: writes go on meanwhile.
-const LAG_ENTRIES_MAX: u64 = 2000;
-const LEADER: &str = "leader";
+pub const LAG_ENTRIES_MAX: u64 = 2000;
+pub const LEADER: &str = "leader";
 
 /// Which process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -113,10 +113,11 @@ pub async fn strike(
 }
 
 /// Every node answers, every group has a leader, and no replica is far behind.
-pub async fn recovered(cluster: &Cluster, node_count: usize) -> Result<(), Error> {
+pub async fn recovered(cluster: &Cluster) -> Result<(), Error> {
+    let living = cluster.living()?.len();
     wait_until(RECOVERY_TIMEOUT, "all replicas to catch up", async || {
         let Ok(statuses) = statuses(cluster, false).await else { return false };
-        statuses.len() == node_count && all_caught_up(&statuses)
+        statuses.len() == living && all_caught_up(&statuses)
     })
     .await
 }
