@@ -93,7 +93,7 @@ impl Cluster {
             let map = self.map().await?;
             let group = map.group(shard).ok_or(ErrorCode::Internal)?;
             let index = walk.choose(group, shard).ok_or(ErrorCode::Unavailable)?;
-            let node = &group.replicas()[index];
+            let node = &group.places()[index];
             let until = call.deadline.min(Instant::now() + ATTEMPT_TIMEOUT);
             let verdict = match tokio::time::timeout_at(until, attempt(Arc::clone(node))).await {
                 Ok(Ok(answer)) => {
