@@ -152,10 +152,10 @@ async fn announce_once(cluster: &Cluster, request: &AnnounceGatewayRequest) -> A
     Answer::NotNow
 }
 
-/// The meta group's replicas; every node while the map does not name them.
+/// The meta group's replicas and the one on its way in; every node while the map does not name them.
 fn candidates(map: &Map) -> Vec<Arc<Node>> {
-    let replicas = map.group(META_GROUP).map(|group| group.replicas()).unwrap_or_default();
-    if replicas.is_empty() { map.nodes().map(Arc::clone).collect() } else { replicas.to_vec() }
+    let places = map.group(META_GROUP).map(|group| group.places()).unwrap_or_default();
+    if places.is_empty() { map.nodes().map(Arc::clone).collect() } else { places.to_vec() }
 }
 
 fn forget(map: &Map, index: usize) {

@@ -48,7 +48,7 @@ impl Versioned for MetaCommand {
 pub(crate) fn decode<C: Versioned>(
     bytes: &Bytes,
     known: VersionRange,
-    at: EntryContext,
+    at: EntryContext<'_>,
 ) -> Result<(C, C::Body), Error> {
     let refuse = |found: String| {
         let detail = format!(

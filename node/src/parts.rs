@@ -67,12 +67,15 @@ impl Parts {
         let author = Author::new(keypair.clone(), local.clock.clone(), config.pkarr.clone());
         let silence_max = config.pkarr.gateway_silence_max_s;
         let placement = config.placement;
+        let fill_rate = placement.bytes_per_second;
+        let objects =
+            Arc::new(Objects::new(local.clone(), cluster.clone(), blobs, config.objects, fill_rate));
         let coordinator = Coordinator::new(local.clone(), cluster.clone(), author, silence_max, placement);
         let actors = Actors {
             monitor: Monitor::new(local.clone(), cluster.clone()),
             map_watch: MapWatch::new(local.clone(), cluster.clone()),
             shards: ShardSupervisor::new(local.clone(), cluster.clone(), versions, meta_machine),
-            objects: Arc::new(Objects::new(local.clone(), cluster.clone(), blobs, config.objects)),
+            objects,
             coordinator: Arc::new(coordinator),
             flush_interval: config.storage.flush_interval_s,
             local: local.clone(),

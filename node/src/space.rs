@@ -51,15 +51,15 @@ impl Space {
 
     fn free_bytes(&self) -> Result<u64, Error> {
         let stat = self.stat()?;
-        Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+        Ok(stat.blocks_available() * stat.fragment_size())
     }
 
     /// Bytes of the disk that anybody uses, and all there are, without those only root may use.
     pub fn used_bytes(&self) -> Result<(u64, u64), Error> {
         let stat = self.stat()?;
-        let blocks = stat.blocks() as u64;
-        let (used, available) = (blocks - stat.blocks_free() as u64, stat.blocks_available() as u64);
-        let block = stat.fragment_size() as u64;
+        let blocks = stat.blocks();
+        let (used, available) = (blocks - stat.blocks_free(), stat.blocks_available());
+        let block = stat.fragment_size();
         Ok((used * block, (used + available) * block))
     }
 

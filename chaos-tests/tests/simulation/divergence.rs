@@ -39,7 +39,7 @@ impl Skips {
 }
 
 impl Machine for Skips {
-    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+    fn apply(&self, context: EntryContext<'_>, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         if self.armed.swap(false, Ordering::Relaxed) {
             return Ok(Outcome::default().encode_to_vec().into());
         }

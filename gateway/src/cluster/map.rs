@@ -11,7 +11,7 @@ use pubky_common::crypto::PublicKey;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::{SHARD_COUNT_MAX, Slot};
-use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo};
+use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, ReplicaInfo};
 
 use super::Node;
 
@@ -109,11 +109,31 @@ impl Map {
     }
 }
 
-/// The replicas of one group, in the map's order.
+/// The replicas of one group, in the map's order, and behind them the one that is on its way in.
 #[derive(Default)]
 pub struct Group {
-    replicas: Vec<Arc<Node>>,
+    places: Vec<Arc<Node>>,
+    /// Of the places, those that are not on their way in.
+    settled: usize,
+    voter_sets: Vec<VoterSet>,
     leader: AtomicUsize,
+}
+
+/// Replicas of which a majority must have what is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoterSet {
+    /// Positions among the group's places.
+    pub members: Vec<usize>,
+    /// How many of them are enough.
+    pub majority: usize,
+}
+
+impl VoterSet {
+    /// A replica whose node the map does not name counts, and never has anything.
+    fn of(wanted: &[&ReplicaInfo], places: &[Arc<Node>]) -> Self {
+        let position = |replica: &&ReplicaInfo| places.iter().position(|it| it.uuid() == replica.node_uuid);
+        Self { members: wanted.iter().filter_map(position).collect(), majority: wanted.len() / 2 + 1 }
+    }
 }
 
 impl Group {
@@ -122,15 +142,19 @@ impl Group {
         nodes: &BTreeMap<Vec<u8>, Arc<Node>>,
         before: Option<&Arc<Self>>,
     ) -> Arc<Self> {
-        let replicas: Vec<Arc<Node>> = info
-            .replicas
-            .iter()
-            .filter_map(|replica| nodes.get(replica.node_uuid.as_ref()).map(Arc::clone))
-            .collect();
+        let node = |replica: &ReplicaInfo| nodes.get(replica.node_uuid.as_ref()).map(Arc::clone);
+        let mut places: Vec<Arc<Node>> = info.replicas.iter().filter_map(node).collect();
+        let settled = places.len();
+        places.extend(info.places().skip(info.replicas.len()).filter_map(node));
+        let mut voter_sets = vec![VoterSet::of(&info.replicas.iter().collect::<Vec<_>>(), &places)];
+        if info.moving.is_some() {
+            voter_sets.push(VoterSet::of(&info.replicas_after(), &places));
+        }
         let leader = before
-            .and_then(|group| group.leader().and_then(|index| group.replicas.get(index)))
-            .and_then(|node| replicas.iter().position(|replica| replica.uuid() == node.uuid()));
-        let group = Self { replicas, leader: AtomicUsize::new(leader.unwrap_or(UNKNOWN)) };
+            .and_then(|group| group.leader().and_then(|index| group.places.get(index)))
+            .and_then(|node| places.iter().position(|place| place.uuid() == node.uuid()));
+        let leader = AtomicUsize::new(leader.unwrap_or(UNKNOWN));
+        let group = Self { places, settled, voter_sets, leader };
         match before {
             Some(before) if before.is_same(&group) => Arc::clone(before),
             _ => Arc::new(group),
@@ -139,20 +163,33 @@ impl Group {
 
     /// Whether both have the same replicas on the same connections. Who leads is no part of that.
     fn is_same(&self, other: &Self) -> bool {
-        let Self { replicas, leader: _ } = other;
-        self.replicas.len() == replicas.len()
-            && self.replicas.iter().zip(replicas).all(|(ours, theirs)| Arc::ptr_eq(ours, theirs))
+        let Self { places, settled, voter_sets, leader: _ } = other;
+        self.settled == *settled
+            && self.voter_sets == *voter_sets
+            && self.places.len() == places.len()
+            && self.places.iter().zip(places).all(|(ours, theirs)| Arc::ptr_eq(ours, theirs))
     }
 
-    /// The nodes that host the group's replicas; positions in it are this module's replica indices.
+    /// The nodes that host the group's replicas; positions in it are positions among `places` as well.
     pub fn replicas(&self) -> &[Arc<Node>] {
-        &self.replicas
+        &self.places[..self.settled]
+    }
+
+    /// The nodes of all replicas, the one that is on its way in too. Positions in it are this module's replica indices.
+    pub fn places(&self) -> &[Arc<Node>] {
+        &self.places
+    }
+
+    /// The sets of which each must have a majority for what is kept outside the log: the replicas as they are, and
+    /// while one moves also as they will be.
+    pub fn voter_sets(&self) -> &[VoterSet] {
+        &self.voter_sets
     }
 
     /// The replica last seen leading.
     pub fn leader(&self) -> Option<usize> {
         let index = self.leader.load(Ordering::Relaxed);
-        (index < self.replicas.len()).then_some(index)
+        (index < self.places.len()).then_some(index)
     }
 
     /// Remembers the replica at this position as the leader.
@@ -169,14 +206,14 @@ impl Group {
 
     /// The position of the replica on this node; `None` if it hosts none.
     pub fn position(&self, node_uuid: &[u8]) -> Option<usize> {
-        self.replicas.iter().position(|replica| replica.uuid() == node_uuid)
+        self.places.iter().position(|place| place.uuid() == node_uuid)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rowhouse_proto::wire::meta::{NodeInfo, ReplicaInfo, Settings};
+    use rowhouse_proto::wire::meta::{NodeInfo, ReplicaMove, Settings};
 
     fn build(wire: &ClusterMap, previous: Option<&Map>) -> Option<Map> {
         Map::build(wire, previous, &Dialer::plaintext())
@@ -185,7 +222,7 @@ mod tests {
     fn wire(version: u64, addresses: &[&str]) -> ClusterMap {
         let uuid = |index: usize| vec![index as u8 + 1; 16];
         let replicas: Vec<ReplicaInfo> = (0..addresses.len())
-            .map(|index| ReplicaInfo { replica_id: index as u64, node_uuid: uuid(index).into() })
+            .map(|index| ReplicaInfo { replica_id: index as u64 + 1, node_uuid: uuid(index).into() })
             .collect();
         ClusterMap {
             map_version: version,
@@ -254,6 +291,43 @@ mod tests {
         after.forget_leader(1);
         assert_eq!(after.leader(), None);
         assert!(second.open_signup());
+    }
+
+    fn positions(group: &Group) -> Vec<(Vec<usize>, usize)> {
+        group.voter_sets().iter().map(|set| (set.members.clone(), set.majority)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_replica_on_its_way_in_is_a_place_and_no_replica_yet() {
+        let addresses = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"];
+        let mut settled = wire(1, &addresses);
+        let add = settled.groups[0].replicas[3].clone();
+        settled.groups[0].replicas.truncate(3);
+        let mut moving = ClusterMap { map_version: 2, ..settled.clone() };
+        moving.groups[0].moving =
+            Some(ReplicaMove { add: Some(add.clone()), remove: 2, ..ReplicaMove::default() });
+        let mut moved = ClusterMap { map_version: 3, ..settled.clone() };
+        moved.groups[0].replicas.remove(1);
+        moved.groups[0].replicas.push(add);
+
+        let before = build(&settled, None).expect("complete");
+        assert_eq!(positions(before.group(0).expect("shard")), [(vec![0, 1, 2], 2)]);
+        before.group(0).expect("shard").set_leader(2);
+        let during = build(&moving, Some(&before)).expect("complete");
+        let group = during.group(0).expect("shard");
+        assert_eq!((group.replicas().len(), group.places().len(), group.leader()), (3, 4, Some(2)));
+        assert_eq!(positions(group), [(vec![0, 1, 2], 2), (vec![0, 2, 3], 2)]);
+        assert_eq!(group.position(&[4; 16]), Some(3), "a hint may name it");
+        group.set_leader(3);
+        let after = build(&moved, Some(&during)).expect("complete");
+        let group = after.group(0).expect("shard");
+        assert_eq!((group.replicas().len(), group.places().len(), group.leader()), (3, 3, Some(2)));
+        assert_eq!(positions(group), [(vec![0, 1, 2], 2)]);
+        let mut grows = moving.clone();
+        grows.groups[0].moving.as_mut().expect("moves").remove = 0;
+        let grows = build(&grows, None).expect("complete");
+        let sets = positions(grows.group(0).expect("shard"));
+        assert_eq!(sets, [(vec![0, 1, 2], 2), (vec![0, 1, 2, 3], 3)]);
     }
 
     #[tokio::test]

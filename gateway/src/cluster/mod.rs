@@ -17,6 +17,6 @@ pub use admission::{Admission, ByteLease};
 pub use call::Call;
 pub use clock::Clock;
 pub use handle::Cluster;
-pub use map::{Group, Map};
+pub use map::{Group, Map, VoterSet};
 pub use node::Node;
 pub use watch::watch;

@@ -100,7 +100,7 @@ impl Walk {
                     None => shard as usize,
                 };
                 let at = group.leader().or_else(|| in_turn.checked_rem(group.replicas().len()))?;
-                (Arc::clone(group.replicas().get(at)?), Some(at))
+                (Arc::clone(group.places().get(at)?), Some(at))
             }
         };
         self.last = asked.1.or(self.last);

@@ -72,10 +72,10 @@ impl Source {
             }
             // The map of this moment: the shard may have moved since the last chunk.
             let map = self.cluster.map_now()?;
-            let replicas = map.group(self.shard)?.replicas();
+            let places = map.group(self.shard)?.places();
             let near = self.near.load(Ordering::Relaxed);
-            for at in (0..replicas.len()).map(|turn| (near + turn) % replicas.len()) {
-                if let Some(data) = self.fetch(&replicas[at], index, size).await {
+            for at in (0..places.len()).map(|turn| (near + turn) % places.len()) {
+                if let Some(data) = self.fetch(&places[at], index, size).await {
                     self.near.store(at, Ordering::Relaxed);
                     return Some(data);
                 }

@@ -1,6 +1,11 @@
 //! The lanes of one upload together: who is still in it, who is dropped, and when a majority has room or
 //! has everything.
+//!
+//! While a replica of the shard moves, the new one has a lane like the others, and a majority is one of the replicas as
+//! they are and one as they will be: whichever of them vote when the put is applied, enough of them have the body
+//! (docs/rules/storage.md#copies-are-judged-where-the-entry-stands).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +18,7 @@ use tonic::{Code, Status};
 
 use super::intake::Chunk;
 use super::lane::{Event, Lane};
-use crate::cluster::Group;
+use crate::cluster::{Group, VoterSet};
 
 /// A replica that delays the others for this long, net, is dropped from the upload; repair brings it the body
 /// later. A disk that syncs slowly takes tens of milliseconds, so this one is stuck, or not half as fast.
@@ -21,33 +26,43 @@ const LANE_STALL_MAX: Duration = Duration::from_secs(2);
 /// Stall limit for a replica that was dropped from an upload in the last ten seconds.
 const LAGGARD_STALL_MAX: Duration = Duration::from_millis(250);
 
-/// One lane for each replica of the shard.
+/// One lane for each replica of the shard, the one on its way in too.
 pub struct Fan {
     /// `None`: dropped from this upload.
     lanes: Vec<Option<Lane>>,
     events: SelectAll<BoxStream<'static, (usize, Event)>>,
-    majority: usize,
-    full_disks: usize,
+    /// A majority of each is enough.
+    voter_sets: Vec<VoterSet>,
+    /// The lanes that were lost to a full disk.
+    full_disks: BTreeSet<usize>,
     /// A majority that makes no step for this long is lost.
     patience: Duration,
 }
 
 impl Fan {
-    /// Opens a lane to each replica of `group`. Nothing is sent before the first wait. `patience` bounds every wait
+    /// Opens a lane to each place of `group`. Nothing is sent before the first wait. `patience` bounds every wait
     /// for a majority.
     pub fn open(group: &Group, shard: u32, object: &Bytes, patience: Duration) -> Self {
-        let opened = group.replicas().iter().map(|node| Lane::open(node, shard, object.clone()));
+        let opened = group.places().iter().map(|node| Lane::open(node, shard, object.clone()));
         let (lanes, events): (Vec<_>, Vec<_>) = opened
             .enumerate()
             .map(|(index, (lane, events))| (Some(lane), events.map(move |event| (index, event)).boxed()))
             .unzip();
-        let majority = lanes.len() / 2 + 1;
-        Self { lanes, events: select_all(events), majority, full_disks: 0, patience }
+        Self::new(lanes, events, group.voter_sets().to_vec(), patience)
+    }
+
+    fn new(
+        lanes: Vec<Option<Lane>>,
+        events: Vec<BoxStream<'static, (usize, Event)>>,
+        voter_sets: Vec<VoterSet>,
+        patience: Duration,
+    ) -> Self {
+        Self { lanes, events: select_all(events), voter_sets, full_disks: BTreeSet::new(), patience }
     }
 
     /// Until a majority has room for another chunk.
     pub async fn room(&mut self) -> Result<(), ErrorCode> {
-        self.until(|fan| fan.count(Lane::has_room) >= fan.majority).await
+        self.until(|fan| fan.most(Lane::has_room)).await
     }
 
     /// Gives every lane the chunk, once none owes too many.
@@ -59,12 +74,12 @@ impl Fan {
         Ok(())
     }
 
-    /// After the last chunk: the replicas that hold every one of them, at least a majority.
+    /// After the last chunk: the replicas that hold every one of them, at least a majority of each set.
     pub async fn finish(mut self) -> Result<Vec<u64>, ErrorCode> {
         for lane in self.lanes.iter_mut().flatten() {
             lane.close();
         }
-        self.until(|fan| fan.count(Lane::is_complete) >= fan.majority).await?;
+        self.until(|fan| fan.most(Lane::is_complete)).await?;
         // The rest is worth a short wait: what it has now need not be repaired later. No more than that.
         let late = self.live().filter(|lane| !lane.is_complete());
         let wait = late.map(stall_max).max().unwrap_or_default();
@@ -87,7 +102,7 @@ impl Fan {
 
     /// Waits for one event, or for a lane to be given up that others wait for.
     async fn next(&mut self, waited_for: bool) -> Result<(), ErrorCode> {
-        if self.live().count() < self.majority {
+        if !self.most(|_| true) {
             return Err(self.verdict());
         }
         let given_up = self.watch_laggards(waited_for);
@@ -101,7 +116,7 @@ impl Fan {
             Ok(None) => std::future::pending().await,
             Err(_elapsed) => self.drop_laggards(),
         }
-        if self.live().count() < self.majority { Err(self.verdict()) } else { Ok(()) }
+        if self.most(|_| true) { Ok(()) } else { Err(self.verdict()) }
     }
 
     async fn until(&mut self, reached: impl Fn(&Self) -> bool) -> Result<(), ErrorCode> {
@@ -119,14 +134,20 @@ impl Fan {
         self.lanes.iter().flatten()
     }
 
-    fn count(&self, which: impl Fn(&Lane) -> bool) -> usize {
-        self.live().filter(|lane| which(lane)).count()
+    /// Whether such lanes are a majority of each set.
+    fn most(&self, which: impl Fn(&Lane) -> bool) -> bool {
+        self.most_at(|index| self.lanes[index].as_ref().is_some_and(&which))
+    }
+
+    fn most_at(&self, which: impl Fn(usize) -> bool) -> bool {
+        let majority = |set: &VoterSet| set.members.iter().filter(|at| which(**at)).count() >= set.majority;
+        self.voter_sets.iter().all(majority)
     }
 
     /// Which lanes the others wait for from now on. Returns when the first of them is given up.
     fn watch_laggards(&mut self, waited_for: bool) -> Option<Instant> {
         let now = Instant::now();
-        let waiting = waited_for && self.count(Lane::owes_nothing) >= self.majority;
+        let waiting = waited_for && self.most(Lane::owes_nothing);
         for lane in self.lanes.iter_mut().flatten() {
             lane.judge(now, waiting && !lane.may_owe_more());
         }
@@ -157,7 +178,9 @@ impl Fan {
             Event::Ended(_) if lane.is_complete() => {}
             Event::Ended(status) => {
                 let full = status.as_ref().is_some_and(|status| status.code() == Code::ResourceExhausted);
-                self.full_disks += usize::from(full);
+                if full {
+                    self.full_disks.insert(index);
+                }
                 self.give_up(index, status.as_ref().map_or("its stream ended", Status::message));
             }
         }
@@ -171,8 +194,8 @@ impl Fan {
 
     /// Why there is no majority.
     fn verdict(&self) -> ErrorCode {
-        let with_disks_freed = self.live().count() + self.full_disks;
-        if self.full_disks > 0 && with_disks_freed >= self.majority {
+        let with_disks_freed = |at: usize| self.lanes[at].is_some() || self.full_disks.contains(&at);
+        if !self.full_disks.is_empty() && self.most_at(with_disks_freed) {
             ErrorCode::DiskFull
         } else {
             ErrorCode::TooFewCopies
@@ -199,6 +222,7 @@ mod tests {
 
     /// A disk that answers each chunk after a while, or never.
     fn disk(
+        replica: u64,
         queue: mpsc::Receiver<Parcel<StageRequest>>,
         sync: Option<Duration>,
     ) -> BoxStream<'static, Event> {
@@ -208,40 +232,83 @@ mod tests {
                 Some(sync) => tokio::time::sleep(sync).await,
                 None => std::future::pending().await,
             }
-            Some((Event::Reply(StageReply { index: request.head.index, replica: 1 }), queue))
+            Some((Event::Reply(StageReply { index: request.head.index, replica }), queue))
         });
         written.boxed()
     }
 
-    fn fan(nodes: &[Arc<Node>; 3], third: Option<Duration>) -> Fan {
-        let disks = [Some(SYNC), Some(SYNC), third];
-        let opened = nodes.iter().zip(disks).enumerate().map(|(index, (node, sync))| {
-            let (lane, queue) = Lane::new(Arc::clone(node), 0, Bytes::from_static(&[0; 16]));
-            (Some(lane), disk(queue, sync).map(move |event| (index, event)).boxed())
-        });
-        let (lanes, events): (Vec<_>, Vec<_>) = opened.unzip();
-        Fan { lanes, events: select_all(events), majority: 2, full_disks: 0, patience: PATIENCE }
+    fn fan(nodes: &[Arc<Node>], third: Option<Duration>) -> Fan {
+        fan_of(&nodes[..3], &[Some(SYNC), Some(SYNC), third], &[&[0, 1, 2]])
     }
 
-    fn nodes() -> [Arc<Node>; 3] {
-        [1, 2, 3].map(|port| {
+    /// Replica n is at position n, and a majority of each of these sets is two.
+    fn fan_of(nodes: &[Arc<Node>], disks: &[Option<Duration>], sets: &[&[usize]]) -> Fan {
+        let opened = nodes.iter().zip(disks).enumerate().map(|(index, (node, sync))| {
+            let (lane, queue) = Lane::new(Arc::clone(node), 0, Bytes::from_static(&[0; 16]));
+            (Some(lane), disk(index as u64, queue, *sync).map(move |event| (index, event)).boxed())
+        });
+        let (lanes, events): (Vec<_>, Vec<_>) = opened.unzip();
+        let sets = sets.iter().map(|members| VoterSet { members: members.to_vec(), majority: 2 });
+        Fan::new(lanes, events, sets.collect(), PATIENCE)
+    }
+
+    fn nodes() -> [Arc<Node>; 4] {
+        [1, 2, 3, 4].map(|port| {
             let node = Node::seed(&format!("127.0.0.1:{port}"), &Dialer::plaintext());
             Arc::new(node.expect("an address"))
         })
     }
 
     /// How long an upload of so many chunks takes, and how many hold it.
-    async fn upload(mut fan: Fan, chunks: usize) -> (Duration, usize) {
+    async fn upload(fan: Fan, chunks: usize) -> (Duration, usize) {
         let started = Instant::now();
+        let holders = try_upload(fan, chunks).await.expect("a majority");
+        (started.elapsed(), holders.len())
+    }
+
+    async fn try_upload(mut fan: Fan, chunks: usize) -> Result<Vec<u64>, ErrorCode> {
         let body = axum::body::Body::from(vec![0; chunks * rowhouse_proto::CHUNK_BYTES]);
         let admission = Admission::new(1, 0, usize::MAX);
         let mut intake = super::super::Intake::new(Vec::new(), body, admission, PATIENCE);
         while let Some(chunk) = intake.chunk().await.expect("read") {
-            fan.room().await.expect("a majority");
-            fan.offer(&chunk).await.expect("a majority");
+            fan.room().await?;
+            fan.offer(&chunk).await?;
         }
-        let holders = fan.finish().await.expect("a majority");
-        (started.elapsed(), holders.len())
+        fan.finish().await
+    }
+
+    /// One replica of three moves: the last place takes over from the first one.
+    const MOVING: [&[usize]; 2] = [&[0, 1, 2], &[1, 2, 3]];
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_replica_moves_two_majorities_have_the_body() {
+        let (up, down) = (Some(SYNC), None);
+        let cases = [
+            ([up, up, up, up], Ok(vec![0, 1, 2, 3])),
+            ([down, up, up, up], Ok(vec![1, 2, 3])),
+            ([up, up, up, down], Ok(vec![0, 1, 2])),
+            ([up, down, up, up], Ok(vec![0, 2, 3])),
+            ([down, up, up, down], Ok(vec![1, 2])),
+            // Two of the old ones are no majority of the new ones, and the reverse.
+            ([up, up, down, down], Err(ErrorCode::TooFewCopies)),
+            ([down, down, up, up], Err(ErrorCode::TooFewCopies)),
+        ];
+        for (disks, expected) in cases {
+            for chunks in [1, 16] {
+                let held = try_upload(fan_of(&nodes(), &disks, &MOVING), chunks).await;
+                assert_eq!(held, expected, "{disks:?}, {chunks} chunks");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_replica_is_waited_for_as_the_others_are() {
+        for slow in [Some(4 * SYNC), None] {
+            let fan = fan_of(&nodes(), &[Some(SYNC), Some(SYNC), Some(SYNC), slow], &MOVING);
+            let (took, holders) = upload(fan, 500).await;
+            assert_eq!(holders, 3);
+            assert!(took < 500 * SYNC + 2 * LANE_STALL_MAX, "{took:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,13 +32,13 @@ impl ShardMachine {
 }
 
 impl Machine for ShardMachine {
-    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+    fn apply(&self, context: EntryContext<'_>, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         let (command, body) = decode::<Command>(command, self.versions, context)?;
         let body = commands::of(&body);
         let outcome = if planted::diverge() {
             outcome::done()
         } else {
-            let mut turn = Turn::open(txn, self.ids, &command, context.index)?;
+            let mut turn = Turn::open(txn, self.ids, &command, context)?;
             if body.is_upkeep() {
                 apply_upkeep(&mut turn, body)?
             } else {

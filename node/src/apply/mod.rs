@@ -43,3 +43,4 @@ pub use grants::{GRANTS_MAX, REVOKED_GRANTS_MAX};
 pub use machine::ShardMachine;
 pub use physical::{PHYSICAL_QUOTAS, UPLOADS_OF_USER_MAX};
 pub use precheck::{Precheck, changes_nothing, precheck};
+pub use turn::HOLDERS_SINCE;

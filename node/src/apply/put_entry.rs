@@ -144,6 +144,9 @@ impl ShardCommand for PutEntry {
             Some(staged) => Some(object::staged(turn, &staged.id, &accepted.user)?),
             None => None,
         };
+        if let Some(object) = &self.object {
+            turn.check_copies(&object.holders)?;
+        }
         if let Some(staged) = &staged {
             let grows_by = length.saturating_sub(staged.reserved());
             physical::check_growth(&*turn.txn, &accepted.account, &accepted.user, grows_by)?;

@@ -5,14 +5,18 @@ use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{AgedTable, Event, Shard, Usage};
-use rowhouse_raft::Error;
 use rowhouse_raft::state::Txn;
+use rowhouse_raft::{EntryContext, Error, ReplicaId};
 
+use crate::planted;
 use crate::state::{log_time, records, tables};
 
 /// How far one `Close` goes above the ceiling of clocks or the shard's own event time. Several reach every event
 /// another shard may have there; none brings a shard to the end of its event time.
 const CLOSE_ABOVE_MAX: u64 = 1 << 16;
+
+/// From this command version on a large body's command names its holders.
+pub const HOLDERS_SINCE: u32 = 3;
 
 /// One command while it is applied.
 pub(super) struct Turn<'a, 't> {
@@ -23,8 +27,10 @@ pub(super) struct Turn<'a, 't> {
     ids: EventIds,
     /// The command's HLC as event time, in ticks.
     hlc_t: u64,
-    /// Index of the command's log entry.
-    log_index: u64,
+    /// Where the command's entry stands.
+    entry: EntryContext<'a>,
+    /// The version it was proposed under.
+    version: u32,
 }
 
 /// An event time that no other event has and that lies above all before it.
@@ -37,7 +43,7 @@ impl<'a, 't> Turn<'a, 't> {
         txn: &'a mut Txn<'t>,
         ids: EventIds,
         command: &Command,
-        log_index: u64,
+        entry: EntryContext<'a>,
     ) -> Result<Self, Error> {
         let mut shard = records::shard(&*txn)?;
         if shard.shard_count != 0 && shard.shard_count != ids.shard_count() {
@@ -45,12 +51,19 @@ impl<'a, 't> Turn<'a, 't> {
         }
         shard.shard_count = ids.shard_count();
         log_time::advance(&mut shard, command.now_ms);
-        Ok(Self { txn, shard, ids, hlc_t: ids.tick(command.hlc_us), log_index })
+        Ok(Self { txn, shard, ids, hlc_t: ids.tick(command.hlc_us), entry, version: command.version })
     }
 
     /// Index of the command's log entry.
     pub(super) fn log_index(&self) -> u64 {
-        self.log_index
+        self.entry.index
+    }
+
+    /// Refuses a body that does not lie on the disks of a majority of each set of voters in effect here. The leader has
+    /// judged it before, by the members of that moment (docs/rules/storage.md#copies-are-judged-where-the-entry-stands).
+    pub(super) fn check_copies(&self, holders: &[ReplicaId]) -> Result<(), ErrorCode> {
+        let is_judged = self.version >= HOLDERS_SINCE && !planted::commit_with_one_copy();
+        if is_judged && !self.entry.is_quorum(holders) { Err(ErrorCode::TooFewCopies) } else { Ok(()) }
     }
 
     /// The shard's present in unix milliseconds.

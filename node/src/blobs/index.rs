@@ -10,6 +10,7 @@ use std::path::Path;
 
 use rocksdb::{DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
 
+use super::holdings::Holdings;
 use super::key::{ChunkKey, KeyRange};
 use super::ledger::Ledger;
 use super::options;
@@ -28,13 +29,15 @@ pub(super) struct Index {
     db: DB,
     /// Kept in step with the entries.
     pub(super) ledger: Ledger,
+    /// Likewise.
+    pub(super) holdings: Holdings,
 }
 
 impl Index {
     /// Opens or creates it. Fails on another version, and on damage.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let db = DB::open(&options::index(), dir).map_err(failed)?;
-        let index = Self { db, ledger: Ledger::default() };
+        let index = Self { db, ledger: Ledger::default(), holdings: Holdings::default() };
         match index.db.get(FORMAT_KEY).map_err(failed)? {
             None => index.put_synced(FORMAT_KEY, &FORMAT_VERSION.to_be_bytes())?,
             Some(value) => {
@@ -61,17 +64,27 @@ impl Index {
     pub(super) fn enter(&self, key: ChunkKey, at: &Location) -> Result<(), Error> {
         let replaced = self.get(key)?;
         self.db.put(key.encode(), at.encode()).map_err(failed)?;
-        self.ledger.add(at);
+        self.count(key, at);
         if let Some(replaced) = replaced {
-            self.ledger.free(&replaced);
+            self.uncount(key, &replaced);
         }
         Ok(())
     }
 
+    /// An entry is there from now on, or was found there.
+    pub(super) fn count(&self, key: ChunkKey, at: &Location) {
+        self.ledger.add(at);
+        self.holdings.add(key.replica, at.length);
+    }
+
+    fn uncount(&self, key: ChunkKey, at: &Location) {
+        self.ledger.free(at);
+        self.holdings.free(key.replica, at.length);
+    }
     /// Removes the entry of a chunk; `at` is the place it names.
     pub(super) fn remove(&self, key: ChunkKey, at: &Location) -> Result<(), Error> {
         self.remove_uncounted(key)?;
-        self.ledger.free(at);
+        self.uncount(key, at);
         Ok(())
     }
 
@@ -85,11 +98,11 @@ impl Index {
         let (mut batch, mut removed) = (WriteBatch::default(), Vec::new());
         self.scan(range, |key, at| {
             batch.delete(key.encode());
-            removed.push(at);
+            removed.push((key, at));
             if removed.len() < DELETE_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         self.db.write(batch).map_err(failed)?;
-        removed.iter().for_each(|at| self.ledger.free(at));
+        removed.iter().for_each(|(key, at)| self.uncount(*key, at));
         Ok(removed.len() == DELETE_MAX)
     }
 

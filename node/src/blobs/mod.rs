@@ -8,6 +8,7 @@
 mod compact;
 mod cursor;
 mod direct;
+mod holdings;
 mod index;
 mod key;
 mod ledger;

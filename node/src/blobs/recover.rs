@@ -66,7 +66,7 @@ fn check_entries(index: &Index, lengths: &BTreeMap<u64, u64>, newest: Option<u64
             strays.push(key);
             return ControlFlow::Continue(());
         }
-        index.ledger.add(&at);
+        index.count(key, &at);
         if Some(at.segment) == newest {
             indexed_end = indexed_end.max(end);
         }

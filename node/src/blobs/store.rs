@@ -90,18 +90,19 @@ impl BlobStore {
 
     /// A crash may bring it back: whoever deletes by the state machine's truth sweeps by it, too.
     pub async fn delete_version(&self, replica: ReplicaId, version: VersionId) -> Result<(), Error> {
-        self.delete(KeyRange::version(replica, version)).await
-    }
-
-    /// As `delete_version`, for all of a replica. A chunk that is put meanwhile may stay.
-    pub async fn delete_replica(&self, replica: ReplicaId) -> Result<(), Error> {
-        self.delete(KeyRange::replica(replica, None)).await
-    }
-
-    async fn delete(&self, range: KeyRange) -> Result<(), Error> {
+        let range = KeyRange::version(replica, version);
         // Each turn removes thousands, and nothing is added in front of where it is: it ends.
-        while self.ask(|done| Job::Delete { range: range.clone(), more: false, done }).await? {}
+        while self.delete_some(&range).await? {}
         Ok(())
+    }
+
+    /// As `delete_version`, for some thousand chunks of a replica; whether it has more.
+    pub async fn delete_of_replica(&self, replica: ReplicaId) -> Result<bool, Error> {
+        self.delete_some(&KeyRange::replica(replica, None)).await
+    }
+
+    async fn delete_some(&self, range: &KeyRange) -> Result<bool, Error> {
+        self.ask(|done| Job::Delete { range: range.clone(), more: false, done }).await
     }
 
     /// For sweeps and scrubs: at most `limit` versions after `after`, in order.
@@ -150,6 +151,16 @@ impl BlobStore {
     /// Not synced: a crash costs what was read in the last moments.
     pub fn set_scrub_mark(&self, mark: &ScrubMark) -> Result<(), Error> {
         self.shared.index.set_scrub_mark(mark)
+    }
+
+    /// The replicas that have chunks here.
+    pub fn replicas(&self) -> Vec<ReplicaId> {
+        self.shared.index.holdings.replicas()
+    }
+
+    /// Bytes of a replica's chunks. Counted, not scanned.
+    pub fn bytes_of(&self, replica: ReplicaId) -> u64 {
+        self.shared.index.holdings.bytes_of(replica)
     }
 
     /// Bytes of chunks on disk now.

@@ -24,7 +24,7 @@ impl Default for MetaMachine {
 }
 
 impl Machine for MetaMachine {
-    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+    fn apply(&self, context: EntryContext<'_>, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         let (command, body) = decode::<MetaCommand>(command, self.versions, context)?;
         let verdict = commands::of(&body).apply(txn, (&command).into())?;
         if verdict == Verdict::Changed

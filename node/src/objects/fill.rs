@@ -1,265 +1,166 @@
 //! Makes this node's replicas complete: they hold every chunk of every live object, undamaged.
 //!
-//! A replica that was away, or that an upload did not wait for, fetches chunks from another one. Damaged chunks are
-//! mended in this way too.
+//! A replica that is new or was away, or that an upload did not wait for, fetches chunks from another one. Damaged
+//! chunks are mended in this way too. Several replicas are worked on at once, so that a large object of one does not
+//! hold up the others; all of them share one rate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rowhouse_proto::CHUNK_BYTES;
-use rowhouse_proto::wire::state::{Object, object::State};
-use rowhouse_raft::ReplicaId;
+use futures::stream::{self, FuturesUnordered};
+use futures::{StreamExt, try_join};
+use rowhouse_raft::{GroupId, ReplicaId};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
-use super::fetch::Near;
-use super::progress::{Damage, Progress};
-use super::rate::Rate;
-use super::shared::{Objects, chunk_count, key};
+use super::shared::Objects;
 use crate::actor::Pace;
-use crate::state::objects::{ObjectId, Place, in_state, object};
 use crate::{Error, Group};
 
 const TICK: Duration = Duration::from_millis(500);
-/// Rate of all replicas of a node together (docs/rules/storage.md#chunks-follow-rows).
-const FILL_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
-/// Objects looked at in one read of the state.
-const PAGE: usize = 256;
-/// Objects known to be incomplete; beyond it the rest waits unseen.
-const MISSING_MAX: usize = 1024;
-/// Reports taken in one beat, so that filling goes on beside much damage.
-const REPORTS_MAX: usize = 64;
-/// Known damage of one replica.
-const DAMAGED_MAX: usize = 4096;
-
-/// How far a replica has looked.
-#[derive(Default)]
-struct Position {
-    /// Log index up to which every object was looked at: later ones have later indexes, also after a
-    /// snapshot.
-    seen: u64,
-    missing: BTreeSet<ObjectId>,
-    /// A chunk, or the object as a whole, until it is mended.
-    damaged: BTreeSet<(ObjectId, Option<u32>)>,
-    near: Near,
-}
-
-/// The result of reading all of an object.
-pub(super) enum Verdict {
-    Whole,
-    /// Chunks are missing or damaged.
-    Incomplete,
-    /// Every chunk is as it was stored here, and together they are not what was written.
-    Wrong,
-}
+/// Replicas worked on at once.
+const REPLICAS_AT_ONCE: usize = 8;
+/// Objects of one replica worked on at once: while one waits for its sync, another one's chunks travel. With the above
+/// it bounds the chunks in memory, to a MiB each.
+const OBJECTS_AT_ONCE: usize = 4;
+/// A replica whose chunks cannot be read or written is left alone for this long.
+const FAILURE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs until stopped.
 pub async fn fill(objects: &Objects, stop: CancellationToken) -> Result<(), Error> {
-    let rate = Rate::new(FILL_BYTES_PER_SECOND);
-    let mut positions: BTreeMap<ReplicaId, Position> = BTreeMap::new();
-    let mut pace = Pace::new(TICK, stop);
-    let mut damage = objects.damage.lock().await;
-    while pace.goes_on().await {
-        for _ in 0..REPORTS_MAX {
-            let Ok(found) = damage.try_recv() else { break };
-            let Some(group) = objects.local.host.group(found.group) else { continue };
-            let position = positions.entry(group.replica()).or_default();
-            // Beyond the bound it is found again, by a read or the scrub.
-            if position.damaged.len() < DAMAGED_MAX {
-                position.damaged.insert((found.object, found.index));
-            }
-        }
-        for group in objects.shards() {
-            let position = positions.entry(group.replica()).or_default();
-            objects.look(&group, position).await?;
-            objects.progress.set_missing(group.id(), position.missing.len() as u64);
-            // The rest of a disk that is low belongs to the log.
-            if !objects.local.space.is_low() {
-                objects.repair_damaged(&group, position, &rate).await?;
-                objects.fill_missing(&group, position, &rate).await?;
-            }
-        }
-    }
+    try_join!(objects.look_often(stop.clone()), objects.complete_often(stop))?;
     Ok(())
 }
 
-impl Objects {
-    async fn look(&self, group: &Group, position: &mut Position) -> Result<(), Error> {
-        while position.missing.len() < MISSING_MAX {
-            let from = Place::first_at(position.seen + 1);
-            let page = group.read_latest(|view| in_state(view, State::Live, from, u64::MAX - 1, PAGE))?;
-            let Some(last) = page.last().copied() else { return Ok(()) };
-            for place in &page {
-                let Some(row) = live(group, &place.id)? else { continue };
-                if !self.is_complete(group, place.id, &row)? {
-                    position.missing.insert(place.id);
-                }
-            }
-            position.seen = last.at;
-            // Every lookup is a read of the index: others want the thread as well.
-            tokio::task::yield_now().await;
+/// Who is worked on now.
+#[derive(Default)]
+struct Workshop {
+    busy: BTreeSet<ReplicaId>,
+    /// Nobody could help them: they wait for the next beat.
+    waiting: BTreeSet<ReplicaId>,
+    /// The last one taken in: the next ones come first, so that each has its turn.
+    last: GroupId,
+}
+
+impl Workshop {
+    /// The next of `groups` to work on, of those that `lacks` says something of.
+    fn next(&mut self, groups: &[(GroupId, ReplicaId)], lacks: impl Fn(ReplicaId) -> bool) -> Option<usize> {
+        if self.busy.len() >= REPLICAS_AT_ONCE {
+            return None;
         }
-        Ok(())
+        let is_due = |replica: &ReplicaId| {
+            !self.busy.contains(replica) && !self.waiting.contains(replica) && lacks(*replica)
+        };
+        let due = groups.iter().enumerate().filter(|(_, (_, replica))| is_due(replica));
+        let (at, (group, replica)) = due.min_by_key(|(_, (group, _))| (*group <= self.last, *group))?;
+        self.last = *group;
+        self.busy.insert(*replica);
+        Some(at)
     }
 
-    fn is_complete(&self, group: &Group, id: ObjectId, row: &Object) -> Result<bool, Error> {
-        for index in 0..chunk_count(row.length) {
-            if !self.blobs.has(key(group, id, index))? {
-                return Ok(false);
-            }
+    fn done(&mut self, replica: ReplicaId, progressed: bool) {
+        self.busy.remove(&replica);
+        if !progressed {
+            self.waiting.insert(replica);
         }
-        Ok(true)
-    }
-
-    async fn fill_missing(&self, group: &Group, position: &mut Position, rate: &Rate) -> Result<(), Error> {
-        for id in position.missing.clone() {
-            let done = match live(group, &id)? {
-                // Replaced meanwhile.
-                None => true,
-                Some(row) => self.fill_object(group, id, &row, &mut position.near, rate).await?,
-            };
-            if done {
-                position.missing.remove(&id);
-                self.progress.set_missing(group.id(), position.missing.len() as u64);
-            }
-        }
-        Ok(())
-    }
-
-    async fn fill_object(
-        &self,
-        group: &Group,
-        id: ObjectId,
-        row: &Object,
-        near: &mut Near,
-        rate: &Rate,
-    ) -> Result<bool, Error> {
-        let end = chunk_count(row.length);
-        let mut next = 0;
-        while next < end {
-            if self.blobs.has(key(group, id, next))? {
-                next += 1;
-                continue;
-            }
-            let mut to = next + 1;
-            while to < end && !self.blobs.has(key(group, id, to))? {
-                to += 1;
-            }
-            if !self.fetch(group, id, next..to, near, rate).await? {
-                return Ok(false);
-            }
-            next = to;
-        }
-        match self.verify(group, id, row, rate).await? {
-            Verdict::Whole => {}
-            Verdict::Incomplete => return Ok(false),
-            Verdict::Wrong => {
-                self.progress.damaged(Damage { group: group.id(), object: id, index: None });
-                return Ok(true);
-            }
-        }
-        info!(group = group.id(), bytes = row.length, "an object that was missing here is complete");
-        Progress::count(&self.progress.filled);
-        Ok(true)
-    }
-
-    /// Damage that is not mended now stays, and is tried again at the next beat.
-    async fn repair_damaged(&self, group: &Group, position: &mut Position, rate: &Rate) -> Result<(), Error> {
-        for (id, index) in position.damaged.clone() {
-            let done = match live(group, &id)? {
-                // Replaced meanwhile.
-                None => true,
-                Some(row) => self.repair(group, (id, index), &row, &mut position.near, rate).await?,
-            };
-            if done {
-                position.damaged.remove(&(id, index));
-            }
-        }
-        Ok(())
-    }
-
-    async fn repair(
-        &self,
-        group: &Group,
-        (id, index): (ObjectId, Option<u32>),
-        row: &Object,
-        near: &mut Near,
-        rate: &Rate,
-    ) -> Result<bool, Error> {
-        let Some(index) = index else { return self.replace(group, id, row, rate).await };
-        // Every reader that came upon it reported it.
-        let is_mended = index >= chunk_count(row.length)
-            || matches!(self.blobs.get(key(group, id, index)).await, Ok(Some(_)));
-        if is_mended {
-            return Ok(true);
-        }
-        if !self.fetch(group, id, index..index + 1, near, rate).await? {
-            return Ok(false);
-        }
-        info!(group = group.id(), index, "mended");
-        Progress::count(&self.progress.repaired);
-        Ok(true)
-    }
-
-    /// The chunks are what was sent, and not what was written: another replica's take their places, until they
-    /// are.
-    async fn replace(&self, group: &Group, id: ObjectId, row: &Object, rate: &Rate) -> Result<bool, Error> {
-        let mut has_all = true;
-        for node in group.other_voters() {
-            let is_here = self.fetch_at(node, group, id, &mut (0..chunk_count(row.length)), rate).await?;
-            let verdict =
-                if is_here { self.verify(group, id, row, rate).await? } else { Verdict::Incomplete };
-            match verdict {
-                Verdict::Whole => {
-                    info!(group = group.id(), "an object that was not what was written is mended");
-                    Progress::count(&self.progress.repaired);
-                    return Ok(true);
-                }
-                Verdict::Incomplete => has_all = false,
-                Verdict::Wrong => {}
-            }
-        }
-        if has_all {
-            error!(group = group.id(), "an object is on no replica what was written; it is left as it is");
-        }
-        Ok(has_all)
-    }
-
-    /// Reads the whole object. Chunks that are not here, or are damaged, are reported.
-    pub(super) async fn verify(
-        &self,
-        group: &Group,
-        id: ObjectId,
-        row: &Object,
-        rate: &Rate,
-    ) -> Result<Verdict, Error> {
-        let (mut hasher, mut all) = (blake3::Hasher::new(), true);
-        for index in 0..chunk_count(row.length) {
-            rate.take(CHUNK_BYTES).await;
-            let damage = Damage { group: group.id(), object: id, index: Some(index) };
-            match self.blobs.get(key(group, id, index)).await {
-                Ok(Some(body)) => drop(hasher.update(&body)),
-                Ok(None) => {
-                    all = false;
-                    self.progress.lacks(damage);
-                }
-                Err(Error::DamagedChunk(_)) => {
-                    all = false;
-                    self.progress.damaged(damage);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(match all {
-            false => Verdict::Incomplete,
-            true if hasher.finalize().as_bytes()[..] == row.hash[..] => Verdict::Whole,
-            true => Verdict::Wrong,
-        })
     }
 }
 
-/// The row, while it is an entry's body.
-pub(super) fn live(group: &Group, id: &ObjectId) -> Result<Option<Object>, Error> {
-    let row = group.read_latest(|view| object(view, id))?;
-    Ok(row.filter(|row| row.state() == State::Live))
+impl Objects {
+    async fn complete_often(&self, stop: CancellationToken) -> Result<(), Error> {
+        let mut pace = Pace::new(TICK, stop);
+        let (mut workshop, mut working) = (Workshop::default(), FuturesUnordered::new());
+        loop {
+            tokio::select! {
+                goes_on = pace.goes_on() => {
+                    if !goes_on {
+                        return Ok(());
+                    }
+                    workshop.waiting.clear();
+                }
+                Some((replica, progressed)) = working.next() => workshop.done(replica, progressed),
+            }
+            // The rest of a disk that is low belongs to the log.
+            if self.local.space.is_low() {
+                continue;
+            }
+            let groups = self.shards();
+            let replicas: Vec<_> = groups.iter().map(|group| (group.id(), group.replica())).collect();
+            while let Some(at) = workshop.next(&replicas, |replica| self.inventory.lacks(replica)) {
+                let group = Arc::clone(&groups[at]);
+                working.push(async move { (group.replica(), self.complete(&group).await) });
+            }
+        }
+    }
+
+    /// Works once on all that the replica is known to lack; whether it lacks less now.
+    async fn complete(&self, group: &Group) -> bool {
+        match self.try_complete(group).await {
+            Ok(progressed) => progressed,
+            Err(error) => {
+                error!(group = group.id(), %error, "a replica is not made complete");
+                tokio::time::sleep(FAILURE_PAUSE).await;
+                false
+            }
+        }
+    }
+
+    async fn try_complete(&self, group: &Group) -> Result<bool, Error> {
+        let (replica, inventory) = (group.replica(), &self.inventory);
+        let mut progressed = false;
+        let flaws = stream::iter(inventory.damaged(replica))
+            .map(|flaw| async move { Ok::<_, Error>((flaw, self.repair(group, flaw).await?)) });
+        let mut flaws = flaws.buffer_unordered(OBJECTS_AT_ONCE);
+        while let Some(repaired) = flaws.next().await {
+            let (flaw, is_mended) = repaired?;
+            if is_mended {
+                inventory.mended(replica, &flaw);
+                progressed = true;
+            }
+        }
+        let missing = stream::iter(inventory.missing(replica))
+            .map(|id| async move { Ok::<_, Error>((id, self.fill_object(group, id).await?)) });
+        let mut missing = missing.buffer_unordered(OBJECTS_AT_ONCE);
+        while let Some(filled) = missing.next().await {
+            let (id, is_whole) = filled?;
+            if is_whole {
+                inventory.filled(replica, &id);
+                progressed = true;
+            }
+        }
+        Ok(progressed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_replica_has_its_turn_and_few_at_once() {
+        let groups: Vec<(GroupId, ReplicaId)> = (0..20).map(|n| (n, u64::from(n) + 100)).collect();
+        let mut workshop = Workshop::default();
+        let mut taken = Vec::new();
+        while let Some(at) = workshop.next(&groups, |replica| replica != 102) {
+            taken.push(groups[at].0);
+        }
+        assert_eq!(taken, [1, 3, 4, 5, 6, 7, 8, 9], "not more at once, and only who lacks something");
+        workshop.done(101, true);
+        workshop.done(103, false);
+        let next = |workshop: &mut Workshop| Some(groups[workshop.next(&groups, |_| true)?].0);
+        assert_eq!([next(&mut workshop), next(&mut workshop)], [Some(10), Some(11)]);
+        for replica in 104..=111 {
+            workshop.done(replica, false);
+        }
+        let mut rest: Vec<_> = std::iter::from_fn(|| next(&mut workshop)).collect();
+        assert_eq!(rest, [12, 13, 14, 15, 16, 17, 18, 19]);
+        for replica in 112..=119 {
+            workshop.done(replica, false);
+        }
+        rest = std::iter::from_fn(|| next(&mut workshop)).collect();
+        assert_eq!(rest, [0, 1, 2], "the others wait for the next beat");
+        workshop.waiting.clear();
+        assert_eq!(next(&mut workshop), Some(3));
+    }
 }

@@ -9,10 +9,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::fill::{Verdict, live};
-use super::progress::{Damage, Progress};
+use super::inventory::Damage;
+use super::progress::Progress;
 use super::rate::Rate;
-use super::shared::{Objects, millis};
+use super::shared::{Objects, live, millis};
+use super::verify::Verdict;
 use crate::blobs::{ScrubMark, VersionId};
 use crate::{Error, Group};
 
@@ -65,9 +66,12 @@ impl Objects {
     /// must not be passed over.
     async fn scrub_all(&self, mut mark: ScrubMark, rate: &Rate) -> Result<(), Error> {
         while let Some((replica, version)) = self.blobs.next_version(mark.cursor)? {
-            match self.group_of(replica).await {
+            match self.group_of(replica).await? {
                 Some(group) => {
-                    self.scrub_object(&group, version, rate).await?;
+                    // What cannot be read now must not keep the rest from being read.
+                    if let Err(error) = self.scrub_object(&group, version, rate).await {
+                        warn!(group = group.id(), %error, "an object is not read");
+                    }
                     mark.cursor = Some((replica, version));
                 }
                 None => {
@@ -80,7 +84,10 @@ impl Objects {
         Ok(())
     }
 
-    async fn group_of(&self, replica: ReplicaId) -> Option<Arc<Group>> {
+    async fn group_of(&self, replica: ReplicaId) -> Result<Option<Arc<Group>>, Error> {
+        if self.is_dead(replica)? {
+            return Ok(None);
+        }
         let running = || self.shards().into_iter().find(|group| group.replica() == replica);
         let waiting = async {
             loop {
@@ -90,13 +97,13 @@ impl Objects {
                 }
             }
         };
-        timeout(REPLICA_WAIT, waiting).await.ok()
+        Ok(timeout(REPLICA_WAIT, waiting).await.ok())
     }
 
     async fn scrub_object(&self, group: &Group, id: [u8; 16], rate: &Rate) -> Result<(), Error> {
         let Some(row) = live(group, &id)? else { return Ok(()) };
-        if let Verdict::Wrong = self.verify(group, id, &row, rate).await? {
-            self.progress.damaged(Damage { group: group.id(), object: id, index: None });
+        if let Verdict::Wrong = self.verify(group, id, &row, Some(rate)).await? {
+            self.damaged(Damage { replica: group.replica(), object: id, index: None });
         }
         Progress::count(&self.progress.scrubbed);
         Ok(())

@@ -1,4 +1,4 @@
-//! State that the keepers of objects share: the store, the way to other replicas, progress.
+//! State that the keepers of objects share: the store, the way to other replicas, what is known, progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use rowhouse_proto::CHUNK_BYTES;
 use rowhouse_proto::wire::meta::ObjectStatus;
-use tokio::sync::{Mutex, mpsc};
+use rowhouse_proto::wire::state::{Object, object::State};
+use rowhouse_raft::ReplicaId;
+use rowhouse_raft::log_store::{ReplicaPhase, ReplicaRecord};
+use tracing::error;
 
-use super::progress::{Damage, Progress};
+use super::inventory::{Damage, Inventory, Stock};
+use super::progress::Progress;
+use super::rate::Rate;
 use crate::blobs::{BlobStore, ChunkKey, HeldVersion, VersionId};
 use crate::local::Local;
 use crate::peers::Cluster;
 use crate::settings::ObjectLimits;
-use crate::state::objects::ObjectId;
+use crate::state::objects::{ObjectId, object};
 use crate::{Error, Group, meta};
 
 /// Objects read from the index at once.
@@ -24,22 +29,41 @@ pub struct Objects {
     pub(super) local: Arc<Local>,
     pub(super) cluster: Arc<Cluster>,
     pub blobs: Arc<BlobStore>,
-    pub progress: Progress,
+    pub(super) progress: Progress,
+    pub(super) inventory: Inventory,
     pub(super) limits: ObjectLimits,
-    /// Reports of damage. The filling actor holds it.
-    pub(super) damage: Mutex<mpsc::Receiver<Damage>>,
+    /// Of what all replicas of the node take in from others.
+    pub(super) rate: Rate,
 }
 
 impl Objects {
-    /// Nothing runs yet.
+    /// Nothing runs yet. Missing chunks are fetched at `bytes_per_second`, for all replicas of the node together.
     pub fn new(
         local: Arc<Local>,
         cluster: Arc<Cluster>,
         blobs: Arc<BlobStore>,
         limits: ObjectLimits,
+        bytes_per_second: u64,
     ) -> Self {
-        let (progress, damage) = Progress::new();
-        Self { local, cluster, blobs, progress, limits, damage: Mutex::new(damage) }
+        let (progress, inventory) = (Progress::default(), Inventory::default());
+        Self { local, cluster, blobs, progress, inventory, limits, rate: Rate::new(bytes_per_second) }
+    }
+
+    /// What a replica that runs here has of its objects.
+    pub fn stock(&self, replica: ReplicaId) -> Stock {
+        self.inventory.stock(replica)
+    }
+
+    /// A chunk on this disk is not what was written: it is to be mended from another replica.
+    pub fn damaged(&self, damage: Damage) {
+        if self.inventory.note(damage) {
+            error!(?damage, "a chunk on this disk is damaged; it is fetched from another replica");
+        }
+    }
+
+    /// A chunk is not here that should be: it is to be fetched from another replica, unless it came meanwhile.
+    pub fn lacks(&self, damage: Damage) {
+        self.inventory.note(damage);
     }
 
     /// The shards' replicas that run here.
@@ -77,17 +101,18 @@ impl Objects {
             .map_err(|_| Error::Stopped)?
     }
 
-    /// How many versions the store holds of the replicas that run here.
+    /// Whether the replica was removed from its group for good.
+    pub(super) fn is_dead(&self, replica: ReplicaId) -> Result<bool, Error> {
+        let record = ReplicaRecord::read(self.local.engine.as_ref(), replica)?;
+        Ok(record.is_some_and(|record| record.phase == ReplicaPhase::Tombstone))
+    }
+
+    /// How many versions the store holds, of whichever replica.
     fn held(&self) -> Result<u64, Error> {
-        let mut held = 0;
-        for group in self.shards() {
-            let mut after = None;
-            loop {
-                let page = self.blobs.versions(group.replica(), after, HELD_PAGE)?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.version);
-                held += page.len() as u64;
-            }
+        let (mut held, mut last) = (0, None);
+        while let Some(next) = self.blobs.next_version(last)? {
+            last = Some(next);
+            held += 1;
         }
         Ok(held)
     }
@@ -96,6 +121,17 @@ impl Objects {
 /// How many chunks a body of so many bytes has.
 pub fn chunk_count(length: u64) -> u32 {
     u32::try_from(length.div_ceil(CHUNK_BYTES as u64)).unwrap_or(u32::MAX)
+}
+
+/// The row, while it is an entry's body.
+pub(super) fn live(group: &Group, id: &ObjectId) -> Result<Option<Object>, Error> {
+    let row = group.read_latest(|view| object(view, id))?;
+    Ok(row.filter(|row| row.state() == State::Live))
+}
+
+/// Index of the last entry that is applied here; 0: none.
+pub(super) fn applied(group: &Group) -> u64 {
+    group.applied().log_id.map_or(0, |log_id| log_id.index)
 }
 
 /// The key of one of an object's chunks at this replica.

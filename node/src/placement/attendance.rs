@@ -53,8 +53,8 @@ mod tests {
         let (gone, back) =
             (Step::Mark { node: [1; 16], away: true }, Step::Mark { node: [2; 16], away: false });
         assert_eq!(after(99, [Some(9), Some(3)]), []);
-        assert_eq!(after(99, [Some(10), None]), [gone.clone()]);
-        assert_eq!(after(99, [Some(1), Some(2)]), [back.clone()]);
+        assert_eq!(after(99, [Some(10), None]), std::slice::from_ref(&gone));
+        assert_eq!(after(99, [Some(1), Some(2)]), std::slice::from_ref(&back));
         assert_eq!(after(9, [None, None]), [], "a new coordinator listens first");
         assert_eq!(after(10, [None, Some(0)]), [gone, back]);
     }

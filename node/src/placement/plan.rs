@@ -96,7 +96,7 @@ fn begin_one(group: &GroupInfo, observed: &Observed, nodes: &mut Nodes, bounds: 
     let spare = from.is_some() && group.replicas.len() > REPLICAS;
     let to_node = match nodes.target(group, from, bounds.moves_per_node) {
         // An even number of voters survives no more than one less of them.
-        _ if spare && group.replicas.len() % 2 == 0 => None,
+        _ if spare && group.replicas.len().is_multiple_of(2) => None,
         Some(to) if reason == CROWDED && nodes.sharing_zone(group, from, &to) > 0 => return None,
         Some(to) => Some(to),
         None if spare => None,

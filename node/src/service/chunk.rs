@@ -1,4 +1,5 @@
-//! The chunk service: takes bodies from gateways, and gives them to whoever reads or lacks them.
+//! The chunk service: takes bodies from gateways, and gives them to whoever reads or lacks them. Whether a replica
+//! votes does not matter here: a learner takes chunks, and gives those it has.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -101,6 +102,7 @@ impl ChunkService {
     }
 
     async fn load(self, key: ChunkKey, group: GroupId) -> Result<Parcel<FetchReply>, Status> {
+        let damage = Damage { replica: key.replica, object: key.version, index: Some(key.index) };
         match self.objects.blobs.get(key).await {
             Ok(Some(body)) => {
                 let head = FetchReply { index: key.index, body: Bytes::new() };
@@ -116,16 +118,12 @@ impl ChunkService {
                 if let Some(Ok(Some(row))) = row
                     && row.state() == State::Live
                 {
-                    self.objects.progress.lacks(Damage {
-                        group,
-                        object: key.version,
-                        index: Some(key.index),
-                    });
+                    self.objects.lacks(damage);
                 }
                 Err(Status::not_found("the chunk is not here"))
             }
             Err(Error::DamagedChunk(_)) => {
-                self.objects.progress.damaged(Damage { group, object: key.version, index: Some(key.index) });
+                self.objects.damaged(damage);
                 Err(Status::data_loss("the chunk is damaged here"))
             }
             Err(error) => Err(internal(error)),

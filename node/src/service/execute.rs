@@ -65,13 +65,15 @@ impl ShardService {
         &self,
         group: &Group,
         head: Head,
-        prepared: Prepared,
+        mut prepared: Prepared,
         trace: Bytes,
     ) -> Result<Reply, Refusal> {
+        let version = self.view.command_version();
+        prepared.name_holders(version);
         let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
         let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| unable(&error))?;
         let command = Command {
-            version: self.view.command_version(),
+            version,
             request_id: head.request_id,
             issued_at_us: head.issued_at_us,
             hlc_us,

@@ -14,6 +14,7 @@ use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX, Refusal};
 use rowhouse_raft::ReplicaId;
 
 use super::answer::Answer;
+use crate::apply::HOLDERS_SINCE;
 
 /// A change ready to be judged and proposed.
 pub struct Prepared {
@@ -52,6 +53,15 @@ impl Prepared {
     fn anonymous(mut self) -> Self {
         self.anonymous = true;
         self
+    }
+
+    /// Names the holders in the command, if its version has them.
+    pub fn name_holders(&mut self, version: u32) {
+        if version >= HOLDERS_SINCE
+            && let Body::PutEntry(command::PutEntry { object: Some(object), .. }) = &mut self.body
+        {
+            object.holders = self.holders.clone().unwrap_or_default();
+        }
     }
 
     fn growing(mut self) -> Self {
@@ -202,7 +212,7 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refusal> {
     let (hash, object, holders, length) = match op.upload {
         // The upload's bytes were counted: the quota is judged first, as at the end of an upload.
         Some(upload) => {
-            let object = command::Object { id: upload.object, length: upload.length };
+            let object = command::Object { id: upload.object, length: upload.length, holders: Vec::new() };
             (upload.hash, Some(object), Some(upload.holders), Some(upload.length))
         }
         None if too_large => (Bytes::new(), None, None, op.content_length),
@@ -311,5 +321,22 @@ mod tests {
         };
         assert_eq!(begin(None, 9), (None, 9));
         assert_eq!(begin(Some(3), 0), (Some(3), 0));
+    }
+
+    #[test]
+    fn holders_are_named_only_under_a_version_that_has_them() {
+        for (version, expected) in [(HOLDERS_SINCE - 1, vec![]), (HOLDERS_SINCE, vec![1, 2])] {
+            let upload = shard::Upload { holders: vec![1, 2], ..shard::Upload::default() };
+            let op = shard::PutEntry {
+                tenant: Bytes::from_static(&[7; 32]),
+                upload: Some(upload),
+                ..shard::PutEntry::default()
+            };
+            let mut prepared = put_entry(op).expect("a put");
+            prepared.name_holders(version);
+            assert_eq!(prepared.holders, Some(vec![1, 2]), "the leader judges in any case");
+            let Body::PutEntry(put) = prepared.body else { panic!("a put") };
+            assert_eq!(put.object.map(|object| object.holders), Some(expected));
+        }
     }
 }

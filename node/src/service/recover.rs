@@ -1,4 +1,4 @@
-//! The last resort for a group that has lost its majority for good (docs/how-to/recover-a-shard.md).
+//! The last resort for a group that has lost its majority for good (docs/rules/consensus.md#a-lost-majority-is-given-up-by-hand).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

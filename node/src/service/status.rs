@@ -7,12 +7,13 @@ use std::time::SystemTime;
 use rowhouse_peer::Certificates;
 use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
+use rowhouse_raft::ReplicaId;
 use rowhouse_raft::state::{Applied, ScanOrder, View};
 
 use crate::coordinator::Coordinator;
 use crate::local::Local;
 use crate::meta::packet_timestamp_us;
-use crate::objects::Objects;
+use crate::objects::{Objects, Stock};
 use crate::peers::Cluster;
 use crate::placement::report;
 use crate::{Error, Group};
@@ -68,12 +69,8 @@ impl StatusReport {
         let mut groups = Vec::new();
         for group in self.local.host.groups() {
             let (scan_hash, scan_index) = if scan { scan_state(&group)? } else { (Vec::new(), 0) };
-            let objects_missing = self.objects.progress.missing(group.id());
-            let status = GroupStatus {
-                objects_seen: Some(group.applied().log_id.map_or(0, |id| id.index)),
-                ..report(&group)
-            }; // TEMPORARY
-            groups.push(GroupStatus { scan_hash: scan_hash.into(), scan_index, objects_missing, ..status });
+            let status = self.with_objects(report(&group), group.replica());
+            groups.push(GroupStatus { scan_hash: scan_hash.into(), scan_index, ..status });
         }
         for (group, problem) in self.local.problems.load().iter() {
             if groups.iter().all(|known| known.group != u32::from(*group)) {
@@ -86,6 +83,17 @@ impl StatusReport {
             }
         }
         Ok(groups)
+    }
+
+    fn with_objects(&self, status: GroupStatus, replica: ReplicaId) -> GroupStatus {
+        let Stock { seen, missing, damaged } = self.objects.stock(replica);
+        GroupStatus {
+            objects_seen: seen,
+            objects_missing: missing,
+            objects_damaged: damaged,
+            bytes: self.objects.blobs.bytes_of(replica),
+            ..status
+        }
     }
 }
 

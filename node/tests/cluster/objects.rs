@@ -1,6 +1,7 @@
 //! Large bodies over whole nodes: copies, repair, and what is left behind.
 
 mod copies;
+mod moves;
 mod repair;
 
 use std::time::Duration;
@@ -52,6 +53,11 @@ fn begin(cluster: &Cluster, user: &User, path: &str, object: [u8; 16]) {
 
 /// The replica that has all chunks now.
 fn stage(cluster: &Cluster, n: usize, user: &User, object: [u8; 16], body: &Bytes) -> u64 {
+    try_stage(cluster, n, user, object, body).expect("taken")
+}
+
+/// `None` if the node does not take them.
+fn try_stage(cluster: &Cluster, n: usize, user: &User, object: [u8; 16], body: &Bytes) -> Option<u64> {
     let requests: Vec<StageRequest> = body
         .chunks(CHUNK_BYTES)
         .enumerate()
@@ -66,17 +72,17 @@ fn stage(cluster: &Cluster, n: usize, user: &User, object: [u8; 16], body: &Byte
         .collect();
     let count = requests.len();
     cluster.client.runtime.block_on(async {
-        let channel = Client::connect(cluster.address(n), &cluster.client.gateway).await.expect("a node");
+        let channel = Client::connect(cluster.address(n), &cluster.client.gateway).await?;
         let mut client = ChunkClient::new(channel).max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let answer = client.stage(futures::stream::iter(requests)).await.expect("taken");
+        let answer = client.stage(futures::stream::iter(requests)).await.ok()?;
         let mut replies = answer.into_inner();
         let mut replica = 0;
         for index in 0..count as u32 {
-            let reply = replies.message().await.expect("stored").expect("one reply a chunk");
+            let reply = replies.message().await.ok()?.expect("one reply a chunk");
             assert_eq!(reply.index, index);
             replica = reply.replica;
         }
-        replica
+        Some(replica)
     })
 }
 

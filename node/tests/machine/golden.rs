@@ -17,10 +17,11 @@ golden_files! {
     CloseCookieSession => "close_cookie_session";
     MintBearer => "mint_bearer", "mint_another_bearer";
     RevokeGrant => "revoke_grant", "revoke_grant_by_proof";
-    PutEntry => "put_entry", "put_object", "replace_object", "refused";
+    PutEntry => "put_entry", "put_object", "replace_object", "refused", "put_held_object",
+        "put_object_with_few_copies";
     DeleteEntry => "delete_entry";
     Close => "close";
-    BeginUpload => "begin_upload", "begin_sized_upload", "renew_upload";
+    BeginUpload => "begin_upload", "begin_sized_upload", "renew_upload", "begin_another_upload";
     CollectObjects => "collect_objects";
 }
 
@@ -60,7 +61,7 @@ fn every_command_writes_the_bytes_it_always_wrote() {
         (2, "revoke_grant", bearer_logout(3)),
         (2, "refused", put(bearer(3), user, "/pub/app/a", b"hello")),
         (2, "begin_upload", begin(user, "/pub/app/b", 4, None)),
-        (2, "put_object", commit(user, "/pub/app/b", 4, 3 * MIB)),
+        (2, "put_object", held_by(commit(user, "/pub/app/b", 4, 3 * MIB), &[])),
         (2, "replace_object", put(cookie(1), user, "/pub/app/b", b"hello")),
         (2, "collect_objects", collect()),
         (2, "close", close(event_t(60_000))),
@@ -69,6 +70,9 @@ fn every_command_writes_the_bytes_it_always_wrote() {
         (2, "revoke_grant_by_proof", proof_logout(user, grant("grant-2", client, 7200), nonce("nonce-3"))),
         (2, "begin_sized_upload", begin(user, "/pub/app/c", 5, Some(3 * MIB))),
         (2, "renew_upload", renew(user, "/pub/app/c", 5)),
+        (3, "put_held_object", commit(user, "/pub/app/c", 5, 3 * MIB)),
+        (3, "begin_another_upload", begin(user, "/pub/app/d", 6, None)),
+        (3, "put_object_with_few_copies", held_by(commit(user, "/pub/app/d", 6, MIB), &[1, 4])),
     ];
     let mut compared = Vec::new();
     for (number, (version, name, body)) in (0..).zip(steps) {

@@ -23,7 +23,7 @@ struct Store(Rows);
 
 impl Store {
     fn apply(&mut self, body: Body) -> MetaOutcome {
-        let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1 };
+        let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1, voters: &[] };
         let (reply, writes) = {
             let mut txn = Txn::new(View::new(&self.0, Bytes::new()));
             let command = encode(COMMAND_VERSION, body, NOW_MS);
@@ -356,7 +356,7 @@ fn a_node_that_does_not_understand_the_version_in_force_is_refused_with_both_nam
 
 #[test]
 fn what_it_does_not_understand_stops_it_and_changes_nothing() {
-    let context = EntryContext { group: META_GROUP as u16, term: 1, index: 17 };
+    let context = EntryContext { group: META_GROUP as u16, term: 1, index: 17, voters: &[] };
     let store = Store::default();
     let mut txn = Txn::new(View::new(&store.0, Bytes::new()));
     let newer = MetaCommand { version: COMMAND_VERSION + 1, now_ms: NOW_MS, body: Some(bootstrap(1, 1)) };

@@ -60,7 +60,7 @@ fn packet() -> Bytes {
 fn apply(rows: &mut Rows, command: &Bytes) -> (Bytes, Writes) {
     let (reply, writes) = {
         let mut txn = Txn::new(View::new(rows, Bytes::new()));
-        let context = EntryContext { group: META_GROUP as GroupId, term: 1, index: 1 };
+        let context = EntryContext { group: META_GROUP as GroupId, term: 1, index: 1, voters: &[] };
         let reply = MetaMachine::default().apply(context, command, &mut txn).expect("understood");
         (reply, txn.into_writes())
     };

@@ -10,6 +10,7 @@ use rowhouse_node::apply::{Precheck, precheck};
 use rowhouse_node::state::objects::{self, Place};
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
+use rowhouse_proto::wire::command::Command;
 use rowhouse_proto::wire::state::{Object, Usage, User, object::State};
 
 fn state(script: &Script, n: u8) -> Option<State> {
@@ -101,6 +102,23 @@ fn an_upload_expires_unless_it_is_begun_again() {
     assert_eq!(script.run(renew(ALICE, "/pub/a", 1)), Some(UploadExpired), "nor when they are forgotten");
     assert_eq!(script.get("/pub/a", None), Err(NotFound));
     assert_eq!(script.replica.events().len(), 0);
+}
+
+#[test]
+fn a_body_with_too_few_copies_among_the_voters_is_refused_by_every_replica() {
+    let mut script = Script::new();
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 1, None)), None);
+    for holders in [&[][..], &[1], &[2, 2], &[1, 4], &[4, 5, 6]] {
+        let put = held_by(commit(ALICE, "/pub/a", 1, MIB), holders);
+        assert_eq!(script.run(put), Some(TooFewCopies), "{holders:?}");
+        assert_eq!(state(&script, 1), Some(State::Staged));
+    }
+    assert_eq!(script.get("/pub/a", None), Err(NotFound));
+    assert_eq!(script.run(held_by(commit(ALICE, "/pub/a", 1, MIB), &[2, 4, 3])), None);
+    // Entries of the older version name nobody: their leader has judged.
+    assert_eq!(script.run(begin(ALICE, "/pub/b", 2, None)), None);
+    let older = Command { version: 2, ..script.command(held_by(commit(ALICE, "/pub/b", 2, MIB), &[])) };
+    assert_eq!(script.replica.refusal(&older), None);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn a_state_of_another_number_of_shards_is_not_gone_on_with() {
     let other =
         rowhouse_node::apply::ShardMachine::new(EventIds::new(32).expect("a power of two"), COMMAND_VERSIONS);
     let mut txn = Txn::new(View::new(&run.replica.rows, Default::default()));
-    let context = EntryContext { group: SHARD as u16, term: 1, index: 99 };
+    let context = EntryContext { group: SHARD as u16, term: 1, index: 99, voters: &[] };
     let encoded = prost::Message::encode_to_vec(&command).into();
     assert!(other.apply(context, &encoded, &mut txn).is_err());
 }

@@ -1,13 +1,12 @@
 //! Who could take a group's leadership over at once.
 
-use std::collections::BTreeSet;
-
 use openraft::Instant;
 use openraft::LogIdOptionExt;
 use openraft::async_runtime::watch::WatchReceiver;
 
 use super::handle::Group;
 use crate::ReplicaId;
+use crate::machine::is_quorum;
 use crate::runtime::Runtime;
 
 /// A voter this many entries behind catches up within the transfer itself: openraft's target waits for
@@ -68,11 +67,6 @@ impl<R: Runtime> Group<R> {
     pub fn is_quorum(&self, replicas: &[ReplicaId]) -> bool {
         let metrics = self.raft().metrics();
         let metrics = metrics.borrow_watched();
-        let sets = metrics.membership_config.membership().get_joint_config();
-        let majority = |voters: &BTreeSet<ReplicaId>| {
-            let among = voters.iter().filter(|voter| replicas.contains(voter)).count();
-            among * 2 > voters.len()
-        };
-        !sets.is_empty() && sets.iter().all(majority)
+        is_quorum(metrics.membership_config.membership().get_joint_config(), replicas)
     }
 }

@@ -107,7 +107,7 @@ struct Older;
 const NEWER_KEY: &[u8] = b"newer";
 
 impl Machine for Older {
-    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+    fn apply(&self, context: EntryContext<'_>, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         match KvCommand::decode(command)? {
             KvCommand::Put { key, .. } if key == NEWER_KEY => {
                 let EntryContext { group, index, .. } = context;

@@ -131,7 +131,7 @@ impl KvMachine {
 }
 
 impl Machine for KvMachine {
-    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+    fn apply(&self, context: EntryContext<'_>, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         let command = KvCommand::decode(command)?;
         let (request, key, value) = match &command {
             KvCommand::Put { request, key, value } => (request, key, Some(value)),

@@ -86,8 +86,12 @@ fn apply_entry(
             Bytes::new()
         }
         EntryPayload::Normal(envelope) => {
-            let context =
-                EntryContext { group: slot.group, term: log_id.leader_id.term, index: log_id.index };
+            let context = EntryContext {
+                group: slot.group,
+                term: log_id.leader_id.term,
+                index: log_id.index,
+                voters: applied.membership.membership().get_joint_config(),
+            };
             machine.apply(context, &envelope.command, txn)?
         }
         EntryPayload::Membership(membership) => {

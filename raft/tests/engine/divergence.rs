@@ -26,7 +26,7 @@ struct Forgetful {
 }
 
 impl Machine for Forgetful {
-    fn apply(&self, context: EntryContext, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+    fn apply(&self, context: EntryContext<'_>, command: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         match KvCommand::decode(command)? {
             KvCommand::Put { key, .. }
                 if key == "forgotten" && self.forgets.load(Ordering::Relaxed) == self.node =>

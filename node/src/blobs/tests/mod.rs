@@ -62,6 +62,10 @@ async fn put_all(store: &BlobStore, chunks: &Chunks) {
     }
 }
 
+async fn delete_replica(store: &BlobStore, replica: u64) {
+    while store.delete_of_replica(replica).await.expect("deleted") {}
+}
+
 async fn assert_holds(store: &BlobStore, chunks: &Chunks) {
     for (key, body) in chunks {
         let got = store.get(*key).await.unwrap_or_else(|error| panic!("{error}"));

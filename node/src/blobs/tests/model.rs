@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Chunks, body, compact_fully, copy, key, options, segment_of, taken};
+use super::{Chunks, body, compact_fully, copy, delete_replica, key, options, segment_of, taken};
 use crate::blobs::{BlobOptions, BlobStore, ChunkKey, HeldVersion};
 
 const REPLICAS: std::ops::Range<u64> = 1..3;
@@ -75,7 +75,7 @@ impl Run {
                 self.chunks.retain(|key, _| (key.replica, key.version) != (replica, [version; 16]));
             }
             Step::DeleteReplica(replica) => {
-                self.store.delete_replica(replica).await.expect("deleted");
+                delete_replica(&self.store, replica).await;
                 self.chunks.retain(|key, _| key.replica != replica);
             }
             Step::Compact => drop(self.store.compact().await.expect("compacted")),
@@ -120,7 +120,12 @@ impl Run {
         assert_eq!(self.store.usage().live_bytes, live);
         for replica in REPLICAS {
             self.check_versions(replica);
+            let own = self.chunks.iter().filter(|(key, _)| key.replica == replica);
+            let bytes: u64 = own.map(|(_, body)| body.len() as u64).sum();
+            assert_eq!(self.store.bytes_of(replica), bytes);
         }
+        let replicas: BTreeSet<u64> = self.chunks.keys().map(|key| key.replica).collect();
+        assert_eq!(self.store.replicas(), Vec::from_iter(replicas));
         let (mut last, mut listed) = (None, BTreeSet::new());
         while let Some(next) = self.store.next_version(last).expect("readable") {
             assert!(last < Some(next), "in order");

@@ -67,7 +67,7 @@ async fn readers_and_writers_go_on_while_segments_come_and_go() {
             store.put(key(2, 1, at as u32 * 5 + filler), body(7, 900)).await.expect("written");
         }
     }
-    store.delete_replica(2).await.expect("deleted");
+    delete_replica(&store, 2).await;
     let mut tasks = JoinSet::new();
     for _ in 0..2 {
         let (store, kept) = (store.clone(), kept.clone());
@@ -113,7 +113,7 @@ async fn a_replica_of_many_chunks_is_deleted_whole_and_alone() {
     }
     let others: Chunks = [(key(1, 255, u32::MAX), body(1, 9)), (key(3, 0, 0), body(2, 9))].into();
     put_all(&store, &others).await;
-    store.delete_replica(2).await.expect("deleted");
+    delete_replica(&store, 2).await;
     assert_eq!(store.versions(2, None, 9).expect("listed"), []);
     assert_holds(&store, &others).await;
     assert_eq!(store.usage().live_bytes, 2 * taken(9));
@@ -131,7 +131,7 @@ async fn what_is_replaced_or_deleted_while_it_is_moved_does_not_come_back() {
         gate.send(()).expect("open");
         store.put(key, body(1, 900)).await.expect("written");
     }
-    store.delete_replica(2).await.expect("deleted");
+    delete_replica(&store, 2).await;
     let mut tasks = JoinSet::new();
     let (putting, deleting, compacting) = (store.clone(), store.clone(), store.clone());
     tasks.spawn(async move { putting.put(replaced, body(2, 900)).await.expect("written") });

@@ -7,7 +7,7 @@ pub mod model;
 pub mod script;
 pub mod upload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
@@ -28,6 +28,11 @@ pub const SHARD: u32 = 5;
 /// The event ids of a cluster with 16 shards.
 pub fn ids() -> EventIds {
     EventIds::new(16).expect("a power of two")
+}
+
+/// Whose log it is: one set of three.
+pub fn voters() -> Vec<BTreeSet<u64>> {
+    vec![(1..=3).collect()]
 }
 
 #[derive(Default)]
@@ -74,7 +79,7 @@ impl Replica {
         let mut outcomes = Vec::new();
         for command in commands {
             self.index += 1;
-            let context = EntryContext { group: SHARD as u16, term: 1, index: self.index };
+            let context = EntryContext { group: SHARD as u16, term: 1, index: self.index, voters: &voters() };
             let machine = ShardMachine::new(ids(), COMMAND_VERSIONS);
             let reply = machine.apply(context, command, &mut txn).expect("understood");
             assert!(reply.len() <= 256, "outcomes are small");
@@ -93,7 +98,7 @@ impl Replica {
     /// Why it stops at a command, which changes nothing.
     pub fn stopped(&mut self, command: &Bytes) -> Error {
         let mut txn = Txn::new(View::new(&self.rows, Bytes::new()));
-        let context = EntryContext { group: SHARD as u16, term: 1, index: self.index + 1 };
+        let context = EntryContext { group: SHARD as u16, term: 1, index: self.index + 1, voters: &voters() };
         let stopped = ShardMachine::new(ids(), COMMAND_VERSIONS)
             .apply(context, command, &mut txn)
             .expect_err("must stop");

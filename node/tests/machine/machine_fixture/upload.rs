@@ -54,8 +54,16 @@ pub fn renew_with(user: u8, path: &str, object: &ObjectId, reserved_bytes: u64) 
 pub fn commit_id(user: u8, path: &str, object: &ObjectId, length: u64) -> Body {
     let Body::PutEntry(put) = put(cookie(user), user, path, b"") else { panic!("a put") };
     let hash = hash(object[15]);
-    let object = command::Object { id: Bytes::copy_from_slice(object), length };
+    let object = command::Object { id: Bytes::copy_from_slice(object), length, holders: vec![1, 3] };
     Body::PutEntry(command::PutEntry { hash, object: Some(object), ..put })
+}
+
+/// The same with other replicas that have all of it.
+pub fn held_by(put: Body, holders: &[u64]) -> Body {
+    let Body::PutEntry(command::PutEntry { object: Some(object), .. }) = &put else { panic!("a large put") };
+    let object = command::Object { holders: holders.to_vec(), ..object.clone() };
+    let Body::PutEntry(put) = put else { panic!("a put") };
+    Body::PutEntry(command::PutEntry { object: Some(object), ..put })
 }
 
 pub fn commit(user: u8, path: &str, n: u8, length: u64) -> Body {

@@ -1,5 +1,6 @@
 //! Applying is a pure function of state and entries, however they are batched.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,11 +11,11 @@ use openraft::storage::RaftStateMachine;
 use proptest::prelude::*;
 
 use super::kit::{self, ENTRIES, GROUP, Group, committed, expected, observe, simulate};
-use crate::codec::Entry;
+use crate::codec::{Entry, Membership};
 use crate::machine::{EntryContext, Machine};
 use crate::sim::{KvCommand, KvMachine, KvReply, MemoryState, Simulation};
 use crate::state::{GroupState, StateStore, Txn};
-use crate::{Envelope, Error};
+use crate::{Envelope, Error, Replica, ReplicaId};
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
@@ -125,7 +126,7 @@ struct Rogue {
 }
 
 impl Machine for Rogue {
-    fn apply(&self, _: EntryContext, _: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+    fn apply(&self, _: EntryContext<'_>, _: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
         let key = self.key.ok_or_else(|| Error::corrupt("a test", "the machine cannot read"))?;
         txn.put(key, "value");
         Ok(Bytes::new())
@@ -145,6 +146,48 @@ fn a_machine_that_fails_or_touches_the_stores_table_ends_the_replica_and_writes_
             let failed = state.apply(futures::stream::iter(entries.collect::<Vec<_>>())).await;
             assert!(failed.is_err(), "{key:?}");
             assert_eq!(state.handle().applied().log_id, None);
+        });
+    }
+}
+
+/// Writes down how many voters each entry's log had.
+struct Roll;
+
+impl Machine for Roll {
+    fn apply(&self, context: EntryContext<'_>, _: &Bytes, txn: &mut Txn<'_>) -> Result<Bytes, Error> {
+        let counts: Vec<u8> = context.voters.iter().map(|set| set.len() as u8).collect();
+        txn.put(vec![1, context.index as u8], counts);
+        Ok(Bytes::new())
+    }
+}
+
+#[test]
+fn an_entry_is_judged_by_the_members_before_it_however_it_was_batched() {
+    for cut in [1, 7, 30] {
+        simulate(1, async move {
+            let store =
+                StateStore::open(Arc::new(MemoryState::new()), PathBuf::new()).expect("open the store");
+            let log = kit::empty_log::<Simulation>().await;
+            let mut state =
+                GroupState::open(store, GROUP, Arc::new(Roll), log).await.expect("open the group");
+            let two: Vec<BTreeSet<ReplicaId>> = vec![(1..=3).collect(), (2..=4).collect()];
+            let nodes: BTreeMap<ReplicaId, Replica> =
+                (1..=4).map(|id| (id, Replica { node_uuid: [id as u8; 16] })).collect();
+            let joint = Membership::new(two, nodes).expect("voters with nodes");
+            let mut entries: Vec<Entry> = (0..30).map(committed).collect();
+            entries[15].payload = EntryPayload::Membership(joint);
+            for batch in entries.chunks(cut) {
+                let batch = batch.iter().map(|entry| Ok((entry.clone(), None))).collect::<Vec<_>>();
+                state.apply(futures::stream::iter(batch)).await.expect("apply");
+            }
+            let counts_at = |index: u8| {
+                let row = state.handle().read_latest(|view| view.get(&[1, index])).expect("readable");
+                row.map(|row| row.to_vec())
+            };
+            // Members change at 0, 11, 15 and 22.
+            let found = [1, 10, 12, 14, 16, 21, 23].map(counts_at);
+            let expected: [&[u8]; 7] = [&[3], &[3], &[5], &[5], &[3, 3], &[3, 3], &[4]];
+            assert_eq!(found, expected.map(|counts| Some(counts.to_vec())), "in batches of {cut}");
         });
     }
 }

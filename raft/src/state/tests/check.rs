@@ -124,7 +124,7 @@ struct Blind;
 impl crate::Machine for Blind {
     fn apply(
         &self,
-        context: crate::EntryContext,
+        context: crate::EntryContext<'_>,
         _: &bytes::Bytes,
         _: &mut crate::state::Txn<'_>,
     ) -> Result<bytes::Bytes, Error> {

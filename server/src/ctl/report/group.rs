@@ -101,7 +101,10 @@ fn members<'a>(info: &'a GroupInfo, leader: Option<&GroupStatus>) -> Vec<&'a Rep
     let voters = leader.and_then(|status| status.members.as_ref()).map(|members| &members.voters);
     let has_moved = |moving: &ReplicaMove| {
         let votes = |id: u64| voters.is_some_and(|voters| voters.contains(&id));
-        moving.add.as_ref().map_or(voters.is_some() && !votes(moving.remove), |add| votes(add.replica_id))
+        match &moving.add {
+            Some(add) => votes(add.replica_id),
+            None => voters.is_some() && !votes(moving.remove),
+        }
     };
     if info.moving.as_ref().is_some_and(has_moved) {
         info.replicas_after()

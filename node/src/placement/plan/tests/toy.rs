@@ -103,7 +103,7 @@ impl Toy {
     pub fn apply(&mut self, body: Body) {
         use prost::Message;
         let command = meta::encode(COMMAND_VERSION, body.clone(), self.now_ms);
-        let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1 };
+        let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1, voters: &[] };
         let (reply, writes) = {
             let mut txn = Txn::new(View::new(&self.rows, Bytes::new()));
             let reply = MetaMachine::default().apply(context, &command, &mut txn).expect("understood");
