@@ -84,8 +84,8 @@ pub async fn strike(
     shared: &Shared,
     amid: Transfer,
 ) -> Result<(Kill, u32), Error> {
-    let statuses = statuses(cluster, false).await?;
     let shard = *busy.choose(random).ok_or_else(|| Error::Cluster("no shard has users".into()))?;
+    let statuses = led(cluster, shard).await?;
     let component = match victim {
         Victim::ShardLeader => leader_of(&statuses, shard),
         Victim::MetaLeader => leader_of(&statuses, META_GROUP),
@@ -110,6 +110,17 @@ pub async fn strike(
     let at_ns = shared.recorder.now_ns();
     let pid = cluster.kill(&component)?;
     Ok((Kill { victim, component, at_ns, led, amid_upload, amid_download }, pid))
+}
+
+/// Reports of all nodes once the shard and the meta group have leaders: a node may have been lost a moment ago.
+async fn led(cluster: &Cluster, shard: u32) -> Result<BTreeMap<String, NodeStatusReply>, Error> {
+    let mut seen = BTreeMap::new();
+    wait_until(RECOVERY_TIMEOUT, &format!("shard {shard} and the meta group to be led"), async || {
+        seen = statuses(cluster, false).await.unwrap_or_default();
+        [shard, META_GROUP].into_iter().all(|group| leader_of(&seen, group).is_some())
+    })
+    .await?;
+    Ok(seen)
 }
 
 /// Every node answers, every group has a leader, and no replica is far behind.

@@ -11,13 +11,13 @@ use rowhouse_proto::domain::slot::Slot;
 use tokio::task::JoinSet;
 
 use super::copies;
-use super::faults::recovered;
 use super::gaps::write_gaps;
 use super::in_flight::InFlight;
 use super::judge;
 use super::nemesis::{Deeds, SAMPLE_EVERY, sample_for, torment};
 use super::options::SurvivalOptions;
 use super::report::SurvivalReport;
+use super::sight::at_rest;
 use super::worker::{Account, Shared, Worker};
 use crate::cluster::Cluster;
 use crate::error::Error;
@@ -50,7 +50,7 @@ pub async fn run(
         ended.map_err(|error| Error::Cluster(format!("a worker failed: {error}")))?;
     }
     let deeds = deeds?;
-    recovered(cluster).await?;
+    at_rest(cluster).await?;
     read_everything(&shared, options.seed).await?;
     let mut report = verdict(cluster, shared, deeds, shard_count, hashes).await?;
     report.seed = options.seed;

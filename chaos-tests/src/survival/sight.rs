@@ -15,6 +15,8 @@ const REPLICAS: usize = 3;
 /// Moves are bounded by bytes a second, and each begins in a round of the coordinator.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Several rounds of the coordinator.
+const REST: Duration = Duration::from_secs(4);
 
 /// The newest map that a living node has, and the reports of the nodes that answer, by name.
 pub struct Sight {
@@ -169,4 +171,85 @@ pub async fn wait_for(
 /// Waits until the cluster could bear the loss of any node.
 pub async fn whole(cluster: &Cluster) -> Result<(), Error> {
     wait_for(cluster, "the cluster to be whole", Sight::lacks).await
+}
+
+/// Waits until the cluster is whole and begins no further move: it may go on to spread replicas when one is made.
+pub async fn at_rest(cluster: &Cluster) -> Result<(), Error> {
+    let deadline = Instant::now() + WHOLE_TIMEOUT;
+    while Instant::now() < deadline {
+        whole(cluster).await?;
+        let before = newest_map(cluster).await?;
+        tokio::time::sleep(REST).await;
+        let sight = Sight::of(cluster, false).await?;
+        if sight.map.groups == before.groups && sight.lacks().is_none() {
+            return Ok(());
+        }
+    }
+    Err(Error::Timeout(WHOLE_TIMEOUT, "replicas to rest".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rowhouse_proto::wire::meta::{Members, NodeInfo, ReplicaInfo, ReplicaMove};
+
+    use super::*;
+
+    fn replica(number: u8) -> ReplicaInfo {
+        ReplicaInfo { replica_id: u64::from(number), node_uuid: vec![number; 16].into() }
+    }
+
+    fn node(number: u8) -> NodeStatusReply {
+        let members = Members { voters: vec![1, 2, 3], ..Members::default() };
+        let role = if number == 1 { LEADER } else { "follower" };
+        let group = GroupStatus {
+            replica_id: number.into(),
+            role: role.into(),
+            members: Some(members),
+            ..GroupStatus::default()
+        };
+        NodeStatusReply {
+            node_uuid: vec![number; 16].into(),
+            groups: vec![group],
+            ..NodeStatusReply::default()
+        }
+    }
+
+    /// One group on three nodes.
+    fn sight() -> Sight {
+        let nodes =
+            [1, 2, 3].map(|number| NodeInfo { node_uuid: vec![number; 16].into(), ..NodeInfo::default() });
+        let group = GroupInfo { replicas: vec![replica(1), replica(2), replica(3)], ..GroupInfo::default() };
+        let map = ClusterMap { nodes: nodes.to_vec(), groups: vec![group], ..ClusterMap::default() };
+        let statuses = [1, 2, 3].map(|number| (format!("node-{number}"), node(number)));
+        Sight { map, statuses: statuses.into(), living: 3 }
+    }
+
+    fn lacks(spoil: impl FnOnce(&mut Sight)) -> bool {
+        let mut sight = sight();
+        spoil(&mut sight);
+        sight.lacks().is_some()
+    }
+
+    fn group_on(sight: &mut Sight, node: u8) -> &mut GroupStatus {
+        let status = sight.statuses.get_mut(&format!("node-{node}")).expect("a node");
+        &mut status.groups[0]
+    }
+
+    #[test]
+    fn a_cluster_is_whole_with_all_replicas_complete_where_the_map_has_them() {
+        assert_eq!(sight().lacks(), None);
+        assert!(lacks(|it| drop(it.statuses.pop_last())), "a node is silent");
+        assert!(lacks(|it| it.living = 4), "a node is not on the map");
+        assert!(lacks(|it| it.map.nodes[0].life = Some(NodeLife { leaving: true, ..NodeLife::default() })));
+        assert!(lacks(|it| it.map.groups[0].moving = Some(ReplicaMove::default())));
+        assert!(lacks(|it| drop(it.map.groups[0].replicas.pop())), "it has too few replicas");
+        assert!(lacks(|it| group_on(it, 2).objects_missing = 1));
+        assert!(lacks(|it| group_on(it, 2).objects_damaged = 1));
+        assert!(lacks(|it| group_on(it, 2).replica_id = 9), "the map does not know this one");
+        assert!(lacks(|it| group_on(it, 3).role = "learner".into()));
+        assert!(lacks(|it| group_on(it, 3).problem = "broken".into()));
+        assert!(lacks(|it| group_on(it, 1).role = "follower".into()), "nobody leads");
+        assert!(lacks(|it| group_on(it, 1).committed = LAG_ENTRIES_MAX + 1), "they are far behind");
+        assert!(lacks(|it| group_on(it, 1).members = None));
+    }
 }
