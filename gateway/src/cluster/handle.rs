@@ -75,14 +75,17 @@ impl Cluster {
         self.map.load_full().ok_or_else(|| ErrorCode::Unavailable.into())
     }
 
-    /// Waits until `until` for a map of at least this version, of which a node told. Whether it came. The watch leaves
-    /// a node that does not bring it.
-    pub(super) async fn newer_map(&self, version: u64, until: Instant) -> bool {
+    /// A node told of a map of this version. The watch leaves a node that does not bring it.
+    pub(super) fn hear_of_map(&self, version: u64) {
         self.told.send_if_modified(|told| {
             let newer = *told < version;
             *told = version.max(*told);
             newer
         });
+    }
+
+    /// Waits until `until` for a map of at least this version. Whether it came.
+    pub(super) async fn newer_map(&self, version: u64, until: Instant) -> bool {
         let mut installed = self.installed.subscribe();
         let arrival = installed.wait_for(|installed| *installed >= version);
         matches!(tokio::time::timeout_at(until, arrival).await, Ok(Ok(_)))

@@ -108,6 +108,7 @@ impl Cluster {
                 }
                 Ok(Ok(Answer { hlc, result: Err(refused) })) => {
                     self.clock.observe(hlc);
+                    self.hear_of_map(refused.map_version);
                     (Verdict::of_refusal(refused.refusal), refused.map_version)
                 }
                 Ok(Err(status)) => (Verdict::of_status(&status), 0),

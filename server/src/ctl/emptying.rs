@@ -64,7 +64,7 @@ pub struct Watch {
     /// The map showed the wish.
     seen: bool,
     began: Instant,
-    /// At the first look.
+    /// Before anything moved.
     pub first: Left,
 }
 
@@ -97,6 +97,10 @@ impl Watch {
             )));
         }
         self.seen |= is_wished;
+        if left.moving == 0 && left.replicas >= self.first.replicas {
+            // Nothing has begun: waiting for a node that can take replicas is no pace.
+            (self.began, self.first) = (Instant::now(), left);
+        }
         let left_s = left_s(self.began.elapsed(), self.first, left).filter(|_| !done);
         let line = if done { self.over.clone() } else { self.line(left) };
         let time = |left| format!(", about {} at this pace", units::seconds(left));
@@ -114,7 +118,8 @@ impl Watch {
 
     fn line(&self, left: Left) -> String {
         let Left { replicas, bytes, moving } = left;
-        format!("{}: {replicas} replicas left ({}), {moving} of them moving", self.name, units::bytes(bytes))
+        let waits = if moving == 0 { "; no node takes them now, see `rowhouse ctl status`" } else { "" };
+        format!("{}: replicas left: {replicas} ({}), moving: {moving}{waits}", self.name, units::bytes(bytes))
     }
 }
 

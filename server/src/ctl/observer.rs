@@ -15,6 +15,7 @@ use crate::error::Error;
 /// Looks again and again, through other nodes if the one it was given ends.
 pub struct Observer {
     seed: String,
+    /// With the operator's certificates.
     pub dialer: Dialer,
     /// Addresses in the map that was seen last.
     others: Vec<String>,

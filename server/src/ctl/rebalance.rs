@@ -15,6 +15,7 @@ use crate::error::Error;
 /// The wish may be fulfilled before the first look, or not be seen by it yet.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
+/// Flags of `rowhouse ctl cluster rebalance`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct RebalanceArgs {
     /// End it: what moves already goes on, nothing else begins.
@@ -22,6 +23,7 @@ pub struct RebalanceArgs {
     pub off: bool,
     #[command(flatten)]
     pub waiting: Waiting,
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]

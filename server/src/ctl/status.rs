@@ -8,10 +8,12 @@ use crate::error::{EXIT_USAGE, Error};
 /// The exit code of `--check` when nobody could be asked: "unknown" of monitoring plugins.
 const EXIT_UNKNOWN: u8 = 3;
 
+/// Flags of `rowhouse ctl status`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct StatusArgs {
     #[command(flatten)]
     pub access: Access,
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     /// Print only what is wrong, and say it in the exit code: 0 every shard has a leader and all its replicas, complete,

@@ -1,4 +1,4 @@
-//! Which node an operator means: by name, address, or the beginning of its uuid.
+//! Which node an operator means: by name, address, or a part of its uuid (the end, as it is shown, or the beginning).
 
 use rowhouse_proto::wire::meta::NodeInfo;
 
@@ -46,7 +46,8 @@ fn matching<'a>(view: &'a View, target: &str) -> Vec<&'a NodeInfo> {
         found = nodes(&|info| info.address == target);
     }
     if found.is_empty() && digits.len() >= UUID_DIGITS_MIN {
-        found = nodes(&|info| hex::encode(&info.node_uuid).starts_with(&digits));
+        let is_part = |uuid: &str| uuid.starts_with(&digits) || uuid.ends_with(&digits);
+        found = nodes(&|info| is_part(&hex::encode(&info.node_uuid)));
     }
     found
 }
@@ -80,9 +81,9 @@ mod tests {
 
     use super::*;
 
-    /// Nodes of these names with uuids 0x11…, 0x22… and so on; those in `answering` answer.
+    /// Nodes of these names with uuids 0xEE11…, 0xEE22… and so on; those in `answering` answer.
     fn view(names: &[&str], answering: &[u8]) -> View {
-        let uuid = |n: usize| -> Vec<u8> { vec![0x11 * (n as u8 + 1); 16] };
+        let uuid = |n: usize| -> Vec<u8> { [&[0xEE], &[0x11 * (n as u8 + 1); 15][..]].concat() };
         let nodes = names.iter().enumerate().map(|(n, name)| NodeInfo {
             node_uuid: uuid(n).into(),
             name: (*name).to_owned(),
@@ -102,33 +103,29 @@ mod tests {
         View::new(map, answers.collect(), 0)
     }
 
-    fn first_digit(found: Result<NodeInfo, Error>) -> u8 {
-        found.unwrap().node_uuid[0]
+    fn last_byte(found: Result<NodeInfo, Error>) -> u8 {
+        found.unwrap().node_uuid[15]
     }
 
     #[test]
     fn a_node_is_found_by_name_address_and_uuid() {
         let view = view(&["n1", "n2"], &[0, 1]);
-        for target in ["n2", "127.0.0.1:1", "2222", "22222222-2222"] {
-            assert_eq!(first_digit(find(&view, target, Meant::Living)), 0x22, "{target}");
+        for target in ["n2", "127.0.0.1:1", "2222", "ee222222-2222"] {
+            assert_eq!(last_byte(find(&view, target, Meant::Living)), 0x22, "{target}");
         }
-        for target in ["n3", "222", "zzzz"] {
+        for target in ["n3", "222", "zzzz", "3333"] {
             let error = find(&view, target, Meant::Living).unwrap_err();
             assert!(error.to_string().contains("n1, n2"), "{error}");
         }
-        assert_eq!(
-            first_digit(find(&view, "n1", Meant::Silent)),
-            0x11,
-            "one of the name is meant in any case"
-        );
+        assert_eq!(last_byte(find(&view, "n1", Meant::Silent)), 0x11, "one of the name is meant in any case");
     }
 
     #[test]
     fn of_two_with_one_name_the_living_or_the_silent_one_is_meant() {
         let twins = view(&["n1", "n1", "n2"], &[1, 2]);
-        assert_eq!(first_digit(find(&twins, "n1", Meant::Living)), 0x22);
-        assert_eq!(first_digit(find(&twins, "n1", Meant::Silent)), 0x11);
-        assert_eq!(first_digit(find_holder(&twins, "n1", 3)), 0x11, "it has the replica");
+        assert_eq!(last_byte(find(&twins, "n1", Meant::Living)), 0x22);
+        assert_eq!(last_byte(find(&twins, "n1", Meant::Silent)), 0x11);
+        assert_eq!(last_byte(find_holder(&twins, "n1", 3)), 0x11, "it has the replica");
         for answering in [&[][..], &[0, 1]] {
             let twins = view(&["n1", "n1"], answering);
             for meant in [Meant::Living, Meant::Silent] {

@@ -6,13 +6,14 @@ use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, GroupStatus, NodeInfo, N
 use crate::error::Error;
 
 /// Hexadecimal digits of a uuid that people are shown.
-pub const SHORT_DIGITS: usize = 8;
+const SHORT_DIGITS: usize = 8;
 
 /// What a node said of itself, or why it said nothing.
 pub type Answer = Result<NodeStatusReply, Error>;
 
 /// One look at the cluster.
 pub struct View {
+    /// As the node that leads the meta group has it, if that one answers.
     pub map: ClusterMap,
     /// One for each node of the map, in its order.
     pub answers: Vec<Answer>,
@@ -71,11 +72,11 @@ impl View {
     }
 }
 
-/// The beginning of a uuid, enough for people to tell nodes apart.
+/// The end of a uuid, enough for people to tell nodes apart. The beginning is the time at which it was drawn: nodes that
+/// were made together have the same.
 pub fn short(node_uuid: &[u8]) -> String {
-    let mut digits = hex::encode(node_uuid);
-    digits.truncate(SHORT_DIGITS);
-    digits
+    let digits = hex::encode(node_uuid);
+    digits[digits.len().saturating_sub(SHORT_DIGITS)..].to_owned()
 }
 
 fn own(info: &NodeInfo, answer: Answer) -> Answer {

@@ -21,12 +21,14 @@ pub struct DevCommand {
     pub then: Option<DevChange>,
 }
 
+/// A change of a cluster that runs in another terminal.
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum DevChange {
     /// Add a storage node to the cluster that runs in another terminal.
     AddNode(AddNodeArgs),
 }
 
+/// Flags of `rowhouse dev add-node`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct AddNodeArgs {
     /// Folder of the running cluster.

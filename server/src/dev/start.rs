@@ -214,15 +214,15 @@ impl Dev {
     }
 
     async fn start_nodes(&self, supervisor: &mut Supervisor, components: &[Component]) -> Result<(), Error> {
-        keep_all(supervisor, components, Kind::Node)?;
         let addresses = plan::node_addresses(&self.ports);
-        for (index, address) in addresses.iter().enumerate() {
-            let answers = || async { ready::node(address, &self.dialer).await.is_some() };
-            self.until(supervisor, &format!("node-{} answers", index + 1), answers).await?;
-        }
-        if !self.all_join(&addresses).await {
+        let nodes = components.iter().filter(|component| component.kind == Kind::Node);
+        let nodes: Vec<(&Component, &String)> = nodes.zip(&addresses).collect();
+        let (first, later) = nodes.split_at(founders(nodes.len()));
+        let founders: Vec<String> = first.iter().map(|(_, address)| (*address).clone()).collect();
+        self.keep_nodes(supervisor, first).await?;
+        if !self.all_join(&founders).await {
             let init = InitArgs {
-                nodes: founders(&addresses).to_vec(),
+                nodes: founders,
                 shards: self.args.shards,
                 signup_mode: Some(SignupMode::Open),
                 timeout_s: self.args.ready_timeout_s,
@@ -230,8 +230,24 @@ impl Dev {
             };
             say(&format!("  {}", ctl::init(init).await?));
         }
+        self.keep_nodes(supervisor, later).await?;
         let led = || ready::all_led(&addresses, &self.dialer);
         self.until(supervisor, "every shard has a leader", led).await
+    }
+
+    async fn keep_nodes(
+        &self,
+        supervisor: &mut Supervisor,
+        nodes: &[(&Component, &String)],
+    ) -> Result<(), Error> {
+        for (component, _) in nodes {
+            supervisor.keep((*component).clone())?;
+        }
+        for (component, address) in nodes {
+            let answers = || async { ready::node(address, &self.dialer).await.is_some() };
+            self.until(supervisor, &format!("{} answers", component.name), answers).await?;
+        }
+        Ok(())
     }
 
     /// Whether all nodes become members of a cluster by themselves: one was made of some of them before.
@@ -293,9 +309,9 @@ impl Dev {
     }
 }
 
-/// The nodes that a cluster is made of. It cannot be made of two: the second one joins.
-fn founders(addresses: &[String]) -> &[String] {
-    if addresses.len() == 2 { &addresses[..1] } else { addresses }
+/// Of so many nodes, the number that a cluster is made of. It cannot be made of two: the second one joins.
+fn founders(nodes: usize) -> usize {
+    if nodes == 2 { 1 } else { nodes }
 }
 
 fn keep_all(supervisor: &mut Supervisor, components: &[Component], kind: Kind) -> Result<(), Error> {

@@ -14,9 +14,10 @@ use super::super::target::{Meant, find};
 use super::hand_over::{HandOver, hand_over};
 use crate::error::Error;
 
+/// Flags of `rowhouse ctl node drain`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DrainArgs {
-    /// The node's name, address, or the beginning of its uuid.
+    /// The node's name, address, or the end of its uuid.
     #[arg(value_name = "NODE")]
     pub target: String,
     /// Only hand over what it leads, before it is stopped or looked into; its replicas stay. Waits a minute at most.
@@ -27,6 +28,7 @@ pub struct DrainArgs {
     pub off: bool,
     #[command(flatten)]
     pub waiting: Waiting,
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]

@@ -5,8 +5,10 @@ use super::super::observer::Observer;
 use super::super::report::{node_table, report};
 use crate::error::Error;
 
+/// Flags of `rowhouse ctl node list`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ListArgs {
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]

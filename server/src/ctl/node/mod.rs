@@ -11,6 +11,7 @@ use clap::Subcommand;
 
 use crate::error::Error;
 
+/// The commands below `rowhouse ctl node`.
 #[derive(Subcommand, Debug)]
 pub enum NodeCommand {
     /// Show the nodes: what they hold and how they are.

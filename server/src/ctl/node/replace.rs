@@ -13,13 +13,15 @@ use super::super::operate::{Verdict, operate};
 use super::super::target::{Meant, find};
 use crate::error::Error;
 
+/// Flags of `rowhouse ctl node replace`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ReplaceArgs {
-    /// The node's name, address, or the beginning of its uuid. Of two with one name: the one that does not answer.
+    /// The node's name, address, or the end of its uuid. Of two with one name: the one that does not answer.
     #[arg(value_name = "NODE")]
     pub target: String,
     #[command(flatten)]
     pub waiting: Waiting,
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]

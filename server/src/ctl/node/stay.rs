@@ -11,11 +11,13 @@ use super::super::operate::operate;
 use super::super::target::{Meant, find};
 use crate::error::Error;
 
+/// Flags of `rowhouse ctl node stay`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct StayArgs {
-    /// The node's name, address, or the beginning of its uuid.
+    /// The node's name, address, or the end of its uuid.
     #[arg(value_name = "NODE")]
     pub target: String,
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]

@@ -29,6 +29,7 @@ pub struct Report {
     pub groups: Vec<Group>,
 }
 
+/// Ages of the homeserver's signed record; absent: unknown, or there is none.
 #[derive(Debug, Serialize, PartialEq)]
 pub struct Pkarr {
     /// Since the record was signed.
@@ -41,8 +42,9 @@ pub struct Pkarr {
 pub fn report(view: &View) -> Report {
     let map = &view.map;
     let wanted = wanted(view);
-    let nodes: Vec<Node> =
+    let mut nodes: Vec<Node> =
         map.nodes.iter().zip(&view.answers).map(|(info, answer)| node(view, info, answer)).collect();
+    nodes.sort_by(|a, b| (&a.name, &a.node_uuid).cmp(&(&b.name, &b.node_uuid)));
     let mut groups: Vec<Group> = map.groups.iter().map(|info| group(view, info, wanted)).collect();
     if map.groups.iter().all(|info| info.group == META_GROUP) && map.shard_count > 0 {
         // The shards are not placed yet: nobody is served.

@@ -4,7 +4,7 @@ use rowhouse_proto::wire::meta::NodeInfo;
 use serde::Serialize;
 
 use super::super::units;
-use super::super::view::{Answer, SHORT_DIGITS, View};
+use super::super::view::{Answer, View, short};
 use super::objects::Objects;
 use crate::certificates::WARN_BEFORE;
 
@@ -71,6 +71,9 @@ pub struct Node {
     /// The name, and a part of the uuid where it is not the only one of its name.
     #[serde(skip)]
     pub label: String,
+    /// The end of its uuid.
+    #[serde(skip)]
+    pub short_id: String,
 }
 
 /// Judges one node of the view.
@@ -109,6 +112,7 @@ pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
         objects: reply.map(Objects::of),
         problem,
         label: view.label(&info.node_uuid),
+        short_id: short(&info.node_uuid),
     }
 }
 
@@ -169,11 +173,6 @@ impl Node {
             Some(left) => format!("away for {away}, replaced in {}", units::seconds(left)),
             None => format!("away for {away}"),
         }
-    }
-
-    /// The beginning of its uuid.
-    pub fn short_id(&self) -> &str {
-        self.node_uuid.get(..SHORT_DIGITS).unwrap_or(&self.node_uuid)
     }
 
     /// Whether its certificate ends within the time in which people are warned.

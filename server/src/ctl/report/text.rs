@@ -40,7 +40,7 @@ pub fn node_table(nodes: &[Node]) -> Table {
         let dash = || "-".to_owned();
         table.row([
             node.name.clone(),
-            node.short_id().to_owned(),
+            node.short_id.clone(),
             node.address.clone(),
             if node.zone.is_empty() { dash() } else { node.zone.clone() },
             node.pid.map_or_else(dash, |pid| pid.to_string()),

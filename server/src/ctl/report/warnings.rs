@@ -22,7 +22,8 @@ pub fn warnings(nodes: &[Node], groups: &[Group], wanted: usize) -> Vec<String> 
 fn leaderless(groups: &[Group]) -> Option<String> {
     let without: Vec<String> =
         groups.iter().filter(|it| it.health == Health::NoLeader).map(|it| it.group.clone()).collect();
-    (!without.is_empty()).then(|| format!("{} shards have no leader: {}", without.len(), listed(&without)))
+    (!without.is_empty())
+        .then(|| format!("shards without a leader ({}): {}", without.len(), listed(&without)))
 }
 
 fn incomplete(groups: &[Group]) -> Option<String> {
@@ -30,7 +31,7 @@ fn incomplete(groups: &[Group]) -> Option<String> {
     let short: Vec<String> =
         short.map(|it| format!("{} ({} of {})", it.group, it.complete, it.wanted)).collect();
     (!short.is_empty())
-        .then(|| format!("{} shards have too few complete replicas: {}", short.len(), listed(&short)))
+        .then(|| format!("shards with too few complete replicas ({}): {}", short.len(), listed(&short)))
 }
 
 /// Replicas that must go somewhere, and nowhere to go.

@@ -5,8 +5,10 @@ use super::super::observer::Observer;
 use super::super::report::{group_table, moving_table, report};
 use crate::error::Error;
 
+/// Flags of `rowhouse ctl shard list`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ListArgs {
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]

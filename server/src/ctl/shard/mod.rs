@@ -10,6 +10,7 @@ use clap::Subcommand;
 
 use crate::error::Error;
 
+/// The commands below `rowhouse ctl shard`.
 #[derive(Subcommand, Debug)]
 pub enum ShardCommand {
     /// Show the shards: who leads them, where their replicas are, and what moves.

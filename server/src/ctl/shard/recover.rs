@@ -21,16 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Flags of `rowhouse ctl shard recover`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct RecoverArgs {
     /// The shard's number, or `meta`.
     pub shard: ShardNumber,
-    /// The node whose replica shall go on alone: its name, address, or the beginning of its uuid.
+    /// The node whose replica shall go on alone: its name, address, or the end of its uuid.
     #[arg(long, value_name = "NODE")]
     pub on: String,
     /// Say that you know: what this replica never received is lost, although clients were told that it was written.
     #[arg(long = "unsafe")]
     pub accepts_loss: bool,
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]
@@ -50,7 +52,9 @@ pub async fn recover(args: RecoverArgs) -> Result<(), Error> {
     let mut observer = Observer::new(&args.access)?;
     let view = observer.look().await?;
     let node = find_holder(&view, &args.on, shard.0)?;
-    if let Some(better) = better(&view, shard.0, &node) {
+    // Where it has a leader nothing is lost, and the node refuses.
+    let better = view.leader(shard.0).is_none().then(|| better(&view, shard.0, &node)).flatten();
+    if let Some(better) = better {
         return Err(Error::Failed(format!("{better} has more of {shard}: recover it there")));
     }
     let mut client = NodeClient::connect(&node.address, &observer.dialer, Some(&node.name)).await?;

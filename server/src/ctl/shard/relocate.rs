@@ -1,5 +1,7 @@
 //! `rowhouse ctl shard move`: a replica moves from one node to another.
 
+use std::time::{Duration, Instant};
+
 use rowhouse_proto::wire::meta::operate_request::Wish;
 use rowhouse_proto::wire::meta::{GroupInfo, MoveWish};
 use serde::Serialize;
@@ -14,11 +16,12 @@ use super::super::view::View;
 use super::number::ShardNumber;
 use crate::error::Error;
 
+/// Flags of `rowhouse ctl shard move`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct MoveArgs {
     /// The shard's number, or `meta`.
     pub shard: ShardNumber,
-    /// The node that gives its replica away: its name, address, or the beginning of its uuid.
+    /// The node that gives its replica away: its name, address, or the end of its uuid.
     #[arg(long, value_name = "NODE")]
     pub from: String,
     /// The node that gets one.
@@ -26,11 +29,15 @@ pub struct MoveArgs {
     pub to: String,
     #[command(flatten)]
     pub waiting: Waiting,
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]
     pub access: Access,
 }
+
+/// Nodes learn of a new map within a second or two.
+const MAP_WITHIN: Duration = Duration::from_secs(10);
 
 /// A line of progress for scripts.
 #[derive(Debug, Serialize)]
@@ -61,7 +68,12 @@ pub async fn relocate(args: MoveArgs) -> Result<(), Error> {
         let json = serde_json::json!({ "shard": group, "to_uuid": hex::encode(&to.node_uuid) });
         return args.output.print_line(&format!("{} moves {ends}", args.shard), &json);
     }
-    let look = |view: &View| sight(view, args.shard, &ends, &to.node_uuid);
+    let (asked, mut seen) = (Instant::now(), false);
+    let look = |view: &View| {
+        seen |= moves_to(view, group, &to.node_uuid);
+        let may_come = !seen && asked.elapsed() < MAP_WITHIN;
+        sight(view, args.shard, &ends, &to.node_uuid, may_come)
+    };
     follow(&mut observer, args.waiting, args.output, look).await
 }
 
@@ -74,10 +86,17 @@ fn moves_to(view: &View, group: u32, to: &[u8]) -> bool {
     moving.and_then(|moving| moving.add.as_ref()).is_some_and(|add| add.node_uuid == to)
 }
 
-fn sight(view: &View, shard: ShardNumber, ends: &str, to: &[u8]) -> Result<Sight<Progress>, Error> {
+/// `may_come`: the map may not show the move yet.
+fn sight(
+    view: &View,
+    shard: ShardNumber,
+    ends: &str,
+    to: &[u8],
+    may_come: bool,
+) -> Result<Sight<Progress>, Error> {
     let is_there = info(view, shard.0)
         .is_some_and(|info| info.moving.is_none() && info.replicas.iter().any(|it| it.node_uuid == to));
-    if !is_there && !moves_to(view, shard.0, to) {
+    if !is_there && !may_come && !moves_to(view, shard.0, to) {
         return Err(Error::Failed(format!(
             "the move of {shard} {ends} was given up; the node's log says why"
         )));
@@ -86,7 +105,8 @@ fn sight(view: &View, shard: ShardNumber, ends: &str, to: &[u8]) -> Result<Sight
     let moving = at.and_then(|at| report(view).groups.into_iter().nth(at)).and_then(|group| group.moving);
     let progress = match moving {
         Some(moving) => moving.described(),
-        None => "done".to_owned(),
+        None if is_there => "done".to_owned(),
+        None => "about to begin".to_owned(),
     };
     Ok(Sight {
         done: is_there,

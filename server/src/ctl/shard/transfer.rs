@@ -16,13 +16,15 @@ use crate::error::Error;
 /// A transfer takes milliseconds; one that was not obeyed is forgotten by the cluster.
 const WAIT_MAX_S: u64 = 15;
 
+/// Flags of `rowhouse ctl shard transfer-leader`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TransferArgs {
     /// The shard's number, or `meta`.
     pub shard: ShardNumber,
-    /// The node that shall lead: its name, address, or the beginning of its uuid.
+    /// The node that shall lead: its name, address, or the end of its uuid.
     #[arg(long, value_name = "NODE")]
     pub to: String,
+    /// Form of what is printed.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
     #[command(flatten)]
