@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/rowhouse/target}"
-BUGS=("${@:-ack-before-sync skip-dedup vote-at-once diverge commit-with-one-copy erase-at-overwrite skip-checksum}")
+BUGS=("${@:-ack-before-sync skip-dedup vote-at-once diverge commit-with-one-copy erase-at-overwrite skip-checksum keep-removed-chunks}")
 SEEDS="${SEEDS:-200}"
 KILLS="${KILLS:-40}"
 LOGS="$CARGO_TARGET_DIR/planted-bugs"
@@ -15,6 +15,9 @@ mkdir -p "$LOGS" "$PLANTED"
 # The selection of the Makefile: with another one cargo would compile RocksDB a second time.
 FEATURES=(--workspace --features "rowhouse/planted-bugs,rowhouse-chaos-tests/planted-bugs")
 OF_OBJECTS=" commit-with-one-copy erase-at-overwrite skip-checksum "
+
+# Nothing is removed where the cluster does not change.
+OF_CHANGES=" keep-removed-chunks "
 
 run_planted() {
     local bug="$1" test="$2" filter="$3"
@@ -43,9 +46,10 @@ build_planted_binary() {
 # Exit code 1 is a finding, or that nothing was proved; anything else means that the run itself failed.
 found_by_survival() {
     build_planted_binary
-    local code=0
+    local code=0 kinds=""
+    [[ "$OF_CHANGES" == *" $1 "* ]] && kinds="--kinds=lose,add,drain,wipe,move"
     ROWHOUSE_BIN="$PLANTED/rowhouse" "$CARGO_TARGET_DIR/debug/rowhouse-chaos" survival \
-        --kills "$KILLS" --planted "$1" >"$LOGS/$1.survival.log" 2>&1 || code=$?
+        --kills "$KILLS" $kinds --planted "$1" >"$LOGS/$1.survival.log" 2>&1 || code=$?
     [[ $code -eq 1 ]] && grep -q '^VIOLATION' "$LOGS/$1.survival.log"
 }
 

@@ -54,3 +54,8 @@ pub(crate) fn vote_before_complete() -> bool {
 pub(crate) fn recover_beside_a_quorum() -> bool {
     is_planted("recover-beside-a-quorum")
 }
+
+/// The chunks of a replica that was removed stay where they are.
+pub(crate) fn keep_removed_chunks() -> bool {
+    is_planted("keep-removed-chunks")
+}

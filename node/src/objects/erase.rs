@@ -17,7 +17,7 @@ use super::shared::{Objects, applied};
 use crate::actor::Pace;
 use crate::blobs::CompactReport;
 use crate::state::objects::{ObjectId, Place, in_state};
-use crate::{Error, Group};
+use crate::{Error, Group, planted};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Objects looked at in one read of the state.
@@ -87,6 +87,9 @@ impl Objects {
     /// By this node's own records: a replica counts as dead only once its tombstone is durable. Chunks that a call
     /// under way put here afterwards, or that a crash brought back, go in a later beat.
     async fn erase_dead_replicas(&self) -> Result<(), Error> {
+        if planted::keep_removed_chunks() {
+            return Ok(());
+        }
         for replica in self.blobs.replicas() {
             if self.shards().iter().any(|group| group.replica() == replica) || !self.is_dead(replica)? {
                 continue;
