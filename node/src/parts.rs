@@ -7,7 +7,7 @@ use pkarr::Keypair;
 use rowhouse_peer::Dialer;
 use rowhouse_raft::log_store::TailBudget;
 use rowhouse_raft::transport::{TonicWire, Transport};
-use rowhouse_raft::{Host, HostOptions, Machine};
+use rowhouse_raft::{Host, HostOptions, LogKeep, Machine};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -53,7 +53,13 @@ impl Parts {
         let wire = Arc::new(TonicWire::new(identity.node_uuid(), Arc::new(directory), dialer));
         let transport = Transport::new(wire.clone(), state.staging().to_owned(), config.raft);
         let tail = TailBudget::new(memory_bytes / 8);
-        let host = Host::new(HostOptions { log: engine.clone(), state, transport, tail });
+        let keep = LogKeep {
+            span: config.storage.log_keep_s,
+            replica_bytes_max: config.storage.log_replica_bytes_max,
+            node_bytes_max: config.storage.log_bytes_max,
+            ..LogKeep::default()
+        };
+        let host = Host::new(HostOptions { log: engine.clone(), state, transport, tail, keep });
 
         let space = Space::new(&config.node.data_dir, config.storage.free_space_min_bytes)?;
         let drain = Drain::new(host.clone(), cluster.clone());

@@ -24,6 +24,7 @@ mod rocks;
 mod scan;
 mod store;
 mod tail;
+mod volume;
 mod writer;
 
 pub use budget::TailBudget;
@@ -37,3 +38,4 @@ pub use reader::LogReader;
 pub use replica::{ReplicaPhase, ReplicaRecord};
 pub use rocks::RocksLog;
 pub use store::LogStore;
+pub(crate) use volume::Volume;

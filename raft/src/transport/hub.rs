@@ -86,8 +86,15 @@ impl<R: Runtime> Transport<R> {
         self.hosted.insert(group, replica, Seat::new(port, guard));
     }
 
+    /// Index of the first entry behind the oldest snapshot that leaves a replica of this node, or left it before the
+    /// last call.
+    pub(crate) fn oldest_snapshot(&self, group: GroupId, from: ReplicaId) -> Option<u64> {
+        self.outgoing.holds.oldest(group, from)
+    }
+
     /// Lets nothing more in, and ends the replica's inbound streams.
     pub fn unregister(&self, group: GroupId, replica: ReplicaId) {
+        self.outgoing.holds.forget(group, replica);
         self.hosted.remove(group, replica);
     }
 }

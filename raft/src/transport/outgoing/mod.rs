@@ -1,6 +1,7 @@
 //! Requests of this node's replicas: openraft's way out. There is no retry of a request: openraft retries.
 
 pub(super) mod append;
+pub(super) mod holds;
 pub(super) mod network;
 mod pending;
 mod route;

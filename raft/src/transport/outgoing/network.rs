@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use openraft::OptionalSend;
+use openraft::{LogIdOptionExt, OptionalSend};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError};
 use openraft::network::{
     Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
@@ -186,6 +186,7 @@ impl<R: Runtime> NetSnapshot<C<R>> for GroupNetwork<R> {
         option: RPCOption,
     ) -> Result<SnapshotResponse<C<R>>, StreamingError<C<R>>> {
         let Route { out, group, from, to, peer } = &self.route;
+        let _hold = out.holds.hold(*group, *from, snapshot.meta.last_log_id.next_index());
         let header = header(*group, *from, *to, out.terms, &vote, &snapshot.meta);
         let transfer = out.bulk.send(out.wire.as_ref(), *peer, header, snapshot.snapshot, option.hard_ttl());
         match R::select2(cancel, transfer).await {

@@ -12,7 +12,7 @@ use rowhouse_raft::sim::{KvCommand, KvMachine, LossyLog, LossyOptions, MemorySta
 use rowhouse_raft::state::{StateEngine, StateStore};
 use rowhouse_raft::transport::{NodeUuid, Transport, Wire};
 use rowhouse_raft::{
-    Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
+    Error, Group, GroupId, GroupSpec, Host, HostOptions, LogKeep, Machine, RaftTiming, Replica, ReplicaId,
 };
 
 pub const GROUP: GroupId = 7;
@@ -30,14 +30,17 @@ pub fn replica(number: u8) -> ReplicaId {
 
 /// What survives a node.
 pub struct Disks<R: Runtime> {
+    /// What its node is told to keep.
+    pub keep: LogKeep,
     pub log: Arc<LossyLog<R>>,
     pub state: Arc<MemoryState>,
-    staging: tempfile::TempDir,
+    pub staging: tempfile::TempDir,
 }
 
 impl<R: Runtime> Disks<R> {
     pub fn new() -> Self {
         Self {
+            keep: LogKeep::default(),
             log: LossyLog::new(LossyOptions::default()),
             state: Arc::new(MemoryState::new()),
             staging: tempfile::tempdir().expect("a directory"),
@@ -83,6 +86,7 @@ impl<R: Runtime> Member<R> {
             state: store.clone(),
             transport: transport.clone(),
             tail: TailBudget::new(16 << 20),
+            keep: disks.keep,
         });
         let spec = GroupSpec { group: GROUP, replica: replica(number), machine };
         let group = host.start(spec).await?;
