@@ -55,8 +55,6 @@ const API_BATCH_CAPACITY: u64 = 256;
 const LOG_TO_KEEP: u64 = u64::MAX;
 /// Beyond this distance a follower is sent a snapshot.
 const REPLICATION_LAG_MAX: u64 = 5_000;
-/// A whole shard over the bulk lane at 32 MiB/s.
-const SNAPSHOT_DEADLINE_MS: u64 = 10 * 60 * 1000;
 
 impl RaftTiming {
     /// Offences against rules over several keys, each a sentence.
@@ -129,7 +127,6 @@ impl RaftTiming {
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: LOG_TO_KEEP,
             replication_lag_threshold: REPLICATION_LAG_MAX,
-            install_snapshot_timeout: SNAPSHOT_DEADLINE_MS,
             enable_leader_restore: Some(false),
             removed_leader_step_down: openraft::StepDownPolicy::After(self.heartbeat_ms),
             ..Config::default()

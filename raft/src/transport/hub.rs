@@ -1,6 +1,5 @@
 //! The transport of one node: who is hosted here, and the way to everyone else.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -18,6 +17,7 @@ use super::incoming::port::{Port, RaftPort};
 use super::incoming::snapshot::BulkReceiver;
 use super::outgoing::network::GroupNetworkFactory;
 use super::outgoing::shared::Outgoing;
+use super::wire::bulk::BulkOptions;
 use super::wire::contract::{Inbound, Inbox, Wire};
 use super::wire::lane::{Lane, LinkError, NodeUuid};
 use super::wire::queue::FrameSender;
@@ -38,12 +38,14 @@ pub struct Transport<R: Runtime> {
 }
 
 impl<R: Runtime> Transport<R> {
-    /// `staging` is a directory for snapshots being received; `timing` is that of every group of this node.
-    pub fn new(wire: Arc<dyn Wire>, staging: PathBuf, timing: RaftTiming) -> Arc<Self> {
+    /// `bulk` tells how snapshots travel, or only the folder for those on their way in; `timing` is that of every group
+    /// of this node.
+    pub fn new(wire: Arc<dyn Wire>, bulk: impl Into<BulkOptions>, timing: RaftTiming) -> Arc<Self> {
+        let bulk = bulk.into();
         let transport = Arc::new(Self {
-            outgoing: Arc::new(Outgoing::new(wire.clone(), timing.lease_terms())),
+            outgoing: Arc::new(Outgoing::new(wire.clone(), &bulk, timing.lease_terms())),
             hosted: Arc::default(),
-            bulk: Arc::new(BulkReceiver::new(staging, timing.lease_terms())),
+            bulk: Arc::new(BulkReceiver::new(bulk, timing.lease_terms())),
             timing,
             links: AtomicU64::new(0),
         });

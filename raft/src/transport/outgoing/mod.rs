@@ -3,7 +3,9 @@
 pub(super) mod append;
 pub(super) mod holds;
 pub(super) mod network;
+mod pace;
 mod pending;
+mod permits;
 mod route;
 pub(super) mod shared;
 mod snapshot;

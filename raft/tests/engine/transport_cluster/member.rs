@@ -10,7 +10,7 @@ use rowhouse_raft::log_store::{LogEngine, TailBudget};
 use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::{KvCommand, KvMachine, LossyLog, LossyOptions, MemoryState};
 use rowhouse_raft::state::{StateEngine, StateStore};
-use rowhouse_raft::transport::{NodeUuid, Transport, Wire};
+use rowhouse_raft::transport::{BulkOptions, NodeUuid, Room, Transport, Wire};
 use rowhouse_raft::{
     Error, Group, GroupId, GroupSpec, Host, HostOptions, LogKeep, Machine, RaftTiming, Replica, ReplicaId,
 };
@@ -32,6 +32,8 @@ pub fn replica(number: u8) -> ReplicaId {
 pub struct Disks<R: Runtime> {
     /// What its node is told to keep.
     pub keep: LogKeep,
+    /// What it has for snapshots.
+    pub room: Option<Room>,
     pub log: Arc<LossyLog<R>>,
     pub state: Arc<MemoryState>,
     pub staging: tempfile::TempDir,
@@ -41,6 +43,7 @@ impl<R: Runtime> Disks<R> {
     pub fn new() -> Self {
         Self {
             keep: LogKeep::default(),
+            room: None,
             log: LossyLog::new(LossyOptions::default()),
             state: Arc::new(MemoryState::new()),
             staging: tempfile::tempdir().expect("a directory"),
@@ -77,7 +80,8 @@ impl<R: Runtime> Member<R> {
         machine: Arc<dyn Machine>,
     ) -> Result<Self, Error> {
         let staging = disks.staging.path().to_owned();
-        let transport = Transport::<R>::new(wire, staging.clone(), timing);
+        let bulk = BulkOptions { room: disks.room.clone(), ..BulkOptions::from(staging.clone()) };
+        let transport = Transport::<R>::new(wire, bulk, timing);
         let log: Arc<dyn LogEngine> = disks.log.clone();
         let engine: Arc<dyn StateEngine> = disks.state.clone();
         let store = StateStore::open(engine, staging).expect("a store");
