@@ -16,7 +16,8 @@ use rowhouse_raft::sim::{LossyLog, LossyOptions, MemoryState, SimNet, SimWeather
 use rowhouse_raft::state::StateStore;
 use rowhouse_raft::transport::Transport;
 use rowhouse_raft::{
-    CheckPace, Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
+    CheckPace, Error, Group, GroupId, GroupSpec, Host, HostOptions, LogKeep, Machine, RaftTiming, Replica,
+    ReplicaId,
 };
 
 pub const NODES: usize = 3;
@@ -179,6 +180,7 @@ impl SimCluster {
             state: StateStore::open(state, PathBuf::new())?,
             transport,
             tail: TailBudget::new(TAIL_BYTES),
+            keep: LogKeep::default(),
         });
         for (group, machine) in &self.machines[node] {
             let replica = replica_id(*group, node);

@@ -117,6 +117,12 @@ impl StateEngine for MemoryState {
         Box::new(Pages { records: self.now().0, next: from, to })
     }
 
+    fn approximate_bytes(&self, from: &[u8], to: &[u8]) -> u64 {
+        let records = self.now().0;
+        let range = records.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        range.map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    }
+
     fn write(&self, batch: StateBatch) -> Result<(), Error> {
         self.change(Change::Write(batch));
         Ok(())
@@ -220,5 +226,9 @@ impl StateRecords for Pages {
         }
         self.next = self.to.clone();
         Ok(page)
+    }
+
+    fn seek(&mut self, key: Bytes) {
+        self.next = key;
     }
 }
