@@ -44,3 +44,8 @@ pub(crate) fn obey_deposed_coordinators() -> bool {
 pub(crate) fn vote_before_complete() -> bool {
     is_planted("vote-before-complete")
 }
+
+/// The id of a replica that moved is handed out again.
+pub(crate) fn reuse_replica_id() -> bool {
+    is_planted("reuse-replica-id")
+}

@@ -5,27 +5,45 @@
 //! machine. Only disk and network are stand-ins. A seed fixes the whole run; `ROWHOUSE_SIM_SEEDS` sets
 //! how many are run, `ROWHOUSE_SIM_SEED` runs one and prints what happens in it.
 
+mod churn;
 mod client;
 mod cluster;
 mod divergence;
+mod load;
 mod meta_client;
 mod nemesis;
+mod nodes;
 mod probe;
 mod run;
 mod trace;
 mod wrong_clocks;
 
-use run::{Report, SimOptions, run};
+use load::Report;
+use run::{SimOptions, run};
 
 /// Enough for a change to be looked at; more by `make sim SEEDS=n`.
 const SEEDS_DEFAULT: u64 = 50;
+/// So many of these runs take as long as one in which the cluster grows and shrinks.
+const RUNS_PER_CHURN: u64 = 10;
 const FAULT_ROUNDS: u32 = 12;
 
 /// Seeds that once found a bug, kept for ever.
 const REGRESSION_SEEDS: [u64; 0] = [];
+const CHURN_REGRESSION_SEEDS: [u64; 0] = [];
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Those of a test: the one that was asked for, or the kept ones and the first few, each in place of `runs`.
+fn seeds(kept: &[u64], runs: u64) -> Vec<u64> {
+    match number(trace::SEED) {
+        Some(seed) => vec![seed],
+        None => {
+            let count = number("ROWHOUSE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT).div_ceil(runs);
+            kept.iter().copied().chain(0..count).collect()
+        }
+    }
 }
 
 fn simulate(seed: u64) -> Report {
@@ -34,13 +52,7 @@ fn simulate(seed: u64) -> Report {
 
 #[test]
 fn clients_see_a_linearizable_homeserver_under_faults() {
-    let seeds: Vec<u64> = match number(trace::SEED) {
-        Some(seed) => vec![seed],
-        None => REGRESSION_SEEDS
-            .into_iter()
-            .chain(0..number("ROWHOUSE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT))
-            .collect(),
-    };
+    let seeds = seeds(&REGRESSION_SEEDS, 1);
     let mut total = Report::default();
     for seed in &seeds {
         println!("seed {seed}");
@@ -56,6 +68,18 @@ fn clients_see_a_linearizable_homeserver_under_faults() {
             "every fault must have been tried: {faults:?}"
         );
     }
+}
+
+#[test]
+fn a_cluster_grows_and_shrinks_under_faults_and_loses_nothing() {
+    let mut total = churn::Churned::default();
+    for seed in seeds(&CHURN_REGRESSION_SEEDS, RUNS_PER_CHURN) {
+        println!("seed {seed}");
+        let churned = churn::run(seed);
+        trace::tell(|| format!("{:?} {:?}", churned.counts, churned.faults));
+        total.add(&churned);
+    }
+    println!("{total:?}");
 }
 
 #[test]
@@ -78,4 +102,5 @@ fn a_seed_gives_the_same_trace_twice() {
         }
         assert_eq!(first, second, "seed {seed}");
     }
+    assert_eq!(churn::run(1), churn::run(1), "while the cluster grows and shrinks");
 }
