@@ -24,7 +24,7 @@ use run::{SimOptions, run};
 /// Enough for a change to be looked at; more by `make sim SEEDS=n`.
 const SEEDS_DEFAULT: u64 = 50;
 /// So many of these runs take as long as one in which the cluster grows and shrinks.
-const RUNS_PER_CHURN: u64 = 10;
+const RUNS_PER_CHURN: u64 = 5;
 const FAULT_ROUNDS: u32 = 12;
 
 /// Seeds that once found a bug, kept for ever.
@@ -73,13 +73,24 @@ fn clients_see_a_linearizable_homeserver_under_faults() {
 #[test]
 fn a_cluster_grows_and_shrinks_under_faults_and_loses_nothing() {
     let mut total = churn::Churned::default();
-    for seed in seeds(&CHURN_REGRESSION_SEEDS, RUNS_PER_CHURN) {
+    let seeds = seeds(&CHURN_REGRESSION_SEEDS, RUNS_PER_CHURN);
+    for seed in &seeds {
         println!("seed {seed}");
-        let churned = churn::run(seed);
-        trace::tell(|| format!("{:?} {:?}", churned.counts, churned.faults));
-        total.add(&churned);
+        total.add(&churn::run(*seed));
     }
     println!("{total:?}");
+    if seeds.len() as u64 >= SEEDS_DEFAULT / RUNS_PER_CHURN {
+        let (counts, faults) = (total.counts, total.faults);
+        assert!(
+            counts.changes > 0 && counts.destroyed > 0 && counts.snapshots > 0 && counts.fetched > 0,
+            "replicas must have moved: {counts:?}"
+        );
+        assert!(counts.overtaken > 0 && counts.transfers > 0, "steps must have come too late: {counts:?}");
+        assert!(
+            faults.crashes > 0 && faults.partitions > 0 && faults.clock_steps > 0 && faults.hand_overs > 0,
+            "every fault must have been tried: {faults:?}"
+        );
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub async fn ask(
     for _ in 0..copies {
         let (world, request, reply) = (world.clone(), request.clone(), reply.take());
         drop(Simulation::spawn(async move {
-            let late = one_in(5);
+            let late = one_in(4);
             let delay_us = if late { 1_000 * between(LATE_MS) } else { between(DELAY_US) };
             Simulation::sleep(Duration::from_micros(delay_us)).await;
             // Late ones are in the callee's own queue already, whatever became of the way.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use openraft::AsyncRuntime;
+use rowhouse_node::meta;
 use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::Simulation;
 
 use super::boot;
 use super::calls::between;
 use super::coordinator::DEAD_AFTER_MS;
-use super::world::World;
+use super::world::{Life, World};
 use crate::trace::tell;
 
 /// Faults of a run.
@@ -20,6 +21,8 @@ pub struct Faults {
     pub clock_steps: u32,
     /// Nodes that came back after they had been replaced.
     pub returns: u32,
+    /// Leaderships of the meta group handed over: a coordinator is deposed, and its calls are still under way.
+    pub hand_overs: u32,
 }
 
 impl Faults {
@@ -28,6 +31,7 @@ impl Faults {
         self.partitions += other.partitions;
         self.clock_steps += other.clock_steps;
         self.returns += other.returns;
+        self.hand_overs += other.hand_overs;
     }
 }
 
@@ -36,6 +40,8 @@ const CLOCK_STEP_US_MAX: u64 = 15 * 60 * 1_000_000;
 const CALM_MS: std::ops::Range<u64> = 50..1_500;
 /// Longer than an election, so that every fault bites.
 const FAULT_MS: std::ops::Range<u64> = 200..2_500;
+/// Longer than a new coordinator listens before it plans.
+const HANDED_MS: std::ops::Range<u64> = 1_000..5_000;
 const DOWN_MS: std::ops::Range<u64> = 5..1_500;
 /// Until a silent node is marked as away, and some rounds to replace it.
 const AWAY_MS: u64 = 14_000;
@@ -68,7 +74,7 @@ pub async fn run(world: &World, rounds: u32) -> Faults {
         wait(CALM_MS).await;
         let living = world.living();
         let node = any_of(&living);
-        match Simulation::random_u64() % 20 {
+        match Simulation::random_u64() % 21 {
             0..=6 => {
                 faults.crashes += 1;
                 crash(world, node);
@@ -97,6 +103,10 @@ pub async fn run(world: &World, rounds: u32) -> Faults {
                 crash(world, node);
                 wait(AWAY_MS..AWAY_MS + DEAD_AFTER_MS).await;
             }
+            17 | 18 => {
+                faults.hand_overs += hand_over(world).await;
+                wait(HANDED_MS).await;
+            }
             _ => {
                 faults.clock_steps += 1;
                 let step = between(0..2 * CLOCK_STEP_US_MAX) as i64 - CLOCK_STEP_US_MAX as i64;
@@ -109,8 +119,21 @@ pub async fn run(world: &World, rounds: u32) -> Faults {
     faults
 }
 
-fn coordinates(life: &super::world::Life) -> bool {
-    life.host.group(rowhouse_node::meta::GROUP).is_some_and(|group| group.is_leader())
+/// The meta group's leader hands over to any voter that could lead. Returns how many did.
+async fn hand_over(world: &World) -> u32 {
+    let leader = world.lives().into_iter().find(|life| coordinates(life));
+    let Some(group) = leader.and_then(|life| life.host.group(meta::GROUP)) else { return 0 };
+    let heirs: Vec<_> = group.heirs().into_iter().map(|heir| heir.replica).collect();
+    if heirs.is_empty() {
+        return 0;
+    }
+    let heir = heirs[Simulation::random_u64() as usize % heirs.len()];
+    tell(|| format!("the meta group is handed to replica {heir}"));
+    u32::from(group.transfer_leader(heir).await.is_ok())
+}
+
+fn coordinates(life: &Life) -> bool {
+    life.host.group(meta::GROUP).is_some_and(|group| group.is_leader())
 }
 
 /// The network heals, and whatever has a disk runs.

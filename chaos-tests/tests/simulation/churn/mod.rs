@@ -42,7 +42,7 @@ use crate::trace::tell;
 
 const FOUNDERS: usize = 3;
 /// Faults of each act.
-const FAULT_ROUNDS: u32 = 4;
+const FAULT_ROUNDS: u32 = 5;
 const PACE: Pace = Pace { clients_per_group: 2, pause_ms_max: 400 };
 /// Virtual time until an operator's word is in the map, or a read is served.
 const PATIENCE: Duration = Duration::from_secs(60);
