@@ -89,7 +89,7 @@ clean-root: ## Both commands in a new Debian root without libclang, timed (as ro
 	bash scripts/clean-root.sh $(if $(ROOT),"$(ROOT)")
 
 .PHONY: sim
-sim: deps ## Deterministic simulation (SEEDS=500; a tenth of them also while the cluster grows and shrinks)
+sim: deps ## Deterministic simulation (SEEDS=500; a fifth as many while the cluster grows and shrinks)
 	ROWHOUSE_SIM_SEEDS=$(SEEDS) cargo test $(SELECTION) --test simulation -- --nocapture
 
 .PHONY: seed

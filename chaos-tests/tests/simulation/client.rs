@@ -155,7 +155,7 @@ pub async fn execute(cluster: &impl Nodes, group: GroupId, body: command::comman
                 }
             }
         };
-        node = hint.unwrap_or((node + 1) % cluster.count());
+        node = hint.unwrap_or_else(|| (node + 1) % cluster.count());
         Simulation::sleep(BACKOFF).await;
     }
     Answer::Unknown
@@ -185,7 +185,7 @@ pub async fn read(cluster: &impl Nodes, group: GroupId, user: &SimUser, path: &s
                 Err(ReadError::Unavailable(_)) => None,
             },
         };
-        node = hint.unwrap_or((node + 1) % cluster.count());
+        node = hint.unwrap_or_else(|| (node + 1) % cluster.count());
         Simulation::sleep(BACKOFF).await;
     }
     Answer::Unknown

@@ -91,7 +91,7 @@ impl MetaClient {
     }
 
     async fn turn_to(&mut self, cluster: &impl Nodes, leader: Option<NodeUuid>) {
-        self.node = cluster.node_of(leader).unwrap_or((self.node + 1) % cluster.count());
+        self.node = cluster.node_of(leader).unwrap_or_else(|| (self.node + 1) % cluster.count());
         Simulation::sleep(BACKOFF).await;
     }
 
