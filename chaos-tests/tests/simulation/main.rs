@@ -1,6 +1,6 @@
 //! Deterministic simulation: three nodes with two shards and the meta group on one thread and virtual time, under
-//! crashes, lost unsynced writes, partitions and clock steps, with clients and an oracle. In `churn` the cluster grows to
-//! five nodes and shrinks again meanwhile.
+//! crashes, lost unsynced writes, partitions and clock steps, with clients and an oracle. In `churn` the cluster
+//! grows to five nodes and shrinks again meanwhile.
 //!
 //! The code under test is the real one: groups, log store, state store, framing, the Pubky state
 //! machine. Only disk and network are stand-ins. A seed fixes the whole run; `ROWHOUSE_SIM_SEEDS` sets

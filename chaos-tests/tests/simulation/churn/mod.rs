@@ -1,7 +1,7 @@
 //! A cluster grows from three nodes to five and shrinks again, under faults, while clients use it: one node dies for
 //! good, one disk is wiped, one node is drained.
 //!
-//! The plan, the machines and the groups are the real ones. Stand-ins are disks, network, and the loops that drive them.
+//! The plan, the machines and the groups are the real ones. Stand-ins are disks, network, and the loops of nodes.
 
 mod boot;
 mod calls;

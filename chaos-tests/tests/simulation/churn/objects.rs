@@ -28,8 +28,8 @@ fn chance() -> bool {
 }
 
 impl Objects {
-    /// A gateway sends an object to all, no faster than a majority has it: that many have it, of each set of voters, and
-    /// others may. `false`: too few of them are `up`.
+    /// A gateway sends an object to all. A majority of each set of voters has it then, and others may. `false`: too
+    /// few of them are `up`.
     pub fn upload(&mut self, value: u64, members: &Members, up: impl Fn(ReplicaId) -> bool) -> bool {
         let majority = |set: &BTreeSet<ReplicaId>| set.iter().filter(|it| up(**it)).count() * 2 > set.len();
         if members.voters.is_empty() || !members.voters.iter().all(majority) {
