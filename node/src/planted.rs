@@ -54,3 +54,8 @@ pub(crate) fn vote_before_complete() -> bool {
 pub(crate) fn recover_beside_a_quorum() -> bool {
     is_planted("recover-beside-a-quorum")
 }
+
+/// The id of a replica that moved is handed out again.
+pub(crate) fn reuse_replica_id() -> bool {
+    is_planted("reuse-replica-id")
+}

@@ -98,7 +98,9 @@ impl ObservedGroup {
             close_since: 0,
         };
         self.replicas.insert(status.replica_id, replica);
-        let newer = self.leader.as_ref().is_none_or(|leader| leader.term < status.term);
+        // A term may see several leaders; the later ones have higher replica ids.
+        let order = (status.term, status.replica_id);
+        let newer = self.leader.as_ref().is_none_or(|leader| (leader.term, leader.replica) < order);
         if status.role == "leader" && newer {
             self.leader = Some(Leader {
                 node,

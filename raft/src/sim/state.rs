@@ -74,6 +74,18 @@ impl MemoryState {
         image.now = image.durable.clone();
     }
 
+    /// The store as the next process finds it after a crash that lost every unflushed write but the first `changes`.
+    /// What still runs over this one writes where nobody looks any more.
+    pub fn after_crash(&self, changes: usize) -> Self {
+        let image = self.image();
+        let mut durable = image.durable.clone();
+        for change in image.pending.iter().take(changes) {
+            change.apply(Arc::make_mut(&mut durable));
+        }
+        let (now, meta) = (durable.clone(), image.meta.clone());
+        Self { image: RwLock::new(Image { now, durable, pending: Vec::new(), meta }) }
+    }
+
     /// Changes that a crash could lose.
     pub fn unflushed(&self) -> usize {
         self.image().pending.len()

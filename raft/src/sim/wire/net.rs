@@ -135,6 +135,12 @@ impl<R: Runtime> SimNet<R> {
         }
     }
 
+    /// Whether a call of one node would reach another now: both run, and nothing is cut between them.
+    pub fn connects(&self, from: NodeUuid, to: NodeUuid) -> bool {
+        let is_up = |node| self.state().nodes.get(&node).is_some_and(|node| node.up);
+        is_up(from) && is_up(to) && self.passes(from, to) && self.passes(to, from)
+    }
+
     pub(super) fn passes(&self, from: NodeUuid, to: NodeUuid) -> bool {
         !self.state().cuts.contains(&(from, to))
     }
