@@ -27,6 +27,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 SEEDS ?= 500
 SEED ?=
 KILLS ?= 20
+KINDS ?=
 ROUNDS ?= 1
 ARGS ?=
 URL ?= http://127.0.0.1:6286
@@ -99,9 +100,14 @@ seed: deps ## Replay one seed of the simulation and print what happens in it (SE
 		$(if $(FILTER),$(FILTER),clients_see a_cluster_grows)
 
 .PHONY: survival
-survival: deps ## Kill processes of a fresh cluster under load and judge what clients saw (KILLS=20)
+survival: deps ## Kill processes of a fresh cluster under load and judge what clients saw (KILLS=20, KINDS=lose,add)
 	$(BUILD)
-	"$(CHAOS)" survival --kills $(KILLS) $(ARGS)
+	"$(CHAOS)" survival --kills $(KILLS) $(if $(KINDS),--kinds $(KINDS)) $(ARGS)
+
+.PHONY: day
+day: deps ## A day in the life: the cluster grows, heals and shrinks under load and kills (SEED=1)
+	$(BUILD)
+	"$(CHAOS)" survival --day --large-kib-max 20480 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: rolling
 rolling: deps ## Restart every process in turn under load of SDK clients; no request may fail (ROUNDS=1)

@@ -24,7 +24,7 @@ struct Cli {
 enum Command {
     /// Measure rates, latencies and CPU per operation of any Pubky homeserver.
     Bench(BenchOptions),
-    /// Kill processes of a fresh cluster under load and judge what clients saw.
+    /// Kill processes of a fresh cluster under load, change the cluster, and judge what clients saw.
     Survival(SurvivalCommand),
 }
 

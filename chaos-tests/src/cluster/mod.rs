@@ -4,6 +4,7 @@
 
 mod disk;
 mod file;
+mod machines;
 mod nodes;
 mod process;
 

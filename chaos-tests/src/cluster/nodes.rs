@@ -10,7 +10,10 @@ use rowhouse_peer::{CertificateFiles, Certificates, Dialer};
 use rowhouse_proto::wire::chunk::FetchRequest;
 use rowhouse_proto::wire::chunk::chunk_client::ChunkClient;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
-use rowhouse_proto::wire::meta::{NodeStatusReply, NodeStatusRequest};
+use rowhouse_proto::wire::meta::operate_request::Wish;
+use rowhouse_proto::wire::meta::{
+    ClusterMap, NodeStatusReply, NodeStatusRequest, OperateReply, OperateRequest, WatchMapRequest,
+};
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use rowhouse_proto::wire::shard::{
     Entry, EventPage, ListEvents, QueryRequest, ReadEntry, query_reply, query_request,
@@ -53,6 +56,22 @@ impl NodeClient {
     pub async fn status(&self, scan: bool) -> Result<NodeStatusReply, Error> {
         let request = NodeStatusRequest { version: WIRE_VERSION, scan };
         Ok(MetaClient::new(self.operator.clone()).node_status(request).await?.into_inner())
+    }
+
+    /// The cluster's map as this node has it.
+    pub async fn map(&self) -> Result<ClusterMap, Error> {
+        let request = WatchMapRequest { version: WIRE_VERSION, changes: false };
+        let client = MetaClient::new(self.operator.clone());
+        let mut client = client.max_decoding_message_size(RPC_MESSAGE_BYTES_MAX);
+        let first = client.watch_map(request).await?.into_inner().message().await?;
+        first.ok_or_else(|| Error::Answer(format!("{} sent no map", self.name)))
+    }
+
+    /// Tells this node an operator's wish. Only the one that leads the meta group grants it.
+    pub async fn operate(&self, cluster_id: &[u8], wish: Wish) -> Result<OperateReply, Error> {
+        let cluster_id = cluster_id.to_vec().into();
+        let request = OperateRequest { version: WIRE_VERSION, cluster_id, wish: Some(wish) };
+        Ok(MetaClient::new(self.operator.clone()).operate(request).await?.into_inner())
     }
 
     /// A public file, if this node leads its shard: `None` if it does not, `Some(None)` without such a file.

@@ -125,10 +125,11 @@ impl Cluster {
         self.file()?.of_kind(Kind::Gateway).map(Component::first_address).collect()
     }
 
-    /// A client for each node.
+    /// A client for each node whose machine is there.
     pub fn nodes(&self) -> Result<Vec<NodeClient>, Error> {
         let file = self.file()?;
         file.of_kind(Kind::Node)
+            .filter(|node| self.has_disk(&node.name))
             .map(|node| NodeClient::new(&node.name, node.first_address()?, file.certs.as_deref()))
             .collect()
     }
@@ -138,6 +139,11 @@ impl Cluster {
         let components = self.file()?.components;
         let found = components.into_iter().find(|component| component.name == name);
         found.ok_or_else(|| Error::Cluster(format!("no component {name}")))
+    }
+
+    /// Whether the component has a folder; see `Cluster::lose`.
+    pub fn has_disk(&self, component: &str) -> bool {
+        !self.data_dir.join(component).is_file()
     }
 
     /// The small disk that `ClusterOptions` gave a component.

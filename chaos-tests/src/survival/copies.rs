@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rowhouse_proto::wire::shard::Entry;
 
+use super::sight::Sight;
 use super::worker::Account;
 use crate::cluster::{Cluster, NodeClient, wait_until};
 use crate::error::Error;
@@ -13,11 +14,13 @@ use crate::history::Key;
 use crate::oracle::Violation;
 
 /// Settings of a run's nodes: seconds instead of minutes and days, so that the end can be waited for.
-pub const LIMITS: [(&str, &str); 4] = [
+pub const LIMITS: [(&str, &str); 5] = [
     ("ROWHOUSE_OBJECTS__UPLOAD_EXPIRY_S", "10"),
     ("ROWHOUSE_OBJECTS__GARBAGE_GRACE_S", "10"),
     ("ROWHOUSE_OBJECTS__ORPHAN_AGE_S", "20"),
     ("ROWHOUSE_STORAGE__FLUSH_INTERVAL_S", "2"),
+    // Far above the restart of a killed node.
+    ("ROWHOUSE_PLACEMENT__DEAD_AFTER_S", "15"),
 ];
 /// Filling is bounded by bytes a second; a run writes some hundred MiB.
 const FILL_TIMEOUT: Duration = Duration::from_secs(180);
@@ -47,8 +50,14 @@ pub async fn check(
     }
     let mut violations = Vec::new();
     for node in &nodes {
-        violations.extend(whole(node, &referenced).await);
-        violations.extend(nothing_else(node, referenced.len() as u64).await);
+        let sight = Sight::of(cluster, false).await?;
+        let uuid = sight.uuid(&node.name);
+        let uuid = uuid.ok_or_else(|| Error::Cluster(format!("{} does not answer", node.name)))?;
+        let shards = sight.shards_on(&uuid);
+        let here = referenced.iter().filter(|(_, (shard, _))| shards.contains(shard));
+        let here: Referenced = here.map(|(object, it)| (object.clone(), it.clone())).collect();
+        violations.extend(whole(node, &here).await);
+        violations.extend(nothing_else(node, here.len() as u64).await);
     }
     Ok((referenced.len(), violations))
 }

@@ -18,8 +18,8 @@ use crate::error::Error;
 /// A restarted replica replays, catches up and every group has a leader again.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// A replica this far behind its leader counts as caught up: writes go on meanwhile.
-const LAG_ENTRIES_MAX: u64 = 2000;
-const LEADER: &str = "leader";
+pub const LAG_ENTRIES_MAX: u64 = 2000;
+pub const LEADER: &str = "leader";
 
 /// Which process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -84,8 +84,8 @@ pub async fn strike(
     shared: &Shared,
     amid: Transfer,
 ) -> Result<(Kill, u32), Error> {
-    let statuses = statuses(cluster, false).await?;
     let shard = *busy.choose(random).ok_or_else(|| Error::Cluster("no shard has users".into()))?;
+    let statuses = led(cluster, shard).await?;
     let component = match victim {
         Victim::ShardLeader => leader_of(&statuses, shard),
         Victim::MetaLeader => leader_of(&statuses, META_GROUP),
@@ -112,11 +112,23 @@ pub async fn strike(
     Ok((Kill { victim, component, at_ns, led, amid_upload, amid_download }, pid))
 }
 
+/// Reports of all nodes once the shard and the meta group have leaders: a node may have been lost a moment ago.
+async fn led(cluster: &Cluster, shard: u32) -> Result<BTreeMap<String, NodeStatusReply>, Error> {
+    let mut seen = BTreeMap::new();
+    wait_until(RECOVERY_TIMEOUT, &format!("shard {shard} and the meta group to be led"), async || {
+        seen = statuses(cluster, false).await.unwrap_or_default();
+        [shard, META_GROUP].into_iter().all(|group| leader_of(&seen, group).is_some())
+    })
+    .await?;
+    Ok(seen)
+}
+
 /// Every node answers, every group has a leader, and no replica is far behind.
-pub async fn recovered(cluster: &Cluster, node_count: usize) -> Result<(), Error> {
+pub async fn recovered(cluster: &Cluster) -> Result<(), Error> {
+    let living = cluster.living()?.len();
     wait_until(RECOVERY_TIMEOUT, "all replicas to catch up", async || {
         let Ok(statuses) = statuses(cluster, false).await else { return false };
-        statuses.len() == node_count && all_caught_up(&statuses)
+        statuses.len() == living && all_caught_up(&statuses)
     })
     .await
 }

@@ -1,10 +1,13 @@
 //! Collects the evidence that lies in the cluster after a run, and asks every oracle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
+
+use rowhouse_proto::wire::meta::GroupInfo;
 
 use super::content::Sizes;
 use super::faults::{leader_of, statuses};
+use super::sight::Sight;
 use super::worker::Account;
 use crate::cluster::{Cluster, wait_until};
 use crate::error::Error;
@@ -132,20 +135,20 @@ async fn page(
     }
 }
 
-/// Whole content of every replica at equal applied index: how many pairs were equal.
-pub async fn scans(cluster: &Cluster, node_count: usize) -> Result<ReplicaHashes, Error> {
+/// Whole content of every replica that the map names, at equal applied index: how many pairs were equal.
+pub async fn scans(cluster: &Cluster) -> Result<ReplicaHashes, Error> {
     let mut hashes = ReplicaHashes::new("whole content");
     wait_until(SETTLE_TIMEOUT, "replicas to come to the same index", async || {
-        let Ok(statuses) = statuses(cluster, true).await else { return false };
-        let mut indexes: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-        for group in statuses.values().flat_map(|status| &status.groups) {
+        let Ok(sight) = Sight::of(cluster, true).await else { return false };
+        for group in sight.statuses.values().flat_map(|status| &status.groups) {
             hashes.observe(group.group, group.scan_index, &group.scan_hash, group.replica_id);
-            indexes.entry(group.group).or_default().push(group.scan_index);
         }
-        let settled = |indexes: &Vec<u64>| {
-            indexes.len() == node_count && indexes.iter().all(|index| *index == indexes[0])
+        let settled = |info: &GroupInfo| {
+            let replicas = sight.replicas(info);
+            let agree = replicas.windows(2).all(|pair| pair[0].scan_index == pair[1].scan_index);
+            agree && !replicas.is_empty() && replicas.len() == info.replicas.len()
         };
-        statuses.len() == node_count && !indexes.is_empty() && indexes.values().all(settled)
+        !sight.map.groups.is_empty() && sight.map.groups.iter().all(settled)
     })
     .await?;
     Ok(hashes)
@@ -158,4 +161,21 @@ pub async fn all_led(cluster: &Cluster, shard_count: u32) -> Result<Vec<Violatio
     Ok(orphans
         .map(|shard| Violation { oracle: "liveness", what: format!("shard {shard} has no leader") })
         .collect())
+}
+
+/// The product's own judgement, as an operator asks for it: `rowhouse ctl status --check`.
+pub async fn health(cluster: &Cluster) -> Result<Option<Violation>, Error> {
+    let mut told = String::new();
+    let waited = wait_until(SETTLE_TIMEOUT, "a healthy cluster", async || match cluster.check().await {
+        Ok(None) => true,
+        Ok(Some(why)) => {
+            told = why;
+            false
+        }
+        Err(error) => {
+            told = error.to_string();
+            false
+        }
+    });
+    Ok(waited.await.is_err().then_some(Violation { oracle: "health", what: told }))
 }

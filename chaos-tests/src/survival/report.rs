@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::change::Change;
 use super::faults::Victim;
 
 /// Counts, findings and pauses of one run.
@@ -12,6 +13,13 @@ pub struct SurvivalReport {
     pub seed: u64,
     pub seconds: f64,
     pub kills: BTreeMap<Victim, usize>,
+    /// Changes of the cluster that were made, each ended by a whole cluster.
+    pub changes: BTreeMap<Change, usize>,
+    pub changes_wanted: usize,
+    /// Replicas made during the run, each in another one's place.
+    pub replicas_made: u64,
+    /// Nodes at the end.
+    pub nodes: usize,
     pub kills_amid_uploads: usize,
     pub kills_amid_downloads: usize,
     pub operations: usize,
@@ -38,7 +46,10 @@ impl SurvivalReport {
 
     /// A run that killed or compared nothing proves nothing.
     pub fn untested(&self) -> Vec<&'static str> {
+        let changes: usize = self.changes.values().sum();
         let checks = [
+            (changes < self.changes_wanted, "not every change was made"),
+            (changes > 0 && self.replicas_made == 0, "no replica moved"),
             (self.kills.len() < super::faults::VICTIMS.len(), "not every kind of process was killed"),
             (self.kills_amid_uploads == 0, "no kill struck while a large body was uploaded"),
             (self.kills_amid_downloads == 0, "no kill struck while a large body was downloaded"),
@@ -58,6 +69,10 @@ impl std::fmt::Display for SurvivalReport {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kills: usize = self.kills.values().sum();
         writeln!(out, "seed {}: {kills} kills {:?} in {:.0} s", self.seed, self.kills, self.seconds)?;
+        if !self.changes.is_empty() {
+            let (changes, made, nodes) = (&self.changes, self.replicas_made, self.nodes);
+            writeln!(out, "changes {changes:?}, {made} replicas made, {nodes} nodes at the end")?;
+        }
         writeln!(
             out,
             "{} kills amid large uploads, {} amid large downloads",
@@ -75,7 +90,7 @@ impl std::fmt::Display for SurvivalReport {
         )?;
         writeln!(
             out,
-            "{} events, {} large bodies on all disks, {} equal state hashes, {} equal scans",
+            "{} events, {} large bodies on all disks of their shards, {} equal state hashes, {} equal scans",
             self.events, self.objects, self.hash_comparisons, self.scans_compared
         )?;
         if let (Some(median), Some(longest)) = (self.gap_median_ms(), self.write_gaps_ms.last()) {

@@ -4,61 +4,55 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::domain::slot::Slot;
 use tokio::task::JoinSet;
 
 use super::copies;
-use super::faults::{Kill, VICTIMS, pause, recovered, statuses, strike};
 use super::gaps::write_gaps;
-use super::in_flight::{InFlight, Transfer};
+use super::in_flight::InFlight;
 use super::judge;
+use super::nemesis::{Deeds, SAMPLE_EVERY, sample_for, torment};
 use super::options::SurvivalOptions;
 use super::report::SurvivalReport;
+use super::sight::at_rest;
 use super::worker::{Account, Shared, Worker};
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::history::{Action, Key, Operation, Outcome, Recorder};
 use crate::http1::Connection;
 use crate::identity::{User, signup_by_cookie, signup_by_grant};
 use crate::oracle::{ReplicaHashes, check_events};
 
-/// Replicas' hashes are compared this often.
-const SAMPLE_EVERY: Duration = Duration::from_millis(250);
-/// Load before the first kill and after the last.
-const LEAD: Duration = Duration::from_secs(2);
 /// Reads of one key after the run until one is answered.
 const FINAL_READS: usize = 50;
 /// Anonymous signups may be limited: 429 is tried again.
 const SIGNUP_ATTEMPTS: usize = 50;
 
-/// Runs load and kills until all kills are done, then asks every oracle. Findings are in the report, not an error.
+/// Runs load, kills and changes until all are done, then asks every oracle. Findings are in the report, not an error.
 pub async fn run(
     cluster: &Cluster,
     options: &SurvivalOptions,
     shard_count: u32,
 ) -> Result<SurvivalReport, Error> {
     let started = Instant::now();
-    let node_count = cluster.file()?.of_kind(Kind::Node).count();
     let shared = Arc::new(prepare(cluster, options, shard_count).await?);
     let mut workers = JoinSet::new();
     for number in 0..options.workers {
         workers.spawn(Worker::new(Arc::clone(&shared), number, options.seed).run());
     }
     let mut hashes = ReplicaHashes::new("chained state hash");
-    let kills = kill_in_turn(cluster, options, &shared, node_count, &mut hashes).await;
+    let deeds = torment(cluster, options, &shared, &mut hashes).await;
     shared.stop.store(true, Ordering::Relaxed);
     while let Some(ended) = workers.join_next().await {
         ended.map_err(|error| Error::Cluster(format!("a worker failed: {error}")))?;
     }
-    let kills = kills?;
-    recovered(cluster, node_count).await?;
+    let deeds = deeds?;
+    at_rest(cluster).await?;
     read_everything(&shared, options.seed).await?;
-    let mut report = verdict(cluster, shared, &kills, shard_count, node_count, hashes).await?;
+    let mut report = verdict(cluster, shared, deeds, shard_count, hashes).await?;
     report.seed = options.seed;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
@@ -105,49 +99,6 @@ async fn prepare(cluster: &Cluster, options: &SurvivalOptions, shard_count: u32)
     })
 }
 
-async fn kill_in_turn(
-    cluster: &Cluster,
-    options: &SurvivalOptions,
-    shared: &Shared,
-    node_count: usize,
-    hashes: &mut ReplicaHashes,
-) -> Result<Vec<Kill>, Error> {
-    let busy: Vec<u32> =
-        shared.accounts.iter().map(|account| account.shard).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut random = StdRng::seed_from_u64(options.seed);
-    let mut kills = Vec::new();
-    sample_for(cluster, hashes, LEAD).await?;
-    for number in 0..options.kills {
-        let victim = VICTIMS[number % VICTIMS.len()];
-        // Each kind of victim gets both.
-        let upload = (number + number / VICTIMS.len()).is_multiple_of(2);
-        let amid = if upload { Transfer::Upload } else { Transfer::Download };
-        let (kill, pid) = strike(cluster, victim, &busy, &mut random, shared, amid).await?;
-        let name = kill.component.clone();
-        eprintln!("kill {}: {:?} {name} (pid {pid})", number + 1, kill.victim);
-        kills.push(kill);
-        cluster.wait_restarted(&name, pid).await?;
-        recovered(cluster, node_count).await?;
-        sample_for(cluster, hashes, pause(&mut random)).await?;
-    }
-    sample_for(cluster, hashes, LEAD).await?;
-    Ok(kills)
-}
-
-/// Compares the replicas' chained hashes for a while.
-async fn sample_for(cluster: &Cluster, hashes: &mut ReplicaHashes, duration: Duration) -> Result<(), Error> {
-    let deadline = Instant::now() + duration;
-    loop {
-        for group in statuses(cluster, false).await?.values().flat_map(|status| &status.groups) {
-            hashes.observe(group.group, group.hash_index, &group.state_hash, group.replica_id);
-        }
-        if Instant::now() >= deadline {
-            return Ok(());
-        }
-        tokio::time::sleep(SAMPLE_EVERY.min(duration)).await;
-    }
-}
-
 /// The last state of every key becomes part of its history.
 async fn read_everything(shared: &Arc<Shared>, seed: u64) -> Result<(), Error> {
     let keys: BTreeSet<Key> = shared.recorder.keys();
@@ -161,15 +112,16 @@ async fn read_everything(shared: &Arc<Shared>, seed: u64) -> Result<(), Error> {
 async fn verdict(
     cluster: &Cluster,
     shared: Arc<Shared>,
-    kills: &[Kill],
+    deeds: Deeds,
     shard_count: u32,
-    node_count: usize,
     mut hashes: ReplicaHashes,
 ) -> Result<SurvivalReport, Error> {
     let shared = Arc::into_inner(shared).ok_or_else(|| Error::Cluster("a worker still runs".into()))?;
     let Shared { recorder, accounts, findings, sizes, .. } = shared;
     let history = recorder.into_history();
+    let Deeds { kills, changes, changes_wanted, replicas_made, violations: left_behind } = deeds;
     let (mut violations, keys_undecided) = judge::registers(&history);
+    violations.extend(left_behind);
     violations.extend(findings.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()));
     let (logs, strange) = judge::event_logs(cluster, shard_count, &accounts, &history, sizes).await?;
     violations.extend(strange);
@@ -179,18 +131,22 @@ async fn verdict(
     let keys: Vec<Key> = history.by_key().into_keys().cloned().collect();
     let (objects, wrong) = copies::check(cluster, &accounts, &keys).await?;
     violations.extend(wrong);
-    let scans = judge::scans(cluster, node_count).await?;
+    let scans = judge::scans(cluster).await?;
     sample_for(cluster, &mut hashes, SAMPLE_EVERY).await?;
     violations.extend(scans.violations().iter().chain(hashes.violations()).cloned());
     violations.extend(judge::all_led(cluster, shard_count).await?);
+    violations.extend(judge::health(cluster).await?);
 
     let is_write = |operation: &Operation| operation.action != Action::Read;
     let shard_of_user: Vec<u32> = accounts.iter().map(|account| account.shard).collect();
-    let mut write_gaps_ms = write_gaps(&history, kills, &shard_of_user);
+    let mut write_gaps_ms = write_gaps(&history, &kills, &shard_of_user);
     write_gaps_ms.sort_by(f64::total_cmp);
     let mut report = SurvivalReport {
         kills_amid_uploads: kills.iter().filter(|kill| kill.amid_upload).count(),
         kills_amid_downloads: kills.iter().filter(|kill| kill.amid_download).count(),
+        changes_wanted,
+        replicas_made,
+        nodes: cluster.living()?.len(),
         operations: history.operations.len(),
         acknowledged_writes: history.count(|op| is_write(op) && op.outcome != Outcome::Unknown),
         unknown_writes: history.count(|op| is_write(op) && op.outcome == Outcome::Unknown),
@@ -207,6 +163,9 @@ async fn verdict(
     };
     for kill in kills {
         *report.kills.entry(kill.victim).or_default() += 1;
+    }
+    for change in changes {
+        *report.changes.entry(change).or_default() += 1;
     }
     Ok(report)
 }
