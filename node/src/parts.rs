@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pkarr::Keypair;
 use rowhouse_peer::Dialer;
 use rowhouse_raft::log_store::TailBudget;
-use rowhouse_raft::transport::{TonicWire, Transport};
-use rowhouse_raft::{Host, HostOptions, Machine};
+use rowhouse_raft::transport::{BulkOptions, TonicWire, Transport};
+use rowhouse_raft::{Host, HostOptions, LogKeep, Machine};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -51,11 +51,23 @@ impl Parts {
 
         let directory = NodeDirectory { identity: identity.clone(), cluster: cluster.clone() };
         let wire = Arc::new(TonicWire::new(identity.node_uuid(), Arc::new(directory), dialer));
-        let transport = Transport::new(wire.clone(), state.staging().to_owned(), config.raft);
-        let tail = TailBudget::new(memory_bytes / 8);
-        let host = Host::new(HostOptions { log: engine.clone(), state, transport, tail });
-
         let space = Space::new(&config.node.data_dir, config.storage.free_space_min_bytes)?;
+        let room = space.clone();
+        let bulk = BulkOptions {
+            bytes_per_second: config.placement.bytes_per_second,
+            room: Some(Arc::new(move || room.room_bytes())),
+            ..BulkOptions::from(state.staging().to_owned())
+        };
+        let transport = Transport::new(wire.clone(), bulk, config.raft);
+        let tail = TailBudget::new(memory_bytes / 8);
+        let keep = LogKeep {
+            span: config.storage.log_keep_s,
+            replica_bytes_max: config.storage.log_replica_bytes_max,
+            node_bytes_max: config.storage.log_bytes_max,
+            ..LogKeep::default()
+        };
+        let host = Host::new(HostOptions { log: engine.clone(), state, transport, tail, keep });
+
         let drain = Drain::new(host.clone(), cluster.clone());
         let me = own_line(&config, address, identity.node_uuid());
         let problems = Problems::default();

@@ -59,3 +59,8 @@ pub(crate) fn recover_beside_a_quorum() -> bool {
 pub(crate) fn keep_removed_chunks() -> bool {
     is_planted("keep-removed-chunks")
 }
+
+/// The id of a replica that moved is handed out again.
+pub(crate) fn reuse_replica_id() -> bool {
+    is_planted("reuse-replica-id")
+}

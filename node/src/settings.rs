@@ -25,6 +25,10 @@ const ATTEMPTS_MAX: u64 = 1_000_000;
 const ATTEMPTS: Kind = Kind::number("attempts", 1, ATTEMPTS_MAX);
 /// State that is flushed more seldom makes a restart replay more log than fits in memory.
 const FLUSH_INTERVAL_S_MAX: u64 = 600;
+/// A replica that was away for longer is replaced.
+const LOG_KEEP_S_MAX: u64 = 24 * 3600;
+/// Less than the largest entries of one write.
+const LOG_KEPT_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// Nobody waits longer for garbage, or uploads so slowly.
 const OBJECTS_S_MAX: u64 = 24 * 3600;
 /// A restart takes a few seconds.
@@ -93,6 +97,14 @@ section! {
         /// See docs/rules/storage.md#durable-by-flush.
         flush_interval_s: Duration as "seconds" = Duration::from_secs(30), Kind::seconds(1, FLUSH_INTERVAL_S_MAX),
             "Time between flushes of applied state. Longer: fewer disk writes, more log kept and replayed.";
+        /// A restart, or a short outage (docs/rules/storage.md#log-is-kept-for-those-behind).
+        log_keep_s: Duration as "seconds" = Duration::from_secs(300), Kind::seconds(1, LOG_KEEP_S_MAX),
+            "Time for which the log is kept for replicas that were away. Who was away for longer is sent a snapshot.";
+        /// A snapshot of 10 GiB takes 320 s at the default rate: room for 800 KiB/s of writes meanwhile.
+        log_replica_bytes_max: u64 = 256 * 1024 * 1024, Kind::bytes(LOG_KEPT_BYTES_MIN, BYTES_MAX),
+            "Log of one replica beyond which it shrinks, although another replica is still being sent a snapshot.";
+        log_bytes_max: u64 = 1024 * 1024 * 1024, Kind::bytes(LOG_KEPT_BYTES_MIN, BYTES_MAX),
+            "Log kept on a node for replicas that are behind; the longest logs shrink first.";
     }
 }
 

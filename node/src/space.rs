@@ -49,6 +49,11 @@ impl Space {
         self.low.subscribe()
     }
 
+    /// Bytes that may be taken before the mark is passed; `None` if the disk cannot be asked.
+    pub fn room_bytes(&self) -> Option<u64> {
+        Some(self.free_bytes().ok()?.saturating_sub(self.min_bytes))
+    }
+
     fn free_bytes(&self) -> Result<u64, Error> {
         let stat = self.stat()?;
         Ok(stat.blocks_available() * stat.fragment_size())

@@ -51,14 +51,10 @@ const API_CHANNEL_SIZE: u64 = 4096;
 const NOTIFICATION_CHANNEL_SIZE: u64 = 65_536;
 /// openraft preallocates this many slots a replica; its default of 4 096 costs memory for nothing.
 const API_BATCH_CAPACITY: u64 = 256;
-/// Log kept behind a snapshot, so that a follower that was briefly away needs no snapshot.
-const LOG_TO_KEEP: u64 = 2_000;
-/// openraft's default of 1 would write a purge record for each entry.
-const PURGE_BATCH_SIZE: u64 = 1024;
+/// openraft purges nothing by itself: how much is kept depends on more than a count (`host/keep.rs`).
+const LOG_TO_KEEP: u64 = u64::MAX;
 /// Beyond this distance a follower is sent a snapshot.
 const REPLICATION_LAG_MAX: u64 = 5_000;
-/// A whole shard over the bulk lane at 32 MiB/s.
-const SNAPSHOT_DEADLINE_MS: u64 = 10 * 60 * 1000;
 
 impl RaftTiming {
     /// Offences against rules over several keys, each a sentence.
@@ -130,9 +126,7 @@ impl RaftTiming {
             notification_channel_size: Some(NOTIFICATION_CHANNEL_SIZE),
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: LOG_TO_KEEP,
-            purge_batch_size: PURGE_BATCH_SIZE,
             replication_lag_threshold: REPLICATION_LAG_MAX,
-            install_snapshot_timeout: SNAPSHOT_DEADLINE_MS,
             enable_leader_restore: Some(false),
             removed_leader_step_down: openraft::StepDownPolicy::After(self.heartbeat_ms),
             ..Config::default()

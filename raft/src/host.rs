@@ -2,6 +2,8 @@
 
 mod excluded;
 mod granted;
+mod keep;
+mod shrink;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -15,6 +17,8 @@ use openraft::Raft;
 
 use self::excluded::Excluded;
 use self::granted::Granted;
+pub use self::keep::LogKeep;
+use self::shrink::Shrinker;
 use self::turns::Turns;
 use crate::error::Error;
 use crate::group::{CheckPace, Group};
@@ -26,8 +30,6 @@ use crate::state::{GroupState, StateStore};
 use crate::transport::{Transport, VoteGuard};
 use crate::{GroupId, Replica, ReplicaId};
 
-/// Entries a group must have applied since its last snapshot before the next one is worth taking.
-const SNAPSHOT_AFTER_ENTRIES: u64 = 1_000;
 /// A group without a quorum holds its own check up, for as long as a proposal may take; others go on beside it.
 const CHECKS_AT_ONCE: usize = 64;
 
@@ -52,6 +54,8 @@ pub struct HostOptions<R: Runtime> {
     pub transport: Arc<Transport<R>>,
     /// Memory for the tails of the logs.
     pub tail: Arc<TailBudget>,
+    /// How much log is kept.
+    pub keep: LogKeep,
 }
 
 type Groups<R> = BTreeMap<GroupId, Arc<Group<R>>>;
@@ -63,6 +67,7 @@ pub struct Host<R: Runtime> {
     excluded: Excluded,
     groups: ArcSwap<Groups<R>>,
     turns: Turns,
+    shrinker: Shrinker<R>,
 }
 
 impl<R: Runtime> Host<R> {
@@ -70,7 +75,9 @@ impl<R: Runtime> Host<R> {
     pub fn new(options: HostOptions<R>) -> Arc<Self> {
         let granted = Granted::new(&options.log, options.transport.timing().lease());
         let excluded = Excluded::new(&options.log);
-        Arc::new(Self { options, granted, excluded, groups: ArcSwap::default(), turns: Turns::default() })
+        let shrinker = Shrinker::new(options.keep);
+        let (groups, turns) = (ArcSwap::default(), Turns::default());
+        Arc::new(Self { options, granted, excluded, groups, turns, shrinker })
     }
 
     /// The group, if a replica of it runs here.
@@ -116,7 +123,8 @@ impl<R: Runtime> Host<R> {
         let log = LogStore::<R>::open(options.log.clone(), replica, options.tail.clone()).await?;
         let timing = *options.transport.timing();
         let guard = VoteGuard::after_restart(&log, self.granted.longest::<R>().await?);
-        let state = GroupState::open(options.state.clone(), group, machine, log.handle()).await?;
+        let log_handle = log.handle();
+        let state = GroupState::open(options.state.clone(), group, machine, log_handle.clone()).await?;
         let handle = state.handle();
         let network = options.transport.network(group, replica);
         let raft = Raft::build(replica, timing.openraft()?, network, log, state).await.map_err(|fatal| {
@@ -134,7 +142,7 @@ impl<R: Runtime> Host<R> {
         }
         options.transport.register(group, replica, raft.clone(), guard);
         raft.run();
-        Ok(Arc::new(Group::new(group, replica, raft, handle, timing)))
+        Ok(Arc::new(Group::new(group, replica, raft, handle, log_handle, timing)))
     }
 
     /// Records that the replica lives here; a tombstone never comes back.
@@ -212,18 +220,12 @@ impl<R: Runtime> Host<R> {
     }
 
     /// Makes every group's applied state durable and lets the logs shrink behind it
-    /// (docs/rules/storage.md#durable-by-flush).
+    /// (docs/rules/storage.md#durable-by-flush), as far as nobody needs them
+    /// (docs/rules/storage.md#log-is-kept-for-those-behind).
     pub async fn flush(&self) -> Result<(), Error> {
         let state = self.options.state.clone();
         R::blocking(move || state.flush_all()).await?;
-        for group in self.groups() {
-            if group.entries_since_snapshot() > SNAPSHOT_AFTER_ENTRIES
-                && let Err(error) = group.trigger_snapshot().await
-            {
-                // It ended; the logs of the others must shrink all the same.
-                tracing::warn!(group = group.id(), %error, "no snapshot was taken");
-            }
-        }
+        self.shrinker.shrink(&self.groups(), &self.options.transport).await;
         Ok(())
     }
 

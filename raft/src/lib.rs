@@ -28,7 +28,7 @@ pub use config::{ELECTION_MAX_MS_MIN, RaftTiming};
 pub use error::{Error, ProposeError, ReadError};
 pub use fatal::OnFatal;
 pub use group::{CheckPace, Follower, Group, GroupRole, GroupStatus, Heir, Members};
-pub use host::{GroupSpec, Host, HostOptions};
+pub use host::{GroupSpec, Host, HostOptions, LogKeep};
 pub use lease::{LEASE_MARGIN, LeaseTerms};
 pub use machine::{EntryContext, Machine};
 pub use types::{Envelope, GroupId, RaftTypes, Replica, ReplicaId, Reply, StateCheck};

@@ -13,7 +13,7 @@ use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::{GroupId, ProposeError, ReadError};
 
-use crate::cluster::{NODES, SimCluster, node_of};
+use crate::nodes::Nodes;
 
 /// Attempts of one operation before its outcome counts as unknown; each waits a little.
 const ATTEMPTS_MAX: u32 = 12;
@@ -93,14 +93,14 @@ impl SimUser {
 
 /// Builds a command as a node does: with the proposing node's own clock, if it knows the time.
 fn stamp(
-    cluster: &SimCluster,
+    cluster: &impl Nodes,
     node: usize,
     request_id: u128,
     issued_at_us: u64,
     body: command::command::Body,
 ) -> Option<Bytes> {
     let clock = cluster.clock(node)?;
-    clock.merge(cluster.seen_hlc_us());
+    clock.merge(cluster.gateway().seen_hlc_us());
     let Stamp { hlc_us, now_ms } = clock.stamp().ok()?;
     let command = Command {
         version: COMMAND_VERSION,
@@ -119,14 +119,15 @@ fn random_id() -> u128 {
 
 /// Proposes until answered; a retry keeps the request id. A request of another time that was certainly not applied
 /// is asked again, once, with the time it was told.
-pub async fn execute(cluster: &SimCluster, group: GroupId, body: command::command::Body) -> Answer<Outcome> {
+pub async fn execute(cluster: &impl Nodes, group: GroupId, body: command::command::Body) -> Answer<Outcome> {
     let request_id = random_id();
-    let mut node = (Simulation::random_u64() % NODES as u64) as usize;
-    let mut issued_at_us = cluster.issued_at_us();
+    let mut node = cluster.any();
+    let mut issued_at_us = cluster.gateway().issued_at_us();
     let mut may_start_over = true;
     for _ in 0..ATTEMPTS_MAX {
         let stamped = || stamp(cluster, node, request_id, issued_at_us, body.clone());
-        let hint = match cluster.group(node, group).zip(stamped()) {
+        let ready = cluster.group(node, group).filter(|handle| cluster.upload(handle, &body));
+        let hint = match ready.zip(stamped()) {
             None => None,
             Some((handle, bytes)) => {
                 let answer = handle.propose(bytes, Bytes::new()).await;
@@ -134,14 +135,19 @@ pub async fn execute(cluster: &SimCluster, group: GroupId, body: command::comman
                 match answer {
                     Ok(reply) => match Outcome::decode(reply) {
                         Ok(outcome) if may_start_over && is_expired(&outcome) => {
-                            issued_at_us = cluster.issued_at_us();
+                            issued_at_us = cluster.gateway().issued_at_us();
                             may_start_over = false;
                             continue;
                         }
-                        Ok(outcome) => return Answer::Done(outcome),
+                        Ok(outcome) => {
+                            if outcome.code == 0 {
+                                cluster.acknowledge(&handle, &body);
+                            }
+                            return Answer::Done(outcome);
+                        }
                         Err(_) => return Answer::Unknown,
                     },
-                    Err(ProposeError::NotLeader { leader_node }) => node_of(leader_node),
+                    Err(ProposeError::NotLeader { leader_node }) => cluster.node_of(leader_node),
                     Err(_) => {
                         may_start_over = false;
                         None
@@ -149,7 +155,7 @@ pub async fn execute(cluster: &SimCluster, group: GroupId, body: command::comman
                 }
             }
         };
-        node = hint.unwrap_or((node + 1) % NODES);
+        node = hint.unwrap_or_else(|| (node + 1) % cluster.count());
         Simulation::sleep(BACKOFF).await;
     }
     Answer::Unknown
@@ -160,8 +166,8 @@ fn is_expired(outcome: &Outcome) -> bool {
 }
 
 /// A linearizable read of one file's body.
-pub async fn read(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &str) -> Answer<Option<u64>> {
-    let mut node = (Simulation::random_u64() % NODES as u64) as usize;
+pub async fn read(cluster: &impl Nodes, group: GroupId, user: &SimUser, path: &str) -> Answer<Option<u64>> {
+    let mut node = cluster.any();
     for _ in 0..ATTEMPTS_MAX {
         let hint = match cluster.group(node, group) {
             None => None,
@@ -175,11 +181,11 @@ pub async fn read(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &s
                         _ => None,
                     }
                 }
-                Err(ReadError::NotLeader { leader_node }) => node_of(leader_node),
+                Err(ReadError::NotLeader { leader_node }) => cluster.node_of(leader_node),
                 Err(ReadError::Unavailable(_)) => None,
             },
         };
-        node = hint.unwrap_or((node + 1) % NODES);
+        node = hint.unwrap_or_else(|| (node + 1) % cluster.count());
         Simulation::sleep(BACKOFF).await;
     }
     Answer::Unknown

@@ -16,15 +16,15 @@ use rowhouse_raft::sim::{LossyLog, LossyOptions, MemoryState, SimNet, SimWeather
 use rowhouse_raft::state::StateStore;
 use rowhouse_raft::transport::Transport;
 use rowhouse_raft::{
-    CheckPace, Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
+    CheckPace, Error, Group, GroupId, GroupSpec, Host, HostOptions, LogKeep, Machine, RaftTiming, Replica,
+    ReplicaId,
 };
+
+use crate::nodes::{GatewayClock, NodeUuid, Nodes};
 
 pub const NODES: usize = 3;
 /// Small, so that readers meet evicted entries and fall back to the engine.
-const TAIL_BYTES: usize = 64 * 1024;
-
-/// A gateway takes what is this far behind for a correction.
-const CORRECTION_US: u64 = 45_000_000;
+pub const TAIL_BYTES: usize = 64 * 1024;
 
 /// A node's machines, by group.
 pub type Machines = BTreeMap<GroupId, Arc<dyn Machine>>;
@@ -54,8 +54,7 @@ pub struct SimCluster {
     net: SimNet<Simulation>,
     machines: Arc<Vec<Machines>>,
     clocks: Clocks,
-    /// The largest HLC a gateway was told, and its own time since the start then.
-    told: Arc<Mutex<(u64, u64)>>,
+    gateway: GatewayClock,
     timing: RaftTiming,
     /// Clients read and do not write.
     quiet: Arc<AtomicBool>,
@@ -66,7 +65,7 @@ const CHECK_PACE: CheckPace = CheckPace { entries: 40, wait: Duration::from_secs
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// As each node does, as long as it lives.
-async fn compare_replicas(host: Weak<Host<Simulation>>) {
+pub async fn compare_replicas(host: Weak<Host<Simulation>>) {
     while let Some(host) = host.upgrade() {
         host.check_states(&CHECK_PACE).await;
         drop(host);
@@ -83,9 +82,30 @@ pub fn uuid(node: usize) -> [u8; 16] {
     [node as u8 + 1; 16]
 }
 
-/// The index of a node in a leader hint.
-pub fn node_of(node: Option<[u8; 16]>) -> Option<usize> {
-    (0..NODES).find(|index| Some(uuid(*index)) == node)
+impl Nodes for SimCluster {
+    fn count(&self) -> usize {
+        NODES
+    }
+
+    fn group(&self, node: usize, group: GroupId) -> Option<Arc<Group<Simulation>>> {
+        self.node(node).host.as_ref()?.group(group)
+    }
+
+    fn clock(&self, node: usize) -> Option<Arc<Clock>> {
+        self.node(node).clock.clone()
+    }
+
+    fn node_of(&self, node: Option<NodeUuid>) -> Option<usize> {
+        (0..NODES).find(|index| Some(uuid(*index)) == node)
+    }
+
+    fn gateway(&self) -> &GatewayClock {
+        &self.gateway
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
 }
 
 impl SimCluster {
@@ -113,7 +133,7 @@ impl SimCluster {
             net: SimNet::new(SimWeather::default()),
             machines: Arc::new(machines),
             clocks,
-            told: Arc::default(),
+            gateway: GatewayClock::default(),
             timing,
             quiet: Arc::default(),
         }
@@ -127,26 +147,13 @@ impl SimCluster {
         lock(&self.nodes[node])
     }
 
-    pub fn group(&self, node: usize, group: GroupId) -> Option<Arc<Group<Simulation>>> {
-        self.node(node).host.as_ref()?.group(group)
-    }
-
     pub fn set_quiet(&self, quiet: bool) {
         self.quiet.store(quiet, Ordering::Relaxed);
-    }
-
-    pub fn is_quiet(&self) -> bool {
-        self.quiet.load(Ordering::Relaxed)
     }
 
     /// Does the node lead any group?
     pub fn leads(&self, node: usize) -> bool {
         self.groups().into_iter().filter_map(|group| self.group(node, group)).any(|group| group.is_leader())
-    }
-
-    /// Is this still the node's group, with no crash in between?
-    pub fn runs(&self, node: usize, handle: &Arc<Group<Simulation>>) -> bool {
-        self.group(node, handle.id()).is_some_and(|running| Arc::ptr_eq(&running, handle))
     }
 
     pub fn groups(&self) -> Vec<GroupId> {
@@ -179,6 +186,7 @@ impl SimCluster {
             state: StateStore::open(state, PathBuf::new())?,
             transport,
             tail: TailBudget::new(TAIL_BYTES),
+            keep: LogKeep::default(),
         });
         for (group, machine) in &self.machines[node] {
             let replica = replica_id(*group, node);
@@ -209,7 +217,8 @@ impl SimCluster {
     }
 }
 
-fn open_clock(log: &Arc<LossyLog<Simulation>>, error_us: &Arc<AtomicI64>) -> Arc<Clock> {
+/// The clock of a machine that is so wrong.
+pub fn open_clock(log: &Arc<LossyLog<Simulation>>, error_us: &Arc<AtomicI64>) -> Arc<Clock> {
     let error_us = Arc::clone(error_us);
     let reads: Arc<dyn Fn() -> u64 + Send + Sync> =
         Arc::new(move || Simulation::wall_us().saturating_add_signed(error_us.load(Ordering::Relaxed)));
@@ -219,11 +228,6 @@ fn open_clock(log: &Arc<LossyLog<Simulation>>, error_us: &Arc<AtomicI64>) -> Arc
 }
 
 impl SimCluster {
-    /// The clock of a node that is up.
-    pub fn clock(&self, node: usize) -> Option<Arc<Clock>> {
-        self.node(node).clock.clone()
-    }
-
     /// A round of pings among the nodes that are up; partitions do not concern it.
     pub fn tell_time(&self) {
         if self.clocks == Clocks::Apart {
@@ -238,28 +242,6 @@ impl SimCluster {
                 clock.merge(other.latest());
             }
         }
-    }
-
-    /// A gateway hears a node's clock, in any answer.
-    pub fn hear(&self, node: usize) {
-        let Some(hlc_us) = self.clock(node).map(|clock| clock.latest()).filter(|hlc_us| *hlc_us != 0) else {
-            return;
-        };
-        let now_us = self.issued_at_us();
-        let mut told = lock(&self.told);
-        if hlc_us > told.0 || hlc_us.saturating_add(CORRECTION_US) < now_us {
-            *told = (hlc_us, Simulation::wall_us());
-        }
-    }
-
-    /// The cluster's time as the gateway knows it.
-    pub fn issued_at_us(&self) -> u64 {
-        let (hlc_us, at_us) = *lock(&self.told);
-        hlc_us.saturating_add(Simulation::wall_us().saturating_sub(at_us))
-    }
-
-    pub fn seen_hlc_us(&self) -> u64 {
-        lock(&self.told).0
     }
 
     /// Power is cut: what was not synced is gone. Does nothing to a node that is down.

@@ -16,6 +16,7 @@ use rowhouse_raft::{EntryContext, Error, GroupId, Machine};
 
 use crate::client::{Answer, SimUser, execute, read};
 use crate::cluster::{Clocks, Machines, NODES, SimCluster};
+use crate::nodes::Nodes;
 use crate::run::ids;
 
 /// The shard of the bug, and one beside it on the same nodes.
@@ -77,7 +78,7 @@ async fn diverges() {
     cluster.bootstrap().await.expect("starts");
     let user = SimUser::new(1);
     for group in [SICK, SOUND] {
-        let signup = execute(&cluster, group, user.signup(cluster.issued_at_us())).await;
+        let signup = execute(&cluster, group, user.signup(cluster.gateway().issued_at_us())).await;
         assert!(matches!(&signup, Answer::Done(outcome) if outcome.code == 0), "{signup:?}");
         put(&cluster, group, &user, 1).await;
     }

@@ -1,31 +1,50 @@
 //! Deterministic simulation: three nodes with two shards and the meta group on one thread and virtual time, under
-//! crashes, lost unsynced writes, partitions and clock steps, with clients and an oracle.
+//! crashes, lost unsynced writes, partitions and clock steps, with clients and an oracle. In `churn` the cluster
+//! grows to five nodes and shrinks again meanwhile.
 //!
 //! The code under test is the real one: groups, log store, state store, framing, the Pubky state
 //! machine. Only disk and network are stand-ins. A seed fixes the whole run; `ROWHOUSE_SIM_SEEDS` sets
 //! how many are run, `ROWHOUSE_SIM_SEED` runs one and prints what happens in it.
 
+mod churn;
 mod client;
 mod cluster;
 mod divergence;
+mod load;
 mod meta_client;
 mod nemesis;
+mod nodes;
 mod probe;
 mod run;
 mod trace;
 mod wrong_clocks;
 
-use run::{Report, SimOptions, run};
+use load::Report;
+use run::{SimOptions, run};
 
 /// Enough for a change to be looked at; more by `make sim SEEDS=n`.
 const SEEDS_DEFAULT: u64 = 50;
+/// So many of these runs take as long as one in which the cluster grows and shrinks.
+const RUNS_PER_CHURN: u64 = 5;
 const FAULT_ROUNDS: u32 = 12;
 
 /// Seeds that once found a bug, kept for ever.
 const REGRESSION_SEEDS: [u64; 0] = [];
+const CHURN_REGRESSION_SEEDS: [u64; 0] = [];
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Those of a test: the one that was asked for, or the kept ones and the first few, each in place of `runs`.
+fn seeds(kept: &[u64], runs: u64) -> Vec<u64> {
+    match number(trace::SEED) {
+        Some(seed) => vec![seed],
+        None => {
+            let count = number("ROWHOUSE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT).div_ceil(runs);
+            kept.iter().copied().chain(0..count).collect()
+        }
+    }
 }
 
 fn simulate(seed: u64) -> Report {
@@ -34,13 +53,7 @@ fn simulate(seed: u64) -> Report {
 
 #[test]
 fn clients_see_a_linearizable_homeserver_under_faults() {
-    let seeds: Vec<u64> = match number(trace::SEED) {
-        Some(seed) => vec![seed],
-        None => REGRESSION_SEEDS
-            .into_iter()
-            .chain(0..number("ROWHOUSE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT))
-            .collect(),
-    };
+    let seeds = seeds(&REGRESSION_SEEDS, 1);
     let mut total = Report::default();
     for seed in &seeds {
         println!("seed {seed}");
@@ -53,6 +66,29 @@ fn clients_see_a_linearizable_homeserver_under_faults() {
         let faults = total.faults;
         assert!(
             faults.crashes > 0 && faults.partitions > 0 && faults.one_way > 0 && faults.clock_steps > 0,
+            "every fault must have been tried: {faults:?}"
+        );
+    }
+}
+
+#[test]
+fn a_cluster_grows_and_shrinks_under_faults_and_loses_nothing() {
+    let mut total = churn::Churned::default();
+    let seeds = seeds(&CHURN_REGRESSION_SEEDS, RUNS_PER_CHURN);
+    for seed in &seeds {
+        println!("seed {seed}");
+        total.add(&churn::run(*seed));
+    }
+    println!("{total:?}");
+    if seeds.len() as u64 >= SEEDS_DEFAULT / RUNS_PER_CHURN {
+        let (counts, faults) = (total.counts, total.faults);
+        assert!(
+            counts.changes > 0 && counts.destroyed > 0 && counts.snapshots > 0 && counts.fetched > 0,
+            "replicas must have moved: {counts:?}"
+        );
+        assert!(counts.overtaken > 0 && counts.transfers > 0, "steps must have come too late: {counts:?}");
+        assert!(
+            faults.crashes > 0 && faults.partitions > 0 && faults.clock_steps > 0 && faults.hand_overs > 0,
             "every fault must have been tried: {faults:?}"
         );
     }
@@ -78,4 +114,5 @@ fn a_seed_gives_the_same_trace_twice() {
         }
         assert_eq!(first, second, "seed {seed}");
     }
+    assert_eq!(churn::run(1), churn::run(1), "while the cluster grows and shrinks");
 }

@@ -15,12 +15,13 @@ use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::{ProposeError, ReadError};
 
-use crate::cluster::{NODES, SimCluster, node_of, uuid};
+use crate::nodes::{NodeUuid, Nodes};
 
 pub const SHARD_COUNT: u32 = 16;
 const BACKOFF: Duration = Duration::from_millis(80);
 
-fn line(node_uuid: Bytes, address: String) -> MetaNode {
+/// A node as it registers itself.
+pub fn line(node_uuid: Bytes, address: String) -> MetaNode {
     MetaNode {
         node_uuid,
         address,
@@ -41,20 +42,21 @@ pub struct MetaClient {
 }
 
 impl MetaClient {
-    pub fn bootstrap() -> Body {
+    /// The first entry of a cluster of these nodes.
+    pub fn bootstrap(shard_count: u32, founders: &[NodeUuid]) -> Body {
+        let founder =
+            |(n, uuid): (usize, &NodeUuid)| line(Bytes::copy_from_slice(uuid), format!("founder-{n}:1"));
         Body::Bootstrap(Bootstrap {
             cluster_id: Bytes::from_static(&[7; 16]),
-            shard_count: SHARD_COUNT,
-            nodes: (0..NODES)
-                .map(|node| line(Bytes::copy_from_slice(&uuid(node)), format!("founder-{node}:1")))
-                .collect(),
+            shard_count,
+            nodes: founders.iter().enumerate().map(founder).collect(),
             signup_mode: "open".to_owned(),
             homeserver: Bytes::from_static(&[9; 32]),
         })
     }
 
     /// One registration and one read; a lost leader costs a turn.
-    pub async fn turn(&mut self, cluster: &SimCluster, seed: u64) {
+    pub async fn turn(&mut self, cluster: &impl Nodes, seed: u64) {
         self.next += 1;
         let uuid = Bytes::from(u128::from(self.next).to_be_bytes().to_vec());
         let node = line(uuid.clone(), format!("node-{}:1", self.next));
@@ -69,7 +71,7 @@ impl MetaClient {
     }
 
     /// Proposes once; nothing is known of a proposal without an outcome.
-    pub async fn propose(&mut self, cluster: &SimCluster, body: Body) -> Option<MetaOutcome> {
+    pub async fn propose(&mut self, cluster: &impl Nodes, body: Body) -> Option<MetaOutcome> {
         let now_ms = cluster.clock(self.node).map_or(0, |clock| clock.physical_ms());
         let result = match cluster.group(self.node, meta::GROUP) {
             Some(group) => group.propose(meta::encode(COMMAND_VERSION, body, now_ms), Bytes::new()).await,
@@ -78,23 +80,23 @@ impl MetaClient {
         match result {
             Ok(reply) => MetaOutcome::decode(reply).ok(),
             Err(ProposeError::NotLeader { leader_node }) => {
-                self.turn_to(leader_node).await;
+                self.turn_to(cluster, leader_node).await;
                 None
             }
             Err(_) => {
-                self.turn_to(None).await;
+                self.turn_to(cluster, None).await;
                 None
             }
         }
     }
 
-    async fn turn_to(&mut self, leader: Option<[u8; 16]>) {
-        self.node = node_of(leader).unwrap_or((self.node + 1) % NODES);
+    async fn turn_to(&mut self, cluster: &impl Nodes, leader: Option<NodeUuid>) {
+        self.node = cluster.node_of(leader).unwrap_or_else(|| (self.node + 1) % cluster.count());
         Simulation::sleep(BACKOFF).await;
     }
 
     /// A linearizable read of the map.
-    pub async fn read(&mut self, cluster: &SimCluster) -> Option<ClusterMap> {
+    pub async fn read(&mut self, cluster: &impl Nodes) -> Option<ClusterMap> {
         let group = cluster.group(self.node, meta::GROUP)?;
         match group.read_barrier().await {
             Ok(()) => {
@@ -102,11 +104,11 @@ impl MetaClient {
                 map.filter(|_| cluster.runs(self.node, &group))
             }
             Err(ReadError::NotLeader { leader_node }) => {
-                self.turn_to(leader_node).await;
+                self.turn_to(cluster, leader_node).await;
                 None
             }
             Err(ReadError::Unavailable(_)) => {
-                self.turn_to(None).await;
+                self.turn_to(cluster, None).await;
                 None
             }
         }

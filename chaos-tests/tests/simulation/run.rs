@@ -1,34 +1,31 @@
 //! One simulated run: boot, faults under load, healing, then what must hold.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::AsyncRuntime;
-use openraft_rt_sim::{SimInstant, SimRuntime};
+use openraft_rt_sim::SimRuntime;
 use rowhouse_chaos_tests::history::{Action, History, Key, Operation, Outcome};
 use rowhouse_chaos_tests::oracle::{Event, EventLog, ReplicaHashes, Verdict, check_events, check_register};
 use rowhouse_node::apply::ShardMachine;
 use rowhouse_node::meta::{self, MetaMachine};
+use rowhouse_proto::COMMAND_VERSIONS;
 use rowhouse_proto::domain::event::EventIds;
-use rowhouse_proto::lock::lock;
-use rowhouse_proto::{COMMAND_VERSIONS, ErrorCode};
-use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::{Group, GroupId, Machine};
 
-use crate::client::{Answer, SimUser, execute, read};
-use crate::cluster::{Clocks, Machines, NODES, SimCluster};
+use crate::client::{Answer, read};
+use crate::cluster::{Clocks, Machines, NODES, SimCluster, uuid};
+use crate::load::{
+    BUSY, GROUPS, PATHS, Report, Shared, note, now_us, path, sign_up, spawn_clients, user_of, with,
+};
 use crate::meta_client::{MetaClient, SHARD_COUNT};
-use crate::nemesis::{self, Faults};
+use crate::nemesis;
+use crate::nodes::Nodes;
 use crate::probe;
 use crate::trace::tell;
 
-/// Two shards: enough for one node to lead one and follow the other.
-pub const GROUPS: [GroupId; 2] = [0, 1];
-const CLIENTS_PER_GROUP: u32 = 3;
-/// Few paths, so that clients meet on them.
-const PATHS: u64 = 3;
 /// Virtual time the healed cluster has to serve again; many elections long.
 const RECOVERY: Duration = Duration::from_secs(30);
 
@@ -38,60 +35,10 @@ pub struct SimOptions {
     pub fault_rounds: u32,
 }
 
-/// The course of a run; two runs of a seed are equal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    pub faults: Faults,
-    pub puts: u32,
-    pub gets: u32,
-    pub unknown: u32,
-    /// Nodes accepted by the meta group.
-    pub registered: u32,
-    /// Virtual time.
-    pub elapsed_us: u64,
-    pub state_hashes: Vec<[u8; 32]>,
-    /// Everything clients saw, in order.
-    pub trace: Vec<String>,
-}
-
-impl Report {
-    pub fn add(&mut self, other: &Self) {
-        self.faults.add(&other.faults);
-        self.puts += other.puts;
-        self.gets += other.gets;
-        self.unknown += other.unknown;
-        self.registered += other.registered;
-        self.elapsed_us += other.elapsed_us;
-    }
-}
-
-/// State that the clients of a run share.
-#[derive(Default)]
-pub struct Record {
-    report: Report,
-    pub history: History,
-    pub stop: bool,
-}
-
-pub type Shared = Arc<Mutex<Record>>;
-type JoinHandle = <Simulation as AsyncRuntime>::JoinHandle<()>;
-
-pub fn with<T>(record: &Shared, change: impl FnOnce(&mut Record) -> T) -> T {
-    change(&mut lock(record))
-}
-
-fn now_us() -> u64 {
-    SimInstant::try_now().map_or(0, |now| now.elapsed_since_start().as_micros() as u64)
-}
-
 /// Runs one seed; panics, naming it, if anything that must hold does not.
 pub fn run(options: SimOptions) -> Report {
     let mut runtime = SimRuntime::with_seed(options.seed);
     runtime.block_on(simulate(options))
-}
-
-fn path(number: u64) -> String {
-    format!("/pub/sim/{number}")
 }
 
 /// As the meta group is told (`MetaClient::bootstrap`).
@@ -113,7 +60,7 @@ async fn simulate(options: SimOptions) -> Report {
     cluster.bootstrap().await.unwrap_or_else(|error| panic!("seed {seed}: bootstrap: {error}"));
     let record = Shared::default();
     sign_up(&cluster, seed).await;
-    let clients = spawn_clients(&cluster, &record);
+    let clients = spawn_clients(&cluster, &record, BUSY);
     let meta_client = Simulation::spawn(use_meta(cluster.clone(), record.clone(), seed));
     let faults = nemesis::run(&cluster, fault_rounds).await;
     tell(|| "faults are over".to_owned());
@@ -131,34 +78,12 @@ async fn simulate(options: SimOptions) -> Report {
     report
 }
 
-/// The users of all groups, by the cluster's own time.
-pub async fn sign_up(cluster: &SimCluster, seed: u64) {
-    cluster.hear(0);
-    for group in GROUPS {
-        let user = user_of(group);
-        let signup = execute(cluster, group, user.signup(cluster.issued_at_us())).await;
-        assert!(
-            matches!(&signup, Answer::Done(outcome) if outcome.code == 0),
-            "seed {seed}: signup: {signup:?}"
-        );
-    }
-}
-
-pub fn spawn_clients(cluster: &SimCluster, record: &Shared) -> Vec<JoinHandle> {
-    GROUPS
-        .into_iter()
-        .flat_map(|group| (0..CLIENTS_PER_GROUP).map(move |client| (group, client)))
-        .map(|(group, client)| {
-            Simulation::spawn(use_homeserver(cluster.clone(), record.clone(), group, client))
-        })
-        .collect()
-}
-
 async fn use_meta(cluster: SimCluster, record: Shared, seed: u64) -> MetaClient {
     let mut client = MetaClient::default();
     while !with(&record, |record| record.stop) {
         if client.registered() == 0 {
-            client.propose(&cluster, MetaClient::bootstrap()).await;
+            let founders: Vec<_> = (0..NODES).map(uuid).collect();
+            client.propose(&cluster, MetaClient::bootstrap(SHARD_COUNT, &founders)).await;
         }
         client.turn(&cluster, seed).await;
     }
@@ -187,55 +112,6 @@ async fn recover_meta(cluster: &SimCluster, client: &mut MetaClient, seed: u64) 
     assert!(hashes.iter().all(|hash| *hash == hashes[0]), "seed {seed}: meta replicas differ");
     assert_nobody_halted(cluster, seed);
     client.registered() as u32
-}
-
-pub fn user_of(group: GroupId) -> SimUser {
-    SimUser::new(group as u8 + 1)
-}
-
-/// One client: puts and reads on few paths until told to stop.
-async fn use_homeserver(cluster: SimCluster, record: Shared, group: GroupId, client: u32) {
-    let user = user_of(group);
-    let mut next_value = u64::from(group) * 100_000_000 + u64::from(client) * 10_000_000;
-    while !with(&record, |record| record.stop) {
-        let key = Key { user: usize::from(group), path: path(Simulation::random_u64() % PATHS) };
-        let called_ns = now_us() * 1000;
-        let (action, outcome) = if Simulation::random_u64().is_multiple_of(2) && !cluster.is_quiet() {
-            next_value += 1;
-            (Action::Put(next_value), put(&cluster, group, &user, &key.path, next_value).await)
-        } else {
-            let outcome = match read(&cluster, group, &user, &key.path).await {
-                Answer::Done(value) => Outcome::Saw(value),
-                Answer::Unknown => Outcome::Unknown,
-            };
-            (Action::Read, outcome)
-        };
-        note(&record, Operation { key, action, called_ns, returned_ns: now_us() * 1000, outcome });
-        Simulation::sleep(Duration::from_millis(1 + Simulation::random_u64() % 60)).await;
-    }
-}
-
-async fn put(cluster: &SimCluster, group: GroupId, user: &SimUser, path: &str, value: u64) -> Outcome {
-    match execute(cluster, group, user.put(path, value)).await {
-        Answer::Done(outcome) if outcome.code == 0 => Outcome::Done,
-        // Too old to be deduplicated: an earlier try may have been applied.
-        Answer::Done(outcome) if outcome.code == ErrorCode::RequestExpired.number() => Outcome::Unknown,
-        Answer::Done(outcome) => panic!("put refused: {outcome:?}"),
-        Answer::Unknown => Outcome::Unknown,
-    }
-}
-
-fn note(record: &Shared, operation: Operation) {
-    tell(|| format!("{operation:?}"));
-    with(record, |record| {
-        match operation.action {
-            Action::Read => record.report.gets += 1,
-            _ => record.report.puts += 1,
-        }
-        record.report.unknown += u32::from(operation.outcome == Outcome::Unknown);
-        record.report.trace.push(format!("{operation:?}"));
-        record.history.operations.push(operation);
-    });
 }
 
 /// Faults are over: within bounded time every group serves again and its replicas agree.
@@ -292,11 +168,7 @@ pub fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
     assert_nobody_halted(cluster, seed);
     let (mut report, history) =
         with(record, |record| (std::mem::take(&mut record.report), std::mem::take(&mut record.history)));
-    for (key, operations) in history.by_key() {
-        let verdict = check_register(&operations);
-        let story = || operations.iter().map(|operation| format!("{operation:?}\n")).collect::<String>();
-        assert_eq!(verdict, Verdict::Linearizable, "seed {seed}: {key:?}\n{}", story());
-    }
+    check_registers(&history, seed);
     let mut logs = Vec::new();
     let mut hashes = ReplicaHashes::new("chained state hash");
     for group in GROUPS {
@@ -306,7 +178,7 @@ pub fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
             hashes.observe(u32::from(group), status.hash_index, &status.state_hash, status.replica);
             if node == 0 {
                 report.state_hashes.push(status.state_hash);
-                logs.push(event_log(&handle, group, &history, seed));
+                logs.push(event_log(&handle, ids(), &history, seed));
             }
         }
     }
@@ -317,8 +189,18 @@ pub fn check(cluster: &SimCluster, record: &Shared, seed: u64) -> Report {
     report
 }
 
+/// Each path is a register that each client sees change in one order.
+pub fn check_registers(history: &History, seed: u64) {
+    for (key, operations) in history.by_key() {
+        let verdict = check_register(&operations);
+        let story = || operations.iter().map(|operation| format!("{operation:?}\n")).collect::<String>();
+        assert_eq!(verdict, Verdict::Linearizable, "seed {seed}: {key:?}\n{}", story());
+    }
+}
+
 /// The events of a group, with content hashes translated back to the values clients put.
-fn event_log(handle: &Group<Simulation>, group: GroupId, history: &History, seed: u64) -> EventLog {
+pub fn event_log(handle: &Group<Simulation>, ids: EventIds, history: &History, seed: u64) -> EventLog {
+    let group = handle.id();
     let values: BTreeMap<[u8; 32], u64> = history
         .operations
         .iter()
@@ -331,7 +213,7 @@ fn event_log(handle: &Group<Simulation>, group: GroupId, history: &History, seed
     let events = events
         .into_iter()
         .map(|(t, event)| Event {
-            id: ids().id(t, u32::from(group)),
+            id: ids.id(t, u32::from(group)),
             key: Key { user: usize::from(group), path: event.path },
             value: <[u8; 32]>::try_from(event.hash.as_ref()).ok().and_then(|hash| values.get(&hash).copied()),
         })

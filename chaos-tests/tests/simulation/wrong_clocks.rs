@@ -15,7 +15,9 @@ use rowhouse_raft::sim::Simulation;
 
 use crate::client::{Answer, execute};
 use crate::cluster::{Clocks, NODES, SimCluster};
-use crate::run::{GROUPS, Report, Shared, check, machines, recover, sign_up, spawn_clients, user_of, with};
+use crate::load::{BUSY, GROUPS, Report, Shared, sign_up, spawn_clients, user_of, with};
+use crate::nodes::Nodes;
+use crate::run::{check, machines, recover};
 
 const SECOND_US: i64 = 1_000_000;
 const HOUR_US: i64 = 3600 * SECOND_US;
@@ -48,7 +50,7 @@ async fn simulate(seed: u64, errors_us: [i64; NODES]) -> Report {
     let pings = Simulation::spawn(ping(cluster.clone(), over.clone()));
     let record = Shared::default();
     sign_up(&cluster, seed).await;
-    let clients = spawn_clients(&cluster, &record);
+    let clients = spawn_clients(&cluster, &record, BUSY);
 
     Simulation::sleep(PHASE).await;
     let wrong = puts_done(&record);

@@ -81,6 +81,7 @@ impl Hands<'_> {
             version: WIRE_VERSION,
             cluster_id: self.map.cluster_id.clone(),
             coordinator_term: self.term,
+            coordinator_replica: self.meta.replica(),
             group: change.group,
             expect: Some(change.expect),
             voters: change.voters.clone(),
@@ -100,6 +101,7 @@ impl Hands<'_> {
             version: WIRE_VERSION,
             cluster_id: self.map.cluster_id.clone(),
             coordinator_term: self.term,
+            coordinator_replica: self.meta.replica(),
             group,
             to_replica,
         };

@@ -8,6 +8,7 @@ use rowhouse_raft::state::Txn;
 use super::commands::{EntryHead, MetaGroupCommand};
 use super::place_shards::REPLICAS_MAX;
 use super::{Verdict, tables};
+use crate::planted;
 
 /// A group is not made smaller than this: it survives one loss.
 const REPLICAS_KEPT: usize = 3;
@@ -59,7 +60,9 @@ impl MetaGroupCommand for BeginMove {
             return Ok(Verdict::refused(format!("node {} has a replica of this group", node.name)));
         }
         let add = ReplicaInfo { replica_id: cluster.next_replica_id, node_uuid: self.to_node.clone() };
-        cluster.next_replica_id += 1;
+        if !planted::reuse_replica_id() {
+            cluster.next_replica_id += 1;
+        }
         moving.add = Some(add);
         group.moving = Some(moving);
         tables::put_group(txn, &group);

@@ -12,8 +12,6 @@ use crate::planted;
 
 /// A learner that was close to its leader for so many rounds keeps up with it.
 const CLOSE_ROUNDS: u32 = 3;
-/// Entries that may come between the look for objects and the vote; the end of the move waits for all.
-const LOOK_BEHIND_MAX: u64 = 1_000;
 
 /// The next step of `moving`; `None`: wait. `give_up`: the new replica's node is gone.
 pub fn advance(group: &GroupInfo, moving: &ReplicaMove, seen: &ObservedGroup, give_up: bool) -> Option<Step> {
@@ -71,9 +69,9 @@ fn promote(
     leader: &Leader,
     seen: &ObservedGroup,
 ) -> Option<Step> {
-    let close = seen.replicas.get(&add.replica_id).is_some_and(|it| it.close_rounds >= CLOSE_ROUNDS);
-    let looked_to = leader.last_log.saturating_sub(LOOK_BEHIND_MAX);
-    let complete = close && has_objects(group, add, seen, looked_to);
+    // Entries come while it looks for their objects; the end of the move waits for those as well.
+    let close = seen.replicas.get(&add.replica_id).filter(|it| it.close_rounds >= CLOSE_ROUNDS);
+    let complete = close.is_some_and(|it| has_objects(group, add, seen, it.close_since));
     if !complete && !planted::vote_before_complete() {
         return None;
     }

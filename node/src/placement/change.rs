@@ -2,8 +2,9 @@
 //! nothing.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 
+use rowhouse_proto::lock::lock;
 use rowhouse_proto::wire::meta::{MembersId, ReplicaInfo};
 use rowhouse_raft::codec::LogId;
 use rowhouse_raft::runtime::Runtime;
@@ -12,16 +13,21 @@ use rowhouse_raft::{Group, ProposeError, Replica, ReplicaId};
 use crate::identity::NodeUuid;
 use crate::planted;
 
-/// The highest term in which a coordinator called this node. Terms only rise, so that a lower one is deposed.
+/// A coordinator: the term of the meta group in which it leads, and its replica there. Later ones are above earlier ones:
+/// a term may see several leaders, and they follow each other in the order of their replicas.
+pub type CoordinatorId = (u64, ReplicaId);
+
+/// The latest coordinator that called this node. An earlier one is deposed.
 #[derive(Debug, Default)]
-pub struct Fence(AtomicU64);
+pub struct Fence(Mutex<CoordinatorId>);
 
 impl Fence {
-    /// Lets a coordinator of this term in, unless a later one was heard of. The reason is for the coordinator.
-    pub fn admit(&self, term: u64) -> Result<(), String> {
-        let highest = self.0.fetch_max(term, Ordering::SeqCst);
-        if term < highest && !planted::obey_deposed_coordinators() {
-            return Err(format!("coordinator of term {term} is deposed"));
+    /// Lets a coordinator in, unless a later one was heard of. The reason is for the coordinator.
+    pub fn admit(&self, coordinator: CoordinatorId) -> Result<(), String> {
+        let mut latest = lock(&self.0);
+        *latest = coordinator.max(*latest);
+        if coordinator < *latest && !planted::obey_deposed_coordinators() {
+            return Err(format!("coordinator of term {} is deposed", coordinator.0));
         }
         Ok(())
     }
@@ -75,10 +81,11 @@ mod tests {
     #[test]
     fn a_deposed_coordinator_is_not_let_in() {
         let fence = Fence::default();
-        for term in [1, 3, 3, 7] {
-            fence.admit(term).expect("none later");
+        for coordinator in [(1, 9), (3, 1), (3, 1), (7, 2), (7, 4)] {
+            fence.admit(coordinator).expect("none later");
         }
-        assert!(fence.admit(6).expect_err("7 was heard of").contains("term 6"));
-        fence.admit(7).expect("the latest");
+        assert!(fence.admit((6, 9)).expect_err("of an earlier term").contains("term 6"));
+        fence.admit((7, 2)).expect_err("another leads in the same term since");
+        fence.admit((7, 4)).expect("the latest");
     }
 }

@@ -14,7 +14,7 @@ mod spread;
 mod step;
 
 pub use attendance::marks;
-pub use change::{Fence, change_members};
+pub use change::{CoordinatorId, Fence, change_members};
 pub use first::{REPLICAS, place};
 pub use nodes::uuid;
 pub use observed::{HEIR_LAG_MAX, Observed};

@@ -58,6 +58,8 @@ pub struct ObservedReplica {
     pub objects_lacking: u64,
     /// Rounds in a row in which it was close to its leader.
     pub close_rounds: u32,
+    /// The leader's last entry in the first of those rounds.
+    pub close_since: u64,
 }
 
 impl Observed {
@@ -93,9 +95,12 @@ impl ObservedGroup {
             objects_seen: status.objects_seen,
             objects_lacking: status.objects_missing + status.objects_damaged,
             close_rounds: 0,
+            close_since: 0,
         };
         self.replicas.insert(status.replica_id, replica);
-        let newer = self.leader.as_ref().is_none_or(|leader| leader.term < status.term);
+        // A term may see several leaders; the later ones have higher replica ids.
+        let order = (status.term, status.replica_id);
+        let newer = self.leader.as_ref().is_none_or(|leader| (leader.term, leader.replica) < order);
         if status.role == "leader" && newer {
             self.leader = Some(Leader {
                 node,
@@ -117,8 +122,10 @@ impl ObservedGroup {
                 .followers
                 .get(id)
                 .is_some_and(|it| it.answered && it.matched + CLOSE_ENTRIES >= leader.last_log);
-            let before = previous.and_then(|group| group.replicas.get(id)).map_or(0, |it| it.close_rounds);
-            replica.close_rounds = if close { before.saturating_add(1) } else { 0 };
+            let before = previous.and_then(|group| group.replicas.get(id)).filter(|it| it.close_rounds > 0);
+            replica.close_rounds =
+                if close { before.map_or(0, |it| it.close_rounds).saturating_add(1) } else { 0 };
+            replica.close_since = before.map_or(leader.last_log, |it| it.close_since);
         }
     }
 }

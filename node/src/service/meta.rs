@@ -29,7 +29,7 @@ use crate::identity::NodeUuid;
 use crate::init::InitServer;
 use crate::local::Local;
 use crate::peers::{Cluster, Report};
-use crate::placement::Fence;
+use crate::placement::{CoordinatorId, Fence};
 use crate::{Error, Group, meta};
 
 /// Longest time of a call: a proposal's own deadline, and a little.
@@ -95,8 +95,8 @@ impl MetaService {
     }
 
     /// The group that is led from here and that a coordinator means, unless a later one was heard of.
-    pub(super) fn led(&self, group: u32, coordinator_term: u64) -> Result<Arc<Group>, String> {
-        self.fence.admit(coordinator_term)?;
+    pub(super) fn led(&self, group: u32, coordinator: CoordinatorId) -> Result<Arc<Group>, String> {
+        self.fence.admit(coordinator)?;
         let group = GroupId::try_from(group).ok().and_then(|group| self.local.host.group(group));
         let group = group.ok_or_else(|| "no replica of the group here".to_owned())?;
         if group.is_leader() { Ok(group) } else { Err("not the leader".to_owned()) }
@@ -104,7 +104,7 @@ impl MetaService {
 
     /// A voter that lags, or does not answer, would hold up the group until an election.
     fn transfer(&self, request: &TransferLeaderRequest) -> Result<Arc<Group>, String> {
-        let group = self.led(request.group, request.coordinator_term)?;
+        let group = self.led(request.group, (request.coordinator_term, request.coordinator_replica))?;
         let ready = group.heirs().iter().any(|heir| heir.replica == request.to_replica);
         if ready {
             Ok(group)

@@ -13,7 +13,7 @@ impl MetaService {
     /// Changes the members of a group that is led from here.
     pub(super) async fn change(&self, request: ChangeMembersRequest) -> Result<ChangeMembersReply, Status> {
         let refused = |refused: String| Ok(ChangeMembersReply { refused });
-        let group = match self.led(request.group, request.coordinator_term) {
+        let group = match self.led(request.group, (request.coordinator_term, request.coordinator_replica)) {
             Ok(group) => group,
             Err(why) => return refused(why),
         };

@@ -17,6 +17,7 @@ use super::read_barrier::ReadBarrier;
 use super::status::GroupStatus;
 use crate::config::RaftTiming;
 use crate::error::{Error, ProposeError, ReadError};
+use crate::log_store::LogHandle;
 use crate::runtime::Runtime;
 use crate::state::{Applied, GroupState, StateHandle, View};
 use crate::{Envelope, GroupId, RaftTypes, Replica, ReplicaId};
@@ -30,6 +31,7 @@ pub struct Group<R: Runtime> {
     replica: ReplicaId,
     raft: RaftOf<R>,
     state: StateHandle,
+    log: LogHandle<R>,
     admission: Admission,
     barrier: ReadBarrier,
     pub(super) unchecked: Unchecked<R>,
@@ -42,11 +44,12 @@ impl<R: Runtime> Group<R> {
         replica: ReplicaId,
         raft: RaftOf<R>,
         state: StateHandle,
+        log: LogHandle<R>,
         timing: RaftTiming,
     ) -> Self {
         let barrier = ReadBarrier::new(timing.read_lease(), timing.propose_deadline());
         let (admission, unchecked) = (Admission::default(), Unchecked::default());
-        Self { group, replica, raft, state, admission, barrier, unchecked, timing }
+        Self { group, replica, raft, state, log, admission, barrier, unchecked, timing }
     }
 
     /// Its group.
@@ -62,6 +65,10 @@ impl<R: Runtime> Group<R> {
     /// openraft itself, for the transport and for tests.
     pub fn raft(&self) -> &RaftOf<R> {
         &self.raft
+    }
+
+    pub(crate) fn log(&self) -> &LogHandle<R> {
+        &self.log
     }
 
     pub(super) fn timing(&self) -> &RaftTiming {
@@ -194,6 +201,11 @@ impl<R: Runtime> Group<R> {
     /// Lets openraft take a snapshot's log id as its new purge bound.
     pub async fn trigger_snapshot(&self) -> Result<(), Error> {
         self.raft.trigger().snapshot().await.map_err(|fatal| self.error(fatal))
+    }
+
+    /// Lets openraft purge the entries up to `upto` that its snapshot covers, once nobody reads them.
+    pub(crate) async fn purge_log(&self, upto: u64) -> Result<(), Error> {
+        self.raft.trigger().purge_log(upto).await.map_err(|fatal| self.error(fatal))
     }
 
     pub(crate) async fn shutdown(&self) {

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{AsyncRuntime, LogIdOptionExt};
 
-use super::{GroupSpec, Host, HostOptions, SNAPSHOT_AFTER_ENTRIES};
+use super::{GroupSpec, Host, HostOptions, LogKeep};
 use crate::config::RaftTiming;
 use crate::group::{CheckPace, Group, GroupRole};
 use crate::log_store::TailBudget;
@@ -21,6 +21,8 @@ use crate::transport::{NodeUuid, Transport};
 use crate::{EntryContext, Error, GroupId, Machine, Replica, ReplicaId};
 
 const ME: NodeUuid = [1; 16];
+/// Entries between two snapshots.
+const STEP_ENTRIES: u64 = 1_000;
 /// A span of simulated time.
 const PATIENCE: u32 = 6_000;
 const POLL: Duration = Duration::from_millis(10);
@@ -47,6 +49,7 @@ impl Fixture {
             state,
             transport: Transport::new(net.wire(ME), PathBuf::new(), timing),
             tail: TailBudget::new(1 << 20),
+            keep: LogKeep { step_entries: STEP_ENTRIES, ..LogKeep::default() },
         });
         Self { host, log }
     }
@@ -238,11 +241,11 @@ fn an_ended_group_keeps_no_other_log_from_shrinking() {
     simulate(async {
         let node = Fixture::new();
         let (first, second) = (node.lead(1).await, node.lead(2).await);
-        write(&first, SNAPSHOT_AFTER_ENTRIES + 10).await;
-        write(&second, SNAPSHOT_AFTER_ENTRIES + 10).await;
+        write(&first, STEP_ENTRIES + 10).await;
+        write(&second, STEP_ENTRIES + 10).await;
         first.raft().shutdown().await.expect("ends");
         node.host.flush().await.expect("the others matter");
-        eventually("a snapshot", || snapshot(&second) > SNAPSHOT_AFTER_ENTRIES).await;
+        eventually("a snapshot", || snapshot(&second) > STEP_ENTRIES).await;
     });
 }
 
@@ -251,7 +254,7 @@ fn a_snapshot_is_taken_only_for_what_the_last_one_lacks() {
     simulate(async {
         let node = Fixture::new();
         let group = node.lead(1).await;
-        write(&group, SNAPSHOT_AFTER_ENTRIES + 10).await;
+        write(&group, STEP_ENTRIES + 10).await;
         node.host.flush().await.expect("flushes");
         eventually("a snapshot", || snapshot(&group) > 0).await;
         let taken = snapshot(&group);
@@ -259,7 +262,7 @@ fn a_snapshot_is_taken_only_for_what_the_last_one_lacks() {
         node.host.flush().await.expect("flushes");
         Simulation::sleep(Duration::from_secs(1)).await;
         assert_eq!(snapshot(&group), taken, "for ten entries more");
-        write(&group, SNAPSHOT_AFTER_ENTRIES).await;
+        write(&group, STEP_ENTRIES).await;
         node.host.flush().await.expect("flushes");
         eventually("the next snapshot", || snapshot(&group) > taken).await;
     });

@@ -7,6 +7,7 @@ use super::answer::answered;
 use super::engine::LogEngine;
 use super::reader::LogReader;
 use super::replica_log::ReplicaLog;
+use super::volume::Volume;
 use crate::ReplicaId;
 use crate::codec::LogId;
 use crate::error::Error;
@@ -79,6 +80,11 @@ impl<R: Runtime> LogHandle<R> {
     /// Last purged entry, as openraft knows it.
     pub fn last_purged(&self) -> Option<LogId> {
         self.log.purged()
+    }
+
+    /// The bytes of its entries that openraft has not purged, by index.
+    pub(crate) fn volume(&self) -> Volume {
+        self.log.state().volume.clone()
     }
 
     /// Id of the last entry, or of the last purged one.

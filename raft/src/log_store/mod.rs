@@ -25,6 +25,7 @@ mod scan;
 mod sole_voter;
 mod store;
 mod tail;
+mod volume;
 mod writer;
 
 pub use budget::TailBudget;
@@ -39,3 +40,4 @@ pub use replica::{ReplicaPhase, ReplicaRecord};
 pub use rocks::RocksLog;
 pub use sole_voter::make_sole_voter;
 pub use store::LogStore;
+pub(crate) use volume::Volume;

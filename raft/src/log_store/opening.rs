@@ -3,16 +3,21 @@
 use super::engine::{LogEngine, MetaKind};
 use super::positions::{Positions, index_after};
 use super::replica::{ReplicaPhase, ReplicaRecord};
+use super::volume::Volume;
 use crate::ReplicaId;
 use crate::codec::{self, LogId, Vote};
 use crate::error::Error;
 
 const WHAT: &str = "the Raft log";
+/// Read to tell how large entries are: little beside a start, enough for a mean.
+const SAMPLE_BYTES: usize = 32 << 10;
 
 /// A log as it lies on the disk.
 pub(super) struct Opened {
     pub(super) vote: Option<Vote>,
     pub(super) positions: Positions,
+    /// Estimated from the oldest entries.
+    pub(super) volume: Volume,
 }
 
 /// Reads where the log of `replica` stands. Blocks on the disk.
@@ -50,8 +55,12 @@ pub(super) fn read(engine: &dyn LogEngine, replica: ReplicaId) -> Result<Opened,
         );
         return Err(Error::corrupt(WHAT, detail));
     }
-    let first = engine.read(replica, after_purged, u64::MAX, 0)?.first().map(|record| record.index);
-    Ok(Opened { vote, positions: Positions::opened(first, last, purged, committed) })
+    let oldest = engine.read(replica, after_purged, u64::MAX, SAMPLE_BYTES)?;
+    let sampled: usize = oldest.iter().map(|record| record.bytes.len()).sum();
+    let entry_bytes = sampled.checked_div(oldest.len()).unwrap_or(0) as u64;
+    let positions = Positions::opened(oldest.first().map(|record| record.index), last, purged, committed);
+    let volume = Volume::opened(positions.begin(), positions.end(), entry_bytes);
+    Ok(Opened { vote, positions, volume })
 }
 
 /// The id of an entry that must be there.

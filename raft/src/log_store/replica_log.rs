@@ -16,6 +16,7 @@ use super::engine::{LogEngine, LogOp, LogRecord, MetaKind};
 use super::opening::{self, Opened};
 use super::positions::{Positions, index_after};
 use super::tail::Tail;
+use super::volume::Volume;
 use crate::ReplicaId;
 use crate::codec::{self, Entry, LogId, Vote};
 use crate::error::Error;
@@ -37,6 +38,8 @@ pub(super) struct State {
     pub(super) vote: Option<Vote>,
     pub(super) positions: Positions,
     pub(super) durability: Durability,
+    /// Of what openraft has not purged.
+    pub(super) volume: Volume,
     closed: bool,
 }
 
@@ -83,9 +86,9 @@ impl ReplicaLog {
         replica: ReplicaId,
         budget: Arc<TailBudget>,
     ) -> Result<Arc<Self>, Error> {
-        let Opened { vote, positions } = opening::read(engine, replica)?;
+        let Opened { vote, positions, volume } = opening::read(engine, replica)?;
         let durability = Durability::opened(positions.end());
-        let state = State { vote, positions, durability, ..State::default() };
+        let state = State { vote, positions, durability, volume, ..State::default() };
         let log = Arc::new(Self { replica, budget: budget.clone(), state: Mutex::new(state) });
         let evict: Arc<dyn Evict> = log.clone();
         budget.register(&evict);
@@ -164,6 +167,8 @@ impl ReplicaLog {
             let mut records = Vec::with_capacity(entries.len());
             if let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) {
                 state.positions.append(first.log_id.index, last.log_id);
+                let bytes = entries.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+                state.volume.append(first.log_id.index, index_after(Some(last.log_id)), bytes);
             }
             for (entry, bytes) in entries {
                 records.push(LogRecord { index: entry.log_id.index, bytes: bytes.clone() });
@@ -201,6 +206,7 @@ impl ReplicaLog {
             }
             let end = state.positions.end();
             state.tail.cut_from(end);
+            state.volume.cut_from(end);
             state.durability.truncate(end);
             let last = state.positions.last().map(|id| id.index);
             let truncate = LogOp::Truncate { replica: self.replica, last };
@@ -232,6 +238,7 @@ impl ReplicaLog {
         self.change(|state| {
             if state.positions.purge(upto) {
                 state.tail.cut_below(index_after(Some(upto)));
+                state.volume.cut_below(index_after(Some(upto)));
                 self.release(state, engine);
             }
         });
@@ -270,6 +277,7 @@ impl ReplicaLog {
                 return Err(Error::corrupt(WHAT, detail));
             }
             state.tail.cut_from(0);
+            state.volume = Volume::default();
             state.positions.reset(log_id);
             state.durability.truncate(0);
             let ops = vec![

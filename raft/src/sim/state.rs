@@ -74,6 +74,18 @@ impl MemoryState {
         image.now = image.durable.clone();
     }
 
+    /// The store as the next process finds it after a crash that lost every unflushed write but the first `changes`.
+    /// What still runs over this one writes where nobody looks any more.
+    pub fn after_crash(&self, changes: usize) -> Self {
+        let image = self.image();
+        let mut durable = image.durable.clone();
+        for change in image.pending.iter().take(changes) {
+            change.apply(Arc::make_mut(&mut durable));
+        }
+        let (now, meta) = (durable.clone(), image.meta.clone());
+        Self { image: RwLock::new(Image { now, durable, pending: Vec::new(), meta }) }
+    }
+
     /// Changes that a crash could lose.
     pub fn unflushed(&self) -> usize {
         self.image().pending.len()
@@ -115,6 +127,12 @@ impl StateEngine for MemoryState {
 
     fn records(self: Arc<Self>, from: Bytes, to: Bytes) -> Box<dyn StateRecords> {
         Box::new(Pages { records: self.now().0, next: from, to })
+    }
+
+    fn approximate_bytes(&self, from: &[u8], to: &[u8]) -> u64 {
+        let records = self.now().0;
+        let range = records.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        range.map(|(key, value)| (key.len() + value.len()) as u64).sum()
     }
 
     fn write(&self, batch: StateBatch) -> Result<(), Error> {
@@ -220,5 +238,9 @@ impl StateRecords for Pages {
         }
         self.next = self.to.clone();
         Ok(page)
+    }
+
+    fn seek(&mut self, key: Bytes) {
+        self.next = key;
     }
 }

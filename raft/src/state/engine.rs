@@ -38,6 +38,9 @@ pub trait StateRecords: Send {
     /// Whole records, at least one if any is left, no more once they reach `bytes` together; empty at
     /// the end.
     fn page(&mut self, bytes: usize) -> Result<Vec<StateRecord>, Error>;
+
+    /// Goes on with the first record at or behind `key`, which may have been read before.
+    fn seek(&mut self, key: Bytes);
 }
 
 /// Puts and deletes that land together or not at all.
@@ -54,6 +57,9 @@ pub trait StateEngine: StateRead + 'static {
 
     /// `from <= key < to` as of this call. Whoever reads it keeps the range from being dropped.
     fn records(self: Arc<Self>, from: Bytes, to: Bytes) -> Box<dyn StateRecords>;
+
+    /// Bytes of `from <= key < to`, about: a store may leave out what it holds in memory. Blocks on the disk.
+    fn approximate_bytes(&self, from: &[u8], to: &[u8]) -> u64;
 
     /// Atomic, not durable until `flush`.
     fn write(&self, batch: StateBatch) -> Result<(), Error>;

@@ -14,9 +14,10 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::apply::{ApplyBatch, apply};
 use super::handle::StateHandle;
-use super::snapshot_build::{GroupSnapshot, Meta, SnapshotBuilder, meta};
+use super::snapshot_build::{GroupSnapshot, SnapshotBuilder};
 use super::snapshot_data::SnapshotData;
 use super::snapshot_install::install;
+use super::snapshot_meta::{Meta, meta};
 use super::store::{DurableListener, Slot, StateStore};
 use crate::codec::{LogId, StoredMembership};
 use crate::error::Error;

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, DEFAULT_COLUMN_FAMILY_NAME,
-    IngestExternalFileOptions, ReadOptions, Snapshot, SstFileWriter, WriteBatch, WriteOptions,
+    IngestExternalFileOptions, Range, ReadOptions, Snapshot, SstFileWriter, WriteBatch, WriteOptions,
 };
 
 use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
@@ -142,6 +142,10 @@ impl StateEngine for RocksState {
         Box::new(RocksPages::open(self, from, to))
     }
 
+    fn approximate_bytes(&self, from: &[u8], to: &[u8]) -> u64 {
+        self.db.get_approximate_sizes(&[Range::new(from, to)]).into_iter().sum()
+    }
+
     fn write(&self, batch: StateBatch) -> Result<(), Error> {
         let mut writes = WriteBatch::default();
         for (key, value) in &batch.writes {
@@ -248,6 +252,8 @@ struct RocksPages {
 #[derive(Default)]
 struct Desk {
     wanted_bytes: usize,
+    /// Where the next page begins, if not behind the last.
+    seek: Option<Bytes>,
     page: Option<Result<Vec<StateRecord>, Error>>,
 }
 
@@ -271,6 +277,10 @@ impl StateRecords for RocksPages {
         self.step();
         lock(&self.desk).page.take().unwrap_or_else(|| Err(Error::corrupt("state pages", "no page was read")))
     }
+
+    fn seek(&mut self, key: Bytes) {
+        lock(&self.desk).seek = Some(key);
+    }
 }
 
 async fn serve_pages(state: Arc<RocksState>, from: Bytes, to: Bytes, desk: Arc<Mutex<Desk>>) {
@@ -278,7 +288,11 @@ async fn serve_pages(state: Arc<RocksState>, from: Bytes, to: Bytes, desk: Arc<M
     let mut next = from;
     loop {
         hand_over().await;
-        let wanted = lock(&desk).wanted_bytes;
+        let (wanted, seek) = {
+            let mut desk = lock(&desk);
+            (desk.wanted_bytes, desk.seek.take())
+        };
+        next = seek.unwrap_or(next);
         let page = read_page(&view, &mut next, &to, wanted);
         lock(&desk).page = Some(page);
     }

@@ -6,21 +6,15 @@ use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use openraft::{RaftSnapshotBuilder, Snapshot, SnapshotMeta};
+use openraft::{RaftSnapshotBuilder, Snapshot};
 
 use super::applied::Applied;
 use super::snapshot_data::SnapshotData;
+use super::snapshot_meta::meta;
 use super::store::{Slot, StateStore};
 use crate::RaftTypes;
-use crate::codec::StoredMembership;
 use crate::runtime::Runtime;
 
-/// `SnapshotMeta` of our types.
-pub(super) type Meta = SnapshotMeta<
-    openraft::impls::leader_id_adv::LeaderId<u64, crate::ReplicaId>,
-    crate::ReplicaId,
-    crate::Replica,
->;
 /// `Snapshot` of our types.
 pub(super) type GroupSnapshot = Snapshot<
     openraft::impls::leader_id_adv::LeaderId<u64, crate::ReplicaId>,
@@ -28,13 +22,6 @@ pub(super) type GroupSnapshot = Snapshot<
     crate::Replica,
     SnapshotData,
 >;
-
-pub(super) fn meta(applied: &Applied) -> Meta {
-    SnapshotMeta {
-        last_log_id: applied.log_id,
-        last_membership: StoredMembership::clone(&applied.membership),
-    }
-}
 
 /// Extent of a snapshot.
 enum Extent {

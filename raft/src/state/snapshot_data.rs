@@ -11,6 +11,7 @@ use super::applied::{APPLIED_KEY, Applied};
 use super::engine::{StateEngine, StateRecord, StateRecords};
 use super::generation::{Generation, PREFIX_BYTES};
 use super::snapshot_frame::{self as frame, Frame, Tally};
+use super::snapshot_meta::{Meta, meta};
 use super::snapshot_spool::{Spool, SpoolWriter};
 use crate::error::Error;
 
@@ -18,9 +19,9 @@ const WHAT: &str = "a snapshot";
 
 /// openraft's `SnapshotData`: a group's records in key order, keys without prefix, the Applied record
 /// first.
-pub struct SnapshotData(Source);
+pub struct SnapshotData(pub(super) Source);
 
-enum Source {
+pub(super) enum Source {
     /// Built only for its meta (docs/rules/storage.md#purge-behind-durable-state): nobody sends it.
     Meta,
     Group(GroupRecords),
@@ -47,10 +48,10 @@ impl SnapshotData {
         engine: Arc<dyn StateEngine>,
         generation: Arc<Generation>,
     ) -> Result<Option<(Self, Applied)>, Error> {
-        let mut records = engine.records(generation.prefix(), generation.end());
+        let mut records = engine.clone().records(generation.prefix(), generation.end());
         // One byte is less than any record: exactly the first.
-        let head: VecDeque<StateRecord> = records.page(1)?.into();
-        let Some((key, value)) = head.front() else { return Ok(None) };
+        let head = records.page(1)?;
+        let Some((key, value)) = head.first() else { return Ok(None) };
         if key.slice(PREFIX_BYTES..) != APPLIED_KEY {
             return Err(Error::corrupt(
                 "state",
@@ -58,13 +59,16 @@ impl SnapshotData {
             ));
         }
         let applied = Applied::decode(value.clone())?;
-        let records = GroupRecords { head, records, _lease: generation };
+        let records = GroupRecords { engine, head, head_is_read: false, records, lease: generation };
         Ok(Some((Self(Source::Group(records)), applied)))
     }
 
-    /// Frames to send, in order.
-    pub fn into_chunks(self) -> SnapshotChunks {
-        SnapshotChunks { source: self.0, tally: Tally::default(), ended: false }
+    /// Bytes that it has on this node's disk, about. Blocks on the disk.
+    pub fn approximate_bytes(&self) -> u64 {
+        match &self.0 {
+            Source::Group(group) => group.approximate_bytes(),
+            Source::Meta | Source::Received(_) => 0,
+        }
     }
 
     pub(super) fn into_records(self) -> SnapshotRecords {
@@ -73,26 +77,38 @@ impl SnapshotData {
 }
 
 /// A range under a snapshot; the lease keeps its generation from being dropped meanwhile.
-struct GroupRecords {
-    head: VecDeque<StateRecord>,
+pub(super) struct GroupRecords {
+    engine: Arc<dyn StateEngine>,
+    /// The first record, which is a page of its own.
+    head: Vec<StateRecord>,
+    head_is_read: bool,
     records: Box<dyn StateRecords>,
-    _lease: Arc<Generation>,
+    lease: Arc<Generation>,
 }
 
 impl GroupRecords {
     fn page(&mut self) -> Result<Vec<StateRecord>, Error> {
-        let page = if self.head.is_empty() {
-            self.records.page(frame::FRAME_BYTES)?
-        } else {
-            self.head.drain(..).collect()
-        };
+        let page = if self.head_is_read { self.records.page(frame::FRAME_BYTES)? } else { self.head.clone() };
+        self.head_is_read = true;
         Ok(page.into_iter().map(|(key, value)| (key.slice(PREFIX_BYTES..), value)).collect())
+    }
+
+    /// Goes on with the page that began with `key`.
+    fn seek(&mut self, key: &[u8]) {
+        self.head_is_read = key != APPLIED_KEY;
+        // Behind the head comes the least key that is larger.
+        let least = if self.head_is_read { key.to_vec() } else { [APPLIED_KEY, &[0]].concat() };
+        self.records.seek(self.lease.key(&least));
+    }
+
+    fn approximate_bytes(&self) -> u64 {
+        self.engine.approximate_bytes(&self.lease.prefix(), &self.lease.end())
     }
 }
 
 impl Source {
     /// The next records; empty at the end.
-    fn page(&mut self) -> Result<Vec<StateRecord>, Error> {
+    pub(super) fn page(&mut self) -> Result<Vec<StateRecord>, Error> {
         match self {
             Self::Meta => Err(Error::corrupt(WHAT, "it was built for its meta only")),
             Self::Group(group) => group.page(),
@@ -102,28 +118,16 @@ impl Source {
             },
         }
     }
-}
 
-/// Frames of at most a few MiB, each made when asked for. Blocks on the disk.
-pub struct SnapshotChunks {
-    source: Source,
-    tally: Tally,
-    ended: bool,
-}
-
-impl SnapshotChunks {
-    /// The next chunk, `None` at the end. Blocks on the disk.
-    #[allow(clippy::should_implement_trait, reason = "it fails, and stops at the first failure")]
-    pub fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        if self.ended {
-            return Ok(None);
+    /// Goes on with the page that began with `key`; only a snapshot of a group can.
+    pub(super) fn seek(&mut self, key: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Group(group) => {
+                group.seek(key);
+                Ok(())
+            }
+            Self::Meta | Self::Received(_) => Err(Error::corrupt(WHAT, "it is read only once")),
         }
-        let records = self.source.page()?;
-        if records.is_empty() {
-            self.ended = true;
-            return Ok(Some(self.tally.end_frame()));
-        }
-        frame::encode_records(&records, &mut self.tally).map(Some)
     }
 }
 
@@ -152,13 +156,21 @@ pub struct SnapshotSink {
     spool: SpoolWriter,
     tally: Tally,
     last_key: Option<Bytes>,
+    /// From its first record.
+    applied: Option<Applied>,
     ended: bool,
 }
 
 impl SnapshotSink {
     /// `staging` is the store's staging directory; only large snapshots put a file there.
     pub fn new(staging: &Path) -> Self {
-        Self { spool: SpoolWriter::new(staging), tally: Tally::default(), last_key: None, ended: false }
+        Self {
+            spool: SpoolWriter::new(staging),
+            tally: Tally::default(),
+            last_key: None,
+            applied: None,
+            ended: false,
+        }
     }
 
     /// Takes the next chunk. Blocks on the disk.
@@ -174,6 +186,9 @@ impl SnapshotSink {
                     }
                     self.last_key = Some(key.clone());
                 }
+                if self.applied.is_none() {
+                    self.applied = Some(first_record(&records)?);
+                }
                 self.tally.add(records.len(), &unpacked);
                 self.spool.push(chunk)
             }
@@ -187,11 +202,30 @@ impl SnapshotSink {
         }
     }
 
+    /// Fails unless what arrived, which is something, tells the position and members that `expected` does: a sender's
+    /// header and data must be of one snapshot.
+    pub(crate) fn check(&self, expected: &Meta) -> Result<(), Error> {
+        match &self.applied {
+            Some(applied) if meta(applied) == *expected => Ok(()),
+            Some(applied) => {
+                Err(Error::corrupt(WHAT, format_args!("it says {}, its sender {expected}", meta(applied))))
+            }
+            None => Err(Error::corrupt(WHAT, "it is empty")),
+        }
+    }
+
     /// The whole snapshot; fails if its end has not arrived.
     pub fn finish(self) -> Result<SnapshotData, Error> {
         if !self.ended {
             return Err(Error::corrupt(WHAT, "its end is missing"));
         }
         Ok(SnapshotData(Source::Received(self.spool.finish()?)))
+    }
+}
+
+fn first_record(records: &[StateRecord]) -> Result<Applied, Error> {
+    match records.first() {
+        Some((key, value)) if key == APPLIED_KEY => Applied::decode(value.clone()),
+        _ => Err(Error::corrupt(WHAT, "it does not begin with an Applied record")),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::applied::{APPLIED_KEY, Applied};
 use super::generation::{self, Generation};
-use super::snapshot_build::{Meta, meta};
 use super::snapshot_data::SnapshotData;
+use super::snapshot_meta::{Meta, meta};
 use super::store::{Slot, StateStore};
 use crate::error::Error;
 use crate::log_store::LogHandle;

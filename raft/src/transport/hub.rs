@@ -1,7 +1,6 @@
 //! The transport of one node: who is hosted here, and the way to everyone else.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -19,6 +18,7 @@ use super::incoming::port::{Port, RaftPort};
 use super::incoming::snapshot::BulkReceiver;
 use super::outgoing::network::GroupNetworkFactory;
 use super::outgoing::shared::Outgoing;
+use super::wire::bulk::BulkOptions;
 use super::wire::contract::{Inbound, Inbox, Wire};
 use super::wire::lane::{Lane, LinkError, NodeUuid};
 use super::wire::queue::FrameSender;
@@ -39,12 +39,14 @@ pub struct Transport<R: Runtime> {
 }
 
 impl<R: Runtime> Transport<R> {
-    /// `staging` is a directory for snapshots being received; `timing` is that of every group of this node.
-    pub fn new(wire: Arc<dyn Wire>, staging: PathBuf, timing: RaftTiming) -> Arc<Self> {
+    /// `bulk` tells how snapshots travel, or only the folder for those on their way in; `timing` is that of every group
+    /// of this node.
+    pub fn new(wire: Arc<dyn Wire>, bulk: impl Into<BulkOptions>, timing: RaftTiming) -> Arc<Self> {
+        let bulk = bulk.into();
         let transport = Arc::new(Self {
-            outgoing: Arc::new(Outgoing::new(wire.clone(), timing.lease_terms())),
+            outgoing: Arc::new(Outgoing::new(wire.clone(), &bulk, timing.lease_terms())),
             hosted: Arc::default(),
-            bulk: Arc::new(BulkReceiver::new(staging, timing.lease_terms())),
+            bulk: Arc::new(BulkReceiver::new(bulk, timing.lease_terms())),
             timing,
             links: AtomicU64::new(0),
         });
@@ -92,8 +94,15 @@ impl<R: Runtime> Transport<R> {
         self.hosted.exclude(replicas);
     }
 
+    /// Index of the first entry behind the oldest snapshot that leaves a replica of this node, or left it before the
+    /// last call.
+    pub(crate) fn oldest_snapshot(&self, group: GroupId, from: ReplicaId) -> Option<u64> {
+        self.outgoing.holds.oldest(group, from)
+    }
+
     /// Lets nothing more in, and ends the replica's inbound streams.
     pub fn unregister(&self, group: GroupId, replica: ReplicaId) {
+        self.outgoing.holds.forget(group, replica);
         self.hosted.remove(group, replica);
     }
 }

@@ -15,6 +15,7 @@ pub use hub::Transport;
 pub use incoming::guard::VoteGuard;
 pub use outgoing::append::STREAM_IDLE;
 pub use outgoing::network::{GroupNetwork, GroupNetworkFactory};
+pub use wire::bulk::{BulkOptions, ROOM_PAUSE, Room};
 pub use wire::contract::{Inbound, Inbox, Wire};
 pub use wire::lane::{Lane, LinkError, NodeUuid, WINDOW_BYTES, WINDOW_FRAMES};
 #[cfg(feature = "sim")]

@@ -1,5 +1,7 @@
 //! The consensus engine from outside: its log on disks that crash and fill, its transport, replicas that diverge.
 
+mod bulk;
+mod catch_up;
 mod divergence;
 mod log_crash;
 mod log_disk;

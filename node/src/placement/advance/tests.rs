@@ -8,6 +8,7 @@ use super::*;
 use crate::placement::observed::ObservedReplica;
 
 const LAST_LOG: u64 = 5_000;
+const CLOSE_SINCE: u64 = 4_990;
 
 fn place(replica_id: u64) -> ReplicaInfo {
     ReplicaInfo { replica_id, node_uuid: vec![replica_id as u8; 16].into() }
@@ -21,7 +22,12 @@ fn moving() -> GroupInfo {
 
 fn seen(leader: u64, voters: &[u64], learners: &[u64]) -> ObservedGroup {
     let follower = |id: u64| (id, Follower { replica_id: id, matched: LAST_LOG, answered: true });
-    let complete = ObservedReplica { objects_seen: Some(LAST_LOG), objects_lacking: 0, close_rounds: 3 };
+    let complete = ObservedReplica {
+        objects_seen: Some(LAST_LOG),
+        objects_lacking: 0,
+        close_rounds: 3,
+        close_since: CLOSE_SINCE,
+    };
     ObservedGroup {
         leader: Some(Leader {
             node: [leader as u8; 16],
@@ -78,7 +84,7 @@ fn a_replica_without_its_log_or_its_objects_does_not_vote() {
         |it| it.close_rounds = 2,
         |it| it.objects_lacking = 1,
         |it| it.objects_seen = None,
-        |it| it.objects_seen = Some(LAST_LOG - LOOK_BEHIND_MAX - 1),
+        |it| it.objects_seen = Some(CLOSE_SINCE - 1),
     ];
     for spoil in incomplete {
         let mut seen = seen(2, &[1, 2, 3], &[4]);

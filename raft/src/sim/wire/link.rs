@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use openraft::Instant;
+use rowhouse_proto::wire::transport::v1::snapshot_chunk::Body;
 use rowhouse_proto::wire::transport::v1::{Frame, SnapshotChunk, SnapshotReply};
 
 use super::net::{LinkKey, NewLink, SimNet};
@@ -128,17 +130,23 @@ pub(super) fn snapshot<R: Runtime>(
         R::sleep(net.delay()).await;
         let (callee, theirs) = net.inbox(to).ok_or_else(down)?;
         let ends = [(from, incarnation), (to, theirs)];
-        let source = net.clone();
+        let (source, broken) = (net.clone(), Arc::new(AtomicBool::new(false)));
+        let breaks = broken.clone();
         let arriving = futures::stream::unfold(Some(chunks), move |chunks| {
-            let net = source.clone();
+            let (net, breaks) = (source.clone(), breaks.clone());
             async move {
                 let mut chunks = chunks?;
                 let chunk = chunks.next().await?;
-                R::sleep(net.delay()).await;
-                match intact(&net, ends) {
-                    true => Some((Ok(chunk), Some(chunks))),
-                    false => Some((Err(LinkError::Down("the simulated link broke".to_owned())), None)),
+                R::sleep(net.chunk_delay()).await;
+                if !intact(&net, ends) || net.resets_snapshot() {
+                    net.snapshot_broke();
+                    breaks.store(true, Ordering::Relaxed);
+                    return Some((Err(LinkError::Down("the simulated link broke".to_owned())), None));
                 }
+                if let Some(Body::Data(data)) = &chunk.body {
+                    net.snapshot_chunk(data.len());
+                }
+                Some((Ok(chunk), Some(chunks)))
             }
         });
         let reply = callee.snapshot(from, arriving.boxed());
@@ -146,7 +154,8 @@ pub(super) fn snapshot<R: Runtime>(
         let reply = reply.await;
         R::sleep(net.delay()).await;
         let [(from, _), (to, _)] = ends;
-        if intact(&net, ends) && net.passes(to, from) { Ok(reply) } else { Err(down()) }
+        let whole = !broken.load(Ordering::Relaxed) && intact(&net, ends);
+        if whole && net.passes(to, from) { Ok(reply) } else { Err(down()) }
     }
     .boxed()
 }

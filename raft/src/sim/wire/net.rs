@@ -17,10 +17,14 @@ use crate::transport::{FrameReceiver, FrameSender, Inbox, Lane, LinkError, NodeU
 pub struct SimWeather {
     /// One way, each frame anew; a later frame of a lane never overtakes.
     pub delay: (Duration, Duration),
+    /// One way, each chunk of a snapshot.
+    pub chunk_delay: (Duration, Duration),
     /// How long a cut goes unnoticed by who waits across it.
     pub patience: (Duration, Duration),
     /// Chance of each frame to break its link instead of arriving.
     pub reset_per_million: u32,
+    /// Chance of each chunk of a snapshot to break its transfer instead of arriving.
+    pub chunk_reset_per_million: u32,
 }
 
 impl Default for SimWeather {
@@ -28,8 +32,10 @@ impl Default for SimWeather {
     fn default() -> Self {
         Self {
             delay: (Duration::from_micros(100), Duration::from_millis(5)),
+            chunk_delay: (Duration::from_micros(100), Duration::from_millis(5)),
             patience: (Duration::from_millis(500), Duration::from_secs(4)),
             reset_per_million: 0,
+            chunk_reset_per_million: 0,
         }
     }
 }
@@ -49,6 +55,10 @@ struct NetState {
     /// Dialled by the first for the second.
     links: BTreeMap<LinkKey, OpenLink>,
     last_link: u64,
+    /// Bytes of snapshots that arrived anywhere.
+    snapshot_bytes: u64,
+    /// Transfers of snapshots that broke.
+    snapshot_breaks: u64,
 }
 
 pub(super) type LinkKey = (NodeUuid, NodeUuid, Lane);
@@ -125,6 +135,12 @@ impl<R: Runtime> SimNet<R> {
         }
     }
 
+    /// Whether a call of one node would reach another now: both run, and nothing is cut between them.
+    pub fn connects(&self, from: NodeUuid, to: NodeUuid) -> bool {
+        let is_up = |node| self.state().nodes.get(&node).is_some_and(|node| node.up);
+        is_up(from) && is_up(to) && self.passes(from, to) && self.passes(to, from)
+    }
+
     pub(super) fn passes(&self, from: NodeUuid, to: NodeUuid) -> bool {
         !self.state().cuts.contains(&(from, to))
     }
@@ -144,13 +160,34 @@ impl<R: Runtime> SimNet<R> {
         between::<R>(self.weather.delay)
     }
 
+    pub(super) fn chunk_delay(&self) -> Duration {
+        between::<R>(self.weather.chunk_delay)
+    }
+
     pub(super) fn patience(&self) -> Duration {
         between::<R>(self.weather.patience)
     }
 
+    /// Bytes of snapshots that arrived anywhere so far, and how many transfers broke.
+    pub fn snapshots(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.snapshot_bytes, state.snapshot_breaks)
+    }
+
+    pub(super) fn snapshot_chunk(&self, bytes: usize) {
+        self.state().snapshot_bytes += bytes as u64;
+    }
+
+    pub(super) fn snapshot_broke(&self) {
+        self.state().snapshot_breaks += 1;
+    }
+
     pub(super) fn resets(&self) -> bool {
-        self.weather.reset_per_million > 0
-            && R::random_u64() % 1_000_000 < u64::from(self.weather.reset_per_million)
+        chance::<R>(self.weather.reset_per_million)
+    }
+
+    pub(super) fn resets_snapshot(&self) -> bool {
+        chance::<R>(self.weather.chunk_reset_per_million)
     }
 
     /// Forgets a link that has ended; a newer one of the same name stays.
@@ -193,6 +230,10 @@ impl<R: Runtime> SimNet<R> {
     fn state(&self) -> MutexGuard<'_, NetState> {
         lock(&self.state)
     }
+}
+
+fn chance<R: Runtime>(per_million: u32) -> bool {
+    per_million > 0 && R::random_u64() % 1_000_000 < u64::from(per_million)
 }
 
 fn between<R: Runtime>((least, most): (Duration, Duration)) -> Duration {

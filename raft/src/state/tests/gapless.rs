@@ -9,7 +9,8 @@ use openraft::{EntryPayload, OptionalSend};
 use crate::RaftTypes;
 use crate::codec::{Entry, LogId, StoredMembership};
 use crate::runtime::Runtime;
-use crate::state::snapshot_build::{GroupSnapshot, Meta};
+use crate::state::snapshot_build::GroupSnapshot;
+use crate::state::snapshot_meta::Meta;
 use crate::state::{GroupState, SnapshotBuilder, SnapshotData};
 
 pub struct Gapless<R: Runtime>(pub GroupState<R>);

@@ -15,7 +15,7 @@ use crate::log_store::{LogStore, TailBudget};
 use crate::runtime::Production;
 use crate::sim::{KvCommand, LossyLog, LossyOptions, MemoryState, Simulation};
 use crate::state::{
-    GroupState, RocksState, SnapshotData, SnapshotSink, StateEngine, StateOptions, StateStore,
+    GroupState, RocksState, SnapshotChunks, SnapshotData, SnapshotSink, StateEngine, StateOptions, StateStore,
 };
 use crate::{Envelope, Error, GroupId, RaftTypes};
 
@@ -193,6 +193,51 @@ proptest! {
         }
         prop_assert!(push_all(&frames).is_err());
     }
+}
+
+/// Reads `chunks` to the end, going back now and then to any chunk that was read.
+fn read_restlessly(mut chunks: SnapshotChunks, back: &[usize]) -> Vec<Bytes> {
+    let mut frames: Vec<Bytes> = Vec::new();
+    for back in back {
+        let from = back % (frames.len() + 1);
+        for number in from..frames.len() + 2 {
+            match chunks.chunk(number as u64).expect("a chunk") {
+                Some(frame) if number < frames.len() => {
+                    assert!(frame == frames[number], "chunk {number} changed")
+                }
+                Some(frame) => frames.push(frame),
+                None => assert!(number >= frames.len()),
+            }
+        }
+    }
+    while let Some(frame) = chunks.chunk(frames.len() as u64).expect("a chunk") {
+        frames.push(frame);
+    }
+    frames
+}
+
+#[test]
+fn a_chunk_made_again_is_the_same() {
+    let dir = tempfile::tempdir().expect("a directory");
+    run_production(async {
+        let (_, mut leader) = rocks_group(dir.path()).await;
+        let entries = (0..100).map(|index| Ok((bulky(index), None)));
+        leader.apply(futures::stream::iter(entries.collect::<Vec<_>>())).await.expect("apply");
+        let once = leader.get_current_snapshot().await.expect("open").expect("something is applied");
+        let again = leader.get_current_snapshot().await.expect("open").expect("something is applied");
+        let more = (100..110).map(|index| Ok((bulky(index), None)));
+        leader.apply(futures::stream::iter(more.collect::<Vec<_>>())).await.expect("apply");
+        let frames = frames(once.snapshot);
+        assert!(read_restlessly(again.snapshot.into_chunks(), &[0, 0, 2, 1, 3, 0, 5, 6, 7, 4]) == frames);
+    });
+    simulate(1, async {
+        let mut leader = Group::fresh().await;
+        leader.apply(0..ENTRIES).await;
+        let once = leader.state.get_current_snapshot().await.expect("open").expect("something is applied");
+        let again = leader.state.get_current_snapshot().await.expect("open").expect("something is applied");
+        leader.apply(ENTRIES..ENTRIES + 20).await;
+        assert!(read_restlessly(again.snapshot.into_chunks(), &[0, 0, 1, 2, 0]) == frames(once.snapshot));
+    });
 }
 
 #[test]

@@ -60,6 +60,9 @@ pub(in crate::transport) trait Port<R: Runtime>: Send + Sync {
 
     /// The vote it holds.
     fn held_vote(&self) -> Vote;
+
+    /// The last entry that it knows committed.
+    fn last_committed(&self) -> Option<LogId>;
 }
 
 /// openraft behind a `Port`.
@@ -152,5 +155,9 @@ where
 
     fn held_vote(&self) -> Vote {
         self.raft.server_metrics().borrow_watched().vote
+    }
+
+    fn last_committed(&self) -> Option<LogId> {
+        self.raft.metrics().borrow_watched().local_committed
     }
 }

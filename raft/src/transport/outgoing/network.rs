@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use openraft::OptionalSend;
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError};
+use openraft::async_runtime::Select2;
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout};
 use openraft::network::{
     Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
     RaftNetworkFactory,
@@ -18,6 +18,7 @@ use openraft::raft::{
     VoteResponse,
 };
 use openraft::storage::Snapshot;
+use openraft::{LogIdOptionExt, OptionalSend, RPCTypes};
 use rowhouse_proto::Spread;
 use rowhouse_proto::wire::transport::v1::frame::Body;
 
@@ -186,15 +187,37 @@ impl<R: Runtime> NetSnapshot<C<R>> for GroupNetwork<R> {
         option: RPCOption,
     ) -> Result<SnapshotResponse<C<R>>, StreamingError<C<R>>> {
         let Route { out, group, from, to, peer } = &self.route;
+        let Some(permit) = out.bulk.permits.claim(*to) else {
+            // While it waits it would go out of date, and keep the store from forgetting: openraft opens another
+            // at once after this error, when there is a permit.
+            drop(snapshot);
+            return Err(match R::select2(cancel, out.bulk.permits.wait::<R>(*to)).await {
+                Select2::First(closed) => closed.into(),
+                Select2::Second(()) => waited::<R>(*from, *to, option.hard_ttl()).into(),
+            });
+        };
+        let hold = out.holds.hold(*group, *from, snapshot.meta.last_log_id.next_index());
         let header = header(*group, *from, *to, out.terms, &vote, &snapshot.meta);
-        let transfer = out.bulk.send(out.wire.as_ref(), *peer, header, snapshot.snapshot, option.hard_ttl());
+        let transfer = async {
+            let sent = out.bulk.send(out.wire.as_ref(), *peer, header, snapshot.snapshot).await;
+            drop((permit, hold));
+            if let Err(error) = &sent {
+                R::sleep(error.pause()).await;
+            }
+            sent
+        };
         match R::select2(cancel, transfer).await {
-            openraft::async_runtime::Select2::First(closed) => Err(closed.into()),
-            openraft::async_runtime::Select2::Second(sent) => {
+            Select2::First(closed) => Err(closed.into()),
+            Select2::Second(sent) => {
                 sent.map(SnapshotResponse::new).map_err(|error| unreachable(error).into())
             }
         }
     }
+}
+
+/// openraft tries again after this error without a pause.
+fn waited<R: Runtime>(id: ReplicaId, target: ReplicaId, timeout: Duration) -> Timeout<C<R>> {
+    Timeout { action: RPCTypes::InstallSnapshot, id, target, timeout }
 }
 
 impl<R: Runtime> NetBackoff<C<R>> for GroupNetwork<R> {

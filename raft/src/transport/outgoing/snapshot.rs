@@ -1,24 +1,27 @@
-//! The sending end of a snapshot.
+//! The sending end of a snapshot. A transfer whose link breaks goes on where it was
+//! (docs/rules/storage.md#a-broken-transfer-goes-on).
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use openraft::Instant;
 use openraft::async_runtime::Select2;
 use rowhouse_proto::wire::transport::v1::snapshot_chunk::Body;
-use rowhouse_proto::wire::transport::v1::{SnapshotChunk, SnapshotEnd, SnapshotHeader};
-use tokio::sync::{Semaphore, mpsc};
+use rowhouse_proto::wire::transport::v1::{SnapshotChunk, SnapshotEnd, SnapshotHeader, SnapshotReply};
+use rowhouse_proto::{Backoff, Spread};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::pace::Pace;
+use super::permits::Permits;
 use crate::codec::{Vote, log_id_to_wire, stored_membership_to_wire, vote_from_wire, vote_to_wire};
 use crate::error::Error;
 use crate::lease::LeaseTerms;
 use crate::lock::lock;
 use crate::runtime::Runtime;
-use crate::state::SnapshotData;
-use crate::transport::wire::bulk::{BYTES_PER_SECOND, INSTALL, STALL, TRANSFERS_MAX};
+use crate::state::{SnapshotChunks, SnapshotData};
+use crate::transport::wire::bulk::{BulkOptions, INSTALL, INSTALL_BYTES_PER_SECOND, STALL};
 use crate::transport::wire::contract::Wire;
 use crate::transport::wire::lane::{LinkError, NodeUuid};
 use crate::transport::wire::message::Meta;
@@ -27,6 +30,18 @@ use crate::{GroupId, ReplicaId};
 
 /// Chunks between the reader and the link: one is sent while the next is read.
 const CHUNKS_AHEAD: usize = 1;
+/// A transfer that got no further begins anew: its first chunks may never have left.
+const CHUNKS_WORTH_RESUMING: u64 = 3;
+/// Times a transfer goes on without having got further.
+const RESUMES_IN_VAIN_MAX: u32 = 5;
+/// First pause before a receiver is asked what it has.
+const ASK_FIRST: Duration = Duration::from_millis(50);
+/// Longest such pause.
+const ASK_LONGEST: Duration = Duration::from_millis(800);
+/// A receiver answers from memory.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A receiver may ask for no longer pause.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub(in crate::transport) enum SendError {
@@ -34,15 +49,30 @@ pub(in crate::transport) enum SendError {
     Link(#[from] LinkError),
     #[error("reading the snapshot: {0}")]
     Read(#[from] Error),
-    #[error("refused by the receiver: {0}")]
-    Refused(String),
+    #[error("refused by the receiver: {why}")]
+    Refused { why: String, pause: Duration },
     #[error("the transfer stands still")]
     Stalled,
-    #[error("the transfer took too long")]
-    Deadline,
+    #[error("the transfer broke off at the receiver: {0}")]
+    Broke(String),
 }
 
-/// Header of a snapshot; the wire adds who sends it.
+impl SendError {
+    /// How long not to try again.
+    pub(in crate::transport) fn pause(&self) -> Duration {
+        match self {
+            Self::Refused { pause, .. } => (*pause).min(PAUSE_MAX),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether the transfer may go on over another link.
+    fn is_break(&self) -> bool {
+        matches!(self, Self::Link(LinkError::Down(_)) | Self::Stalled | Self::Broke(_))
+    }
+}
+
+/// Header of a snapshot; the wire adds who sends it, and `send` which transfer it is.
 pub(in crate::transport) fn header(
     group: GroupId,
     from: ReplicaId,
@@ -52,8 +82,6 @@ pub(in crate::transport) fn header(
     meta: &Meta,
 ) -> SnapshotHeader {
     SnapshotHeader {
-        cluster_id: Bytes::new(),
-        node_uuid: Bytes::new(),
         lease_ms: terms.granted.as_millis() as u64,
         read_lease_ms: terms.read.as_millis() as u64,
         group: group.into(),
@@ -62,105 +90,166 @@ pub(in crate::transport) fn header(
         vote: Some(vote_to_wire(vote)),
         last_log_id: meta.last_log_id.as_ref().map(log_id_to_wire),
         membership: Some(stored_membership_to_wire(&meta.last_membership)),
+        ..SnapshotHeader::default()
     }
+}
+
+/// The receiver's answer to who asks what it has of a transfer.
+enum Standing {
+    /// It has so many chunks.
+    Held(u64),
+    /// It has installed the snapshot, or knows a higher vote.
+    Done(Vote),
 }
 
 /// Bounds that all outgoing snapshots of a node share: their number and their rate.
 pub(in crate::transport) struct BulkSender<R: Runtime> {
-    transfers: Semaphore,
-    /// When the next chunk may leave.
-    next: Mutex<Option<R::Instant>>,
+    pub(in crate::transport) permits: Permits,
+    pace: Pace<R>,
+    resume_for: Duration,
 }
 
+type Source = Arc<Mutex<SnapshotChunks>>;
+
 impl<R: Runtime> BulkSender<R> {
-    pub(in crate::transport) fn new() -> Self {
-        Self { transfers: Semaphore::new(TRANSFERS_MAX), next: Mutex::new(None) }
+    pub(in crate::transport) fn new(options: &BulkOptions) -> Self {
+        let pace = Pace::new(options.bytes_per_second);
+        Self { permits: Permits::new(), pace, resume_for: options.resume_for }
     }
 
-    /// Sends a snapshot and returns the receiver's vote once it is installed there.
+    /// Sends a snapshot and returns the receiver's vote once it is installed there. The caller holds a permit.
     pub(in crate::transport) async fn send(
         &self,
         wire: &dyn Wire,
         peer: NodeUuid,
-        header: SnapshotHeader,
+        mut header: SnapshotHeader,
         data: SnapshotData,
-        deadline: Duration,
     ) -> Result<Vote, SendError> {
-        let transfer = async {
-            let _permit = self.transfers.acquire().await.map_err(|_| SendError::Stalled)?;
-            self.transfer(wire, peer, header, data).await
-        };
-        R::timeout(deadline, transfer).await.unwrap_or(Err(SendError::Deadline))
+        let (bytes, chunks) = R::blocking(move || (data.approximate_bytes(), data.into_chunks())).await;
+        let source: Source = Arc::new(Mutex::new(chunks));
+        // Zero is what a program sends that does not resume.
+        (header.transfer, header.bytes) = (R::random_u64() | 1, bytes);
+        let mut in_vain = 0;
+        loop {
+            let broke = match self.attempt(wire, peer, &header, &source).await {
+                Ok(reply) => return verdict(reply),
+                Err(error) if error.is_break() => error,
+                Err(error) => return Err(error),
+            };
+            if lock(&source).made() < CHUNKS_WORTH_RESUMING {
+                return Err(broke);
+            }
+            let held = match self.ask(wire, peer, &header).await? {
+                Standing::Done(vote) => return Ok(vote),
+                Standing::Held(0) => return Err(broke),
+                Standing::Held(held) => held,
+            };
+            in_vain = if held > header.first_chunk { 0 } else { in_vain + 1 };
+            if in_vain > RESUMES_IN_VAIN_MAX {
+                return Err(broke);
+            }
+            let (group, to) = (header.group, header.to_replica);
+            tracing::info!(group, to, held, %broke, "a snapshot goes on where its link broke");
+            header.first_chunk = held;
+        }
     }
 
-    async fn transfer(
+    /// Sends the chunks from the header's first on, and waits for the answer.
+    async fn attempt(
         &self,
         wire: &dyn Wire,
         peer: NodeUuid,
-        header: SnapshotHeader,
-        data: SnapshotData,
-    ) -> Result<Vote, SendError> {
+        header: &SnapshotHeader,
+        source: &Source,
+    ) -> Result<SnapshotReply, SendError> {
+        let install = INSTALL + Duration::from_secs(header.bytes / INSTALL_BYTES_PER_SECOND);
         let (chunks, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let mut reply = wire.send_snapshot(peer, ReceiverStream::new(receiver).boxed());
-        let reply = match R::select2(&mut reply, self.produce(header, data, chunks)).await {
+        let reply = match R::select2(&mut reply, self.produce(header.clone(), source.clone(), chunks)).await {
             Select2::First(reply) => reply?,
             Select2::Second(produced) => {
                 produced?;
-                R::timeout(INSTALL, reply).await.map_err(|_| SendError::Stalled)??
+                R::timeout(install, reply).await.map_err(|_| SendError::Stalled)??
             }
         };
-        match &reply.vote {
-            Some(vote) => Ok(vote_from_wire(vote)),
-            None => Err(SendError::Refused(reply.error)),
+        // A receiver that is busy for a moment does not forget what it holds.
+        let goes_on = reply.held_chunks > 0 || header.first_chunk > 0 && reply.retry_after_ms > 0;
+        if reply.vote.is_none() && goes_on {
+            return Err(SendError::Broke(reply.error));
         }
+        Ok(reply)
     }
 
     async fn produce(
         &self,
         header: SnapshotHeader,
-        data: SnapshotData,
+        source: Source,
         chunks: mpsc::Sender<SnapshotChunk>,
     ) -> Result<(), SendError> {
+        let mut number = header.first_chunk;
         put::<R>(&chunks, Body::Header(header)).await?;
-        let mut source = data.into_chunks();
-        let mut count = 0;
         loop {
-            let (rest, read) = R::blocking(move || {
-                let read = source.next();
-                (source, read)
-            })
-            .await;
-            source = rest;
+            // By number: what an earlier attempt still reads does not matter.
+            let source = source.clone();
+            let read = R::blocking(move || lock(&source).chunk(number)).await;
             let Some(data) = read? else { break };
             if data.len() > FRAME_BYTES_MAX {
                 return Err(LinkError::TooLarge { bytes: data.len(), max: FRAME_BYTES_MAX }.into());
             }
-            self.pace(data.len() as u64).await;
+            self.pace.pass(data.len() as u64).await;
             put::<R>(&chunks, Body::Data(data)).await?;
-            count += 1;
+            number += 1;
         }
-        put::<R>(&chunks, Body::End(SnapshotEnd { chunks: count })).await
+        put::<R>(&chunks, Body::End(SnapshotEnd { chunks: number })).await
     }
 
-    /// Waits until `bytes` more may leave this node.
-    async fn pace(&self, bytes: u64) {
-        let now = R::Instant::now();
-        let start = {
-            let mut next = lock(&self.next);
-            let start = next.map_or(now, |next| next.max(now));
-            *next = Some(start + Duration::from_micros(bytes * 1_000_000 / BYTES_PER_SECOND));
-            start
-        };
-        if start > now {
-            // Not until a moment: those lie on a grid, too coarse for a pace.
-            R::sleep(start - now).await;
+    /// Asks the receiver what it has of a transfer, until it answers or `resume_for` is over.
+    async fn ask(
+        &self,
+        wire: &dyn Wire,
+        peer: NodeUuid,
+        header: &SnapshotHeader,
+    ) -> Result<Standing, SendError> {
+        let deadline = R::Instant::now() + self.resume_for;
+        let mut pauses = Backoff::new(ASK_FIRST, ASK_LONGEST, Spread::QuarterOnTop);
+        let question = SnapshotHeader { asks: true, ..header.clone() };
+        loop {
+            R::sleep(pauses.pause(R::random_u64())).await;
+            let question = futures::stream::iter([chunk(Body::Header(question.clone()))]).boxed();
+            let error = match R::timeout(ASK_TIMEOUT, wire.send_snapshot(peer, question)).await {
+                Ok(Ok(SnapshotReply { vote: Some(vote), .. })) => {
+                    return Ok(Standing::Done(vote_from_wire(&vote)));
+                }
+                // An older program takes the question for a transfer that ends too early: it holds nothing.
+                Ok(Ok(reply)) if reply.retry_after_ms == 0 => return Ok(Standing::Held(reply.held_chunks)),
+                Ok(Ok(reply)) => refused(reply),
+                Ok(Err(error)) => error.into(),
+                Err(_) => SendError::Stalled,
+            };
+            if R::Instant::now() >= deadline {
+                return Err(error);
+            }
         }
     }
 }
 
+fn refused(reply: SnapshotReply) -> SendError {
+    SendError::Refused { why: reply.error, pause: Duration::from_millis(reply.retry_after_ms) }
+}
+
+fn verdict(reply: SnapshotReply) -> Result<Vote, SendError> {
+    match &reply.vote {
+        Some(vote) => Ok(vote_from_wire(vote)),
+        None => Err(refused(reply)),
+    }
+}
+
+fn chunk(body: Body) -> SnapshotChunk {
+    SnapshotChunk { version: rowhouse_proto::WIRE_VERSION, body: Some(body) }
+}
+
 async fn put<R: Runtime>(chunks: &mpsc::Sender<SnapshotChunk>, body: Body) -> Result<(), SendError> {
-    let chunk = SnapshotChunk { version: rowhouse_proto::WIRE_VERSION, body: Some(body) };
-    match R::timeout(STALL, chunks.send(chunk)).await {
+    match R::timeout(STALL, chunks.send(chunk(body))).await {
         Ok(Ok(())) => Ok(()),
         // The link has ended, and its reply says why: let that be the outcome.
         Ok(Err(_)) => std::future::pending().await,

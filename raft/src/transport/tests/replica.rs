@@ -161,6 +161,10 @@ impl Port<Simulation> for Scripted {
     fn held_vote(&self) -> Vote {
         Vote::new_committed(1, LEADER)
     }
+
+    fn last_committed(&self) -> Option<LogId> {
+        None
+    }
 }
 
 /// Node A, which asks, and node B, which hosts the scripted follower.

@@ -10,9 +10,9 @@ use rowhouse_raft::log_store::{LogEngine, TailBudget};
 use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::{KvCommand, KvMachine, LossyLog, LossyOptions, MemoryState};
 use rowhouse_raft::state::{StateEngine, StateStore};
-use rowhouse_raft::transport::{NodeUuid, Transport, Wire};
+use rowhouse_raft::transport::{BulkOptions, NodeUuid, Room, Transport, Wire};
 use rowhouse_raft::{
-    Error, Group, GroupId, GroupSpec, Host, HostOptions, Machine, RaftTiming, Replica, ReplicaId,
+    Error, Group, GroupId, GroupSpec, Host, HostOptions, LogKeep, Machine, RaftTiming, Replica, ReplicaId,
 };
 
 pub const GROUP: GroupId = 7;
@@ -30,14 +30,20 @@ pub fn replica(number: u8) -> ReplicaId {
 
 /// What survives a node.
 pub struct Disks<R: Runtime> {
+    /// What its node is told to keep.
+    pub keep: LogKeep,
+    /// What it has for snapshots.
+    pub room: Option<Room>,
     pub log: Arc<LossyLog<R>>,
     pub state: Arc<MemoryState>,
-    staging: tempfile::TempDir,
+    pub staging: tempfile::TempDir,
 }
 
 impl<R: Runtime> Disks<R> {
     pub fn new() -> Self {
         Self {
+            keep: LogKeep::default(),
+            room: None,
             log: LossyLog::new(LossyOptions::default()),
             state: Arc::new(MemoryState::new()),
             staging: tempfile::tempdir().expect("a directory"),
@@ -74,7 +80,8 @@ impl<R: Runtime> Member<R> {
         machine: Arc<dyn Machine>,
     ) -> Result<Self, Error> {
         let staging = disks.staging.path().to_owned();
-        let transport = Transport::<R>::new(wire, staging.clone(), timing);
+        let bulk = BulkOptions { room: disks.room.clone(), ..BulkOptions::from(staging.clone()) };
+        let transport = Transport::<R>::new(wire, bulk, timing);
         let log: Arc<dyn LogEngine> = disks.log.clone();
         let engine: Arc<dyn StateEngine> = disks.state.clone();
         let store = StateStore::open(engine, staging).expect("a store");
@@ -83,6 +90,7 @@ impl<R: Runtime> Member<R> {
             state: store.clone(),
             transport: transport.clone(),
             tail: TailBudget::new(16 << 20),
+            keep: disks.keep,
         });
         let spec = GroupSpec { group: GROUP, replica: replica(number), machine };
         let group = host.start(spec).await?;
