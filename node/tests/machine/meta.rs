@@ -11,7 +11,7 @@ use rowhouse_proto::wire::command::{
     Bootstrap, MetaCommand, MetaNode, MetaOutcome, PlaceShards, RaiseCommandVersion, RegisterNode, SetPacket,
 };
 use rowhouse_proto::wire::meta::{ClusterMap, GatewayInfo};
-use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, META_GROUP};
+use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, COMMAND_VERSIONS, META_GROUP, VersionRange};
 use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, Error, Machine};
 
@@ -337,11 +337,13 @@ fn a_node_that_does_not_understand_the_version_in_force_is_refused_with_both_nam
     store.refused(upgraded(4, 0));
     store.accepted(upgraded(1, new));
     store.accepted(raise(new));
+    let understood = VersionRange { min: COMMAND_VERSION_MIN, max: old };
     for n in [1, 4] {
         let refused = store.apply(upgraded(n, old)).refused;
-        for told in
-            [format!("node n{n} understands command version {old}"), format!("version {new} is in force")]
-        {
+        for told in [
+            format!("node n{n} understands command version {understood}"),
+            format!("version {new} is in force"),
+        ] {
             assert!(refused.contains(&told), "{refused}");
         }
     }
@@ -369,7 +371,7 @@ fn what_it_does_not_understand_stops_it_and_changes_nothing() {
     {
         let stopped = MetaMachine::default().apply(context, &bytes.into(), &mut txn).expect_err("must stop");
         assert!(matches!(&stopped, Error::Unapplicable { group: 0xFFFF, index: 17, .. }), "{stopped}");
-        let told = format!("understands command version {COMMAND_VERSION}");
+        let told = format!("understands command version {COMMAND_VERSIONS}");
         assert!(stopped.to_string().contains(&told), "{stopped}");
     }
     assert!(txn.into_writes().is_empty());
