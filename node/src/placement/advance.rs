@@ -32,7 +32,7 @@ pub fn advance(group: &GroupInfo, moving: &ReplicaMove, seen: &ObservedGroup, gi
     let (id, members) = (add.replica_id, &leader.members);
     if members.voters.contains(&id) {
         return if has_left(moving, leader) {
-            complete(group, add, leader, seen)
+            complete(group, add, leader, seen, give_up)
         } else {
             leave(group, moving, leader)
         };
@@ -102,10 +102,19 @@ fn leave(group: &GroupInfo, moving: &ReplicaMove, leader: &Leader) -> Option<Ste
     Some(change(group, leader, &voters, &[], "the old replica leaves"))
 }
 
-/// When the new replica has what was written meanwhile, the move is over.
-fn complete(group: &GroupInfo, add: &ReplicaInfo, leader: &Leader, seen: &ObservedGroup) -> Option<Step> {
+/// When the new replica has what was written meanwhile, the move is over. One whose node is gone since it votes is waited
+/// for no longer: the others must have everything, and the next move replaces it.
+fn complete(
+    group: &GroupInfo,
+    add: &ReplicaInfo,
+    leader: &Leader,
+    seen: &ObservedGroup,
+    give_up: bool,
+) -> Option<Step> {
     let since = leader.members.id.map_or(u64::MAX, |id| id.index);
-    let complete = has_objects(group, add, seen, since) || planted::vote_before_complete();
+    let mut judged =
+        group.replicas_after().into_iter().filter(|it| (it.replica_id == add.replica_id) != give_up);
+    let complete = judged.all(|it| has_objects(group, it, seen, since)) || planted::vote_before_complete();
     complete.then(|| Step::End { group: group.group, add: add.replica_id, done: true })
 }
 

@@ -170,6 +170,34 @@ fn the_new_nodes_death_gives_a_move_up() {
 }
 
 #[test]
+fn the_new_nodes_death_after_the_vote_ends_a_move_and_begins_another() {
+    let mut toy = Toy::new(&[""; 5], 2);
+    toy.settle();
+    let moving =
+        |toy: &Toy| toy.map().groups.into_iter().find(|info| info.group == 0).and_then(|it| it.moving);
+    let leaves = toy.map().groups[0].replicas[0].node_uuid[0];
+    toy.direct(leaves, true, false);
+    let votes = |toy: &Toy| {
+        let add = moving(toy).and_then(|it| it.add).map_or(0, |it| it.replica_id);
+        toy.shards[&0].sets[0].contains(&add)
+    };
+    for _ in 0..100 {
+        toy.learn();
+        toy.round();
+        if votes(&toy) {
+            break;
+        }
+    }
+    let add = moving(&toy).and_then(|it| it.add).expect("its move is not over");
+    let gone = add.node_uuid[0];
+    toy.forget(add.replica_id);
+    toy.down.insert(gone);
+    toy.direct(gone, false, true);
+    toy.settle();
+    assert!(!is_on(&toy, gone) && !is_on(&toy, leaves));
+}
+
+#[test]
 fn two_sets_of_voters_left_behind_become_one() {
     let mut toy = Toy::new(&[""; 5], 8);
     toy.settle();

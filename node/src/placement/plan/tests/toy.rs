@@ -277,6 +277,18 @@ impl Toy {
         }
     }
 
+    /// Learners learn as time goes by.
+    pub fn learn(&mut self) {
+        for rounds in self.learned.values_mut() {
+            *rounds += 1;
+        }
+    }
+
+    /// A replica has nothing again.
+    pub fn forget(&mut self, replica: u64) {
+        self.learned.insert(replica, 0);
+    }
+
     /// Learners learn as time goes by; rounds until nothing is left to do.
     pub fn settle(&mut self) -> usize {
         for round in 0..2_000 {
