@@ -19,6 +19,8 @@ pub struct Node {
     pub life: NodeLife,
     /// It is away for longer than the cluster waits.
     pub dead: bool,
+    /// It answers now.
+    pub answers: bool,
     /// It answers, and has room.
     pub takes: bool,
     /// Replicas it has, with those on their way in and without those on their way out.
@@ -54,6 +56,7 @@ impl Nodes {
                 zone: info.zone.clone(),
                 life,
                 dead: life.lost || away_ms > dead_after_ms,
+                answers: observed.nodes.contains_key(&node),
                 takes: takes && !life.lost && !life.leaving,
                 replicas: 0,
                 bytes: 0,
@@ -102,9 +105,9 @@ impl Nodes {
         }
     }
 
-    /// Whether no node of the group's replicas is away.
+    /// Whether every node of the group's replicas answers, and none is away or shall go.
     pub fn are_present(&self, group: &GroupInfo) -> bool {
-        let present = |node: &Node| node.life == NodeLife::default();
+        let present = |node: &Node| node.answers && node.life == NodeLife::default();
         group.replicas.iter().all(|it| self.0.get(&uuid(&it.node_uuid)).is_some_and(present))
     }
 

@@ -69,8 +69,8 @@ fn a_lost_node_is_replaced_at_once_and_leaves_the_map() {
 fn nothing_moves_for_balance_while_a_node_is_away() {
     let mut toy = Toy::new(&NO_ZONES, 8);
     toy.down.insert(1);
-    toy.round();
     toy.join(4, "");
+    assert_eq!(toy.round(), [Step::Mark { node: [1; 16], away: true }], "also before it is marked");
     assert_eq!(toy.settle(), 0);
     toy.down.clear();
     toy.settle();
