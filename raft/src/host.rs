@@ -119,7 +119,7 @@ impl<R: Runtime> Host<R> {
         let GroupSpec { group, replica, machine } = spec.clone();
         self.claim(group, replica).await?;
         let options = &self.options;
-        options.transport.exclude(self.excluded.all()?);
+        options.transport.exclude(&self.excluded.all()?);
         let log = LogStore::<R>::open(options.log.clone(), replica, options.tail.clone()).await?;
         let timing = *options.transport.timing();
         let guard = VoteGuard::after_restart(&log, self.granted.longest::<R>().await?);
@@ -192,7 +192,7 @@ impl<R: Runtime> Host<R> {
         let mut others = members.all_voters();
         others.extend(members.learners);
         others.remove(&replica);
-        self.options.transport.exclude(self.excluded.add::<R>(&others).await?);
+        self.options.transport.exclude(&self.excluded.add::<R>(&others).await?);
         self.stop(number).await;
         make_sole_voter(self.options.log.as_ref(), replica, at).await
     }

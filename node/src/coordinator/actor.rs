@@ -23,11 +23,7 @@ use crate::identity::NodeUuid;
 use crate::local::Local;
 use crate::meta;
 use crate::peers::{Cluster, call};
-use crate::placement::Observed;
-use crate::placement::Step;
-use crate::placement::marks;
-use crate::placement::place;
-use crate::placement::{Bounds, plan};
+use crate::placement::{Bounds, Observed, Step, marks, place, plan};
 use crate::settings::PlacementConfig;
 use crate::{Error, Group};
 
@@ -222,7 +218,9 @@ impl Coordinator {
         let asked = map.nodes.iter().map(|node| async {
             let mut client = self.cluster.pool.meta(&node.address, Some(&node.name)).ok()?;
             let request = NodeStatusRequest { version: WIRE_VERSION, ..NodeStatusRequest::default() };
-            call(&node.address, client.node_status(request)).await.ok()
+            let reply = call(&node.address, client.node_status(request)).await.ok()?;
+            // After a disk was lost another identity answers at the address, and is asked under its own name as well.
+            (reply.node_uuid == node.node_uuid).then_some(reply)
         });
         join_all(asked).await.into_iter().flatten().collect()
     }

@@ -11,9 +11,7 @@ use tracing::info;
 
 use super::actor::Coordinator;
 use super::propose::propose;
-use crate::placement::Observed;
-use crate::placement::REPLICAS;
-use crate::placement::uuid;
+use crate::placement::{Observed, REPLICAS, uuid};
 use crate::{Error, Group, meta};
 
 /// A node that was heard of within this is not lost.
@@ -76,12 +74,19 @@ impl Coordinator {
         }
     }
 
-    /// The map believes only a replica that says itself that it leads its group alone.
+    /// The map believes only a replica that says itself that it leads its group alone, while most others are silent: the
+    /// node that it is on may have been cut off from a majority that lives on.
     async fn recover(&self, map: &ClusterMap, wish: &RecoverWish) -> Result<Body, Error> {
         let RecoverWish { group, replica } = *wish;
         let observed = Observed::of(&self.statuses(map).await, &Observed::default());
         let leader = observed.groups.get(&group).and_then(|seen| seen.leader.as_ref());
         let alone = leader.is_some_and(|it| it.replica == replica && it.members.voters == [replica]);
+        let replicas = &find(map, group)?.replicas;
+        let answers = |id: u64| observed.groups.get(&group).is_some_and(|it| it.replicas.contains_key(&id));
+        let others = replicas.iter().filter(|it| it.replica_id != replica && answers(it.replica_id)).count();
+        if others * 2 > replicas.len() {
+            return Err(refused("a quorum of the shard's other replicas answers: nothing is lost"));
+        }
         if alone {
             Ok(Body::RecoverGroup(RecoverGroup { group, replica }))
         } else {

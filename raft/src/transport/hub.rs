@@ -89,8 +89,8 @@ impl<R: Runtime> Transport<R> {
         self.hosted.insert(group, replica, Seat::new(port, guard));
     }
 
-    /// Lets nothing in that comes from these replicas, and only these.
-    pub fn exclude(&self, replicas: BTreeSet<ReplicaId>) {
+    /// Lets nothing in any more that comes from these replicas.
+    pub fn exclude(&self, replicas: &BTreeSet<ReplicaId>) {
         self.hosted.exclude(replicas);
     }
 

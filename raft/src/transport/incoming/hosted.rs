@@ -60,9 +60,9 @@ impl<R: Runtime> Hosted<R> {
         self.seats().get(&(group, replica)).cloned()
     }
 
-    /// Cuts exactly these off.
-    pub(in crate::transport) fn exclude(&self, replicas: BTreeSet<ReplicaId>) {
-        self.excluded.store(Arc::new(replicas));
+    /// Cuts these off too. Nothing takes that back, so that callers who read the list at different times agree.
+    pub(in crate::transport) fn exclude(&self, replicas: &BTreeSet<ReplicaId>) {
+        self.excluded.rcu(|excluded| excluded.union(replicas).copied().collect::<BTreeSet<ReplicaId>>());
     }
 
     /// Lets frames in to a replica; an earlier seat of it is closed.
