@@ -2,6 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
+        "proto/account.proto",
         "proto/raft.proto",
         "proto/transport.proto",
         "proto/shard.proto",

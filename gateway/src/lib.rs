@@ -14,6 +14,7 @@ mod config;
 mod content_type;
 mod cookie;
 mod credentials;
+mod date;
 mod error;
 mod gateway;
 mod layers;
@@ -25,6 +26,7 @@ mod router;
 mod routes;
 mod session;
 mod settings;
+mod signup;
 
 #[cfg(test)]
 mod testing;

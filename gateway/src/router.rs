@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::HeaderName;
 use http::header::RETRY_AFTER;
 use tower_http::cors::CorsLayer;
@@ -14,7 +14,8 @@ use crate::layers::{cache_policy, tenant, trace};
 use crate::not_implemented::{self, no_such_storage_method};
 use crate::routes::{
     cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, get_entry, grant_exchange,
-    grant_session, grant_signout, grant_signup, head_entry, info, only_get, put_entry, root, signup_token,
+    grant_list, grant_revoke, grant_session, grant_signout, grant_signup, head_entry, info, only_get,
+    put_entry, root, signup_token,
 };
 
 /// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
@@ -31,6 +32,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/session", post(cookie_signin).get(cookie_session).delete(cookie_signout))
         .route("/auth/grant/signup", post(grant_signup))
         .route("/auth/grant/session", post(grant_exchange).get(grant_session).delete(grant_signout))
+        .route("/auth/grant/sessions", get(grant_list))
+        .route("/auth/grant/session/{gid}", delete(grant_revoke))
         .merge(storage_router())
         .with_state(app)
         // The root span knows the tenant, so it stands inside the tenant's layer.

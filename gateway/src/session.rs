@@ -79,6 +79,30 @@ fn is_dead(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::NoSession | ErrorCode::Unauthorized | ErrorCode::ReadNeedsAuth)
 }
 
+/// Asks for an operation on the session's own user. A bearer's shard is in its slot, a cookie's is its tenant's; a bearer
+/// that does not live gives way to the cookie.
+pub async fn with_own_credentials<T, F>(
+    app: &App,
+    credentials: &Credentials,
+    tenant: Option<&PublicKey>,
+    ask: impl Fn(u32, Credential) -> F,
+) -> Result<T, Rejection>
+where
+    F: Future<Output = Result<T, Rejection>>,
+{
+    let map = app.cluster.map().await?;
+    if let Some(bearer) = credentials.bearer {
+        match ask(map.shard_of_slot(bearer.slot), bearer.wire()).await {
+            Err(rejection) if is_dead(rejection.code()) => {}
+            answer => return answer,
+        }
+    }
+    match (tenant, credentials.cookie) {
+        (Some(tenant), Some(cookie)) => ask(map.shard_of_user(tenant), cookie_wire(cookie)).await,
+        _ => Err(ErrorCode::NoSession.into()),
+    }
+}
+
 /// Asks the tenant's shard for an operation. The same RPC asks whether the credential lives: the bearer first, and the
 /// cookie if the shard knows no such bearer. A live bearer of a user in another shard cannot be the tenant's own. `ask`
 /// sends to the shard it is given; `anonymous` is the refusal when no credential lives.

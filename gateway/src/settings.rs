@@ -115,6 +115,9 @@ section! {
         /// See docs/rules/consensus.md#a-request-applies-once.
         retry_timeout_s: Duration as "seconds" = Duration::from_secs(30), Kind::seconds(1, RETRY_TIMEOUT_S_MAX),
             "Time from the arrival of a request until it is no longer retried.";
+        /// Twice the time for which a gateway retries: whoever still works on a signup has ended by then.
+        signup_reservation_s: Duration as "seconds" = Duration::from_secs(60), TIMEOUT,
+            "Time for which a signup token is kept for a user whose signup broke off, before another user gets it.";
         map_timeout_s: Duration as "seconds" = Duration::from_secs(5), TIMEOUT,
             "Time for which a request that arrives before the first map waits for it.";
         idle_linger_s: Duration as "seconds" = Duration::from_secs(3), Kind::seconds(0, TIMEOUT_S_MAX),

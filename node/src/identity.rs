@@ -196,7 +196,7 @@ mod tests {
                 ..NodeInfo::default()
             }],
             start: false,
-            settings: Some(Settings { signup_mode: "open".into() }),
+            settings: Some(Settings { signup_mode: "open".into(), defaults: None }),
             homeserver: vec![7; 32].into(),
         }
     }

@@ -114,6 +114,7 @@ error_codes! {
     SignupClientId = 74, BAD_REQUEST, "signup grants must use client_id pubky.signup";
     SignupIatFuture = 75, BAD_REQUEST, "signup grant iat is too far in the future";
     SignupLifetime = 76, BAD_REQUEST, "signup grant lifetime exceeds 5 minutes";
+    GrantIdFormat = 78, BAD_REQUEST, "Invalid grant ID format";
     RootRequired = 77, FORBIDDEN, "Root capability required";
 
     // ---- authorization ----
@@ -125,6 +126,16 @@ error_codes! {
     ReadNeedsAuth = 95, UNAUTHORIZED, "Authentication required to read private storage";
     UserDisabled = 96, FORBIDDEN, "User is disabled";
     WritePathNotAllowed = 97, FORBIDDEN, "Write to this path is not allowed";
+
+    // ---- the operator's API ----
+    /// Detail says what is wrong with it.
+    InvalidQuota = 140, UNPROCESSABLE_ENTITY, "Invalid quota";
+    InvalidPublicKey = 141, BAD_REQUEST, "Invalid public key";
+    UnknownCursor = 142, BAD_REQUEST, "Unknown cursor";
+    /// Detail says which parameter, and why.
+    InvalidParameter = 143, BAD_REQUEST, "Invalid parameter";
+    /// Detail says why: the meta group's own words.
+    SettingRefused = 144, BAD_REQUEST, "Setting refused";
 
     // ---- storage ----
     DirectoryNotFound = 110, NOT_FOUND, "Directory Not Found";

@@ -8,6 +8,13 @@
     missing_docs
 )]
 
+pub mod account {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.account.v1");
+    }
+    pub use v1::*;
+}
+
 pub mod raft {
     pub mod v1 {
         tonic::include_proto!("rowhouse.raft.v1");

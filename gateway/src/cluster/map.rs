@@ -11,13 +11,13 @@ use pubky_common::crypto::PublicKey;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::{SHARD_COUNT_MAX, Slot};
+use rowhouse_proto::wire::account::UserQuota;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, ReplicaInfo};
 
 use super::Node;
 
 /// No replica is known to lead.
 const UNKNOWN: usize = usize::MAX;
-const OPEN_SIGNUP: &str = "open";
 
 /// One version of the cluster's map. A new version is a new `Map`.
 pub struct Map {
@@ -26,7 +26,7 @@ pub struct Map {
     shards: Vec<Arc<Group>>,
     meta: Arc<Group>,
     nodes: BTreeMap<Vec<u8>, Arc<Node>>,
-    open_signup: bool,
+    defaults: UserQuota,
 }
 
 impl Map {
@@ -57,14 +57,15 @@ impl Map {
             .map(|shard| group(shard, previous.and_then(|map| map.shards.get(shard as usize))))
             .collect::<Option<Vec<Arc<Group>>>>()?;
         let meta = group(META_GROUP, previous.map(|map| &map.meta)).unwrap_or_default();
-        let open_signup = wire.settings.as_ref().is_some_and(|settings| settings.signup_mode == OPEN_SIGNUP);
+        let defaults =
+            wire.settings.as_ref().and_then(|settings| settings.defaults.clone()).unwrap_or_default();
         Some(Self {
             version: wire.map_version,
             cluster_id: wire.cluster_id.clone(),
             shards,
             meta,
             nodes,
-            open_signup,
+            defaults,
         })
     }
 
@@ -103,9 +104,9 @@ impl Map {
         self.nodes.get(node_uuid)
     }
 
-    /// Whether anybody may sign up without a token.
-    pub fn open_signup(&self) -> bool {
-        self.open_signup
+    /// What a user may use who has no quota of his own.
+    pub fn defaults(&self) -> &UserQuota {
+        &self.defaults
     }
 }
 
@@ -241,7 +242,7 @@ mod tests {
             groups: [0, 1, META_GROUP]
                 .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone(), moving: None })
                 .to_vec(),
-            settings: Some(Settings { signup_mode: "open".into() }),
+            settings: Some(Settings { signup_mode: "open".into(), defaults: None }),
             ..ClusterMap::default()
         }
     }
@@ -290,7 +291,6 @@ mod tests {
         assert_eq!(after.leader(), Some(1), "someone else's failure");
         after.forget_leader(1);
         assert_eq!(after.leader(), None);
-        assert!(second.open_signup());
     }
 
     fn positions(group: &Group) -> Vec<(Vec<usize>, usize)> {

@@ -7,6 +7,7 @@ mod call;
 mod clock;
 mod handle;
 mod map;
+mod meta;
 mod node;
 mod retry;
 mod send;

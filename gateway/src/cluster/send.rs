@@ -81,7 +81,7 @@ impl Cluster {
         self.drive(call, shard, &mut walk, |node| send_query(node, request.clone())).await
     }
 
-    async fn drive<T, F>(
+    pub(super) async fn drive<T, F>(
         &self,
         call: &Call,
         shard: u32,
@@ -135,13 +135,15 @@ impl Cluster {
     }
 }
 
-struct Answer<T> {
-    hlc: u64,
-    result: Result<T, Refused>,
+/// What a node answered.
+pub(super) struct Answer<T> {
+    /// The node's clock; 0: not told.
+    pub(super) hlc: u64,
+    pub(super) result: Result<T, Refused>,
 }
 
 /// A refusal, and the version of the map that the node has; 0 if it did not tell.
-struct Refused {
+pub(super) struct Refused {
     refusal: Refusal,
     map_version: u64,
 }
@@ -179,6 +181,6 @@ async fn send_query(
 }
 
 /// A reply of a kind this version does not know.
-fn unreadable() -> Refused {
+pub(super) fn unreadable() -> Refused {
     Refused { refusal: ErrorCode::WrongVersion.into(), map_version: 0 }
 }

@@ -19,6 +19,7 @@ use super::{receive, signup_token};
 use crate::app::App;
 use crate::cookie::{RequestHost, session_cookie};
 use crate::respond::{OCTETS, Rejection, refuse, set_cookie, with_body};
+use crate::signup::{Signup, sign_up};
 
 const SIGNUP_TOKEN: &str = "signup_token";
 
@@ -36,13 +37,17 @@ pub async fn cookie_signup(State(app): State<Arc<App>>, request: Request) -> Res
     }
     let user = verify(&auth_token).map_err(refuse)?;
     let secret = CookieSecret::generate();
-    let op = execute_request::Op::CookieSignup(CookieSignup {
-        auth_token,
-        signup_token: signup_token.unwrap_or_default(),
-        cookie_hash: secret.hash().0.to_vec().into(),
-    });
-    let shard = app.cluster.shard_of_user(&user).await.map_err(refuse)?;
-    let result = app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await;
+    let cookie_hash = secret.hash().0.to_vec().into();
+    let signup = Signup {
+        user: user.clone(),
+        token: signup_token.unwrap_or_default(),
+        client_addr: receive::client_addr(&parts),
+    };
+    let result = sign_up(app, call, signup, move |admission| {
+        let admission = Some(admission);
+        execute_request::Op::CookieSignup(CookieSignup { auth_token, cookie_hash, admission })
+    })
+    .await;
     open_session(result, &user, &secret, &host).map_err(refuse)
 }
 

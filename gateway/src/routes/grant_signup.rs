@@ -12,6 +12,7 @@ use super::grant_request::GrantRequest;
 use super::{receive, signup_token};
 use crate::app::App;
 use crate::respond::{empty, refuse};
+use crate::signup::{Signup, sign_up};
 
 #[derive(Deserialize)]
 struct Params {
@@ -28,12 +29,19 @@ pub async fn grant_signup(State(app): State<Arc<App>>, request: Request) -> Resu
         signup_token::check_format(token).map_err(refuse)?;
     }
     let issuer = request.issuer().map_err(refuse)?;
-    let op = execute_request::Op::GrantSignup(GrantSignup {
-        grant: request.grant.0,
-        pop: request.pop.0,
-        signup_token: params.signup_token.unwrap_or_default(),
-    });
-    let shard = app.cluster.shard_of_user(&issuer).await.map_err(refuse)?;
-    app.cluster.execute(&call, shard, receive::client_addr(&parts), op).await.map_err(refuse)?;
+    let signup = Signup {
+        user: issuer,
+        token: params.signup_token.unwrap_or_default(),
+        client_addr: receive::client_addr(&parts),
+    };
+    sign_up(app, call, signup, move |admission| {
+        execute_request::Op::GrantSignup(GrantSignup {
+            grant: request.grant.0,
+            pop: request.pop.0,
+            admission: Some(admission),
+        })
+    })
+    .await
+    .map_err(refuse)?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

@@ -4,25 +4,45 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use http::Extensions;
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::wire::meta::{GetSignupToken, meta_query_reply, meta_query_request};
+use serde::Serialize;
 
 use crate::app::App;
-use crate::respond::{Rejection, method_not_allowed};
+use crate::date::rfc3339;
+use crate::respond::{Rejection, json, method_not_allowed, not_cached};
 
 /// `XXXX-XXXX-XXXX`, though the hyphens may stand anywhere.
 const TOKEN_BYTES: usize = 14;
 
-/// `GET /signup_tokens/{token}`: refused while signup is open, and for what is no token.
+/// `GET /signup_tokens/{token}`: whether it is valid or used. Refused while signup is open, and for what is no token.
 pub async fn signup_token(
     State(app): State<Arc<App>>,
     Path(token): Path<String>,
+    extensions: Extensions,
 ) -> Result<Response, Rejection> {
-    if app.cluster.map().await?.open_signup() {
-        return Err(ErrorCode::SignupTokensNotRequired.into());
+    // The meta group says whether tokens are asked for, and it says so first; a text that is none is not sent.
+    let is_token = check_format(&token);
+    let token = if is_token.is_ok() { token } else { String::new() };
+    let asked = GetSignupToken { token };
+    let call = app.call(&extensions);
+    match app.cluster.meta_query(&call, meta_query_request::Op::GetSignupToken(asked)).await {
+        Err(rejection) if rejection.code() == ErrorCode::SignupTokensNotRequired => Err(rejection),
+        _ if is_token.is_err() => Err(ErrorCode::SignupTokenFormat.into()),
+        Ok(meta_query_reply::Result::SignupToken(row)) => Ok(not_cached(json(&Status {
+            status: if row.used_by.is_empty() { "valid" } else { "used" },
+            created_at: rfc3339(row.created_at_ms),
+        }))),
+        Ok(_) => Err(ErrorCode::Internal.into()),
+        Err(rejection) => Err(rejection),
     }
-    check_format(&token)?;
-    // Tokens live in the meta group, which has no question for them yet.
-    Err(ErrorCode::Unavailable.into())
+}
+
+#[derive(Serialize)]
+struct Status {
+    status: &'static str,
+    created_at: String,
 }
 
 /// 405 for every method but GET.

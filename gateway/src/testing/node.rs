@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use futures::{Stream, StreamExt};
 use pubky_common::crypto::Keypair;
 use rowhouse_peer::{Certificates, Connection, Dialer};
+use rowhouse_proto::wire::account::SignupAdmission;
+use rowhouse_proto::wire::account::signup_admission::Verdict;
 use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
 use rowhouse_proto::wire::meta::*;
 use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
@@ -27,7 +29,7 @@ pub const CLUSTER_ID: [u8; 16] = [9; 16];
 /// The time every answer and map tells.
 pub const HLC_US: u64 = 1_700_000_000_000_000;
 
-type Answer<T> = Box<dyn FnMut(T) -> Result<Reaction, Status> + Send>;
+type Answer<T, R = Reaction> = Box<dyn FnMut(T) -> Result<R, Status> + Send>;
 
 /// The answer of a script; the reply's clock is the node's own.
 pub enum Reaction {
@@ -39,6 +41,8 @@ pub enum Reaction {
 pub struct Script {
     pub execute: Answer<ExecuteRequest>,
     pub query: Answer<QueryRequest>,
+    pub meta_execute: Answer<MetaExecuteRequest, meta_execute_reply::Result>,
+    pub meta_query: Answer<MetaQueryRequest, meta_query_reply::Result>,
 }
 
 impl Script {
@@ -67,12 +71,23 @@ impl Script {
 }
 
 impl Default for Script {
-    /// Every change succeeds, nothing is found.
+    /// Every change succeeds, nothing is found, everybody may sign up.
     fn default() -> Self {
         Self {
             execute: Box::new(|_| Ok(Reaction::Execute(execute_reply::Result::Done(Done {})))),
             query: Box::new(|_| {
                 Ok(Reaction::Query(query_reply::Result::Failure(failure(ErrorCode::NotFound))))
+            }),
+            meta_execute: Box::new(|request| {
+                Ok(match request.op {
+                    Some(meta_execute_request::Op::AdmitSignup(_)) => {
+                        meta_execute_reply::Result::AdmittedSignup(admitted(Verdict::Open(true)))
+                    }
+                    _ => meta_execute_reply::Result::Done(MetaDone {}),
+                })
+            }),
+            meta_query: Box::new(|_| {
+                Ok(meta_query_reply::Result::Failure(failure(ErrorCode::SignupTokensNotRequired)))
             }),
         }
     }
@@ -97,6 +112,7 @@ struct State {
     script: Mutex<Script>,
     executed: Mutex<VecDeque<ExecuteRequest>>,
     queried: Mutex<VecDeque<QueryRequest>>,
+    meta_executed: Mutex<VecDeque<MetaExecuteRequest>>,
     announced: Mutex<Vec<Announced>>,
     map: tokio::sync::watch::Sender<ClusterMap>,
     hlc: u64,
@@ -115,6 +131,7 @@ impl FakeNode {
             script: Mutex::new(script),
             executed: Mutex::default(),
             queried: Mutex::default(),
+            meta_executed: Mutex::default(),
             announced: Mutex::default(),
             map: tokio::sync::watch::Sender::new(ClusterMap::default()),
             hlc: HLC_US,
@@ -265,6 +282,21 @@ impl Meta for Service {
         Err(Status::unimplemented("scripted"))
     }
 
+    async fn execute(
+        &self,
+        request: Request<MetaExecuteRequest>,
+    ) -> Result<Response<MetaExecuteReply>, Status> {
+        let request = request.into_inner();
+        self.0.meta_executed.lock().expect("log").push_back(request.clone());
+        let result = (self.0.script.lock().expect("script").meta_execute)(request)?;
+        Ok(Response::new(MetaExecuteReply { result: Some(result) }))
+    }
+
+    async fn query(&self, request: Request<MetaQueryRequest>) -> Result<Response<MetaQueryReply>, Status> {
+        let result = (self.0.script.lock().expect("script").meta_query)(request.into_inner())?;
+        Ok(Response::new(MetaQueryReply { result: Some(result) }))
+    }
+
     async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainReply>, Status> {
         Err(Status::unimplemented("scripted"))
     }
@@ -275,6 +307,11 @@ impl Meta for Service {
     ) -> Result<Response<TransferLeaderReply>, Status> {
         Err(Status::unimplemented("scripted"))
     }
+}
+
+/// The meta group's word on a signup.
+pub fn admitted(verdict: Verdict) -> AdmittedSignup {
+    AdmittedSignup { admission: Some(SignupAdmission { verdict: Some(verdict) }), held: None }
 }
 
 pub fn failure(code: ErrorCode) -> Failure {
@@ -317,7 +354,7 @@ pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], sign
         shard_count,
         nodes,
         groups,
-        settings: Some(Settings { signup_mode: signup_mode.into() }),
+        settings: Some(Settings { signup_mode: signup_mode.into(), defaults: None }),
         hlc: HLC_US,
         homeserver: Keypair::from_secret(&SECRET).public_key().as_bytes().to_vec().into(),
         ..ClusterMap::default()

@@ -12,7 +12,7 @@ use super::error::ApplyError;
 use super::object::{self, UPLOADS_MAX};
 use super::put_entry::{self, Length, Target};
 use super::turn::Turn;
-use super::{outcome, physical};
+use super::{outcome, physical, quota};
 use crate::state::objects::parse_id;
 
 /// An upload that nobody continues for so long is over, whatever its proposer asked for.
@@ -20,31 +20,37 @@ const LIFETIME_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 impl<'a> From<&'a BeginUpload> for Target<'a> {
     fn from(begin: &'a BeginUpload) -> Self {
-        Self { credential: begin.credential.as_ref(), user: &begin.user, path: &begin.path }
+        Self {
+            credential: begin.credential.as_ref(),
+            user: &begin.user,
+            path: &begin.path,
+            default_quota_bytes: begin.default_quota_bytes,
+        }
     }
 }
 
 impl ShardCommand for BeginUpload {
     fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
         let length = self.content_length.map_or(Length::Unknown, Length::Declared);
-        let (user, account) =
+        let (user, quota_bytes) =
             put_entry::accept(proposal.read, self.into(), length, proposal.now_s())?.owner();
         if !self.renew && proposal.shard.uploads >= UPLOADS_MAX {
             return Err(ErrorCode::GuardTableFull.into());
         }
         let id = parse_id(&self.object).ok_or(ErrorCode::Internal)?;
-        physical::check_upload(proposal.read, &account, &user, &id, reserved(self))
+        physical::check_upload(proposal.read, quota_bytes, &user, &id, reserved(self))
     }
 
     /// Judges again only who writes, and what it may add to the disks. Path and quota are judged by the PUT at the
     /// end; judging them here on every replica would cost as much as all the rest.
     fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
         let now_s = turn.now_s();
-        let Target { credential, user, path } = self.into();
+        let Target { credential, user, path, default_quota_bytes } = self.into();
         let Granted { user, account, .. } = authorize::write(&*turn.txn, credential, user, path, now_s)?;
+        let quota_bytes = quota::storage_bytes(account.quota.as_ref(), default_quota_bytes);
         let id = parse_id(&self.object).ok_or(ErrorCode::Internal)?;
         let reserved = reserved(self);
-        physical::check_upload(&*turn.txn, &account, &user, &id, reserved)?;
+        physical::check_upload(&*turn.txn, quota_bytes, &user, &id, reserved)?;
         let until_ms = turn.age_ms().saturating_add(self.lifetime_ms.min(LIFETIME_MS_MAX));
         if self.renew {
             object::renew(turn, id, &user, until_ms, reserved)?;

@@ -65,5 +65,8 @@ pub(super) fn of(body: &Body) -> &dyn ShardCommand {
         Body::Close(command) => command,
         Body::BeginUpload(command) => command,
         Body::CollectObjects(command) => command,
+        Body::SettleSignup(command) => command,
+        Body::DisableUser(command) => command,
+        Body::ChangeQuota(command) => command,
     }
 }

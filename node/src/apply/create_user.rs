@@ -1,8 +1,9 @@
-//! Signup, by AuthToken (with a cookie session) or by grant (without one). The gateway has checked the
-//! signup token's format; in open mode it is otherwise ignored and not consumed (docs/rules/protocol.md#signup).
+//! Signup, by AuthToken (with a cookie session) or by grant (without one). The gateway has checked the signup token's
+//! format and brings the meta group's word on it (docs/rules/consensus.md#a-signup-token-is-spent-once).
 
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::user::{self, UserKey};
+use rowhouse_proto::wire::account::{SignupAdmission, signup_admission::Verdict};
 use rowhouse_proto::wire::command::{CreateUser, Outcome, create_user};
 use rowhouse_proto::wire::state::User;
 
@@ -10,8 +11,8 @@ use super::commands::{Proposal, ShardCommand};
 use super::error::ApplyError;
 use super::guard::{self, Guard};
 use super::turn::Turn;
-use super::{authorize, open_cookie_session, outcome};
-use crate::state::{records, tables};
+use super::{authorize, open_cookie_session, outcome, user_index};
+use crate::state::{Read, records, tables};
 
 fn user_and_guard(command: &CreateUser) -> Result<(UserKey, Guard<'_>), ApplyError> {
     let guard = match &command.guard {
@@ -28,6 +29,29 @@ fn user_and_guard(command: &CreateUser) -> Result<(UserKey, Guard<'_>), ApplyErr
     Ok((user, guard))
 }
 
+/// The account that the meta group's word on this signup gives, judged after the guard is spent and the user is known
+/// to be new. A reservation that was given up counts as a token that somebody else used.
+fn admitted(
+    read: &dyn Read,
+    user: &UserKey,
+    admission: Option<&SignupAdmission>,
+) -> Result<User, ApplyError> {
+    let Some(verdict) = admission.and_then(|admission| admission.verdict.as_ref()) else {
+        return Ok(User::default());
+    };
+    match verdict {
+        Verdict::Open(_) => Ok(User::default()),
+        Verdict::Refused(code) => Err(ErrorCode::from_number(*code).unwrap_or(ErrorCode::Internal).into()),
+        Verdict::Reserved(kept) if kept.number <= records::void_signup(read, user)? => {
+            Err(ErrorCode::SignupTokenUsed.into())
+        }
+        Verdict::Reserved(kept) => {
+            let quota = kept.quota.clone().filter(|quota| *quota != Default::default());
+            Ok(User { quota, signup_token: kept.token.clone(), ..User::default() })
+        }
+    }
+}
+
 impl ShardCommand for CreateUser {
     fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
         let (user, guard) = user_and_guard(self)?;
@@ -40,9 +64,12 @@ impl ShardCommand for CreateUser {
         if records::user(&*turn.txn, &user)?.is_some() {
             return Err(ErrorCode::UserExists.into());
         }
-        let account = User { created_at_ms: turn.now_ms(), ..User::default() };
+        let admitted = admitted(&*turn.txn, &user, self.admission.as_ref())?;
+        let account = User { created_at_ms: turn.now_ms(), ..admitted };
         turn.txn.put(tables::user(&user), records::encode(&account));
+        turn.txn.delete(tables::void_signup(&user));
         turn.shard.users += 1;
+        user_index::add(turn, &user, &account);
         Ok(match &self.session {
             Some(session) => open_cookie_session::open(turn, &user, session)?,
             None => outcome::done(),

@@ -16,7 +16,7 @@ use crate::state::{Read, records, tables};
 fn accept(read: &dyn Read, command: &DeleteEntry, now_s: u64) -> Result<(Granted, Entry), ApplyError> {
     let granted = authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
     let entry = records::entry(read, &granted.user, granted.path.as_str())?.ok_or(ErrorCode::NotFound)?;
-    authorize::check_allowed_write_path(&granted.account, &granted.path)?;
+    authorize::check_allowed_write_path(&granted)?;
     Ok((granted, entry))
 }
 

@@ -11,7 +11,7 @@ use rowhouse_raft::{EntryContext, Error, Machine};
 use super::commands::{self, ShardCommand};
 use super::error::ApplyError;
 use super::turn::Turn;
-use super::{dedup, outcome, sweep};
+use super::{dedup, outcome, sweep, user_index};
 use crate::command_version::decode;
 use crate::planted;
 
@@ -55,6 +55,7 @@ fn apply_once(turn: &mut Turn<'_, '_>, command: &Command, body: &dyn ShardComman
         return Ok(answer);
     }
     sweep::sweep(turn)?;
+    user_index::build_once(turn)?;
     let outcome = settled(dedup::room(&turn.shard).and_then(|()| body.apply(turn)))?;
     // Nothing was applied, and the same request may succeed once the table has room.
     if outcome.code != ErrorCode::GuardTableFull.number() {

@@ -10,6 +10,7 @@
 
 mod authorize;
 mod begin_upload;
+mod change_quota;
 mod close;
 mod close_cookie_session;
 mod collect_objects;
@@ -18,6 +19,7 @@ mod cookies;
 mod create_user;
 mod dedup;
 mod delete_entry;
+mod disable_user;
 mod error;
 mod grants;
 mod guard;
@@ -33,8 +35,10 @@ mod precheck;
 mod put_entry;
 mod quota;
 mod revoke_grant;
+mod settle_signup;
 mod sweep;
 mod turn;
+mod user_index;
 
 pub use cookies::COOKIE_SESSIONS_MAX;
 pub use dedup::{ISSUED_AHEAD_MS_MAX, REQUEST_WINDOW_MS, known_outcome};
@@ -43,4 +47,4 @@ pub use grants::{GRANTS_MAX, REVOKED_GRANTS_MAX};
 pub use machine::ShardMachine;
 pub use physical::{PHYSICAL_QUOTAS, UPLOADS_OF_USER_MAX};
 pub use precheck::{Precheck, changes_nothing, precheck};
-pub use turn::HOLDERS_SINCE;
+pub use turn::{ACCOUNTS_SINCE, HOLDERS_SINCE};

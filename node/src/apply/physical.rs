@@ -7,7 +7,7 @@
 //! is renewed: one window at first, then as many as it asked for. Its PUT replaces them by the true length.
 
 use rowhouse_proto::domain::user::UserKey;
-use rowhouse_proto::wire::state::{Object, User, object::State};
+use rowhouse_proto::wire::state::{Object, object::State};
 use rowhouse_proto::{ErrorCode, UPLOAD_WINDOW_BYTES};
 use rowhouse_raft::Error;
 
@@ -25,7 +25,7 @@ pub const UPLOADS_OF_USER_MAX: u64 = 256;
 /// Refuses an upload that would be one too many, or reserve too many bytes, when it begins or is renewed.
 pub(super) fn check_upload(
     read: &dyn Read,
-    account: &User,
+    quota_bytes: Option<u64>,
     user: &UserKey,
     id: &ObjectId,
     reserved: u64,
@@ -37,13 +37,13 @@ pub(super) fn check_upload(
         }
         None => 0,
     };
-    check_growth(read, account, user, reserved.saturating_sub(counted))
+    check_growth(read, quota_bytes, user, reserved.saturating_sub(counted))
 }
 
 /// Refuses growth beyond the user's bound. No growth is never refused, and a sum that overflows always is.
 pub(super) fn check_growth(
     read: &dyn Read,
-    account: &User,
+    quota_bytes: Option<u64>,
     user: &UserKey,
     grows_by: u64,
 ) -> Result<(), ApplyError> {
@@ -51,16 +51,15 @@ pub(super) fn check_growth(
         return Ok(());
     }
     let after = records::physical_usage(read, user)?.bytes.checked_add(grows_by);
-    if after.is_some_and(|after| after <= bytes_max(account)) {
+    if after.is_some_and(|after| after <= bytes_max(quota_bytes)) {
         Ok(())
     } else {
         Err(ErrorCode::TooMuchStored.into())
     }
 }
 
-fn bytes_max(account: &User) -> u64 {
-    account
-        .quota_bytes
+fn bytes_max(quota_bytes: Option<u64>) -> u64 {
+    quota_bytes
         .map_or(u64::MAX, |quota| quota.saturating_mul(PHYSICAL_QUOTAS).saturating_add(UPLOAD_WINDOW_BYTES))
 }
 

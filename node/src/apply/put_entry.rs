@@ -7,11 +7,11 @@ use pubky_common::StoragePath;
 use rowhouse_proto::domain::path::ancestors;
 use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::command::{Credential, Outcome, PutEntry};
-use rowhouse_proto::wire::state::{Entry, Event, Usage, User};
+use rowhouse_proto::wire::state::{Entry, Event, Usage};
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX};
 use rowhouse_raft::Error;
 
-use super::authorize::{self, Granted};
+use super::authorize;
 use super::commands::{Proposal, ShardCommand};
 use super::error::ApplyError;
 use super::turn::Turn;
@@ -39,11 +39,18 @@ pub(super) struct Target<'a> {
     pub(super) credential: Option<&'a Credential>,
     pub(super) user: &'a Bytes,
     pub(super) path: &'a str,
+    /// Of users without a storage quota of their own; `None`: no limit.
+    pub(super) default_quota_bytes: Option<u64>,
 }
 
 impl<'a> From<&'a PutEntry> for Target<'a> {
     fn from(put: &'a PutEntry) -> Self {
-        Self { credential: put.credential.as_ref(), user: &put.user, path: &put.path }
+        Self {
+            credential: put.credential.as_ref(),
+            user: &put.user,
+            path: &put.path,
+            default_quota_bytes: put.default_quota_bytes,
+        }
     }
 }
 
@@ -51,16 +58,16 @@ impl<'a> From<&'a PutEntry> for Target<'a> {
 pub(super) struct Accepted {
     user: UserKey,
     path: StoragePath,
-    account: User,
+    quota_bytes: Option<u64>,
     previous: Option<Entry>,
     before: Usage,
     after: Usage,
 }
 
 impl Accepted {
-    /// The user whose file it is, and their account.
-    pub(super) fn owner(self) -> (UserKey, User) {
-        (self.user, self.account)
+    /// The user whose file it is, and the bytes they may store.
+    pub(super) fn owner(self) -> (UserKey, Option<u64>) {
+        (self.user, self.quota_bytes)
     }
 }
 
@@ -72,31 +79,32 @@ pub(super) fn accept(
     now_s: u64,
 ) -> Result<Accepted, ApplyError> {
     let granted = authorize::write(read, target.credential, target.user, target.path, now_s)?;
-    let Granted { user, path, account } = granted;
-    if account.disabled {
+    if granted.account.disabled && !granted.by_operator {
         return Err(ErrorCode::UserDisabled.into());
     }
+    let quota_bytes = quota::storage_bytes(granted.account.quota.as_ref(), target.default_quota_bytes);
+    let (user, path) = (granted.user, &granted.path);
     let before = records::usage(read, &user)?;
     let previous = records::entry(read, &user, path.as_str())?;
     let after = |bytes| quota::after_put(&before, previous.as_ref(), bytes);
     if let Length::Declared(bytes) = length {
-        quota::check(&account, &after(bytes))?;
+        quota::check(quota_bytes, &after(bytes))?;
     }
-    authorize::check_allowed_write_path(&account, &path)?;
+    authorize::check_allowed_write_path(&granted)?;
     // A file that is there collides with nothing, or it would not be there.
-    if previous.is_none() && collides(read, &user, &path)? {
+    if previous.is_none() && collides(read, &user, path)? {
         return Err(ErrorCode::PathCollision.into());
     }
     let after = match length {
         Length::Declared(bytes) => after(bytes),
         Length::Counted(bytes) => {
             let after = after(bytes);
-            quota::check(&account, &after)?;
+            quota::check(quota_bytes, &after)?;
             after
         }
         Length::Unknown => before,
     };
-    Ok(Accepted { user, path, account, previous, before, after })
+    Ok(Accepted { user, path: granted.path, quota_bytes, previous, before, after })
 }
 
 /// Whether the path is the name of a directory, or lies below a file.
@@ -149,7 +157,7 @@ impl ShardCommand for PutEntry {
         }
         if let Some(staged) = &staged {
             let grows_by = length.saturating_sub(staged.reserved());
-            physical::check_growth(&*turn.txn, &accepted.account, &accepted.user, grows_by)?;
+            physical::check_growth(&*turn.txn, accepted.quota_bytes, &accepted.user, grows_by)?;
         }
         let slot = turn.event_slot()?;
 

@@ -1,7 +1,8 @@
-//! Storage quotas (docs/rules/protocol.md#quotas).
+//! Usage, and the storage quota that bounds it (docs/rules/protocol.md#quotas).
 
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::state::{Entry, Usage, User};
+pub(super) use rowhouse_proto::domain::quota::storage_bytes;
+use rowhouse_proto::wire::state::{Entry, Usage};
 
 use super::error::ApplyError;
 use crate::state::records::FILE_OVERHEAD_BYTES;
@@ -28,9 +29,9 @@ pub(super) fn after_delete(usage: &Usage, previous: Option<&Entry>) -> Usage {
     }
 }
 
-/// Refuses usage above the account's quota. Exactly full is fine; a shrink that leaves too much is refused.
-pub(super) fn check(account: &User, after: &Usage) -> Result<(), ApplyError> {
-    match account.quota_bytes {
+/// Refuses usage above the bytes that the user may store. Exactly full is fine; a shrink that leaves too much is refused.
+pub(super) fn check(quota_bytes: Option<u64>, after: &Usage) -> Result<(), ApplyError> {
+    match quota_bytes {
         Some(quota) if after.bytes > quota => Err(ErrorCode::QuotaExceeded.into()),
         _ => Ok(()),
     }
@@ -58,20 +59,19 @@ mod tests {
 
     #[test]
     fn a_quota_may_be_filled_exactly() {
-        let account = User { quota_bytes: Some(MIB), ..User::default() };
+        let quota = Some(MIB);
         let after = |length| after_put(&Usage::default(), None, length);
-        assert!(check(&account, &after(MIB - 256)).is_ok());
-        assert!(check(&account, &after(MIB - 255)).is_err());
-        assert!(check(&User::default(), &after(u64::MAX)).is_ok());
-        let nothing = User { quota_bytes: Some(0), ..User::default() };
-        assert!(check(&nothing, &after(0)).is_err());
+        assert!(check(quota, &after(MIB - 256)).is_ok());
+        assert!(check(quota, &after(MIB - 255)).is_err());
+        assert!(check(None, &after(u64::MAX)).is_ok());
+        assert!(check(Some(0), &after(0)).is_err());
     }
 
     #[test]
     fn over_quota_only_a_sufficient_shrink_passes() {
-        let account = User { quota_bytes: Some(1000), ..User::default() };
+        let quota = Some(1000);
         let usage = after_put(&Usage::default(), None, 2000);
-        assert!(check(&account, &after_put(&usage, Some(&entry(2000)), 1000)).is_err());
-        assert!(check(&account, &after_put(&usage, Some(&entry(2000)), 744)).is_ok());
+        assert!(check(quota, &after_put(&usage, Some(&entry(2000)), 1000)).is_err());
+        assert!(check(quota, &after_put(&usage, Some(&entry(2000)), 744)).is_ok());
     }
 }

@@ -1,21 +1,27 @@
 //! Logout: a grant is revoked for ever, and its bearer is gone with it.
 
+use pubky_common::auth::jws::GrantId;
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::domain::user;
-use rowhouse_proto::wire::command::revoke_grant::{By, ByProof};
+use rowhouse_proto::domain::user::{self, UserKey};
+use rowhouse_proto::wire::command::revoke_grant::{By, ById, ByProof};
 use rowhouse_proto::wire::command::{Outcome, RevokeGrant};
+use rowhouse_proto::wire::state::Grant;
 
 use super::commands::{Proposal, ShardCommand};
 use super::error::ApplyError;
 use super::guard::{self, Guard};
 use super::turn::Turn;
 use super::{grants, outcome};
-use crate::state::session::live_bearer;
+use crate::state::session::{self, Presented, live_bearer};
 use crate::state::{Read, log_time, records};
 
 impl ShardCommand for RevokeGrant {
     fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
-        let Some(By::Proof(proof)) = &self.by else { return Ok(()) };
+        let proof = match &self.by {
+            Some(By::Proof(proof)) => proof,
+            Some(By::ById(by)) => return chosen(proposal.read, &self.user, by, proposal.now_s()).map(drop),
+            _ => return Ok(()),
+        };
         let user = user::parse(&self.user)?;
         let nonce = proof.nonce.as_ref().ok_or(ErrorCode::Internal)?;
         guard::check(proposal.read, &proposal.shard, Guard::Nonce(nonce), &user)
@@ -30,6 +36,11 @@ impl ShardCommand for RevokeGrant {
                 Ok(outcome::done())
             }
             Some(By::Proof(proof)) => by_proof(turn, &self.user, proof),
+            Some(By::ById(by)) => {
+                let (user, grant) = chosen(&*turn.txn, &self.user, by, turn.now_s())?;
+                grants::revoke(turn, &user, &by.grant_id, grant)?;
+                Ok(outcome::done())
+            }
             None => Err(ErrorCode::Internal.into()),
         }
     }
@@ -39,6 +50,20 @@ impl ShardCommand for RevokeGrant {
         let now_s = log_time::shard_now(records::shard(read)?.now_ms, now_ms) / 1000;
         Ok(live_bearer(read, hash, now_s)?.is_none())
     }
+}
+
+/// The grant of the session's user that has this id. The session comes first, and its root capability, so that nobody
+/// else learns which grants there are.
+fn chosen(read: &dyn Read, tenant: &[u8], by: &ById, now_s: u64) -> Result<(UserKey, Grant), ApplyError> {
+    let tenant = if tenant.is_empty() { UserKey::default() } else { user::parse(tenant)? };
+    let session = session::resolve(read, Presented::in_command(by.credential.as_ref()), &tenant, now_s)?
+        .ok_or(ErrorCode::NoSession)?;
+    if !session.is_root() {
+        return Err(ErrorCode::RootRequired.into());
+    }
+    GrantId::parse(&by.grant_id).map_err(|_| ErrorCode::GrantIdFormat)?;
+    let grant = records::grant(read, &session.user, &by.grant_id)?.ok_or(ErrorCode::NotFound)?;
+    Ok((session.user, grant))
 }
 
 /// Revokes an expired grant too. Repeating it with a fresh proof succeeds.

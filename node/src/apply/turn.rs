@@ -8,6 +8,7 @@ use rowhouse_proto::wire::state::{AgedTable, Event, Shard, Usage};
 use rowhouse_raft::state::Txn;
 use rowhouse_raft::{EntryContext, Error, ReplicaId};
 
+use super::user_index;
 use crate::planted;
 use crate::state::{log_time, records, tables};
 
@@ -17,6 +18,9 @@ const CLOSE_ABOVE_MAX: u64 = 1 << 16;
 
 /// From this command version on a large body's command names its holders.
 pub const HOLDERS_SINCE: u32 = 3;
+
+/// From this command version on operators settle accounts, and shards keep the orders in which they list them.
+pub const ACCOUNTS_SINCE: u32 = 4;
 
 /// One command while it is applied.
 pub(super) struct Turn<'a, 't> {
@@ -52,6 +56,11 @@ impl<'a, 't> Turn<'a, 't> {
         shard.shard_count = ids.shard_count();
         log_time::advance(&mut shard, command.now_ms);
         Ok(Self { txn, shard, ids, hlc_t: ids.tick(command.hlc_us), entry, version: command.version })
+    }
+
+    /// The version the command was proposed under.
+    pub(super) fn version(&self) -> u32 {
+        self.version
     }
 
     /// Index of the command's log entry.
@@ -114,6 +123,7 @@ impl<'a, 't> Turn<'a, 't> {
         self.txn.put(tables::usage(user), records::encode(after));
         self.shard.used_bytes =
             self.shard.used_bytes.saturating_add(after.bytes).saturating_sub(before.bytes);
+        user_index::move_usage(self, user, before.bytes, after.bytes);
     }
 
     /// Stores the shard's record; the last write of a turn.

@@ -102,7 +102,7 @@ fn decide(found: &[PrepareInitReply], options: &InitOptions) -> Result<CommitIni
             shard_count: options.shards,
             nodes: lines(found),
             start: false,
-            settings: Some(Settings { signup_mode: options.signup_mode.clone() }),
+            settings: Some(Settings { signup_mode: options.signup_mode.clone(), defaults: None }),
             homeserver: Bytes::new(),
         }),
         1 => resume(found, &uuids),

@@ -117,9 +117,9 @@ impl InitServer {
             return refuse("the number of shards must be a power of two up to 4096");
         };
         // Before anything is kept: the first entry would be refused for ever.
-        match meta::unkept(&init.settings.clone().unwrap_or_default().signup_mode) {
-            Some(why) => refuse(why),
-            None => Ok((cluster_id, ids)),
+        match meta::check_signup_mode(&init.settings.clone().unwrap_or_default().signup_mode) {
+            Err(why) => refuse(why),
+            Ok(()) => Ok((cluster_id, ids)),
         }
     }
 }

@@ -14,6 +14,8 @@ use super::{Verdict, tables};
 
 /// The signup mode in which everybody may sign up.
 pub const OPEN_SIGNUP: &str = "open";
+/// The signup modes there are; in the other one every signup spends a token.
+pub const SIGNUP_MODES: [&str; 2] = [OPEN_SIGNUP, "token_required"];
 
 impl MetaGroupCommand for Bootstrap {
     fn apply(&self, txn: &mut Txn<'_>, entry: EntryHead) -> Result<Verdict, Error> {
@@ -43,12 +45,12 @@ impl MetaGroupCommand for Bootstrap {
             &ClusterRecord {
                 cluster_id: self.cluster_id.clone(),
                 shard_count: self.shard_count,
-                settings: Some(Settings { signup_mode: self.signup_mode.clone() }),
+                settings: Some(Settings { signup_mode: self.signup_mode.clone(), defaults: None }),
                 homeserver: self.homeserver.clone(),
                 map_version: 0,
                 next_replica_id,
                 command_version: entry.version,
-                rebalance: false,
+                ..ClusterRecord::default()
             },
         );
         Ok(Verdict::Changed)
@@ -68,11 +70,11 @@ fn invalid(command: &Bootstrap) -> Option<&'static str> {
     if command.nodes.is_empty() || command.nodes.iter().any(|node| node.node_uuid.len() != 16) {
         return Some("nodes must be named by 16 bytes each");
     }
-    unkept(&command.signup_mode)
+    check_signup_mode(&command.signup_mode).err()
 }
 
-/// Why a signup mode is refused; `None` for one that is kept. Signup tokens are asked for nowhere yet, so that a mode
-/// with tokens would be an empty promise.
-pub fn unkept(signup_mode: &str) -> Option<&'static str> {
-    (signup_mode != OPEN_SIGNUP).then_some("there are no signup tokens yet: the signup mode must be `open`")
+/// Refuses what is no signup mode.
+pub fn check_signup_mode(signup_mode: &str) -> Result<(), &'static str> {
+    let is_known = SIGNUP_MODES.contains(&signup_mode);
+    if is_known { Ok(()) } else { Err("the signup mode must be `open` or `token_required`") }
 }

@@ -50,5 +50,10 @@ pub(super) fn of(body: &Body) -> &dyn MetaGroupCommand {
         Body::EndMove(command) => command,
         Body::Rebalance(command) => command,
         Body::RecoverGroup(command) => command,
+        Body::CreateSignupToken(command) => command,
+        Body::ReserveSignupToken(command) => command,
+        Body::SettleSignupToken(command) => command,
+        Body::ChangeSettings(command) => command,
+        Body::AppendAudit(command) => command,
     }
 }

@@ -18,6 +18,9 @@ const GROUP: u8 = 3;
 const PACKET: &[u8] = &[4];
 const GATEWAY: u8 = 5;
 const REMOVED: u8 = 6;
+// 7 to 10 are in `token_rows`, 11 and 12 in `append_audit`.
+/// Above every text in a key: text has no such byte.
+pub(super) const AFTER_TEXT: &[u8] = &[0xFF];
 
 fn list<T: Message + Default>(store: &dyn Read, what: &'static str, table: u8) -> Result<Vec<T>, Error> {
     let mut records = Vec::new();
@@ -35,7 +38,7 @@ fn list<T: Message + Default>(store: &dyn Read, what: &'static str, table: u8) -
     failure.map_or(Ok(records), Err)
 }
 
-fn key(table: u8, rest: &[u8]) -> Vec<u8> {
+pub(super) fn key(table: u8, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + rest.len());
     key.push(table);
     key.extend_from_slice(rest);

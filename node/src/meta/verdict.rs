@@ -7,7 +7,9 @@ use rowhouse_proto::wire::command::MetaOutcome;
 pub enum Verdict {
     /// Accepted, and the map changed.
     Changed,
-    /// Accepted, and the map was so already: repeating a command is harmless.
+    /// Accepted, and what changed is not in the map.
+    Stored,
+    /// Accepted, and all was so already: repeating a command is harmless.
     Unchanged,
     /// Nothing was changed, for this reason. Operators read it.
     Refused(String),
@@ -32,7 +34,9 @@ impl Verdict {
     /// The reply to the proposer.
     pub fn into_outcome(self) -> MetaOutcome {
         match self {
-            Self::Changed | Self::Unchanged => MetaOutcome { accepted: true, refused: String::new() },
+            Self::Changed | Self::Stored | Self::Unchanged => {
+                MetaOutcome { accepted: true, refused: String::new() }
+            }
             Self::Refused(refused) => MetaOutcome { accepted: false, refused },
         }
     }

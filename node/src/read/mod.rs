@@ -3,12 +3,16 @@
 
 mod entry;
 mod event;
+mod grants;
 mod list;
 mod session;
 mod shard;
+mod users;
 
 pub use entry::read_entry;
 pub use event::{EVENT_PAGE_MAX, list_events};
+pub use grants::list_grants;
 pub use list::{LIST_LIMIT_MAX, list_entries};
 pub use session::get_session;
 pub use shard::{ShardClock, clock, stats};
+pub use users::{USER_PAGE_MAX, get_user, list_users};

@@ -14,7 +14,7 @@ use crate::state::session::{Presented, live_bearer};
 /// Whether the route asked for this kind of session is the gateway's to judge.
 pub fn get_session(view: &View<'_>, query: &GetSession, now_ms: u64) -> Result<Reply, ApplyError> {
     match Presented::in_query(query.credential.as_ref()) {
-        None => Err(ErrorCode::NoSession.into()),
+        None | Some(Presented::Operator) => Err(ErrorCode::NoSession.into()),
         Some(Presented::Bearer(hash)) => {
             let now_s = shard_now_s(view, now_ms)?;
             let live = live_bearer(view, hash, now_s)?.ok_or(ErrorCode::NoSession)?;

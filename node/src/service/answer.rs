@@ -2,7 +2,7 @@
 
 use rowhouse_proto::wire::command::{Outcome, outcome::Value};
 use rowhouse_proto::wire::shard::execute_reply::Result as Reply;
-use rowhouse_proto::wire::shard::{CookieSession, Done, GrantSession, UploadBegun};
+use rowhouse_proto::wire::shard::{CookieSession, Done, GrantSession, SignupSettled, UploadBegun};
 
 /// The answer as far as it is known before the log decides. Times and ids come from the outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Answer {
     GrantSession(GrantSession),
     /// The upload's time until it is renewed or put.
     UploadBegun { lifetime_ms: u64 },
+    /// What became of a reservation; the outcome tells.
+    SignupSettled,
 }
 
 impl Answer {
@@ -32,6 +34,9 @@ impl Answer {
                 ..session
             }),
             (Self::UploadBegun { lifetime_ms }, _) => Reply::UploadBegun(UploadBegun { lifetime_ms }),
+            (Self::SignupSettled, Some(Value::Settled(settled))) => {
+                Reply::SignupSettled(SignupSettled { spent: settled.spent })
+            }
             _ => Reply::Done(Done {}),
         }
     }

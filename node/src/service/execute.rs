@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message;
+use rowhouse_proto::domain::quota;
 use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::wire::shard::{Done, ExecuteRequest, execute_reply::Result as Reply};
 use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
@@ -61,6 +62,12 @@ impl ShardService {
         Ok(())
     }
 
+    /// Bytes that a user without a quota may store, as the cluster's settings have it.
+    fn default_quota_bytes(&self) -> Option<u64> {
+        let map = self.view.map();
+        quota::storage_bytes(map.settings.as_ref().and_then(|settings| settings.defaults.as_ref()), None)
+    }
+
     async fn propose(
         &self,
         group: &Group,
@@ -69,7 +76,10 @@ impl ShardService {
         trace: Bytes,
     ) -> Result<Reply, Refusal> {
         let version = self.view.command_version();
-        prepared.name_holders(version);
+        if prepared.is_too_new(version) {
+            return Err(ErrorCode::WrongVersion.into());
+        }
+        prepared.complete(version, self.default_quota_bytes());
         let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
         let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| unable(&error))?;
         let command = Command {

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use futures::Stream;
 use rowhouse_peer::{Caller, Subject};
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::command::{self, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{
     AnnounceGatewayReply, AnnounceGatewayRequest, ChangeMembersReply, ChangeMembersRequest, ClusterMap,
-    CommitInitReply, CommitInitRequest, DrainReply, DrainRequest, NodeInfo, NodeStatusReply,
-    NodeStatusRequest, OperateReply, OperateRequest, PingReply, PingRequest, PrepareInitReply,
-    PrepareInitRequest, RecoverReply, RecoverRequest, RegisterNodeReply, RegisterNodeRequest,
-    TransferLeaderReply, TransferLeaderRequest, WatchMapRequest,
+    CommitInitReply, CommitInitRequest, DrainReply, DrainRequest, MetaExecuteReply, MetaExecuteRequest,
+    MetaQueryReply, MetaQueryRequest, NodeInfo, NodeStatusReply, NodeStatusRequest, OperateReply,
+    OperateRequest, PingReply, PingRequest, PrepareInitReply, PrepareInitRequest, RecoverReply,
+    RecoverRequest, RegisterNodeReply, RegisterNodeRequest, TransferLeaderReply, TransferLeaderRequest,
+    WatchMapRequest, meta_execute_reply, meta_query_reply,
 };
+use rowhouse_proto::wire::shard::Failure;
+use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use rowhouse_raft::GroupId;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,7 @@ use tracing::info;
 
 use super::StatusReport;
 use super::map_stream::MapStream;
+use super::refusal::failure;
 use crate::coordinator::{Coordinator, propose};
 use crate::identity::NodeUuid;
 use crate::init::InitServer;
@@ -85,6 +88,11 @@ impl MetaService {
             Ok(Err(error)) => Err(unavailable(error)),
             Err(_) => Err(Status::deadline_exceeded("the meta group did not decide in time")),
         }
+    }
+
+    /// A gateway with an older map waits for this node's one before it asks on.
+    fn failure(&self, refused: Refusal) -> Failure {
+        Failure { map_version: self.cluster.view.map().map_version, ..failure(refused) }
     }
 
     fn check_cluster(&self, cluster_id: &[u8]) -> Result<(), Status> {
@@ -278,6 +286,27 @@ impl Meta for MetaService {
         check_version(request.version)?;
         self.check_cluster(&request.cluster_id)?;
         self.recovered(request).await.map(Response::new)
+    }
+
+    async fn execute(
+        &self,
+        request: Request<MetaExecuteRequest>,
+    ) -> Result<Response<MetaExecuteReply>, Status> {
+        let answered = timeout(CALL_DEADLINE, self.answer_execute(request.into_inner())).await;
+        let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
+            Ok(reply) => reply,
+            Err(refused) => meta_execute_reply::Result::Failure(self.failure(refused)),
+        };
+        Ok(Response::new(MetaExecuteReply { result: Some(result) }))
+    }
+
+    async fn query(&self, request: Request<MetaQueryRequest>) -> Result<Response<MetaQueryReply>, Status> {
+        let answered = timeout(CALL_DEADLINE, self.answer_query(request.into_inner())).await;
+        let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
+            Ok(reply) => reply,
+            Err(refused) => meta_query_reply::Result::Failure(self.failure(refused)),
+        };
+        Ok(Response::new(MetaQueryReply { result: Some(result) }))
     }
 
     async fn transfer_leader(

@@ -3,6 +3,7 @@
 //! A handler decodes, asks the domain, asks the group, encodes. It runs in the request's own task, and
 //! each one has a deadline.
 
+mod accounts;
 mod announce;
 mod answer;
 mod attempts;
@@ -12,6 +13,7 @@ mod map_stream;
 mod meta;
 mod operate;
 mod prepare;
+mod prepare_account;
 mod query;
 mod recover;
 mod refusal;

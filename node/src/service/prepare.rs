@@ -14,7 +14,8 @@ use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX, Refusal};
 use rowhouse_raft::ReplicaId;
 
 use super::answer::Answer;
-use crate::apply::HOLDERS_SINCE;
+use super::prepare_account as accounts;
+use crate::apply::{ACCOUNTS_SINCE, HOLDERS_SINCE};
 
 /// A change ready to be judged and proposed.
 pub struct Prepared {
@@ -37,7 +38,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    fn new(body: Body, answer: Answer, user: Option<UserKey>) -> Self {
+    pub(super) fn new(body: Body, answer: Answer, user: Option<UserKey>) -> Self {
         Self {
             body,
             answer,
@@ -55,8 +56,37 @@ impl Prepared {
         self
     }
 
+    /// Completes the command with what only newer versions have: the holders, and the default quota.
+    pub fn complete(&mut self, version: u32, default_quota_bytes: Option<u64>) {
+        self.name_holders(version);
+        let field = match &mut self.body {
+            Body::PutEntry(put) => &mut put.default_quota_bytes,
+            Body::BeginUpload(begin) => &mut begin.default_quota_bytes,
+            _ => return,
+        };
+        *field = default_quota_bytes.filter(|_| version >= ACCOUNTS_SINCE);
+    }
+
+    /// Whether some replica may stop at the command while this version is in force.
+    pub fn is_too_new(&self, version: u32) -> bool {
+        let by_operator = |presented: &Option<command::Credential>| {
+            let kind = presented.as_ref().and_then(|credential| credential.kind.as_ref());
+            matches!(kind, Some(credential::Kind::Operator(_)))
+        };
+        let is_new = match &self.body {
+            Body::SettleSignup(_) | Body::DisableUser(_) | Body::ChangeQuota(_) => true,
+            Body::RevokeGrant(revoke) => matches!(revoke.by, Some(revoke_grant::By::ById(_))),
+            Body::CreateUser(create) => create.admission.is_some(),
+            Body::PutEntry(put) => by_operator(&put.credential),
+            Body::DeleteEntry(delete) => by_operator(&delete.credential),
+            Body::BeginUpload(begin) => by_operator(&begin.credential),
+            _ => false,
+        };
+        is_new && version < ACCOUNTS_SINCE
+    }
+
     /// Names the holders in the command, if its version has them.
-    pub fn name_holders(&mut self, version: u32) {
+    fn name_holders(&mut self, version: u32) {
         if version >= HOLDERS_SINCE
             && let Body::PutEntry(command::PutEntry { object: Some(object), .. }) = &mut self.body
         {
@@ -95,6 +125,10 @@ impl Verifier<'_> {
             Op::PutEntry(op) => put_entry(op),
             Op::DeleteEntry(op) => delete_entry(op),
             Op::BeginUpload(op) => self.begin_upload(op),
+            Op::SettleSignup(op) => accounts::settle_signup(op),
+            Op::DisableUser(op) => accounts::disable_user(op),
+            Op::ChangeQuota(op) => accounts::change_quota(op),
+            Op::RevokeGrantById(op) => Ok(accounts::revoke_grant(op)),
         }
     }
 
@@ -107,7 +141,8 @@ impl Verifier<'_> {
             user: key_bytes(&grant.iss),
             guard: Some(create_user::Guard::PopNonce(nonce)),
             session: None,
-            signup_token: op.signup_token,
+            admission: op.admission,
+            ..command::CreateUser::default()
         };
         Ok(Prepared::new(Body::CreateUser(command), Answer::Done, Some(*grant.iss.as_bytes()))
             .anonymous()
@@ -160,6 +195,7 @@ impl Verifier<'_> {
             lifetime_ms: self.upload_lifetime_ms,
             renew: op.renew,
             reserved_bytes: op.reserved_bytes,
+            default_quota_bytes: None,
         };
         let answer = Answer::UploadBegun { lifetime_ms: self.upload_lifetime_ms };
         Ok(Prepared::new(Body::BeginUpload(command), answer, Some(user)).growing())
@@ -177,7 +213,8 @@ fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refusal> {
         user: key_bytes(token.public_key()),
         guard: Some(create_user::Guard::AuthToken(token_id(&token))),
         session: Some(session_spec(&token, op.cookie_hash)),
-        signup_token: op.signup_token,
+        admission: op.admission,
+        ..command::CreateUser::default()
     };
     let (answer, user) = (cookie_answer(&token), *token.public_key().as_bytes());
     Ok(Prepared::new(Body::CreateUser(command), answer, Some(user)).anonymous().growing())
@@ -229,6 +266,7 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refusal> {
         hash,
         content_type: op.content_type,
         object,
+        default_quota_bytes: None,
     };
     let prepared = Prepared::new(Body::PutEntry(command), Answer::Done, Some(user)).growing();
     let later = too_large.then(|| ErrorCode::BodyTooLarge.into());
@@ -286,10 +324,11 @@ fn grant_message(grant: &GrantClaims) -> command::Grant {
     }
 }
 
-fn credential(presented: shard::Credential) -> Option<command::Credential> {
+pub(super) fn credential(presented: shard::Credential) -> Option<command::Credential> {
     let kind = match presented.kind? {
         shard::credential::Kind::BearerHash(hash) => credential::Kind::BearerHash(hash),
         shard::credential::Kind::CookieHash(hash) => credential::Kind::CookieHash(hash),
+        shard::credential::Kind::Operator(operator) => credential::Kind::Operator(operator),
     };
     Some(command::Credential { kind: Some(kind) })
 }
@@ -333,7 +372,7 @@ mod tests {
                 ..shard::PutEntry::default()
             };
             let mut prepared = put_entry(op).expect("a put");
-            prepared.name_holders(version);
+            prepared.complete(version, None);
             assert_eq!(prepared.holders, Some(vec![1, 2]), "the leader judges in any case");
             let Body::PutEntry(put) = prepared.body else { panic!("a put") };
             assert_eq!(put.object.map(|object| object.holders), Some(expected));

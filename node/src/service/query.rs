@@ -34,7 +34,8 @@ fn presents_bearer(op: &Op) -> bool {
         Op::ReadEntry(query) => query.credential.as_ref(),
         Op::ListEntries(query) => query.credential.as_ref(),
         Op::GetSession(query) => query.credential.as_ref(),
-        Op::ListEvents(_) | Op::ShardStats(_) => None,
+        Op::ListGrants(query) => query.credential.as_ref(),
+        Op::ListEvents(_) | Op::ShardStats(_) | Op::GetUser(_) | Op::ListUsers(_) => None,
     };
     credential.is_some_and(|credential| matches!(credential.kind, Some(Kind::BearerHash(_))))
 }
@@ -47,6 +48,9 @@ fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refu
         Op::ListEvents(query) => {
             read::list_events(view, shard, query).map(Reply::EventPage).map_err(|error| internal(&error))
         }
+        Op::GetUser(query) => Ok(Reply::Account(read::get_user(view, query)?)),
+        Op::ListUsers(query) => Ok(Reply::AccountPage(read::list_users(view, query)?)),
+        Op::ListGrants(query) => Ok(Reply::GrantList(read::list_grants(view, query, now_ms)?)),
         Op::ShardStats(_) => read::stats(view).map(Reply::Stats).map_err(|error| internal(&error)),
     })
 }

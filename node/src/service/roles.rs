@@ -17,11 +17,11 @@ use tower::{Layer, Service};
 use tracing::warn;
 
 /// A call that does not stand here is refused to everybody.
-const RULES: [(&str, &[Role]); 18] = [
+const RULES: [(&str, &[Role]); 20] = [
     ("/rowhouse.transport.v1.Transport/Lane", &[Node]),
     ("/rowhouse.transport.v1.Transport/Snapshot", &[Node]),
-    ("/rowhouse.shard.v1.Shard/Execute", &[Gateway]),
-    ("/rowhouse.shard.v1.Shard/Query", &[Gateway]),
+    ("/rowhouse.shard.v1.Shard/Execute", &[Gateway, Ctl]),
+    ("/rowhouse.shard.v1.Shard/Query", &[Gateway, Ctl]),
     ("/rowhouse.chunk.v1.Chunk/Stage", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Fetch", &[Gateway, Node]),
     ("/rowhouse.meta.v1.Meta/WatchMap", &[Node, Gateway, Ctl]),
@@ -36,6 +36,8 @@ const RULES: [(&str, &[Role]); 18] = [
     ("/rowhouse.meta.v1.Meta/Drain", &[Ctl]),
     ("/rowhouse.meta.v1.Meta/Operate", &[Ctl]),
     ("/rowhouse.meta.v1.Meta/Recover", &[Ctl]),
+    ("/rowhouse.meta.v1.Meta/Execute", &[Gateway, Ctl]),
+    ("/rowhouse.meta.v1.Meta/Query", &[Gateway, Ctl]),
 ];
 
 /// Why the caller may not call this; `None` if it may.

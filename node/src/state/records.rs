@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rowhouse_proto::wire::state::{
-    Bearer, CookieSession, Entry, Event, Grant, PhysicalUsage, Shard, Usage, User, UserSessions,
+    Bearer, CookieSession, Entry, Event, Grant, PhysicalUsage, Shard, Usage, User, UserSessions, VoidSignup,
 };
 use rowhouse_raft::Error;
 
@@ -23,6 +23,12 @@ pub(crate) fn shard(read: &dyn Read) -> Result<Shard, Error> {
 /// The account, `None` if nobody signed up with this key.
 pub(crate) fn user(read: &dyn Read, user: &UserKey) -> Result<Option<User>, Error> {
     load(read, &tables::user(user), "user record")
+}
+
+/// Reservations of a signup token up to this number make no account for this user; 0: there are none.
+pub(crate) fn void_signup(read: &dyn Read, user: &UserKey) -> Result<u64, Error> {
+    let row: Option<VoidSignup> = load(read, &tables::void_signup(user), "void signup")?;
+    Ok(row.map_or(0, |row| row.number))
 }
 
 /// The bytes the user is charged for; zero without a record.

@@ -22,6 +22,8 @@ const BEARER_LEFT_S_MAX: u64 = BEARER_LIFETIME_S + CORRECTION_MS / 1000;
 pub(crate) enum Presented<'a> {
     Bearer(&'a [u8]),
     Cookie(&'a [u8]),
+    /// Whom the gateway knows by password.
+    Operator,
 }
 
 impl<'a> Presented<'a> {
@@ -30,6 +32,7 @@ impl<'a> Presented<'a> {
         Some(match credential?.kind.as_ref()? {
             command::credential::Kind::BearerHash(hash) => Self::Bearer(hash),
             command::credential::Kind::CookieHash(hash) => Self::Cookie(hash),
+            command::credential::Kind::Operator(_) => Self::Operator,
         })
     }
 
@@ -38,6 +41,7 @@ impl<'a> Presented<'a> {
         Some(match credential?.kind.as_ref()? {
             shard::credential::Kind::BearerHash(hash) => Self::Bearer(hash),
             shard::credential::Kind::CookieHash(hash) => Self::Cookie(hash),
+            shard::credential::Kind::Operator(_) => Self::Operator,
         })
     }
 }
@@ -70,7 +74,8 @@ pub(crate) fn resolve(
     now_s: u64,
 ) -> Result<Option<SessionView>, Error> {
     match presented {
-        None => Ok(None),
+        // An operator has no session: where one may act, it is asked for apart.
+        None | Some(Presented::Operator) => Ok(None),
         Some(Presented::Bearer(hash)) => {
             let Some(live) = live_bearer(read, hash, now_s)? else { return Ok(None) };
             Ok(Some(SessionView { user: live.user, capabilities: parse(&live.grant.capabilities) }))

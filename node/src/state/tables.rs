@@ -15,6 +15,12 @@ pub const USAGE: u8 = 0x03;
 pub const PHYSICAL_USAGE: u8 = 0x04;
 /// user → UserSessions
 pub const USER_SESSIONS: u8 = 0x05;
+/// when the user signed up, user
+pub const USER_CREATED: u8 = 0x06;
+/// Usage.bytes, user
+pub const USER_USED: u8 = 0x07;
+/// user → VoidSignup; only of who does not exist
+pub const VOID_SIGNUP: u8 = 0x08;
 /// user, secret hash → CookieSession
 pub const COOKIE_SESSION: u8 = 0x10;
 /// user, grant id → Grant
@@ -70,6 +76,21 @@ pub fn key(table: u8, parts: &[&[u8]]) -> Bytes {
 /// Key of a row of `USER`.
 pub fn user(user: &UserKey) -> Bytes {
     key(USER, &[user])
+}
+
+/// Key of a row of `USER_CREATED`.
+pub fn user_created(created_at_ms: u64, user: &UserKey) -> Bytes {
+    key(USER_CREATED, &[&created_at_ms.to_be_bytes(), user])
+}
+
+/// Key of a row of `USER_USED`.
+pub fn user_used(bytes: u64, user: &UserKey) -> Bytes {
+    key(USER_USED, &[&bytes.to_be_bytes(), user])
+}
+
+/// Key of a row of `VOID_SIGNUP`.
+pub fn void_signup(user: &UserKey) -> Bytes {
+    key(VOID_SIGNUP, &[user])
 }
 
 /// Key of a row of `USAGE`.

@@ -32,9 +32,7 @@ impl SessionView {
 
 /// Whether PUT, DELETE, LOCK and UNLOCK are allowed. The error is the refusal.
 pub fn write(session: &SessionView, tenant: &UserKey, path: &StoragePath) -> Result<(), ErrorCode> {
-    if !is_public(path) && !is_private(path) {
-        return Err(ErrorCode::WriteOutsideRoots);
-    }
+    inside_roots(path)?;
     if session.user != *tenant {
         return Err(ErrorCode::TenantMismatch);
     }
@@ -42,6 +40,11 @@ pub fn write(session: &SessionView, tenant: &UserKey, path: &StoragePath) -> Res
         return Err(ErrorCode::NoWriteCapability);
     }
     Ok(())
+}
+
+/// Refuses a write outside of `/pub/` and `/priv/`, whoever asks.
+pub fn inside_roots(path: &StoragePath) -> Result<(), ErrorCode> {
+    if is_public(path) || is_private(path) { Ok(()) } else { Err(ErrorCode::WriteOutsideRoots) }
 }
 
 /// Whether everybody may read `path`, with or without a session.

@@ -5,6 +5,7 @@ pub mod authorize;
 pub mod event;
 pub mod jws;
 pub mod path;
+pub mod quota;
 pub mod secret;
 pub mod slot;
 pub mod user;

@@ -36,7 +36,7 @@ impl Difference {
             Self::NewGroup(number) => merge(&mut map.groups, vec![group(number)]),
             Self::Settings(open) => {
                 let signup_mode = if open { "open" } else { "token_required" }.to_owned();
-                map.settings = Some(Settings { signup_mode });
+                map.settings = Some(Settings { signup_mode, defaults: None });
             }
             Self::Packet(byte) => map.packet = vec![byte; usize::from(byte % 4)].into(),
             Self::Gateways(count) => {

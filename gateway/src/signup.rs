@@ -1,0 +1,127 @@
+//! A signup over two groups: the meta group knows the token, the user's shard makes the user
+//! (docs/rules/consensus.md#a-signup-token-is-spent-once).
+//!
+//! 1. The meta group keeps the token for the user.
+//! 2. The shard makes the user by that reservation.
+//! 3. The meta group hears that the token is spent.
+//!
+//! A gateway may die after each step. The same user may then sign up again with the token. For anybody else the
+//! reservation is settled first, as the user's shard says.
+
+use std::sync::Arc;
+
+use pubky_common::crypto::PublicKey;
+use rowhouse_proto::ErrorCode;
+use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::domain::user;
+use rowhouse_proto::wire::account::{SignupAdmission, signup_admission::Verdict};
+use rowhouse_proto::wire::meta::{
+    AdmitSignup, AdmittedSignup, HeldToken, SettleSignupToken, meta_execute_reply, meta_execute_request,
+};
+use rowhouse_proto::wire::shard::{SettleSignup, execute_reply, execute_request};
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::cluster::Call;
+use crate::respond::Rejection;
+
+/// A reservation is settled for another user at most once in a request; then the token counts as used.
+const ADMISSIONS_MAX: usize = 2;
+
+/// Who signs up, and by which token.
+pub struct Signup {
+    pub user: PublicKey,
+    /// Empty: none.
+    pub token: String,
+    pub client_addr: String,
+}
+
+/// Signs up. `op` makes the shard's operation from the meta group's word.
+///
+/// It goes on when the client leaves, so that only the gateway's own end can leave a signup half-way.
+pub async fn sign_up(
+    app: Arc<App>,
+    call: Call,
+    signup: Signup,
+    op: impl FnOnce(SignupAdmission) -> execute_request::Op + Send + 'static,
+) -> Result<execute_reply::Result, Rejection> {
+    let task = async move {
+        let admission = admit(&app, &call, &signup).await?;
+        create(&app, &call, &signup, admission, op).await
+    };
+    TaskTracker::new().spawn(task).await.map_err(|_| ErrorCode::Internal)?
+}
+
+/// The meta group's word on a signup. A reservation of another user that was given up does not stand in the way.
+async fn admit(app: &App, call: &Call, signup: &Signup) -> Result<SignupAdmission, Rejection> {
+    let given_up_ms = app.limits.signup_reservation_s.as_millis();
+    for _ in 1..ADMISSIONS_MAX {
+        let AdmittedSignup { admission, held } = ask(app, call, signup).await?;
+        match held {
+            Some(held) if u128::from(held.age_ms) >= given_up_ms => settle(app, call, held).await?,
+            _ => return admission.ok_or_else(|| ErrorCode::Internal.into()),
+        }
+    }
+    ask(app, call, signup).await?.admission.ok_or_else(|| ErrorCode::Internal.into())
+}
+
+async fn ask(app: &App, call: &Call, signup: &Signup) -> Result<AdmittedSignup, Rejection> {
+    let user = signup.user.as_bytes().to_vec().into();
+    let op = meta_execute_request::Op::AdmitSignup(AdmitSignup { user, token: signup.token.clone() });
+    match app.cluster.meta_execute(call, op).await? {
+        meta_execute_reply::Result::AdmittedSignup(admitted) => Ok(admitted),
+        _ => Err(ErrorCode::Internal.into()),
+    }
+}
+
+async fn create(
+    app: &App,
+    call: &Call,
+    signup: &Signup,
+    admission: SignupAdmission,
+    op: impl FnOnce(SignupAdmission) -> execute_request::Op,
+) -> Result<execute_reply::Result, Rejection> {
+    let number = match &admission.verdict {
+        Some(Verdict::Reserved(reservation)) => Some(reservation.number),
+        _ => None,
+    };
+    let shard = app.cluster.shard_of_user(&signup.user).await?;
+    let result = app.cluster.execute(call, shard, signup.client_addr.clone(), op(admission)).await;
+    let Some(number) = number else { return result };
+    let token = signup.token.clone();
+    let settled = match &result {
+        Ok(_) => settle_token(app, call, SettleSignupToken { token, number, spent: true }).await,
+        // The user exists, perhaps by this very token, and never will by another request.
+        Err(rejection) if rejection.code() == ErrorCode::UserExists => {
+            let user = signup.user.as_bytes().to_vec().into();
+            settle(app, call, HeldToken { token, user, number, age_ms: 0 }).await
+        }
+        Err(_) => Ok(()),
+    };
+    if let Err(rejection) = settled {
+        // What the shard decided stands; the next one who asks for the token, or for the list of tokens, settles it.
+        tracing::warn!(code = ?rejection.code(), "a signup token's end was not heard by the meta group");
+    }
+    result
+}
+
+/// Finds out what became of a reservation, and tells the meta group. Harmless at any time: a user that does not exist
+/// yet will never exist by this reservation.
+pub async fn settle(app: &App, call: &Call, held: HeldToken) -> Result<(), Rejection> {
+    let user = user::parse(&held.user)?;
+    let shard = app.cluster.map().await?.shard_of_slot(Slot::of_key(&user));
+    let op = SettleSignup { tenant: held.user, token: held.token.clone(), number: held.number };
+    let op = execute_request::Op::SettleSignup(op);
+    let execute_reply::Result::SignupSettled(settled) =
+        app.cluster.execute(call, shard, String::new(), op).await?
+    else {
+        return Err(ErrorCode::Internal.into());
+    };
+    let (token, number, spent) = (held.token, held.number, settled.spent);
+    settle_token(app, call, SettleSignupToken { token, number, spent }).await
+}
+
+async fn settle_token(app: &App, call: &Call, settled: SettleSignupToken) -> Result<(), Rejection> {
+    let op = meta_execute_request::Op::SettleSignupToken(settled);
+    app.cluster.meta_execute(call, op).await.map(drop)
+}
