@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::actor::Coordinator;
 use super::propose::propose;
-use crate::placement::{Observed, REPLICAS, uuid};
+use crate::placement::{Observed, ObservedGroup, REPLICAS, uuid};
 use crate::{Error, Group, meta};
 
 /// A node that was heard of within this is not lost.
@@ -79,19 +79,8 @@ impl Coordinator {
     async fn recover(&self, map: &ClusterMap, wish: &RecoverWish) -> Result<Body, Error> {
         let RecoverWish { group, replica } = *wish;
         let observed = Observed::of(&self.statuses(map).await, &Observed::default());
-        let leader = observed.groups.get(&group).and_then(|seen| seen.leader.as_ref());
-        let alone = leader.is_some_and(|it| it.replica == replica && it.members.voters == [replica]);
-        let replicas = &find(map, group)?.replicas;
-        let answers = |id: u64| observed.groups.get(&group).is_some_and(|it| it.replicas.contains_key(&id));
-        let others = replicas.iter().filter(|it| it.replica_id != replica && answers(it.replica_id)).count();
-        if others * 2 > replicas.len() {
-            return Err(refused("a quorum of the shard's other replicas answers: nothing is lost"));
-        }
-        if alone {
-            Ok(Body::RecoverGroup(RecoverGroup { group, replica }))
-        } else {
-            Err(refused("the replica does not lead the shard alone yet; try again"))
-        }
+        check_survivor(find(map, group)?, observed.groups.get(&group), replica).map_err(refused)?;
+        Ok(Body::RecoverGroup(RecoverGroup { group, replica }))
     }
 
     async fn lead(&self, group: &Group, map: &ClusterMap, wish: &TransferWish) -> Result<(), Error> {
@@ -137,6 +126,56 @@ fn find(map: &ClusterMap, group: u32) -> Result<&GroupInfo, Error> {
     })
 }
 
+/// Refuses a recovery that the map must not believe.
+fn check_survivor(info: &GroupInfo, seen: Option<&ObservedGroup>, survivor: u64) -> Result<(), &'static str> {
+    let answers = |id: u64| seen.is_some_and(|group| group.replicas.contains_key(&id));
+    let others =
+        info.replicas.iter().filter(|it| it.replica_id != survivor && answers(it.replica_id)).count();
+    if others * 2 > info.replicas.len() {
+        return Err("a quorum of the shard's other replicas answers: nothing is lost");
+    }
+    let leader = seen.and_then(|group| group.leader.as_ref());
+    let alone = leader.is_some_and(|it| it.replica == survivor && it.members.voters == [survivor]);
+    if alone { Ok(()) } else { Err("the replica does not lead the shard alone yet; try again") }
+}
+
 fn refused(why: impl Into<String>) -> Error {
     Error::MetaRefused(why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rowhouse_proto::wire::meta::{GroupStatus, Members, NodeStatusReply, ReplicaInfo};
+
+    /// The group as these nodes report it; node and replica have the same number. `alone`: the one that leads alone.
+    fn seen(answering: &[u64], alone: Option<u64>) -> Observed {
+        let status = |id: &u64| NodeStatusReply {
+            node_uuid: vec![*id as u8; 16].into(),
+            groups: vec![GroupStatus {
+                replica_id: *id,
+                role: if alone == Some(*id) { "leader" } else { "follower" }.to_owned(),
+                members: Some(Members { voters: vec![*id], ..Members::default() }),
+                ..GroupStatus::default()
+            }],
+            ..NodeStatusReply::default()
+        };
+        let statuses: Vec<_> = answering.iter().map(status).collect();
+        Observed::of(&statuses, &Observed::default())
+    }
+
+    #[test]
+    fn a_survivor_is_believed_only_beside_no_living_majority() {
+        let replicas =
+            (1..=3).map(|replica_id| ReplicaInfo { replica_id, ..ReplicaInfo::default() }).collect();
+        let info = GroupInfo { replicas, ..GroupInfo::default() };
+        let check = |answering: &[u64], alone| {
+            check_survivor(&info, seen(answering, alone).groups.get(&0), 1).is_ok()
+        };
+        assert!(check(&[1], Some(1)));
+        assert!(check(&[1, 2], Some(1)), "one of three is no majority");
+        assert!(!check(&[1, 2, 3], Some(1)), "it was cut off from the two");
+        assert!(!check(&[1], None), "it does not lead yet");
+        assert!(!check(&[2], Some(2)), "another one leads");
+    }
 }

@@ -17,7 +17,7 @@ pub use attendance::marks;
 pub use change::{CoordinatorId, Fence, change_members};
 pub use first::{REPLICAS, place};
 pub use nodes::uuid;
-pub use observed::{HEIR_LAG_MAX, Observed};
+pub use observed::{HEIR_LAG_MAX, Observed, ObservedGroup};
 pub use plan::{Bounds, plan};
 pub use report::report;
 pub use step::{Change, Step};

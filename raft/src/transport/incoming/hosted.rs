@@ -53,11 +53,15 @@ impl<R: Runtime> Hosted<R> {
         replica: ReplicaId,
         from: ReplicaId,
     ) -> Option<Seat<R>> {
-        if self.excluded.load().contains(&from) {
+        if self.is_cut_off(from) {
             return None;
         }
         let group = GroupId::try_from(group).ok()?;
         self.seats().get(&(group, replica)).cloned()
+    }
+
+    fn is_cut_off(&self, replica: ReplicaId) -> bool {
+        self.excluded.load().contains(&replica)
     }
 
     /// Cuts these off too. Nothing takes that back, so that callers who read the list at different times agree.
@@ -81,5 +85,20 @@ impl<R: Runtime> Hosted<R> {
 
     fn seats(&self) -> MutexGuard<'_, BTreeMap<(GroupId, ReplicaId), Seat<R>>> {
         lock(&self.seats)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Production;
+
+    #[test]
+    fn a_replica_once_cut_off_stays_so() {
+        let hosted = Hosted::<Production>::default();
+        hosted.exclude(&BTreeSet::from([1]));
+        // Read before the first was written.
+        hosted.exclude(&BTreeSet::from([2]));
+        assert!(hosted.is_cut_off(1) && hosted.is_cut_off(2) && !hosted.is_cut_off(3));
     }
 }
