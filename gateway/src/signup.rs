@@ -16,9 +16,12 @@ use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::domain::user;
 use rowhouse_proto::wire::account::{SignupAdmission, signup_admission::Verdict};
 use rowhouse_proto::wire::meta::{
-    AdmitSignup, AdmittedSignup, HeldToken, SettleSignupToken, meta_execute_reply, meta_execute_request,
+    AdmitSignup, AdmittedSignup, HeldToken, SettleSignupToken, SignupToken, meta_execute_reply,
+    meta_execute_request,
 };
-use rowhouse_proto::wire::shard::{SettleSignup, execute_reply, execute_request};
+use rowhouse_proto::wire::shard::{
+    GetUser, SettleSignup, execute_reply, execute_request, query_reply, query_request,
+};
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
@@ -54,11 +57,10 @@ pub async fn sign_up(
 
 /// The meta group's word on a signup. A reservation of another user that was given up does not stand in the way.
 async fn admit(app: &App, call: &Call, signup: &Signup) -> Result<SignupAdmission, Rejection> {
-    let given_up_ms = app.limits.signup_reservation_s.as_millis();
     for _ in 1..ADMISSIONS_MAX {
         let AdmittedSignup { admission, held } = ask(app, call, signup).await?;
         match held {
-            Some(held) if u128::from(held.age_ms) >= given_up_ms => settle(app, call, held).await?,
+            Some(held) if is_given_up(app, &held) => settle(app, call, held).await?,
             _ => return admission.ok_or_else(|| ErrorCode::Internal.into()),
         }
     }
@@ -89,10 +91,12 @@ async fn create(
     let result = app.cluster.execute(call, shard, signup.client_addr.clone(), op(admission)).await;
     let Some(number) = number else { return result };
     let token = signup.token.clone();
+    let is_void = matches!(&result, Err(rejection) if rejection.code() == ErrorCode::SignupTokenUsed);
     let settled = match &result {
         Ok(_) => settle_token(app, call, SettleSignupToken { token, number, spent: true }).await,
-        // The user exists, perhaps by this very token, and never will by another request.
-        Err(rejection) if rejection.code() == ErrorCode::UserExists => {
+        // The user exists, perhaps by this very token, and never will by another request. Or the reservation was given
+        // up, and the meta group did not hear of it.
+        Err(rejection) if rejection.code() == ErrorCode::UserExists || is_void => {
             let user = signup.user.as_bytes().to_vec().into();
             settle(app, call, HeldToken { token, user, number, age_ms: 0 }).await
         }
@@ -102,12 +106,46 @@ async fn create(
         // What the shard decided stands; the next one who asks for the token, or for the list of tokens, settles it.
         tracing::warn!(code = ?rejection.code(), "a signup token's end was not heard by the meta group");
     }
-    result
+    // Nobody used the token, and the next attempt has a new reservation.
+    if is_void { Err(ErrorCode::Unavailable.into()) } else { result }
 }
 
-/// Finds out what became of a reservation, and tells the meta group. Harmless at any time: a user that does not exist
-/// yet will never exist by this reservation.
-pub async fn settle(app: &App, call: &Call, held: HeldToken) -> Result<(), Rejection> {
+/// The reservation of a token as the meta group answered it; `None` if it is kept for nobody.
+pub fn held_token(row: &SignupToken) -> Option<HeldToken> {
+    let SignupToken { token, reserved_by, reservation, reserved_for_ms, .. } = row;
+    (!reserved_by.is_empty()).then(|| HeldToken {
+        token: token.clone(),
+        user: reserved_by.clone(),
+        number: *reservation,
+        age_ms: *reserved_for_ms,
+    })
+}
+
+/// Settles a reservation that has ended by itself: its user exists, or was waited for long enough. One that may still be
+/// at work is left alone, so that whoever merely looks at tokens stops nobody's signup.
+pub async fn settle_if_over(app: &App, call: &Call, held: HeldToken) -> Result<(), Rejection> {
+    let user = user::parse(&held.user)?;
+    let shard = app.cluster.map().await?.shard_of_slot(Slot::of_key(&user));
+    let op = query_request::Op::GetUser(GetUser { tenant: held.user.clone() });
+    match app.cluster.query(call, shard, op).await {
+        Ok(query_reply::Result::Account(account)) => {
+            let spent = account.signup_token == held.token;
+            settle_token(app, call, SettleSignupToken { token: held.token, number: held.number, spent }).await
+        }
+        Ok(_) => Err(ErrorCode::Internal.into()),
+        Err(rejection) if rejection.code() != ErrorCode::NotFound => Err(rejection),
+        Err(_) if is_given_up(app, &held) => settle(app, call, held).await,
+        Err(_) => Ok(()),
+    }
+}
+
+fn is_given_up(app: &App, held: &HeldToken) -> bool {
+    u128::from(held.age_ms) >= app.limits.signup_reservation_s.as_millis()
+}
+
+/// Finds out what became of a reservation, and tells the meta group. A user that does not exist yet will never exist by
+/// it.
+async fn settle(app: &App, call: &Call, held: HeldToken) -> Result<(), Rejection> {
     let user = user::parse(&held.user)?;
     let shard = app.cluster.map().await?.shard_of_slot(Slot::of_key(&user));
     let op = SettleSignup { tenant: held.user, token: held.token.clone(), number: held.number };

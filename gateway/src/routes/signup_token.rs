@@ -6,12 +6,14 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::Extensions;
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::meta::{GetSignupToken, meta_query_reply, meta_query_request};
+use rowhouse_proto::wire::meta::{GetSignupToken, SignupToken, meta_query_reply, meta_query_request};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::cluster::Call;
 use crate::date::rfc3339;
 use crate::respond::{Rejection, json, method_not_allowed, not_cached};
+use crate::signup::{held_token, settle_if_over};
 
 /// `XXXX-XXXX-XXXX`, though the hyphens may stand anywhere.
 const TOKEN_BYTES: usize = 14;
@@ -25,17 +27,30 @@ pub async fn signup_token(
     // The meta group says whether tokens are asked for, and it says so first; a text that is none is not sent.
     let is_token = check_format(&token);
     let token = if is_token.is_ok() { token } else { String::new() };
-    let asked = GetSignupToken { token };
     let call = app.call(&extensions);
-    match app.cluster.meta_query(&call, meta_query_request::Op::GetSignupToken(asked)).await {
-        Err(rejection) if rejection.code() == ErrorCode::SignupTokensNotRequired => Err(rejection),
-        _ if is_token.is_err() => Err(ErrorCode::SignupTokenFormat.into()),
-        Ok(meta_query_reply::Result::SignupToken(row)) => Ok(not_cached(json(&Status {
-            status: if row.used_by.is_empty() { "valid" } else { "used" },
-            created_at: rfc3339(row.created_at_ms),
-        }))),
-        Ok(_) => Err(ErrorCode::Internal.into()),
-        Err(rejection) => Err(rejection),
+    let row = match ask(&app, &call, &token).await {
+        Err(rejection) if rejection.code() == ErrorCode::SignupTokensNotRequired => return Err(rejection),
+        _ if is_token.is_err() => return Err(ErrorCode::SignupTokenFormat.into()),
+        row => row?,
+    };
+    let row = match held_token(&row) {
+        None => row,
+        Some(held) => {
+            settle_if_over(&app, &call, held).await?;
+            ask(&app, &call, &token).await?
+        }
+    };
+    Ok(not_cached(json(&Status {
+        status: if row.used_by.is_empty() { "valid" } else { "used" },
+        created_at: rfc3339(row.created_at_ms),
+    })))
+}
+
+async fn ask(app: &App, call: &Call, token: &str) -> Result<SignupToken, Rejection> {
+    let asked = GetSignupToken { token: token.to_owned() };
+    match app.cluster.meta_query(call, meta_query_request::Op::GetSignupToken(asked)).await? {
+        meta_query_reply::Result::SignupToken(row) => Ok(row),
+        _ => Err(ErrorCode::Internal.into()),
     }
 }
 

@@ -65,6 +65,7 @@ fn account(view: &View<'_>, user: &UserKey) -> Result<Option<Account>, Error> {
         disabled: row.disabled,
         used_bytes: records::usage(view, user)?.bytes,
         quota: row.quota,
+        signup_token: row.signup_token,
     }))
 }
 

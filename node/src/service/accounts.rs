@@ -73,12 +73,13 @@ impl MetaService {
                 }
                 Question::GetSignupToken(asked) => meta::signup_token(view, &asked.token)
                     .map_err(|error| internal(&error))?
-                    .map(Answer::SignupToken)
+                    .map(|row| Answer::SignupToken(aged(row, now_ms)))
                     .ok_or_else(|| ErrorCode::SignupTokenNotFound.into()),
                 Question::ListSignupTokens(asked) => {
                     let limit = asked.limit.min(PAGE_MAX) as usize;
                     let tokens =
                         meta::signup_token_page(view, &asked, limit).map_err(|error| internal(&error))?;
+                    let tokens = tokens.into_iter().map(|row| aged(row, now_ms)).collect();
                     Ok(Answer::SignupTokenPage(SignupTokenPage { tokens }))
                 }
                 Question::GetAccountSettings(_) => Ok(Answer::AccountSettings(AccountSettings {
@@ -175,6 +176,12 @@ impl MetaService {
 
 fn record(read: Result<Option<ClusterRecord>, rowhouse_raft::Error>) -> Result<ClusterRecord, Refusal> {
     read.map_err(|error| internal(&error))?.ok_or_else(|| ErrorCode::Unavailable.into())
+}
+
+/// A token as it is answered: with the time since it was reserved.
+fn aged(row: SignupToken, now_ms: u64) -> SignupToken {
+    let held = !row.reserved_by.is_empty();
+    SignupToken { reserved_for_ms: if held { now_ms.saturating_sub(row.reserved_at_ms) } else { 0 }, ..row }
 }
 
 fn is_open(cluster: &ClusterRecord) -> bool {
