@@ -11,6 +11,7 @@ use rowhouse_raft::state::Txn;
 use super::commands::{EntryHead, MetaGroupCommand};
 use super::node_line::{of_command, refused_by_version};
 use super::{Verdict, tables};
+use crate::apply::ACCOUNTS_SINCE;
 
 /// The signup mode in which everybody may sign up.
 pub const OPEN_SIGNUP: &str = "open";
@@ -26,7 +27,7 @@ impl MetaGroupCommand for Bootstrap {
                 Verdict::refused("another cluster lives here")
             });
         }
-        if let Some(why) = invalid(self) {
+        if let Some(why) = invalid(self, entry.version) {
             return Ok(Verdict::refused(why));
         }
         let nodes: Vec<_> = self.nodes.iter().cloned().map(of_command).collect();
@@ -57,7 +58,7 @@ impl MetaGroupCommand for Bootstrap {
     }
 }
 
-fn invalid(command: &Bootstrap) -> Option<&'static str> {
+fn invalid(command: &Bootstrap, version: u32) -> Option<&'static str> {
     if command.cluster_id.len() != 16 {
         return Some("cluster id must be 16 bytes");
     }
@@ -69,6 +70,10 @@ fn invalid(command: &Bootstrap) -> Option<&'static str> {
     }
     if command.nodes.is_empty() || command.nodes.iter().any(|node| node.node_uuid.len() != 16) {
         return Some("nodes must be named by 16 bytes each");
+    }
+    if version < ACCOUNTS_SINCE && command.signup_mode != OPEN_SIGNUP {
+        // The words of the programs that had no tokens.
+        return Some("there are no signup tokens yet: the signup mode must be `open`");
     }
     check_signup_mode(&command.signup_mode).err()
 }

@@ -11,6 +11,7 @@ use pubky_common::crypto::Keypair;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::domain::secret::SecretHash;
 use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::wire::account::{SignupAdmission, signup_admission::Verdict};
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{
     AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest, OperateRequest, RecoverReply, RecoverRequest,
@@ -226,8 +227,8 @@ impl Client {
         let token = AuthToken::sign(&user.keypair, vec![Capability::root()]);
         let op = CookieSignup {
             auth_token: token.serialize().into(),
-            signup_token: String::new(),
             cookie_hash: user.cookie_hash(),
+            admission: Some(SignupAdmission { verdict: Some(Verdict::Open(true)) }),
         };
         let reply = self.execute(user.shard(), request_id(), execute_request::Op::CookieSignup(op));
         let Ok(execute_reply::Result::CookieSession(session)) = reply else {

@@ -23,10 +23,14 @@ struct Store(Rows);
 
 impl Store {
     fn apply(&mut self, body: Body) -> MetaOutcome {
+        self.apply_as(COMMAND_VERSION, body)
+    }
+
+    fn apply_as(&mut self, version: u32, body: Body) -> MetaOutcome {
         let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1, voters: &[] };
         let (reply, writes) = {
             let mut txn = Txn::new(View::new(&self.0, Bytes::new()));
-            let command = encode(COMMAND_VERSION, body, NOW_MS);
+            let command = encode(version, body, NOW_MS);
             let reply = MetaMachine::default().apply(context, &command, &mut txn).expect("understood");
             (reply, txn.into_writes())
         };
@@ -113,13 +117,18 @@ fn gateway(public_ip: &str, tls_port: u32) -> Body {
 }
 
 #[test]
-fn a_cluster_promises_no_signup_tokens() {
-    let mut store = Store::default();
-    for signup_mode in ["token_required", "", "anything"] {
+fn a_cluster_promises_signup_tokens_once_it_has_them() {
+    let in_mode = |signup_mode: &str| {
         let Body::Bootstrap(bootstrap) = bootstrap(3, 16) else { panic!("another command") };
-        store.refused(Body::Bootstrap(Bootstrap { signup_mode: signup_mode.into(), ..bootstrap }));
+        Body::Bootstrap(Bootstrap { signup_mode: signup_mode.into(), ..bootstrap })
+    };
+    let mut store = Store::default();
+    for signup_mode in ["", "anything"] {
+        store.refused(in_mode(signup_mode));
     }
-    store.accepted(bootstrap(3, 16));
+    assert!(!store.apply_as(3, in_mode("token_required")).accepted, "as that version always did");
+    store.accepted(in_mode("token_required"));
+    assert_eq!(store.map().settings.expect("settings").signup_mode, "token_required");
 }
 
 #[test]

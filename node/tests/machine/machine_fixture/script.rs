@@ -23,12 +23,14 @@ pub struct Script {
     pub replica: Replica,
     number: u64,
     pub ms: u64,
+    /// Default quotas in bytes, by the key of whose writes they come with.
+    quotas: BTreeMap<Bytes, u64>,
 }
 
 impl Script {
     /// Alice and Bob with root cookies 1 and 2.
     pub fn new() -> Self {
-        let mut script = Self { replica: Replica::default(), number: 0, ms: 0 };
+        let mut script = Self { replica: Replica::default(), number: 0, ms: 0, quotas: BTreeMap::new() };
         assert_eq!(script.run(create_user(ALICE, auth_token(0, 0), 1)), None);
         assert_eq!(script.run(create_user(BOB, auth_token(0, 1), 2)), None);
         script
@@ -36,6 +38,8 @@ impl Script {
 
     pub fn command(&mut self, body: Body) -> Command {
         self.number += 1;
+        let quota = writer(&body).and_then(|user| self.quotas.get(user)).copied();
+        let body = if quota.is_some() { under_quota(body, quota) } else { body };
         command(self.number, self.ms, body)
     }
 
@@ -61,6 +65,11 @@ impl Script {
 
     pub fn set_user(&mut self, user: u8, record: &User) {
         self.replica.put_row(tables::user(&key_bytes(user)), record);
+    }
+
+    /// From here on this user's writes come under a default quota.
+    pub fn limit(&mut self, user: u8, quota_bytes: u64) {
+        self.quotas.insert(key_of(user), quota_bytes);
     }
 
     pub fn mint(&mut self, user: u8, id: &str, nth: &str, secret: u8) -> Option<ErrorCode> {
