@@ -91,8 +91,8 @@ async fn create(
     let token = signup.token.clone();
     let settled = match &result {
         Ok(_) => settle_token(app, call, SettleSignupToken { token, number, spent: true }).await,
-        // The user exists, perhaps by this very token, and never will by another request.
-        Err(rejection) if rejection.code() == ErrorCode::UserExists => {
+        // The user exists, perhaps by this very token; or the reservation was given up and its end is not heard yet.
+        Err(rejection) if matches!(rejection.code(), ErrorCode::UserExists | ErrorCode::SignupTokenUsed) => {
             let user = signup.user.as_bytes().to_vec().into();
             settle(app, call, HeldToken { token, user, number, age_ms: 0 }).await
         }

@@ -71,15 +71,14 @@ fn invalid(command: &Bootstrap, version: u32) -> Option<&'static str> {
     if command.nodes.is_empty() || command.nodes.iter().any(|node| node.node_uuid.len() != 16) {
         return Some("nodes must be named by 16 bytes each");
     }
-    if version < ACCOUNTS_SINCE && command.signup_mode != OPEN_SIGNUP {
-        // The words of the programs that had no tokens.
-        return Some("there are no signup tokens yet: the signup mode must be `open`");
-    }
-    check_signup_mode(&command.signup_mode).err()
+    check_signup_mode(&command.signup_mode, version).err()
 }
 
-/// Refuses what is no signup mode.
-pub fn check_signup_mode(signup_mode: &str) -> Result<(), &'static str> {
+/// Refuses what is no signup mode under this command version. Older ones have no tokens.
+pub fn check_signup_mode(signup_mode: &str, version: u32) -> Result<(), &'static str> {
+    if version < ACCOUNTS_SINCE && signup_mode != OPEN_SIGNUP {
+        return Err("there are no signup tokens yet: the signup mode must be `open`");
+    }
     let is_known = SIGNUP_MODES.contains(&signup_mode);
     if is_known { Ok(()) } else { Err("the signup mode must be `open` or `token_required`") }
 }

@@ -1,6 +1,6 @@
 //! Requests one after the other against a shard with two users.
 
-use rowhouse_node::apply::ApplyError;
+use rowhouse_node::apply::{ApplyError, Precheck, precheck};
 use rowhouse_node::read;
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode;
@@ -46,6 +46,29 @@ impl Script {
     pub fn run(&mut self, body: Body) -> Option<ErrorCode> {
         let command = self.command(body);
         self.replica.refusal(&command)
+    }
+
+    /// Why the leader refuses it before the log. A body of unknown length: the quota is judged last.
+    pub fn early(&mut self, body: Body) -> Option<ErrorCode> {
+        let command = self.command(body);
+        self.judged(&command)
+    }
+
+    /// Runs it, and holds the leader's judgement against the log's.
+    pub fn both(&mut self, body: Body) -> Option<ErrorCode> {
+        let command = self.command(body);
+        let early = self.judged(&command);
+        let late = self.replica.refusal(&command);
+        assert_eq!(early, late, "before and after the log: {command:?}");
+        late
+    }
+
+    fn judged(&self, command: &Command) -> Option<ErrorCode> {
+        match precheck(&self.replica.view(), command, None, command.now_ms).expect("readable") {
+            Precheck::Propose => None,
+            Precheck::Refused(refusal) => Some(refusal.code),
+            Precheck::Known(outcome) => panic!("known: {outcome:?}"),
+        }
     }
 
     /// Lets time pass as a shard hears of it that is not quite idle.
