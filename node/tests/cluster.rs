@@ -13,6 +13,8 @@ mod cluster {
     mod objects;
     mod packet;
     mod refusals;
+    mod settings;
+    mod signup;
     mod time;
     mod versions;
 }

@@ -62,7 +62,7 @@ impl SimUser {
                 secret_hash: self.secret_hash.clone(),
                 capabilities: vec!["/:rw".to_owned()],
             }),
-            signup_token: String::new(),
+            ..command::CreateUser::default()
         })
     }
 
@@ -87,6 +87,7 @@ impl SimUser {
             body: Bytes::from(body),
             content_type: "text/plain".to_owned(),
             object: None,
+            default_quota_bytes: None,
         })
     }
 }

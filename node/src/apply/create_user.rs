@@ -67,7 +67,9 @@ impl ShardCommand for CreateUser {
         let admitted = admitted(&*turn.txn, &user, self.admission.as_ref())?;
         let account = User { created_at_ms: turn.now_ms(), ..admitted };
         turn.txn.put(tables::user(&user), records::encode(&account));
-        turn.txn.delete(tables::void_signup(&user));
+        if records::void_signup(&*turn.txn, &user)? != 0 {
+            turn.txn.delete(tables::void_signup(&user));
+        }
         turn.shard.users += 1;
         user_index::add(turn, &user, &account);
         Ok(match &self.session {

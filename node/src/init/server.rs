@@ -117,7 +117,8 @@ impl InitServer {
             return refuse("the number of shards must be a power of two up to 4096");
         };
         // Before anything is kept: the first entry would be refused for ever.
-        match meta::check_signup_mode(&init.settings.clone().unwrap_or_default().signup_mode) {
+        let version = meta::first_command_version(&init.nodes).unwrap_or_default();
+        match meta::check_signup_mode(&init.settings.clone().unwrap_or_default().signup_mode, version) {
             Err(why) => refuse(why),
             Ok(()) => Ok((cluster_id, ids)),
         }

@@ -11,6 +11,7 @@ use rowhouse_raft::state::Txn;
 use super::commands::{EntryHead, MetaGroupCommand};
 use super::node_line::{of_command, refused_by_version};
 use super::{Verdict, tables};
+use crate::apply::ACCOUNTS_SINCE;
 
 /// The signup mode in which everybody may sign up.
 pub const OPEN_SIGNUP: &str = "open";
@@ -26,7 +27,7 @@ impl MetaGroupCommand for Bootstrap {
                 Verdict::refused("another cluster lives here")
             });
         }
-        if let Some(why) = invalid(self) {
+        if let Some(why) = invalid(self, entry.version) {
             return Ok(Verdict::refused(why));
         }
         let nodes: Vec<_> = self.nodes.iter().cloned().map(of_command).collect();
@@ -57,7 +58,7 @@ impl MetaGroupCommand for Bootstrap {
     }
 }
 
-fn invalid(command: &Bootstrap) -> Option<&'static str> {
+fn invalid(command: &Bootstrap, version: u32) -> Option<&'static str> {
     if command.cluster_id.len() != 16 {
         return Some("cluster id must be 16 bytes");
     }
@@ -70,11 +71,14 @@ fn invalid(command: &Bootstrap) -> Option<&'static str> {
     if command.nodes.is_empty() || command.nodes.iter().any(|node| node.node_uuid.len() != 16) {
         return Some("nodes must be named by 16 bytes each");
     }
-    check_signup_mode(&command.signup_mode).err()
+    check_signup_mode(&command.signup_mode, version).err()
 }
 
-/// Refuses what is no signup mode.
-pub fn check_signup_mode(signup_mode: &str) -> Result<(), &'static str> {
+/// Refuses what is no signup mode under this command version. Older ones have no tokens.
+pub fn check_signup_mode(signup_mode: &str, version: u32) -> Result<(), &'static str> {
+    if version < ACCOUNTS_SINCE && signup_mode != OPEN_SIGNUP {
+        return Err("there are no signup tokens yet: the signup mode must be `open`");
+    }
     let is_known = SIGNUP_MODES.contains(&signup_mode);
     if is_known { Ok(()) } else { Err("the signup mode must be `open` or `token_required`") }
 }

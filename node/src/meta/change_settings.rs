@@ -11,11 +11,11 @@ use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, tables};
 
 impl MetaGroupCommand for ChangeSettings {
-    fn apply(&self, txn: &mut Txn<'_>, _: EntryHead) -> Result<Verdict, Error> {
+    fn apply(&self, txn: &mut Txn<'_>, entry: EntryHead) -> Result<Verdict, Error> {
         let Some(mut cluster) = tables::cluster(&*txn)? else { return Ok(Verdict::not_initialized()) };
         let mut settings = cluster.settings.clone().unwrap_or_default();
         if let Some(mode) = &self.signup_mode {
-            if let Err(why) = check_signup_mode(mode) {
+            if let Err(why) = check_signup_mode(mode, entry.version) {
                 return Ok(Verdict::refused(why));
             }
             settings.signup_mode.clone_from(mode);

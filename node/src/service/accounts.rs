@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message;
+use rowhouse_proto::domain::user;
 use rowhouse_proto::wire::account::{SignupAdmission, SignupReservation, signup_admission::Verdict};
 use rowhouse_proto::wire::command::{self, MetaOutcome, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_execute_reply::Result as Changed;
@@ -118,6 +119,7 @@ impl MetaService {
             ..AdmittedSignup::default()
         };
         let refused = |code: ErrorCode| says(Verdict::Refused(code.number()));
+        user::parse(&asked.user)?;
         group.read_barrier().await.map_err(of_barrier)?;
         let (cluster, row) = self.known(group, &asked.token)?;
         if is_open(&cluster) {

@@ -16,6 +16,7 @@ use super::trace;
 use crate::Group;
 use crate::apply::{Precheck, changes_nothing, precheck};
 use crate::clock::Stamp;
+use crate::meta::OPEN_SIGNUP;
 use crate::planted;
 
 impl ShardService {
@@ -68,6 +69,10 @@ impl ShardService {
         quota::storage_bytes(map.settings.as_ref().and_then(|settings| settings.defaults.as_ref()), None)
     }
 
+    fn is_signup_open(&self) -> bool {
+        self.view.map().settings.as_ref().is_some_and(|settings| settings.signup_mode == OPEN_SIGNUP)
+    }
+
     async fn propose(
         &self,
         group: &Group,
@@ -77,6 +82,10 @@ impl ShardService {
     ) -> Result<Reply, Refusal> {
         let version = self.view.command_version();
         if prepared.is_too_new(version) {
+            return Err(ErrorCode::WrongVersion.into());
+        }
+        // An older gateway asks for no token: it signs up nobody where one is needed.
+        if prepared.is_unadmitted() && !self.is_signup_open() {
             return Err(ErrorCode::WrongVersion.into());
         }
         prepared.complete(version, self.default_quota_bytes());

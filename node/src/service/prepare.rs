@@ -8,6 +8,7 @@ use pubky_common::auth::grant::GrantClaims;
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::domain::jws;
 use rowhouse_proto::domain::user::{self, UserKey};
+use rowhouse_proto::wire::account::signup_admission::Verdict;
 use rowhouse_proto::wire::command::{self, command::Body, create_user, credential, revoke_grant};
 use rowhouse_proto::wire::shard::{self, ExecuteRequest, execute_request::Op};
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX, Refusal};
@@ -56,10 +57,15 @@ impl Prepared {
         self
     }
 
-    /// Completes the command with what only newer versions have: the holders, and the default quota.
+    /// Completes the command with what only newer versions have: the holders, the default quota, and the word on a
+    /// signup. Older versions know no word, and let everybody sign up.
     pub fn complete(&mut self, version: u32, default_quota_bytes: Option<u64>) {
         self.name_holders(version);
         let field = match &mut self.body {
+            Body::CreateUser(create) if version < ACCOUNTS_SINCE => {
+                create.admission = None;
+                return;
+            }
             Body::PutEntry(put) => &mut put.default_quota_bytes,
             Body::BeginUpload(begin) => &mut begin.default_quota_bytes,
             _ => return,
@@ -76,13 +82,18 @@ impl Prepared {
         let is_new = match &self.body {
             Body::SettleSignup(_) | Body::DisableUser(_) | Body::ChangeQuota(_) => true,
             Body::RevokeGrant(revoke) => matches!(revoke.by, Some(revoke_grant::By::ById(_))),
-            Body::CreateUser(create) => create.admission.is_some(),
+            Body::CreateUser(create) => !matches!(word(create), None | Some(Verdict::Open(_))),
             Body::PutEntry(put) => by_operator(&put.credential),
             Body::DeleteEntry(delete) => by_operator(&delete.credential),
             Body::BeginUpload(begin) => by_operator(&begin.credential),
             _ => false,
         };
         is_new && version < ACCOUNTS_SINCE
+    }
+
+    /// Whether it is a signup on which the meta group has said nothing that this program understands.
+    pub fn is_unadmitted(&self) -> bool {
+        matches!(&self.body, Body::CreateUser(create) if word(create).is_none())
     }
 
     /// Names the holders in the command, if its version has them.
@@ -205,6 +216,10 @@ impl Verifier<'_> {
         let pop = jws::verify_pop(pop, grant, self.homeserver_z32, self.now_s)?;
         Ok(nonce_of(pop.nonce.as_str(), pop.iat))
     }
+}
+
+fn word(create: &command::CreateUser) -> Option<&Verdict> {
+    create.admission.as_ref()?.verdict.as_ref()
 }
 
 fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refusal> {

@@ -11,10 +11,12 @@ use pubky_common::crypto::Keypair;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::domain::secret::SecretHash;
 use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::wire::account::{SignupAdmission, signup_admission::Verdict};
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{
-    AnnounceGatewayRequest, NodeStatusReply, NodeStatusRequest, OperateRequest, RecoverReply, RecoverRequest,
-    operate_request,
+    AnnounceGatewayRequest, MetaExecuteRequest, MetaQueryRequest, NodeStatusReply, NodeStatusRequest,
+    OperateRequest, RecoverReply, RecoverRequest, meta_execute_reply, meta_execute_request, meta_query_reply,
+    meta_query_request, operate_request,
 };
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use rowhouse_proto::wire::shard::{
@@ -198,6 +200,67 @@ impl Client {
         })
     }
 
+    /// A change of the meta group, until its leader decides.
+    pub fn meta_execute(
+        &self,
+        cluster_id: &Bytes,
+        op: meta_execute_request::Op,
+    ) -> Result<meta_execute_reply::Result, Failure> {
+        let request = MetaExecuteRequest {
+            version: WIRE_VERSION,
+            cluster_id: cluster_id.clone(),
+            op: Some(op),
+            ..MetaExecuteRequest::default()
+        };
+        wait_for("a decision of the meta group", || {
+            self.addresses.iter().find_map(|address| {
+                match self.meta_execute_once(address, request.clone())? {
+                    meta_execute_reply::Result::Failure(failure) if is_transient(&failure) => None,
+                    meta_execute_reply::Result::Failure(failure) => Some(Err(failure)),
+                    result => Some(Ok(result)),
+                }
+            })
+        })
+    }
+
+    pub fn meta_execute_once(
+        &self,
+        address: &str,
+        request: MetaExecuteRequest,
+    ) -> Option<meta_execute_reply::Result> {
+        self.runtime.block_on(async {
+            let mut client = MetaClient::new(Self::connect(address, &self.gateway).await?);
+            client.execute(request).await.ok()?.into_inner().result
+        })
+    }
+
+    /// A read of the meta group's state, until its leader answers.
+    pub fn meta_query(
+        &self,
+        cluster_id: &Bytes,
+        op: meta_query_request::Op,
+    ) -> Result<meta_query_reply::Result, Failure> {
+        let request = MetaQueryRequest {
+            version: WIRE_VERSION,
+            cluster_id: cluster_id.clone(),
+            op: Some(op),
+            ..MetaQueryRequest::default()
+        };
+        let ask = |address: &str| {
+            self.runtime.block_on(async {
+                let mut client = MetaClient::new(Self::connect(address, &self.gateway).await?);
+                client.query(request.clone()).await.ok()?.into_inner().result
+            })
+        };
+        wait_for("an answer of the meta group", || {
+            self.addresses.iter().find_map(|address| match ask(address)? {
+                meta_query_reply::Result::Failure(failure) if is_transient(&failure) => None,
+                meta_query_reply::Result::Failure(failure) => Some(Err(failure)),
+                result => Some(Ok(result)),
+            })
+        })
+    }
+
     /// A gateway learns the HLC before its first request; 0 would be 1970.
     pub fn issued_at(&self) -> u64 {
         if self.hlc.get() == 0 {
@@ -222,14 +285,19 @@ impl Client {
         })
     }
 
-    pub fn signup(&self, user: &User) {
+    /// With an AuthToken of its own each time.
+    pub fn signup_op(user: &User, admission: Option<SignupAdmission>) -> execute_request::Op {
         let token = AuthToken::sign(&user.keypair, vec![Capability::root()]);
-        let op = CookieSignup {
+        execute_request::Op::CookieSignup(CookieSignup {
             auth_token: token.serialize().into(),
-            signup_token: String::new(),
             cookie_hash: user.cookie_hash(),
-        };
-        let reply = self.execute(user.shard(), request_id(), execute_request::Op::CookieSignup(op));
+            admission,
+        })
+    }
+
+    pub fn signup(&self, user: &User) {
+        let open = SignupAdmission { verdict: Some(Verdict::Open(true)) };
+        let reply = self.execute(user.shard(), request_id(), Self::signup_op(user, Some(open)));
         let Ok(execute_reply::Result::CookieSession(session)) = reply else {
             panic!("no session: {reply:?}")
         };

@@ -3,12 +3,21 @@
 
 use bytes::Bytes;
 use prost::Message;
+use rowhouse_node::apply::ACCOUNTS_SINCE;
 use rowhouse_node::{Error, meta};
+use rowhouse_proto::wire::account::signup_admission::Verdict;
+use rowhouse_proto::wire::account::{SignupAdmission, SignupReservation};
 use rowhouse_proto::wire::command::{Close, Command, RaiseCommandVersion, command, meta_command};
-use rowhouse_proto::wire::meta::{ClusterMap, GroupStatus};
-use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSIONS, META_GROUP, VersionRange};
+use rowhouse_proto::wire::meta::{
+    ChangeSettings, ClusterMap, GroupStatus, MetaExecuteRequest, meta_execute_reply, meta_execute_request,
+};
+use rowhouse_proto::wire::shard::{
+    ChangeQuota, Credential, DisableUser, ExecuteRequest, ListUsers, PutEntry, RevokeGrantById, SettleSignup,
+    credential, execute_reply, execute_request, query_reply, query_request,
+};
+use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSIONS, ErrorCode, META_GROUP, VersionRange, WIRE_VERSION};
 
-use super::client::User;
+use super::client::{Client, User, request_id};
 use super::harness::{Cluster, SHARDS, TestNode, config, wait_for};
 
 const OLD: VersionRange = COMMAND_VERSIONS;
@@ -59,6 +68,90 @@ fn the_version_rises_when_all_understand_it_and_an_older_program_stays_out() {
 
     cluster.start_with(0, |config| config.command_versions = NEW).expect("starts");
     maps(&cluster, "no node more", |map| map.map_version > 0 && map.nodes.len() == 3);
+    cluster.assert_converged();
+}
+
+/// Of the release before accounts could be settled.
+const BEFORE_ACCOUNTS: VersionRange = VersionRange { max: ACCOUNTS_SINCE - 1, ..COMMAND_VERSIONS };
+
+/// What the shard's leader says to an operation; `None`: done.
+fn refusal(cluster: &Cluster, user: &User, op: execute_request::Op) -> Option<ErrorCode> {
+    let request = ExecuteRequest {
+        version: WIRE_VERSION,
+        group: user.shard(),
+        request_id: request_id(),
+        issued_at_us: cluster.client.issued_at(),
+        client_addr: "127.0.0.1".into(),
+        op: Some(op),
+        ..ExecuteRequest::default()
+    };
+    wait_for("the leader's word", || {
+        let leader = cluster.leader_of(user.shard());
+        let reply = cluster.client.execute_once(cluster.address(leader), request.clone())?;
+        match reply.result? {
+            execute_reply::Result::Failure(failure) => {
+                let code = ErrorCode::from_number(failure.code).expect("a known code");
+                let elsewhere = [ErrorCode::NotLeader, ErrorCode::Unavailable].contains(&code);
+                (!elsewhere).then_some(Some(code))
+            }
+            _ => Some(None),
+        }
+    })
+}
+
+/// Operations that a replica of an older program would stop at, by the user and about it.
+fn newer_operations(user: &User) -> Vec<execute_request::Op> {
+    let tenant = user.tenant();
+    let operator = Some(Credential { kind: Some(credential::Kind::Operator(true)) });
+    let execute_request::Op::PutEntry(put) = Client::put_op(user, "/pub/b", b"x") else { panic!("a put") };
+    let reserved = SignupAdmission { verdict: Some(Verdict::Reserved(SignupReservation::default())) };
+    vec![
+        execute_request::Op::SettleSignup(SettleSignup { tenant: tenant.clone(), ..SettleSignup::default() }),
+        execute_request::Op::DisableUser(DisableUser { tenant: tenant.clone(), disabled: false }),
+        execute_request::Op::ChangeQuota(ChangeQuota { tenant: tenant.clone(), patch: None }),
+        execute_request::Op::RevokeGrantById(RevokeGrantById {
+            credential: user.credential(),
+            tenant,
+            grant_id: "unknown".into(),
+        }),
+        execute_request::Op::PutEntry(PutEntry { credential: operator, ..put }),
+        Client::signup_op(user, Some(reserved)),
+    ]
+}
+
+#[test]
+fn accounts_are_settled_once_every_node_understands_it() {
+    let mut cluster = Cluster::initialized_with(3, |config| config.command_versions = BEFORE_ACCOUNTS);
+    let user = User::new(61);
+    cluster.client.signup(&user);
+    cluster.client.put(&user, "/pub/a", b"before");
+    for op in newer_operations(&user) {
+        assert_eq!(refusal(&cluster, &user, op.clone()), Some(ErrorCode::WrongVersion), "{op:?}");
+    }
+    let request = MetaExecuteRequest {
+        version: WIRE_VERSION,
+        cluster_id: cluster.running().next().expect("runs").map().cluster_id,
+        op: Some(meta_execute_request::Op::ChangeSettings(ChangeSettings::default())),
+        ..MetaExecuteRequest::default()
+    };
+    let refused = cluster.client.meta_execute_once(cluster.address(cluster.meta_leader()), request.clone());
+    let Some(meta_execute_reply::Result::Failure(failure)) = refused else { panic!("{refused:?}") };
+    assert_eq!(failure.code, ErrorCode::WrongVersion.number());
+
+    for n in 0..3 {
+        restart_as(&mut cluster, n, OLD).expect("starts");
+    }
+    maps(&cluster, "the new version", |map| map.command_version == OLD.max);
+    let expected = [None, None, None, Some(ErrorCode::NotFound), None, Some(ErrorCode::UserExists)];
+    for (op, expected) in newer_operations(&user).into_iter().zip(expected) {
+        assert_eq!(refusal(&cluster, &user, op.clone()), expected, "{op:?}");
+    }
+    let op = request.op.expect("built with one");
+    cluster.client.meta_execute(&request.cluster_id, op).expect("decided");
+    let page = ListUsers { limit: 10, ..ListUsers::default() };
+    let listed = cluster.client.query(user.shard(), query_request::Op::ListUsers(page));
+    let Ok(query_reply::Result::AccountPage(page)) = listed else { panic!("{listed:?}") };
+    assert_eq!(page.accounts.iter().map(|account| account.user.clone()).collect::<Vec<_>>(), [user.tenant()]);
     cluster.assert_converged();
 }
 

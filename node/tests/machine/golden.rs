@@ -4,25 +4,34 @@
 use crate::machine_fixture;
 
 use bytes::Bytes;
+use machine_fixture::account::*;
 use machine_fixture::golden::golden_files;
 use machine_fixture::upload::*;
 use machine_fixture::*;
 use prost::Message;
+use rowhouse_proto::wire::account::signup_admission::Verdict;
+use rowhouse_proto::wire::account::user_quota::Storage;
+use rowhouse_proto::wire::account::{QuotaField, UserQuota};
 use rowhouse_proto::wire::command::create_user::Guard;
 use rowhouse_proto::wire::command::{CloseCookieSession, Command, CreateUser, command::Body};
 
 golden_files! {
-    CreateUser => "create_user", "create_user_by_grant";
+    CreateUser => "create_user", "create_user_by_grant", "create_user_by_token", "create_user_openly",
+        "create_user_by_void_reservation";
     OpenCookieSession => "open_cookie_session";
     CloseCookieSession => "close_cookie_session";
-    MintBearer => "mint_bearer", "mint_another_bearer";
-    RevokeGrant => "revoke_grant", "revoke_grant_by_proof";
+    MintBearer => "mint_bearer", "mint_another_bearer", "mint_chosen_bearer";
+    RevokeGrant => "revoke_grant", "revoke_grant_by_proof", "revoke_grant_by_id";
     PutEntry => "put_entry", "put_object", "replace_object", "refused", "put_held_object",
-        "put_object_with_few_copies";
-    DeleteEntry => "delete_entry";
+        "put_object_with_few_copies", "put_under_default_quota", "put_over_default_quota", "put_by_operator";
+    DeleteEntry => "delete_entry", "delete_by_operator";
     Close => "close";
-    BeginUpload => "begin_upload", "begin_sized_upload", "renew_upload", "begin_another_upload";
+    BeginUpload => "begin_upload", "begin_sized_upload", "renew_upload", "begin_another_upload",
+        "begin_upload_under_default_quota";
     CollectObjects => "collect_objects";
+    SettleSignup => "settle_signup", "settle_spent_signup";
+    DisableUser => "disable_user", "enable_user";
+    ChangeQuota => "change_quota", "reset_quota";
 }
 
 fn check(replica: &mut Replica, name: &str, command: &Command) {
@@ -43,6 +52,44 @@ fn sign_out(user: u8, secret: u8) -> Body {
 fn create_user_by_grant(user: u8, nth: &str) -> Body {
     let guard = Some(Guard::PopNonce(nonce(nth)));
     Body::CreateUser(CreateUser { user: key_of(user), guard, ..CreateUser::default() })
+}
+
+/// The commands and fields of the version that brought accounts' settlement. The first one indexes the users there are.
+fn account_steps(user: u8, another: u8) -> impl Iterator<Item = (&'static str, Body)> {
+    let (new, void, open) = (3, 4, 5);
+    let own = UserQuota {
+        rate_read: Some("10mb/s".into()),
+        rate_read_burst: Some(20),
+        ..quota(Some(5), Some(&["/pub/app/", "/pub/x"]))
+    };
+    let unlimited = UserQuota { storage: Some(Storage::StorageUnlimited(true)), ..UserQuota::default() };
+    let signup = |user, nth, verdict| admitted(user, auth_token(0, nth), user, verdict);
+    [
+        ("create_user_by_token", signup(new, 0, reserved(TOKEN, 5, Some(own)))),
+        ("settle_spent_signup", settle(new, TOKEN, 5)),
+        ("settle_signup", settle(void, "DDDD-EEEE-FFFF", 7)),
+        ("create_user_by_void_reservation", signup(void, 1, reserved("DDDD-EEEE-FFFF", 7, None))),
+        ("create_user_openly", signup(open, 2, Verdict::Open(true))),
+        ("disable_user", disable(new, true)),
+        ("enable_user", disable(new, false)),
+        ("change_quota", change_quota(new, unlimited, &[QuotaField::AllowedWritePaths])),
+        (
+            "reset_quota",
+            change_quota(
+                new,
+                UserQuota::default(),
+                &[QuotaField::Storage, QuotaField::RateRead, QuotaField::RateReadBurst],
+            ),
+        ),
+        ("put_under_default_quota", under_quota(put(cookie(1), user, "/pub/app/e", b"hello"), Some(4 * MIB))),
+        ("put_over_default_quota", under_quota(put(cookie(1), user, "/pub/app/f", b"hello"), Some(0))),
+        ("begin_upload_under_default_quota", under_quota(begin(user, "/pub/app/g", 7, None), Some(1 << 40))),
+        ("mint_chosen_bearer", mint(user, grant("abcdefghijklmnopqrstuv", 9, 7200), nonce("nonce-9"), 8)),
+        ("revoke_grant_by_id", revoke_by_id(cookie(1), user, "abcdefghijklmnopqrstuv")),
+        ("put_by_operator", put(operator(), another, "/priv/app/a", b"hello")),
+        ("delete_by_operator", delete(operator(), another, "/priv/app/a")),
+    ]
+    .into_iter()
 }
 
 #[test]
@@ -74,6 +121,7 @@ fn every_command_writes_the_bytes_it_always_wrote() {
         (3, "begin_another_upload", begin(user, "/pub/app/d", 6, None)),
         (3, "put_object_with_few_copies", held_by(commit(user, "/pub/app/d", 6, MIB), &[1, 4])),
     ];
+    let steps = steps.into_iter().chain(account_steps(user, another).map(|(name, body)| (4, name, body)));
     let mut compared = Vec::new();
     for (number, (version, name, body)) in (0..).zip(steps) {
         assert!(files_of(&body).contains(&name), "{name} is listed under its command");

@@ -1,11 +1,14 @@
 //! The state machines of a shard and of the meta group, over rows in memory.
 
+mod accounts;
 mod golden;
+mod grant_list;
 mod input;
 mod list;
 mod log;
 mod machine_fixture;
 mod meta;
+mod meta_accounts;
 mod meta_golden;
 mod model;
 mod modified;
@@ -15,3 +18,4 @@ mod session;
 mod session_bounds;
 mod storage;
 mod time;
+mod user_index;

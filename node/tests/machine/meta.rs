@@ -15,18 +15,26 @@ use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, COMMAND_VERSIONS, MET
 use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, Error, Machine};
 
-const NOW_MS: u64 = 1_780_000_000_000;
+pub(crate) const NOW_MS: u64 = 1_780_000_000_000;
 const HOMESERVER: [u8; 32] = [7; 32];
 
 #[derive(Default)]
-struct Store(Rows);
+pub(crate) struct Store(pub(crate) Rows);
 
 impl Store {
-    fn apply(&mut self, body: Body) -> MetaOutcome {
+    pub(crate) fn apply(&mut self, body: Body) -> MetaOutcome {
+        self.apply_as(COMMAND_VERSION, body)
+    }
+
+    pub(crate) fn apply_as(&mut self, version: u32, body: Body) -> MetaOutcome {
+        self.apply_at(version, NOW_MS, body)
+    }
+
+    pub(crate) fn apply_at(&mut self, version: u32, now_ms: u64, body: Body) -> MetaOutcome {
         let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1, voters: &[] };
         let (reply, writes) = {
             let mut txn = Txn::new(View::new(&self.0, Bytes::new()));
-            let command = encode(COMMAND_VERSION, body, NOW_MS);
+            let command = encode(version, body, now_ms);
             let reply = MetaMachine::default().apply(context, &command, &mut txn).expect("understood");
             (reply, txn.into_writes())
         };
@@ -39,18 +47,18 @@ impl Store {
         MetaOutcome::decode(reply).expect("an outcome")
     }
 
-    fn accepted(&mut self, body: Body) {
+    pub(crate) fn accepted(&mut self, body: Body) {
         let outcome = self.apply(body);
         assert!(outcome.accepted, "{}", outcome.refused);
     }
 
-    fn refused(&mut self, body: Body) {
+    pub(crate) fn refused(&mut self, body: Body) {
         let before = self.0.0.clone();
         assert!(!self.apply(body).accepted);
         assert_eq!(before, self.0.0, "a refused command changes nothing");
     }
 
-    fn map(&self) -> ClusterMap {
+    pub(crate) fn map(&self) -> ClusterMap {
         cluster_map(&View::new(&self.0, Bytes::new())).expect("readable").expect("bootstrapped")
     }
 }
@@ -70,7 +78,7 @@ fn meta_node(n: u8, address: &str, name: &str) -> MetaNode {
     }
 }
 
-fn bootstrap(nodes: u8, shard_count: u32) -> Body {
+pub(crate) fn bootstrap(nodes: u8, shard_count: u32) -> Body {
     Body::Bootstrap(Bootstrap {
         cluster_id: uuid(0xC),
         shard_count,
@@ -113,13 +121,18 @@ fn gateway(public_ip: &str, tls_port: u32) -> Body {
 }
 
 #[test]
-fn a_cluster_promises_no_signup_tokens() {
-    let mut store = Store::default();
-    for signup_mode in ["token_required", "", "anything"] {
+fn a_cluster_promises_signup_tokens_once_it_has_them() {
+    let in_mode = |signup_mode: &str| {
         let Body::Bootstrap(bootstrap) = bootstrap(3, 16) else { panic!("another command") };
-        store.refused(Body::Bootstrap(Bootstrap { signup_mode: signup_mode.into(), ..bootstrap }));
+        Body::Bootstrap(Bootstrap { signup_mode: signup_mode.into(), ..bootstrap })
+    };
+    let mut store = Store::default();
+    for signup_mode in ["", "anything"] {
+        store.refused(in_mode(signup_mode));
     }
-    store.accepted(bootstrap(3, 16));
+    assert!(!store.apply_as(3, in_mode("token_required")).accepted, "as that version always did");
+    store.accepted(in_mode("token_required"));
+    assert_eq!(store.map().settings.expect("settings").signup_mode, "token_required");
 }
 
 #[test]

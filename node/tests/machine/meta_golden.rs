@@ -8,11 +8,13 @@ use machine_fixture::golden::golden_files;
 use machine_fixture::{Rows, Writes, golden, hash};
 use rowhouse_node::meta::{self, MetaMachine};
 use rowhouse_proto::META_GROUP;
+use rowhouse_proto::wire::account::user_quota::Storage;
+use rowhouse_proto::wire::account::{QuotaField, QuotaPatch, UserQuota};
 use rowhouse_proto::wire::command::place_shards::Placement;
 use rowhouse_proto::wire::command::{
-    AnnounceGateway, BeginMove, Bootstrap, DirectNode, EndMove, MarkNode, MetaNode, PlaceShards,
-    RaiseCommandVersion, Rebalance, RecoverGroup, RegisterNode, RemoveNode, SetPacket, WithdrawGateway,
-    meta_command::Body,
+    AnnounceGateway, AppendAudit, BeginMove, Bootstrap, ChangeSettings, CreateSignupToken, DirectNode,
+    EndMove, MarkNode, MetaNode, PlaceShards, RaiseCommandVersion, Rebalance, RecoverGroup, RegisterNode,
+    RemoveNode, ReserveSignupToken, SetPacket, SettleSignupToken, WithdrawGateway, meta_command::Body,
 };
 use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, GroupId, Machine};
@@ -32,6 +34,11 @@ golden_files! {
     RemoveNode => "remove_node";
     Rebalance => "rebalance";
     RecoverGroup => "recover_group";
+    CreateSignupToken => "create_signup_token";
+    ReserveSignupToken => "reserve_signup_token", "reserve_freed_signup_token";
+    SettleSignupToken => "free_signup_token", "spend_signup_token";
+    ChangeSettings => "change_settings";
+    AppendAudit => "append_audit", "append_another_audit";
 }
 
 /// The command version that these commands were first applied under.
@@ -109,6 +116,38 @@ fn placement_steps() -> Vec<(&'static str, Body)> {
     ]
 }
 
+/// The commands of the version that brought tokens, settings and the audit chain.
+fn account_steps() -> Vec<(&'static str, Body)> {
+    let token = || "AAAA-BBBB-CCCC".to_owned();
+    let quota = UserQuota { storage: Some(Storage::StorageMb(5)), ..UserQuota::default() };
+    let create = CreateSignupToken { token: token(), id: vec![9; 16].into(), quota: Some(quota.clone()) };
+    let reserve = |user| Body::ReserveSignupToken(ReserveSignupToken { token: token(), user: hash(user) });
+    let settle = |number, spent| Body::SettleSignupToken(SettleSignupToken { token: token(), number, spent });
+    let settings = ChangeSettings {
+        signup_mode: Some("token_required".into()),
+        defaults: Some(QuotaPatch { set: Some(quota), reset: vec![QuotaField::RateRead.into()] }),
+    };
+    let audit = |id, result: &str| {
+        Body::AppendAudit(AppendAudit {
+            id: vec![id; 16].into(),
+            who: "admin from 127.0.0.1".into(),
+            action: "disable user".into(),
+            target: "a user".into(),
+            result: result.into(),
+        })
+    };
+    vec![
+        ("create_signup_token", Body::CreateSignupToken(create)),
+        ("reserve_signup_token", reserve(1)),
+        ("free_signup_token", settle(1, false)),
+        ("reserve_freed_signup_token", reserve(2)),
+        ("spend_signup_token", settle(2, true)),
+        ("change_settings", Body::ChangeSettings(settings)),
+        ("append_audit", audit(1, "")),
+        ("append_another_audit", audit(2, "done")),
+    ]
+}
+
 #[test]
 fn every_meta_command_writes_the_bytes_it_always_wrote() {
     let gateway = |n: u8| (format!("192.0.2.{n}"), 6287, 6286, "localhost".to_owned());
@@ -155,6 +194,11 @@ fn every_meta_command_writes_the_bytes_it_always_wrote() {
     for (name, body) in placement_steps() {
         assert!(files_of(&body).contains(&name), "{name} is listed under its command");
         check(&mut rows, VERSION + 1, name, body);
+        compared.push(name);
+    }
+    for (name, body) in account_steps() {
+        assert!(files_of(&body).contains(&name), "{name} is listed under its command");
+        check(&mut rows, VERSION + 2, name, body);
         compared.push(name);
     }
     golden::check_complete("meta_golden", FILES, &compared);

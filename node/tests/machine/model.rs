@@ -12,7 +12,7 @@ use rowhouse_node::read;
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::{self, *};
 use rowhouse_proto::wire::command::{Command, Outcome};
-use rowhouse_proto::wire::state::{Usage, User};
+use rowhouse_proto::wire::state::Usage;
 
 /// A difference that the machine takes for another leader's clock, and not for a correction.
 const SETBACK_MS_MAX: u64 = 59_000;
@@ -39,11 +39,9 @@ impl Run {
             requests: Vec::new(),
             mints: 0,
         };
-        // A quota has no command yet; the account is what a signup leaves, with a quota in it.
         for user in [0, 1] {
             run.step(&Step::Signup { user, token: 0 }).expect("the start");
         }
-        set_quota(&mut run.replica);
         run
     }
 
@@ -95,7 +93,8 @@ impl Run {
             Step::Logout { bearer } => bearer_logout(bearer_secret(*bearer)),
             Step::Put { user, path, length, credential: ticket } => {
                 let user = USERS[*user];
-                put(credential(ticket, user), user, PATHS[*path], &vec![7; *length])
+                let put = put(credential(ticket, user), user, PATHS[*path], &vec![7; *length]);
+                under_quota(put, (user == USERS[1]).then_some(QUOTA))
             }
             Step::Delete { user, path, credential: ticket } => {
                 let user = USERS[*user];
@@ -210,12 +209,6 @@ impl Run {
     }
 }
 
-fn set_quota(replica: &mut Replica) {
-    let key = tables::user(&key_bytes(2));
-    let account: User = replica.row(&key).expect("user 2 exists");
-    replica.put_row(key, &User { quota_bytes: Some(QUOTA), ..account });
-}
-
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 250,
@@ -236,9 +229,7 @@ proptest! {
         run.check_events()?;
 
         let mut follower = Replica::default();
-        let (start, rest) = run.log.split_at(2);
-        let mut answers = follower.apply_batch(start);
-        set_quota(&mut follower);
+        let (mut answers, rest) = (Vec::new(), &run.log[..]);
         let mut at = 0;
         for size in batches.iter().cycle() {
             if at >= rest.len() {

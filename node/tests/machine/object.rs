@@ -11,7 +11,7 @@ use rowhouse_node::state::objects::{self, Place};
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::*;
 use rowhouse_proto::wire::command::Command;
-use rowhouse_proto::wire::state::{Object, Usage, User, object::State};
+use rowhouse_proto::wire::state::{Object, Usage, object::State};
 
 fn state(script: &Script, n: u8) -> Option<State> {
     let row: Option<Object> = script.replica.row(&tables::object(&id(n)));
@@ -141,7 +141,7 @@ fn an_object_is_its_uploaders_and_committed_once() {
 #[test]
 fn a_refused_commit_leaves_the_old_file_and_the_upload() {
     let mut script = Script::new();
-    script.set_user(ALICE, &User { quota_bytes: Some(MIB), ..User::default() });
+    script.limit(ALICE, MIB);
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"old")), None);
     let refusals = [
         (begin(ALICE, "/pub/a", 1, Some(MIB - 255)), QuotaExceeded),

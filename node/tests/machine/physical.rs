@@ -12,7 +12,7 @@ use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode::{self, *};
 use rowhouse_proto::UPLOAD_WINDOW_BYTES;
 use rowhouse_proto::wire::command::command::Body;
-use rowhouse_proto::wire::state::{PhysicalUsage, User};
+use rowhouse_proto::wire::state::PhysicalUsage;
 
 const QUOTA: u64 = 8 * MIB;
 const BOUND: u64 = PHYSICAL_QUOTAS * QUOTA + UPLOAD_WINDOW_BYTES;
@@ -20,7 +20,7 @@ const BOUND: u64 = PHYSICAL_QUOTAS * QUOTA + UPLOAD_WINDOW_BYTES;
 /// Alice has a quota, Bob has none.
 fn with_quota() -> Script {
     let mut script = Script::new();
-    script.set_user(ALICE, &User { quota_bytes: Some(QUOTA), ..User::default() });
+    script.limit(ALICE, QUOTA);
     script
 }
 

@@ -15,12 +15,7 @@ use rowhouse_proto::wire::state::User;
 fn a_put_is_checked_in_the_protocol_s_order() {
     let mut script = Script::new();
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/file", b"x")), None);
-    let strict = User {
-        disabled: true,
-        quota_bytes: Some(0),
-        allowed_write_paths: vec!["/pub/ok/".to_owned()],
-        ..User::default()
-    };
+    let strict = User { disabled: true, quota: Some(quota(Some(0), Some(&["/pub/ok/"]))), ..User::default() };
     script.set_user(ALICE, &strict);
     assert_eq!(script.run(put(None, ALICE, "/other/dir/", b"x")), Some(NoSession));
     assert_eq!(script.run(put(cookie(1), ALICE, "/other/dir/", b"x")), Some(TargetMustBeFile));
@@ -29,7 +24,7 @@ fn a_put_is_checked_in_the_protocol_s_order() {
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/file/x", b"x")), Some(UserDisabled));
     script.set_user(ALICE, &User { disabled: false, ..strict.clone() });
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/file/x", b"x")), Some(QuotaExceeded));
-    script.set_user(ALICE, &User { disabled: false, quota_bytes: None, ..strict });
+    script.set_user(ALICE, &User { quota: Some(quota(None, Some(&["/pub/ok/"]))), ..User::default() });
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/file/x", b"x")), Some(WritePathNotAllowed));
     script.set_user(ALICE, &User::default());
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/file/x", b"x")), Some(PathCollision));
@@ -43,7 +38,7 @@ fn a_put_is_checked_in_the_protocol_s_order() {
 fn a_chunked_put_is_judged_by_quota_last() {
     let mut script = Script::new();
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/file", b"x")), None);
-    script.set_user(ALICE, &User { quota_bytes: Some(300), ..User::default() });
+    script.limit(ALICE, 300);
     let command = script.command(put(cookie(1), ALICE, "/pub/file/x", b"x"));
     let verdict = |content_length| match precheck(&script.replica.view(), &command, content_length, START_MS)
         .expect("readable")
@@ -81,17 +76,12 @@ fn a_delete_is_checked_in_the_protocol_s_order() {
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"x")), None);
     script.set_user(
         ALICE,
-        &User {
-            disabled: true,
-            quota_bytes: Some(0),
-            allowed_write_paths: vec!["/pub/ok".to_owned()],
-            ..User::default()
-        },
+        &User { disabled: true, quota: Some(quota(Some(0), Some(&["/pub/ok"]))), ..User::default() },
     );
     assert_eq!(script.run(delete(cookie(1), ALICE, "/pub/missing")), Some(NotFound), "before the write path");
     assert_eq!(script.run(delete(cookie(1), ALICE, "/pub/a")), Some(WritePathNotAllowed));
     assert_eq!(script.run(delete(cookie(1), ALICE, "/pub/a/")), Some(TargetMustBeFile));
-    script.set_user(ALICE, &User { disabled: true, quota_bytes: Some(0), ..User::default() });
+    script.set_user(ALICE, &User { disabled: true, quota: Some(quota(Some(0), None)), ..User::default() });
     assert_eq!(script.run(delete(cookie(1), ALICE, "/pub/a")), None, "disabled and over quota may delete");
     assert_eq!(script.run(delete(cookie(1), ALICE, "/pub/a")), Some(NotFound));
     assert_eq!(script.replica.rows_of(tables::BODY), 0);

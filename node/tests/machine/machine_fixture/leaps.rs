@@ -203,6 +203,7 @@ impl Run {
             lifetime_ms: 600_000,
             renew: false,
             reserved_bytes: 0,
+            default_quota_bytes: None,
         };
         let command = self.now(Body::BeginUpload(begin));
         assert_eq!(self.replica.refusal(&command), None);

@@ -1,6 +1,7 @@
 //! One shard's machine over rows in memory, and builders of its commands.
 #![allow(dead_code)]
 
+pub mod account;
 pub mod golden;
 pub mod leaps;
 pub mod model;
@@ -15,6 +16,8 @@ use prost::Message;
 use pubky_common::crypto::Keypair;
 use rowhouse_node::apply::ShardMachine;
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::wire::account::user_quota::Storage;
+use rowhouse_proto::wire::account::{UserQuota, WritePaths};
 use rowhouse_proto::wire::command::{self, Command, Outcome, command::Body, credential::Kind};
 use rowhouse_proto::wire::shard::{EventRecord, ListEvents};
 use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSIONS, ErrorCode};
@@ -208,7 +211,7 @@ pub fn create_user(user: u8, token: command::AuthTokenId, secret: u8) -> Body {
         user: key_of(user),
         guard: Some(command::create_user::Guard::AuthToken(token)),
         session: Some(session_spec(secret, &["/:rw"])),
-        signup_token: String::new(),
+        ..command::CreateUser::default()
     })
 }
 
@@ -279,7 +282,27 @@ pub fn put(credential: Option<command::Credential>, user: u8, path: &str, body: 
         hash: Bytes::copy_from_slice(blake3::hash(body).as_bytes()),
         content_type: "text/plain".to_owned(),
         object: None,
+        default_quota_bytes: None,
     })
+}
+
+/// A put or an upload under a default quota, as the leader completes it.
+pub fn under_quota(body: Body, quota_bytes: Option<u64>) -> Body {
+    match body {
+        Body::PutEntry(put) => Body::PutEntry(command::PutEntry { default_quota_bytes: quota_bytes, ..put }),
+        Body::BeginUpload(begin) => {
+            Body::BeginUpload(command::BeginUpload { default_quota_bytes: quota_bytes, ..begin })
+        }
+        other => other,
+    }
+}
+
+fn writer(body: &Body) -> Option<&Bytes> {
+    match body {
+        Body::PutEntry(put) => Some(&put.user),
+        Body::BeginUpload(begin) => Some(&begin.user),
+        _ => None,
+    }
 }
 
 pub fn delete(credential: Option<command::Credential>, user: u8, path: &str) -> Body {
@@ -288,4 +311,14 @@ pub fn delete(credential: Option<command::Credential>, user: u8, path: &str) -> 
 
 pub fn close(t: u64) -> Body {
     Body::Close(command::Close { t })
+}
+
+/// A quota with these fields; `None`: as the defaults have it.
+pub fn quota(storage_mb: Option<u64>, write_paths: Option<&[&str]>) -> UserQuota {
+    UserQuota {
+        storage: storage_mb.map(Storage::StorageMb),
+        allowed_write_paths: write_paths
+            .map(|paths| WritePaths { paths: paths.iter().map(|path| (*path).to_owned()).collect() }),
+        ..UserQuota::default()
+    }
 }

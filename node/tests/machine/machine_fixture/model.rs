@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use rowhouse_proto::ErrorCode::{self, *};
 
-/// Users 1 and 2 exist from the start, 3 may sign up; user 2 has a quota.
+/// Users 1 and 2 exist from the start, 3 may sign up; user 2 writes under a quota.
 pub const USERS: [u8; 3] = [1, 2, 3];
 pub const QUOTA: u64 = 1500;
 pub const PATHS: [&str; 7] = ["/pub/a", "/pub/a/b", "/pub/a/b/c", "/pub/a-b", "/pub/b", "/priv/x", "/else/x"];

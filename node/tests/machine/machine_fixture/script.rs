@@ -1,6 +1,6 @@
 //! Requests one after the other against a shard with two users.
 
-use rowhouse_node::apply::ApplyError;
+use rowhouse_node::apply::{ApplyError, Precheck, precheck};
 use rowhouse_node::read;
 use rowhouse_node::state::tables;
 use rowhouse_proto::ErrorCode;
@@ -23,12 +23,14 @@ pub struct Script {
     pub replica: Replica,
     number: u64,
     pub ms: u64,
+    /// Default quotas in bytes, by the key of whose writes they come with.
+    quotas: BTreeMap<Bytes, u64>,
 }
 
 impl Script {
     /// Alice and Bob with root cookies 1 and 2.
     pub fn new() -> Self {
-        let mut script = Self { replica: Replica::default(), number: 0, ms: 0 };
+        let mut script = Self { replica: Replica::default(), number: 0, ms: 0, quotas: BTreeMap::new() };
         assert_eq!(script.run(create_user(ALICE, auth_token(0, 0), 1)), None);
         assert_eq!(script.run(create_user(BOB, auth_token(0, 1), 2)), None);
         script
@@ -36,12 +38,37 @@ impl Script {
 
     pub fn command(&mut self, body: Body) -> Command {
         self.number += 1;
+        let quota = writer(&body).and_then(|user| self.quotas.get(user)).copied();
+        let body = if quota.is_some() { under_quota(body, quota) } else { body };
         command(self.number, self.ms, body)
     }
 
     pub fn run(&mut self, body: Body) -> Option<ErrorCode> {
         let command = self.command(body);
         self.replica.refusal(&command)
+    }
+
+    /// Why the leader refuses it before the log. A body of unknown length: the quota is judged last.
+    pub fn early(&mut self, body: Body) -> Option<ErrorCode> {
+        let command = self.command(body);
+        self.judged(&command)
+    }
+
+    /// Runs it, and holds the leader's judgement against the log's.
+    pub fn both(&mut self, body: Body) -> Option<ErrorCode> {
+        let command = self.command(body);
+        let early = self.judged(&command);
+        let late = self.replica.refusal(&command);
+        assert_eq!(early, late, "before and after the log: {command:?}");
+        late
+    }
+
+    fn judged(&self, command: &Command) -> Option<ErrorCode> {
+        match precheck(&self.replica.view(), command, None, command.now_ms).expect("readable") {
+            Precheck::Propose => None,
+            Precheck::Refused(refusal) => Some(refusal.code),
+            Precheck::Known(outcome) => panic!("known: {outcome:?}"),
+        }
     }
 
     /// Lets time pass as a shard hears of it that is not quite idle.
@@ -61,6 +88,11 @@ impl Script {
 
     pub fn set_user(&mut self, user: u8, record: &User) {
         self.replica.put_row(tables::user(&key_bytes(user)), record);
+    }
+
+    /// From here on this user's writes come under a default quota.
+    pub fn limit(&mut self, user: u8, quota_bytes: u64) {
+        self.quotas.insert(key_of(user), quota_bytes);
     }
 
     pub fn mint(&mut self, user: u8, id: &str, nth: &str, secret: u8) -> Option<ErrorCode> {

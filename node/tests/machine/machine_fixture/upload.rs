@@ -35,6 +35,7 @@ pub fn begin_id(user: u8, path: &str, object: &ObjectId, content_length: Option<
         lifetime_ms: LIFETIME_MS,
         renew: false,
         reserved_bytes: 0,
+        default_quota_bytes: None,
     })
 }
 
