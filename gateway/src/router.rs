@@ -12,10 +12,10 @@ use tower_http::cors::CorsLayer;
 use crate::app::App;
 use crate::layers::{cache_policy, tenant, trace};
 use crate::not_implemented::{self, no_such_storage_method};
+use crate::routes::signup_token::{only_get, signup_token};
 use crate::routes::{
     cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, get_entry, grant_exchange,
-    grant_list, grant_revoke, grant_session, grant_signout, grant_signup, head_entry, info, only_get,
-    put_entry, root, signup_token,
+    grant_list, grant_revoke, grant_session, grant_signout, grant_signup, head_entry, info, put_entry, root,
 };
 
 /// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).

@@ -22,7 +22,7 @@ use rowhouse_proto::wire::shard::{SettleSignup, execute_reply, execute_request};
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::cluster::Call;
+use crate::cluster::{Call, Cluster};
 use crate::respond::Rejection;
 
 /// A reservation is settled for another user at most once in a request; then the token counts as used.
@@ -58,7 +58,7 @@ async fn admit(app: &App, call: &Call, signup: &Signup) -> Result<SignupAdmissio
     for _ in 1..ADMISSIONS_MAX {
         let AdmittedSignup { admission, held } = ask(app, call, signup).await?;
         match held {
-            Some(held) if u128::from(held.age_ms) >= given_up_ms => settle(app, call, held).await?,
+            Some(held) if u128::from(held.age_ms) >= given_up_ms => settle(&app.cluster, call, held).await?,
             _ => return admission.ok_or_else(|| ErrorCode::Internal.into()),
         }
     }
@@ -90,11 +90,11 @@ async fn create(
     let Some(number) = number else { return result };
     let token = signup.token.clone();
     let settled = match &result {
-        Ok(_) => settle_token(app, call, SettleSignupToken { token, number, spent: true }).await,
+        Ok(_) => settle_token(&app.cluster, call, SettleSignupToken { token, number, spent: true }).await,
         // The user exists, perhaps by this very token, and never will by another request.
         Err(rejection) if rejection.code() == ErrorCode::UserExists => {
             let user = signup.user.as_bytes().to_vec().into();
-            settle(app, call, HeldToken { token, user, number, age_ms: 0 }).await
+            settle(&app.cluster, call, HeldToken { token, user, number, age_ms: 0 }).await
         }
         Err(_) => Ok(()),
     };
@@ -107,21 +107,21 @@ async fn create(
 
 /// Finds out what became of a reservation, and tells the meta group. Harmless at any time: a user that does not exist
 /// yet will never exist by this reservation.
-pub async fn settle(app: &App, call: &Call, held: HeldToken) -> Result<(), Rejection> {
+pub async fn settle(cluster: &Cluster, call: &Call, held: HeldToken) -> Result<(), Rejection> {
     let user = user::parse(&held.user)?;
-    let shard = app.cluster.map().await?.shard_of_slot(Slot::of_key(&user));
+    let shard = cluster.map().await?.shard_of_slot(Slot::of_key(&user));
     let op = SettleSignup { tenant: held.user, token: held.token.clone(), number: held.number };
     let op = execute_request::Op::SettleSignup(op);
     let execute_reply::Result::SignupSettled(settled) =
-        app.cluster.execute(call, shard, String::new(), op).await?
+        cluster.execute(call, shard, String::new(), op).await?
     else {
         return Err(ErrorCode::Internal.into());
     };
     let (token, number, spent) = (held.token, held.number, settled.spent);
-    settle_token(app, call, SettleSignupToken { token, number, spent }).await
+    settle_token(cluster, call, SettleSignupToken { token, number, spent }).await
 }
 
-async fn settle_token(app: &App, call: &Call, settled: SettleSignupToken) -> Result<(), Rejection> {
+async fn settle_token(cluster: &Cluster, call: &Call, settled: SettleSignupToken) -> Result<(), Rejection> {
     let op = meta_execute_request::Op::SettleSignupToken(settled);
-    app.cluster.meta_execute(call, op).await.map(drop)
+    cluster.meta_execute(call, op).await.map(drop)
 }
