@@ -6,15 +6,15 @@ use http::StatusCode;
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::domain::path::is_public;
 
-use super::params::{self, invalid};
-use crate::operator::Operator;
+use super::params::invalid;
+use crate::operator::{Operator, parse_user};
 use crate::respond::{Rejection, empty};
 
 /// `DELETE /webdav/{*entry_path}`: 204; 404 without such a file. Refused outside `/pub/`.
 pub async fn delete_entry(operator: Operator, Path(entry_path): Path<String>) -> Result<Response, Rejection> {
     let (user, path) =
         entry_path.split_once('/').ok_or_else(|| invalid("the path must be a user's key and a path"))?;
-    let user = params::user(user)?;
+    let user = parse_user(user)?;
     let path = StoragePath::new(&format!("/{path}"))
         .map_err(|error| invalid(format!("Invalid storage path: {error}")))?;
     if !is_public(&path) {

@@ -1,8 +1,7 @@
-//! The query and the path of a request, where anything malformed is refused.
+//! The query of a request, where anything malformed is refused.
 
 use axum::extract::Query;
 use http::Uri;
-use pubky_common::crypto::PublicKey;
 use rowhouse_proto::{ErrorCode, Refusal};
 
 use crate::respond::Rejection;
@@ -11,8 +10,6 @@ use crate::respond::Rejection;
 const LIMIT_DEFAULT: u16 = 100;
 /// Items of a page at most; who asks for more gets so many.
 const LIMIT_MAX: u16 = 1000;
-/// z-base-32 characters of a key.
-const KEY_CHARS: usize = 52;
 
 /// The pairs of a query.
 pub struct Params(Vec<(String, String)>);
@@ -60,12 +57,6 @@ impl Params {
     }
 }
 
-/// The key of a user, z-base-32 and nothing around it.
-pub fn user(text: &str) -> Result<PublicKey, Rejection> {
-    let key = (text.len() == KEY_CHARS).then(|| PublicKey::try_from_z32(text).ok()).flatten();
-    key.ok_or_else(|| ErrorCode::InvalidPublicKey.into())
-}
-
 /// 400 with what is wrong.
 pub fn invalid(why: impl Into<String>) -> Rejection {
     Refusal::new(ErrorCode::InvalidParameter, why).into()
@@ -96,17 +87,6 @@ mod tests {
         for query in ["state=", "state=USED", "state=none"] {
             let refused = state(query).expect_err(query);
             assert_eq!(Refusal::from(refused).text(), "state must be one of all, used");
-        }
-    }
-
-    #[test]
-    fn a_user_is_a_bare_key() {
-        let key = pubky_common::crypto::Keypair::random().public_key();
-        assert_eq!(user(&key.z32()), Ok(key.clone()));
-        for text in
-            [String::new(), format!("pubky{}", key.z32()), format!("_pubky.{}", key.z32()), "0".repeat(52)]
-        {
-            assert!(user(&text).is_err(), "{text}");
         }
     }
 }

@@ -7,9 +7,8 @@ use axum::response::Response;
 use http::StatusCode;
 use rowhouse_proto::domain::quota::PatchJson;
 
-use super::params;
 use super::state::Admin;
-use crate::operator::{Operator, UserItem};
+use crate::operator::{Operator, UserItem, parse_user};
 use crate::respond::{Rejection, empty, json, refuse, text};
 use crate::routes::receive;
 
@@ -25,13 +24,13 @@ pub async fn quota(operator: Operator, Path(pubkey): Path<String>) -> Result<Res
 
 /// `POST /users/{pubkey}/disable`.
 pub async fn disable(operator: Operator, Path(pubkey): Path<String>) -> Result<Response, Rejection> {
-    operator.disable(&params::user(&pubkey)?, true).await?;
+    operator.disable(&parse_user(&pubkey)?, true).await?;
     Ok(text("Ok"))
 }
 
 /// `POST /users/{pubkey}/enable`.
 pub async fn enable(operator: Operator, Path(pubkey): Path<String>) -> Result<Response, Rejection> {
-    operator.disable(&params::user(&pubkey)?, false).await?;
+    operator.disable(&parse_user(&pubkey)?, false).await?;
     Ok(text("Ok"))
 }
 
@@ -42,7 +41,7 @@ pub async fn change_quota(
     Path(pubkey): Path<String>,
     request: Request,
 ) -> Result<Response, Response> {
-    let user = params::user(&pubkey).map_err(refuse)?;
+    let user = parse_user(&pubkey).map_err(refuse)?;
     let (parts, body) = request.into_parts();
     let patch: PatchJson = receive::json(&admin.app, &parts, body).await?;
     operator.change_quota(&user, patch.into()).await.map_err(refuse)?;
@@ -50,7 +49,7 @@ pub async fn change_quota(
 }
 
 async fn item(operator: &Operator, pubkey: &str) -> Result<UserItem, Rejection> {
-    let account = operator.user(&params::user(pubkey)?).await?;
+    let account = operator.user(&parse_user(pubkey)?).await?;
     let defaults = operator.settings().await?.defaults.unwrap_or_default();
     Ok(UserItem::new(&account, &defaults))
 }

@@ -6,8 +6,8 @@ use pubky_common::crypto::PublicKey;
 use rowhouse_proto::wire::shard::list_users::{Sort, State};
 use serde::Serialize;
 
-use super::params::{self, Params};
-use crate::operator::{Operator, UserItem, UserQuery};
+use super::params::Params;
+use crate::operator::{Operator, UserItem, UserQuery, parse_user};
 use crate::respond::{Rejection, json};
 
 #[derive(Serialize)]
@@ -46,7 +46,7 @@ pub async fn disabled(operator: Operator, uri: Uri) -> Result<Response, Rejectio
 }
 
 fn cursor(params: &Params) -> Result<Option<PublicKey>, Rejection> {
-    params.get("cursor")?.map(params::user).transpose()
+    Ok(params.get("cursor")?.map(parse_user).transpose()?)
 }
 
 async fn page(operator: &Operator, query: &UserQuery) -> Result<Page<UserItem>, Rejection> {

@@ -1,8 +1,9 @@
 //! Users and tokens as operators read them, in the JSON of the admin API.
 
 use rowhouse_proto::domain::quota::QuotaJson;
+use rowhouse_proto::hex;
 use rowhouse_proto::wire::account::UserQuota;
-use rowhouse_proto::wire::meta::SignupToken;
+use rowhouse_proto::wire::meta::{AuditRecord, SignupToken};
 use rowhouse_proto::wire::shard::Account;
 use serde::Serialize;
 
@@ -76,6 +77,45 @@ impl From<&SignupToken> for TokenItem {
             used_at: is_used.then(|| iso(row.used_at_ms)),
             used_by: is_used.then(|| z32(&row.used_by)),
             quota: QuotaJson::from(&row.quota.clone().unwrap_or_default()),
+        }
+    }
+}
+
+/// One record of what operators changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditItem {
+    /// From 1, without gaps.
+    pub number: u64,
+    /// Hexadecimal. The two records of one change differ in the last bit.
+    pub id: String,
+    /// ISO 8601 without an offset, UTC.
+    pub at: String,
+    /// `admin@<address>` through the admin API, `ctl@<certificate or user>` through `rowhouse ctl`.
+    pub who: String,
+    /// The route or the command.
+    pub action: String,
+    /// What was changed.
+    pub target: String,
+    /// Empty: it begins.
+    pub result: String,
+    /// Hash of the record before, hexadecimal.
+    pub previous: String,
+    /// Hash of this record, hexadecimal.
+    pub hash: String,
+}
+
+impl From<&AuditRecord> for AuditItem {
+    fn from(record: &AuditRecord) -> Self {
+        Self {
+            number: record.number,
+            id: hex(&record.id),
+            at: iso(record.at_ms),
+            who: record.who.clone(),
+            action: record.action.clone(),
+            target: record.target.clone(),
+            result: record.result.clone(),
+            previous: hex(&record.previous),
+            hash: hex(&record.hash),
         }
     }
 }

@@ -16,7 +16,7 @@ mod totals;
 mod users;
 
 pub use acting::Operator;
-pub use items::{QuotaItem, TokenItem, UserItem};
+pub use items::{AuditItem, QuotaItem, TokenItem, UserItem};
 pub use tokens::{TokenPage, TokenQuery};
 pub use totals::Totals;
-pub use users::{UserPage, UserQuery};
+pub use users::{UserPage, UserQuery, parse_user};

@@ -13,6 +13,8 @@ use super::merge::{Merge, Next, Order};
 const CONCURRENCY: usize = 16;
 /// Fewest users asked of a shard: another question costs more than some users too many.
 const SHARE_MIN: usize = 16;
+/// z-base-32 characters of a key.
+const KEY_CHARS: usize = 52;
 /// Shards answer no more at once.
 const SHARE_MAX: usize = 1000;
 
@@ -38,6 +40,12 @@ pub struct UserPage {
     pub accounts: Vec<Account>,
     /// Whether there are more; the cursor of the next page is the last user of this one.
     pub more: bool,
+}
+
+/// The key of a user, z-base-32 and nothing around it. Anything else is refused as `InvalidPublicKey`.
+pub fn parse_user(text: &str) -> Result<PublicKey, Refusal> {
+    let key = (text.len() == KEY_CHARS).then(|| PublicKey::try_from_z32(text).ok()).flatten();
+    key.ok_or_else(|| ErrorCode::InvalidPublicKey.into())
 }
 
 impl Operator {
@@ -117,6 +125,21 @@ impl Operator {
         match self.query(shard, op).await? {
             query_reply::Result::AccountPage(page) => Ok(page.accounts),
             _ => Err(ErrorCode::Internal.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_a_bare_key() {
+        let key = pubky_common::crypto::Keypair::random().public_key();
+        assert_eq!(parse_user(&key.z32()), Ok(key.clone()));
+        let around = [format!("pubky{}", key.z32()), format!("_pubky.{}", key.z32())];
+        for text in around.into_iter().chain([String::new(), "0".repeat(KEY_CHARS)]) {
+            assert!(parse_user(&text).is_err(), "{text}");
         }
     }
 }

@@ -152,7 +152,9 @@ impl Accounts {
                 }
             }
             meta_execute_request::Op::ChangeSettings(op) => {
-                self.settings.signup_mode = op.signup_mode.unwrap_or(self.settings.signup_mode.clone());
+                if let Some(mode) = op.signup_mode {
+                    self.settings.signup_mode = mode;
+                }
                 let before = self.settings.defaults.clone().unwrap_or_default();
                 match quota::merge(&before, &op.defaults.unwrap_or_default()) {
                     Ok(defaults) => self.settings.defaults = Some(defaults),

@@ -30,7 +30,7 @@ async fn tokens_are_made_and_listed_with_their_quota() {
             "quota": quota,
         })
     };
-    let mut expected = vec![(plain.clone(), json!({})), (limited.clone(), quota)];
+    let mut expected = [(plain.clone(), json!({})), (limited.clone(), quota)];
     expected.sort_by(|one, other| one.0.cmp(&other.0));
     let expected: Vec<Value> = expected.iter().map(|(token, quota)| item(token, quota)).collect();
     assert_eq!(listed, json!({ "items": expected, "next_cursor": null }));

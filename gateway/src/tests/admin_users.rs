@@ -208,7 +208,7 @@ async fn users_are_disabled_and_enabled_again() {
         assert_eq!(reply.header("content-type").as_deref(), Some("text/plain; charset=utf-8"));
         let disabled = admin.json("/users/disabled").await;
         assert_eq!(disabled, json!({ "items": [{ "pubkey": user.z32 }], "next_cursor": null }));
-        assert_eq!(keys(&admin.json("/users?state=enabled").await), [other.z32.clone()]);
+        assert_eq!(keys(&admin.json("/users?state=enabled").await), [&*other.z32]);
     }
     for _ in 0..2 {
         let reply = admin.send("POST", &enable).await;
