@@ -4,6 +4,8 @@
 //! `ROWHOUSE_CONFORMANCE=http://host:port,<homeserver z32>` runs the tables against a server that
 //! is already there, for example the reference.
 
+#[path = "conformance_http/admin.rs"]
+mod admin;
 #[path = "conformance_http/auth_cases.rs"]
 mod auth_cases;
 #[path = "conformance_http/bad_days.rs"]
@@ -48,6 +50,7 @@ async fn the_client_api_is_as_the_protocol_says() {
     failures.extend(session_flow::run(&mut world).await);
     failures.extend(grant_flow::run(&mut world).await);
     failures.extend(storage_flow::run(&mut world).await);
+    failures.extend(admin::run(&world).await);
     let count = tables.iter().map(|(_, cases)| cases.len()).sum::<usize>();
     assert!(failures.is_empty(), "{} failures ({count} cases):\n  {}", failures.len(), failures.join("\n  "));
 }

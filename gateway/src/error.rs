@@ -15,6 +15,8 @@ pub enum Error {
          --tls-cert, --tls-key and --tls-ca, or listen on a loopback address"
     )]
     BeyondLoopback(SocketAddr),
+    #[error("node {node} belongs to no cluster yet: `rowhouse cluster init` makes one")]
+    NoCluster { node: String },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("invalid node address {address}: {}", causes(source))]

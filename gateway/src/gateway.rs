@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::admin::{self, Admin, PublicAddress};
+use crate::admin::{self, Admin, Attempts, PublicAddress};
 use crate::announce::Announcer;
 use crate::app::App;
 use crate::cluster::{Cluster, Node, watch};
@@ -169,7 +169,7 @@ impl Gateway {
         /// A dashboard and a few scripts.
         const ADMIN_CONNECTIONS_MAX: usize = 64;
         let password = config.admin.password.as_ref().map_or("", Hidden::expose).to_owned();
-        let admin = Arc::new(Admin { app, password, address });
+        let admin = Arc::new(Admin { app, password, address, attempts: Attempts::default() });
         let http = Http::new(admin::router(admin), limits);
         self.listen(socket, http, None, &Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)));
     }

@@ -5,6 +5,7 @@
 //! quota and existence in the RPC of the read or write. Deliberately absent: Raft, RocksDB, and any cache of sessions
 //! or entries.
 
+mod address_counts;
 mod admin;
 mod announce;
 mod app;
@@ -21,6 +22,7 @@ mod layers;
 mod listen;
 mod not_implemented;
 mod objects;
+pub mod operator;
 mod respond;
 mod router;
 mod routes;

@@ -19,19 +19,7 @@ pub const CLIENT: Routes = &[(MethodFilter::GET, "/events/"), (MethodFilter::GET
 const STORAGE_METHODS: [&str; 2] = ["LOCK", "UNLOCK"];
 
 /// Behind the admin password.
-pub const ADMIN: Routes = &[
-    (MethodFilter::GET, "/generate_signup_token"),
-    (MethodFilter::POST, "/generate_signup_token"),
-    (MethodFilter::GET, "/signup_tokens"),
-    (MethodFilter::GET, "/events-stream"),
-    (MethodFilter::DELETE, "/webdav/{*entry_path}"),
-    (MethodFilter::GET, "/users"),
-    (MethodFilter::GET, "/users/{pubkey}"),
-    (MethodFilter::POST, "/users/{pubkey}/disable"),
-    (MethodFilter::POST, "/users/{pubkey}/enable"),
-    (MethodFilter::GET, "/users/{pubkey}/quota"),
-    (MethodFilter::PATCH, "/users/{pubkey}/quota"),
-];
+pub const ADMIN: Routes = &[(MethodFilter::GET, "/events-stream")];
 
 /// WebDAV has its own authentication and its own methods.
 const DAV: [&str; 3] = ["/dav", "/dav/", "/dav/{*path}"];

@@ -55,6 +55,13 @@ impl From<Refusal> for Rejection {
     }
 }
 
+/// For what knows no HTTP.
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        rejection.0
+    }
+}
+
 impl From<ErrorCode> for Rejection {
     fn from(code: ErrorCode) -> Self {
         Self(code.into())

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 use http::HeaderName;
 use http::header::RETRY_AFTER;
 use tower_http::cors::CorsLayer;
 
 use crate::app::App;
-use crate::layers::{cache_policy, tenant, trace};
+use crate::layers::{AdminCalls, admin_calls, cache_policy, tenant, trace};
 use crate::not_implemented::{self, no_such_storage_method};
+use crate::routes::signup_token::{only_get, signup_token};
 use crate::routes::{
     cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, get_entry, grant_exchange,
-    grant_list, grant_revoke, grant_session, grant_signout, grant_signup, head_entry, info, only_get,
-    put_entry, root, signup_token,
+    grant_list, grant_revoke, grant_session, grant_signout, grant_signup, head_entry, info, put_entry, root,
 };
 
 /// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
@@ -40,6 +40,8 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn(trace))
         // Malformed storage paths are refused before anyone asks who is there.
         .layer(from_fn(tenant))
+        // Only watches: what asks for the operator's API here is refused by the routes.
+        .layer(from_fn_with_state(Arc::<AdminCalls>::default(), admin_calls))
         // Outermost: answers every OPTIONS itself, and refusals stay readable to browsers.
         .layer(CorsLayer::very_permissive().expose_headers(EXPOSED))
 }

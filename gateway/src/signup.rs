@@ -9,6 +9,7 @@
 //! reservation is settled first, as the user's shard says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::ErrorCode;
@@ -25,7 +26,7 @@ use rowhouse_proto::wire::shard::{
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::cluster::Call;
+use crate::cluster::{Call, Cluster};
 use crate::respond::Rejection;
 
 /// A reservation is settled for another user at most once in a request; then the token counts as used.
@@ -60,7 +61,9 @@ async fn admit(app: &App, call: &Call, signup: &Signup) -> Result<SignupAdmissio
     for _ in 1..ADMISSIONS_MAX {
         let AdmittedSignup { admission, held } = ask(app, call, signup).await?;
         match held {
-            Some(held) if is_given_up(app, &held) => settle(app, call, held).await?,
+            Some(held) if is_given_up(&held, app.limits.signup_reservation_s) => {
+                settle(&app.cluster, call, held).await?
+            }
             _ => return admission.ok_or_else(|| ErrorCode::Internal.into()),
         }
     }
@@ -93,12 +96,12 @@ async fn create(
     let token = signup.token.clone();
     let is_void = matches!(&result, Err(rejection) if rejection.code() == ErrorCode::SignupTokenUsed);
     let settled = match &result {
-        Ok(_) => settle_token(app, call, SettleSignupToken { token, number, spent: true }).await,
+        Ok(_) => settle_token(&app.cluster, call, SettleSignupToken { token, number, spent: true }).await,
         // The user exists, perhaps by this very token, and never will by another request. Or the reservation was given
         // up, and the meta group did not hear of it.
         Err(rejection) if rejection.code() == ErrorCode::UserExists || is_void => {
             let user = signup.user.as_bytes().to_vec().into();
-            settle(app, call, HeldToken { token, user, number, age_ms: 0 }).await
+            settle(&app.cluster, call, HeldToken { token, user, number, age_ms: 0 }).await
         }
         Err(_) => Ok(()),
     };
@@ -121,45 +124,56 @@ pub fn held_token(row: &SignupToken) -> Option<HeldToken> {
     })
 }
 
-/// Settles a reservation that has ended by itself: its user exists, or was waited for long enough. One that may still be
-/// at work is left alone, so that whoever merely looks at tokens stops nobody's signup.
-pub async fn settle_if_over(app: &App, call: &Call, held: HeldToken) -> Result<(), Rejection> {
+/// Settles a reservation that has ended by itself: its user exists, or was waited for as long as `reservation`. One that
+/// may still be at work is left alone, so that whoever merely looks at tokens stops nobody's signup. Says whether
+/// anything was settled.
+pub async fn settle_if_over(
+    cluster: &Cluster,
+    reservation: Duration,
+    call: &Call,
+    held: HeldToken,
+) -> Result<bool, Rejection> {
     let user = user::parse(&held.user)?;
-    let shard = app.cluster.map().await?.shard_of_slot(Slot::of_key(&user));
+    let shard = cluster.map().await?.shard_of_slot(Slot::of_key(&user));
     let op = query_request::Op::GetUser(GetUser { tenant: held.user.clone() });
-    match app.cluster.query(call, shard, op).await {
+    match cluster.query(call, shard, op).await {
         Ok(query_reply::Result::Account(account)) => {
-            let spent = account.signup_token == held.token;
-            settle_token(app, call, SettleSignupToken { token: held.token, number: held.number, spent }).await
+            let HeldToken { token, number, .. } = held;
+            let spent = account.signup_token == token;
+            settle_token(cluster, call, SettleSignupToken { token, number, spent }).await?;
+            Ok(true)
         }
         Ok(_) => Err(ErrorCode::Internal.into()),
         Err(rejection) if rejection.code() != ErrorCode::NotFound => Err(rejection),
-        Err(_) if is_given_up(app, &held) => settle(app, call, held).await,
-        Err(_) => Ok(()),
+        Err(_) if is_given_up(&held, reservation) => {
+            settle(cluster, call, held).await?;
+            Ok(true)
+        }
+        Err(_) => Ok(false),
     }
 }
 
-fn is_given_up(app: &App, held: &HeldToken) -> bool {
-    u128::from(held.age_ms) >= app.limits.signup_reservation_s.as_millis()
+fn is_given_up(held: &HeldToken, reservation: Duration) -> bool {
+    u128::from(held.age_ms) >= reservation.as_millis()
 }
 
 /// Finds out what became of a reservation, and tells the meta group. A user that does not exist yet will never exist by
 /// it.
-async fn settle(app: &App, call: &Call, held: HeldToken) -> Result<(), Rejection> {
+async fn settle(cluster: &Cluster, call: &Call, held: HeldToken) -> Result<(), Rejection> {
     let user = user::parse(&held.user)?;
-    let shard = app.cluster.map().await?.shard_of_slot(Slot::of_key(&user));
+    let shard = cluster.map().await?.shard_of_slot(Slot::of_key(&user));
     let op = SettleSignup { tenant: held.user, token: held.token.clone(), number: held.number };
     let op = execute_request::Op::SettleSignup(op);
     let execute_reply::Result::SignupSettled(settled) =
-        app.cluster.execute(call, shard, String::new(), op).await?
+        cluster.execute(call, shard, String::new(), op).await?
     else {
         return Err(ErrorCode::Internal.into());
     };
     let (token, number, spent) = (held.token, held.number, settled.spent);
-    settle_token(app, call, SettleSignupToken { token, number, spent }).await
+    settle_token(cluster, call, SettleSignupToken { token, number, spent }).await
 }
 
-async fn settle_token(app: &App, call: &Call, settled: SettleSignupToken) -> Result<(), Rejection> {
+async fn settle_token(cluster: &Cluster, call: &Call, settled: SettleSignupToken) -> Result<(), Rejection> {
     let op = meta_execute_request::Op::SettleSignupToken(settled);
-    app.cluster.meta_execute(call, op).await.map(drop)
+    cluster.meta_execute(call, op).await.map(drop)
 }

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -86,20 +86,25 @@ impl Cluster {
 
     /// What `rowhouse ctl status --check` finds wrong; `None`: nothing.
     pub async fn check(&self) -> Result<Option<String>, Error> {
+        let output = self.ctl(&["status", "--check"]).await?;
+        let told =
+            || String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned();
+        Ok((!output.status.success()).then(told))
+    }
+
+    /// Runs `rowhouse ctl` with these arguments, and the address of a node whose machine is there.
+    pub async fn ctl(&self, args: &[&str]) -> Result<Output, Error> {
         let file = self.file()?;
         let living = file.of_kind(Kind::Node).find(|node| self.has_disk(&node.name));
         let asked = living.ok_or_else(|| Error::Cluster("no node lives".into()))?;
         let mut command = Command::new(binary()?);
-        command.args(["ctl", "status", "--check"]).arg(format!("--node={}", asked.first_address()?));
+        command.arg("ctl").args(args).arg(format!("--node={}", asked.first_address()?));
         if let Some(certs) = &file.certs {
             command.arg(format!("--tls-ca={}", certs.join("ca.pem").display()));
             command.arg(format!("--tls-cert={}", certs.join("operator.pem").display()));
             command.arg(format!("--tls-key={}", certs.join("operator.key").display()));
         }
-        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
-        let told =
-            || String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned();
-        Ok((!output.status.success()).then(told))
+        Ok(command.stdin(Stdio::null()).kill_on_drop(true).output().await?)
     }
 
     async fn answers(&self, name: &str) -> Result<bool, Error> {

@@ -1,91 +1,144 @@
-//! `GET /info` for operators: totals summed over shards, each asked once. Signup tokens are not counted
-//! here, because the cluster does not hold them yet.
+//! `GET /info` for operators. Dashboards ask for it every few seconds, and compare its address with the record that
+//! clients find.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use futures::stream::{self, StreamExt, TryStreamExt};
-use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::shard::{ShardStats, Stats, query_reply, query_request};
+use pkarr::SignedPacket;
+use pkarr::dns::rdata::{RData, SVCParam};
+use rowhouse_proto::domain::quota::BYTES_PER_MB;
 use serde::Serialize;
 
+use super::state::{Admin, PublicAddress};
 use crate::app::App;
-use crate::cluster::Call;
+use crate::operator::Operator;
 use crate::respond::{Rejection, json};
-
-/// Shards asked at once: enough to be quick with 4 096, few enough to leave requests their place.
-const CONCURRENCY: usize = 16;
-const BYTES_PER_MB: u64 = 1024 * 1024;
-
-/// The state of the admin listener's routes.
-pub struct Admin {
-    pub app: Arc<App>,
-    pub password: String,
-    pub address: PublicAddress,
-}
-
-/// Where clients find this gateway.
-#[derive(Clone)]
-pub struct PublicAddress {
-    pub ip: IpAddr,
-    pub tls_port: u16,
-    pub http_port: u16,
-    pub icann_domain: Option<String>,
-}
 
 #[derive(Serialize)]
 struct Info {
     num_users: u64,
     num_disabled_users: u64,
     total_disk_used_mb: u64,
+    num_signup_codes: u64,
+    num_unused_signup_codes: u64,
     public_key: String,
     pkarr_pubky_address: Option<String>,
     pkarr_icann_domain: Option<String>,
     version: &'static str,
 }
 
-/// `GET /info`: the totals of all shards and where clients find this gateway. Fails when any shard does not answer.
-pub async fn info(State(admin): State<Arc<Admin>>) -> Result<Response, Rejection> {
-    let app = &admin.app;
-    let call = app.cluster.call(None);
-    let shards = app.cluster.map().await?.shard_count();
-    let total = stream::iter(0..shards)
-        .map(|shard| shard_stats(app, &call, shard))
-        .buffer_unordered(CONCURRENCY)
-        .try_fold(Stats::default(), |total, stats| async move { Ok(sum(total, stats)) })
-        .await?;
+/// `GET /info`: the totals, and where clients find the homeserver. Fails when any group does not answer.
+pub async fn info(State(admin): State<Arc<Admin>>, operator: Operator) -> Result<Response, Rejection> {
+    let totals = operator.totals().await?;
     let address = &admin.address;
     Ok(json(&Info {
-        num_users: total.users,
-        num_disabled_users: total.disabled_users,
+        num_users: totals.users,
+        num_disabled_users: totals.disabled_users,
         // Rounded to the nearest, as operators know it.
-        total_disk_used_mb: (total.used_bytes + BYTES_PER_MB / 2) / BYTES_PER_MB,
-        public_key: app.homeserver.z32(),
-        pkarr_pubky_address: (address.tls_port != 0).then(|| match address.ip {
-            IpAddr::V4(ip) => format!("{ip}:{}", address.tls_port),
-            IpAddr::V6(ip) => format!("[{ip}]:{}", address.tls_port),
-        }),
+        total_disk_used_mb: (totals.used_bytes + BYTES_PER_MB / 2) / BYTES_PER_MB,
+        num_signup_codes: totals.tokens,
+        num_unused_signup_codes: totals.unused_tokens,
+        public_key: admin.app.homeserver.z32(),
+        pkarr_pubky_address: published(&admin.app).or_else(|| own(address)).map(|found| found.to_string()),
         pkarr_icann_domain: address
             .icann_domain
             .as_ref()
+            .filter(|_| address.http_port != 0)
             .map(|domain| format!("{domain}:{}", address.http_port)),
         version: env!("CARGO_PKG_VERSION"),
     }))
 }
 
-async fn shard_stats(app: &App, call: &Call, shard: u32) -> Result<Stats, Rejection> {
-    match app.cluster.query(call, shard, query_request::Op::ShardStats(ShardStats {})).await? {
-        query_reply::Result::Stats(stats) => Ok(stats),
-        _ => Err(ErrorCode::Internal.into()),
-    }
+/// Where clients find this gateway.
+fn own(address: &PublicAddress) -> Option<SocketAddr> {
+    (address.tls_port != 0).then(|| SocketAddr::new(address.ip, address.tls_port))
 }
 
-fn sum(a: Stats, b: Stats) -> Stats {
-    Stats {
-        users: a.users.saturating_add(b.users),
-        disabled_users: a.disabled_users.saturating_add(b.disabled_users),
-        used_bytes: a.used_bytes.saturating_add(b.used_bytes),
+/// The first address of the homeserver's record, which several gateways share. `None` before the first record.
+fn published(app: &App) -> Option<SocketAddr> {
+    let map = app.cluster.map_now()?;
+    let key = pkarr::PublicKey::try_from(app.homeserver.as_bytes()).ok()?;
+    first_address(&SignedPacket::from_relay_payload(&key, map.packet()).ok()?)
+}
+
+/// The hint for IPv4, else an IPv4 address, else the same of IPv6; with the port of the direct endpoint.
+fn first_address(packet: &SignedPacket) -> Option<SocketAddr> {
+    let (mut port, mut found) = (None, [None; 4]);
+    for record in packet.all_resource_records() {
+        match &record.rdata {
+            RData::A(a) => first(&mut found[1], Ipv4Addr::from(a.address)),
+            RData::AAAA(aaaa) => first(&mut found[3], Ipv6Addr::from(aaaa.address)),
+            RData::HTTPS(https) if port.is_none() => {
+                for param in https.0.iter_params() {
+                    match param {
+                        SVCParam::Port(direct) => port = Some(*direct),
+                        SVCParam::Ipv4Hint(hints) => {
+                            hints.iter().for_each(|hint| first(&mut found[0], Ipv4Addr::from(*hint)));
+                        }
+                        SVCParam::Ipv6Hint(hints) => {
+                            hints.iter().for_each(|hint| first(&mut found[2], Ipv6Addr::from(*hint)));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(SocketAddr::new(found.into_iter().flatten().next()?, port?))
+}
+
+fn first(found: &mut Option<IpAddr>, address: impl Into<IpAddr>) {
+    found.get_or_insert(address.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use pkarr::dns::Name;
+    use pkarr::dns::rdata::SVCB;
+    use pkarr::{Keypair, SignedPacketBuilder};
+
+    use super::*;
+
+    fn name() -> Name<'static> {
+        Name::new(".").expect("a name")
+    }
+
+    fn of(build: impl FnOnce(SignedPacketBuilder) -> SignedPacketBuilder) -> Option<String> {
+        let keypair = Keypair::from_secret_key(&[7; 32]);
+        let packet = build(SignedPacket::builder()).sign(&keypair).expect("signable");
+        first_address(&packet).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_address_is_the_one_a_client_tries_first() {
+        let direct = |hints: &[u32]| {
+            let mut record = SVCB::new(1, name());
+            record.set_port(6287);
+            if !hints.is_empty() {
+                record.set_ipv4hint(hints);
+            }
+            record
+        };
+        let icann = || SVCB::new(10, Name::new("example.com").expect("a name"));
+        let a = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let v6: IpAddr = "2001:db8::1".parse().expect("an address");
+        let hint = u32::from(Ipv4Addr::new(192, 0, 2, 9));
+        let both = |packet: SignedPacketBuilder, record: SVCB<'static>| {
+            packet.https(name(), record, 300).https(name(), icann(), 300).address(name(), v6, 300)
+        };
+        assert_eq!(
+            of(|packet| both(packet, direct(&[hint])).address(name(), a(1), 300)).as_deref(),
+            Some("192.0.2.9:6287")
+        );
+        assert_eq!(
+            of(|packet| both(packet, direct(&[])).address(name(), a(1), 300).address(name(), a(2), 300))
+                .as_deref(),
+            Some("192.0.2.1:6287")
+        );
+        assert_eq!(of(|packet| both(packet, direct(&[]))).as_deref(), Some("[2001:db8::1]:6287"));
+        assert_eq!(of(|packet| packet.address(name(), a(1), 300)), None, "no port");
     }
 }

@@ -1,28 +1,16 @@
-//! The operator's listener: plain HTTP, one password, no client of the network ever sees it.
+//! The operator's listener: plain HTTP, one password, no client of the network ever sees it. What an operator may do is
+//! in `operator/`; here are the routes.
 
+mod delete_entry;
 mod info;
+mod params;
 mod password;
+mod router;
+mod state;
+mod tokens;
+mod user;
+mod users;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::get;
-use tower_http::cors::CorsLayer;
-
-use crate::{not_implemented, respond};
-
-pub use info::{Admin, PublicAddress};
-
-/// The admin listener's routes. All but the greeting and `/dav` need the password.
-pub fn router(admin: Arc<Admin>) -> Router {
-    let protected = not_implemented::mount(Router::new(), not_implemented::ADMIN)
-        .route("/info", get(info::info))
-        // Inside: everything but the greeting needs the password.
-        .layer(from_fn_with_state(Arc::clone(&admin), password::password));
-    not_implemented::mount_dav(protected)
-        .route("/", get(async || respond::text("Homeserver - Admin Endpoint")))
-        .with_state(admin)
-        // The dashboard is a page of another origin.
-        .layer(CorsLayer::very_permissive())
-}
+pub use password::Attempts;
+pub use router::router;
+pub use state::{Admin, PublicAddress};

@@ -86,7 +86,8 @@ impl Drop for AccountLease {
     }
 }
 
-fn subscriber(address: IpAddr) -> IpAddr {
+/// An address for counting: what one subscriber holds all of counts as one.
+pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> SUBSCRIBER_BITS)))

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Cluster;
 
 /// One client request's account with the cluster, from its arrival over all its RPCs and retries.
+#[derive(Clone)]
 pub struct Call {
     pub(super) deadline: Instant,
     /// Cluster time when it arrived; unknown before the first map.

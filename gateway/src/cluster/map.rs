@@ -11,7 +11,6 @@ use pubky_common::crypto::PublicKey;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::{SHARD_COUNT_MAX, Slot};
-use rowhouse_proto::wire::account::UserQuota;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, ReplicaInfo};
 
 use super::Node;
@@ -26,7 +25,7 @@ pub struct Map {
     shards: Vec<Arc<Group>>,
     meta: Arc<Group>,
     nodes: BTreeMap<Vec<u8>, Arc<Node>>,
-    defaults: UserQuota,
+    packet: Bytes,
 }
 
 impl Map {
@@ -57,15 +56,13 @@ impl Map {
             .map(|shard| group(shard, previous.and_then(|map| map.shards.get(shard as usize))))
             .collect::<Option<Vec<Arc<Group>>>>()?;
         let meta = group(META_GROUP, previous.map(|map| &map.meta)).unwrap_or_default();
-        let defaults =
-            wire.settings.as_ref().and_then(|settings| settings.defaults.clone()).unwrap_or_default();
         Some(Self {
             version: wire.map_version,
             cluster_id: wire.cluster_id.clone(),
             shards,
             meta,
             nodes,
-            defaults,
+            packet: wire.packet.clone(),
         })
     }
 
@@ -104,9 +101,9 @@ impl Map {
         self.nodes.get(node_uuid)
     }
 
-    /// What a user may use who has no quota of his own.
-    pub fn defaults(&self) -> &UserQuota {
-        &self.defaults
+    /// The committed PKARR packet, as a relay takes it; empty before the first.
+    pub fn packet(&self) -> &Bytes {
+        &self.packet
     }
 }
 

@@ -13,7 +13,7 @@ mod retry;
 mod send;
 mod watch;
 
-pub use account_room::{ACCOUNT_BODY_BYTES_MAX, AccountLease};
+pub use account_room::{ACCOUNT_BODY_BYTES_MAX, AccountLease, subscriber};
 pub use admission::{Admission, ByteLease};
 pub use call::Call;
 pub use clock::Clock;

@@ -1,10 +1,12 @@
 //! The layers around the routes, one per file; `router.rs` says in which order and why.
 
+mod admin_calls;
 mod cache_policy;
 mod known_keys;
 mod tenant;
 mod trace;
 
+pub use admin_calls::{AdminCalls, admin_calls};
 pub use cache_policy::cache_policy;
 pub use tenant::{Target, tenant};
 pub use trace::{RequestTrace, trace};

@@ -18,8 +18,8 @@ mod list_params;
 mod put_entry;
 mod put_object;
 mod range;
-mod receive;
-mod signup_token;
+pub mod receive;
+pub mod signup_token;
 
 pub use cookie_session::{cookie_session, cookie_signin, cookie_signout};
 pub use cookie_signup::cookie_signup;
@@ -31,4 +31,3 @@ pub use grant_signup::grant_signup;
 pub use info::{info, root};
 pub use put_entry::put_entry;
 pub use receive::ClientAddr;
-pub use signup_token::{only_get, signup_token};

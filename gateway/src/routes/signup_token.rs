@@ -36,7 +36,7 @@ pub async fn signup_token(
     let row = match held_token(&row) {
         None => row,
         Some(held) => {
-            settle_if_over(&app, &call, held).await?;
+            settle_if_over(&app.cluster, app.limits.signup_reservation_s, &call, held).await?;
             ask(&app, &call, &token).await?
         }
     };

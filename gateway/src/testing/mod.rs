@@ -1,11 +1,13 @@
 //! A cluster of scripted nodes for the tests of this crate: real gRPC on loopback, answers by script.
 
+mod accounts;
 mod client;
 mod disk;
 mod fixture;
 mod issuer;
 mod node;
 
+pub use accounts::{Accounts, page};
 pub use client::{Client, Reply, raw};
 pub use disk::{Fetching, Staging};
 pub use fixture::{Fixture, SECRET, SHARDS, User};

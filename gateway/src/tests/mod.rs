@@ -2,6 +2,9 @@
 
 mod account;
 mod admin;
+mod admin_audit;
+mod admin_tokens;
+mod admin_users;
 mod fuzz;
 mod limits;
 mod mtls;

@@ -16,8 +16,8 @@ const CLIENT: [(&str, &str, u16); 23] = [
     ("POST", "/auth/grant/session", 415),
     ("GET", "/auth/grant/session", 401),
     ("DELETE", "/auth/grant/session", 200),
-    ("GET", "/auth/grant/sessions", 501),
-    ("DELETE", "/auth/grant/session/{gid}", 501),
+    ("GET", "/auth/grant/sessions", 401),
+    ("DELETE", "/auth/grant/session/{gid}", 401),
     ("GET", "/storage/{user_z32}/{path}", 404),
     ("HEAD", "/storage/{user_z32}/{path}", 404),
     ("PUT", "/storage/{user_z32}/{path}", 401),
@@ -30,23 +30,24 @@ const CLIENT: [(&str, &str, u16); 23] = [
     ("GET", "/events-stream", 501),
 ];
 
-const ADMIN: [(&str, &str, u16); 16] = [
+const ADMIN: [(&str, &str, u16); 17] = [
     ("GET", "/", 200),
-    ("GET", "/info", 404), // what the scripted shard says
-    ("GET", "/generate_signup_token", 501),
-    ("POST", "/generate_signup_token", 501),
-    ("GET", "/signup_tokens", 501),
+    ("GET", "/info", 400), // what the scripted meta group says
+    ("GET", "/generate_signup_token", 200),
+    ("POST", "/generate_signup_token", 415),
+    ("GET", "/signup_tokens", 400), // as above
     ("GET", "/events-stream", 501),
-    ("DELETE", "/webdav/{entry_path}", 501),
+    ("DELETE", "/webdav/{entry_path}", 204),
     ("GET", "/dav/{path}", 501),
     ("PUT", "/dav/{path}", 501),
     ("DELETE", "/dav/{path}", 501),
-    ("GET", "/users", 501),
-    ("GET", "/users/{pubkey}", 501),
-    ("POST", "/users/{pubkey}/disable", 501),
-    ("POST", "/users/{pubkey}/enable", 501),
-    ("GET", "/users/{pubkey}/quota", 501),
-    ("PATCH", "/users/{pubkey}/quota", 501),
+    ("GET", "/users", 404), // what the scripted shard says
+    ("GET", "/users/disabled", 404),
+    ("GET", "/users/{pubkey}", 404),
+    ("POST", "/users/{pubkey}/disable", 200),
+    ("POST", "/users/{pubkey}/enable", 200),
+    ("GET", "/users/{pubkey}/quota", 404),
+    ("PATCH", "/users/{pubkey}/quota", 415),
 ];
 
 fn filled(path: &str, user: &User) -> String {

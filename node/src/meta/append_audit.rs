@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use prost::Message;
+pub use rowhouse_proto::audit::hash_of;
 use rowhouse_proto::wire::command::AppendAudit;
 use rowhouse_proto::wire::meta::AuditRecord;
 use rowhouse_raft::Error;
@@ -24,12 +24,6 @@ const RECORD_OF: u8 = 12;
 pub const AUDIT_RECORDS_MAX: u64 = 100_000;
 /// Longest text of a field, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
-
-/// The hash of a record: BLAKE3 over its bytes without the hash. The hash of the record before is among them.
-pub fn hash_of(record: &AuditRecord) -> Bytes {
-    let bytes = AuditRecord { hash: Bytes::new(), ..record.clone() }.encode_to_vec();
-    Bytes::copy_from_slice(blake3::hash(&bytes).as_bytes())
-}
 
 /// Records from a number on, in order. From 0: the oldest there is.
 pub fn audit_page(store: &dyn Read, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Error> {

@@ -79,6 +79,12 @@ impl CookieSecret {
     }
 }
 
+/// Draws a signup token: 7 random bytes, as `XXXX-XXXX-XXXX`.
+pub fn draw_signup_token() -> String {
+    let text = crockford(&random_bytes::<7>());
+    format!("{}-{}-{}", &text[..4], &text[4..8], &text[8..])
+}
+
 fn crockford(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let mut text = String::with_capacity(bytes.len() * 8 / 5 + 1);
@@ -117,6 +123,15 @@ mod tests {
         assert!(Bearer::parse(&"_".repeat(43)).is_none(), "slot out of range");
         assert!(Bearer::parse(&"A".repeat(42)).is_none());
         assert!(Bearer::parse(&"!".repeat(43)).is_none());
+    }
+
+    #[test]
+    fn signup_tokens_have_their_form() {
+        let token = draw_signup_token();
+        let groups: Vec<&str> = token.split('-').collect();
+        assert_eq!(groups.iter().map(|group| group.len()).collect::<Vec<_>>(), [4, 4, 4], "{token}");
+        assert!(token.chars().all(|it| it == '-' || it.is_ascii_digit() || it.is_ascii_uppercase()));
+        assert_ne!(token, draw_signup_token());
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::error::Error;
 
 /// Event ids spend 12 bits on the shard.
 const SHARDS_MAX: u32 = 4_096;
+/// The mode in which a signup spends a token, as nodes spell it.
+const TOKEN_SIGNUP: &str = "token_required";
 
 /// Flags of `rowhouse cluster init`.
 #[derive(clap::Args, Clone, Debug)]
@@ -27,9 +29,9 @@ pub struct InitArgs {
     /// Number of shards, a power of two; fixed for the cluster's life.
     #[arg(long, default_value_t = 16)]
     pub shards: u32,
-    /// Who may sign up: so far anybody (`open`), and that must be said, because there are no signup tokens yet.
-    #[arg(long, value_enum)]
-    pub signup_mode: Option<SignupMode>,
+    /// Who may sign up: holders of a signup token (`token_required`), or anybody (`open`). It can be changed later.
+    #[arg(long, value_enum, default_value_t = SignupMode::TokenRequired)]
+    pub signup_mode: SignupMode,
     /// Give up when the cluster does not live after this many seconds; doing it again is harmless.
     #[arg(long, default_value_t = 60)]
     pub timeout_s: u64,
@@ -45,16 +47,26 @@ pub enum SignupMode {
     TokenRequired,
 }
 
+impl SignupMode {
+    /// The mode as nodes spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => OPEN_SIGNUP,
+            Self::TokenRequired => TOKEN_SIGNUP,
+        }
+    }
+}
+
 /// Makes the cluster, and returns a line for people. Making it again changes nothing.
 ///
 /// Fails on flags that make no sense, and when the cluster does not live within `--timeout-s`.
 pub async fn init(args: InitArgs) -> Result<String, Error> {
-    let signup_mode = check(&args)?;
+    check(&args)?;
     let dialer = args.tls.dialer()?;
     let options = InitOptions {
         nodes: args.nodes.clone(),
         shards: args.shards,
-        signup_mode: signup_mode.to_owned(),
+        signup_mode: args.signup_mode.as_str().to_owned(),
         deadline: Duration::from_secs(args.timeout_s),
         dialer: dialer.clone(),
     };
@@ -78,8 +90,8 @@ async fn explained(nodes: &[String], dialer: &Dialer, error: &rowhouse_node::Err
     Error::Failed(error.to_string())
 }
 
-/// The signup mode as nodes spell it. Refuses flags that make no sense.
-fn check(args: &InitArgs) -> Result<&'static str, Error> {
+/// Refuses flags that make no sense.
+fn check(args: &InitArgs) -> Result<(), Error> {
     let distinct: BTreeSet<&String> = args.nodes.iter().collect();
     if distinct.len() != args.nodes.len() {
         return Err(Error::Usage("a node is named twice".into()));
@@ -90,34 +102,39 @@ fn check(args: &InitArgs) -> Result<&'static str, Error> {
     if !args.shards.is_power_of_two() || args.shards > SHARDS_MAX {
         return Err(Error::Usage(format!("--shards must be a power of two up to {SHARDS_MAX}")));
     }
-    match args.signup_mode {
-        Some(SignupMode::Open) => Ok(OPEN_SIGNUP),
-        Some(SignupMode::TokenRequired) | None => Err(Error::Usage(
-            "signup tokens are not there yet, so everybody who reaches a gateway can sign up: pass --signup-mode open \
-             to say that this is what you want"
-                .into(),
-        )),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Init {
+        #[command(flatten)]
+        args: InitArgs,
+    }
 
     fn args(nodes: &[&str], shards: u32) -> InitArgs {
         let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
-        let signup_mode = Some(SignupMode::Open);
+        let signup_mode = SignupMode::Open;
         InitArgs { nodes, shards, signup_mode, timeout_s: 1, tls: TlsArgs::default() }
     }
 
     #[test]
     fn nobody_opens_signups_without_saying_so() {
-        for mode in [None, Some(SignupMode::TokenRequired)] {
-            let error = check(&InitArgs { signup_mode: mode, ..args(&["a:1"], 1) }).unwrap_err();
-            assert_eq!(error.exit_code(), crate::error::EXIT_USAGE);
-            assert!(error.to_string().contains("--signup-mode open"), "{error}");
+        let mode = |flags: &[&str]| {
+            let parsed = Init::try_parse_from([&["init", "--node", "a:1"], flags].concat());
+            parsed.map(|init| init.args.signup_mode.as_str())
+        };
+        assert_eq!(mode(&[]).unwrap(), "token_required");
+        for said in ["open", "token_required"] {
+            assert_eq!(mode(&["--signup-mode", said]).unwrap(), said);
+            assert!(rowhouse_node::meta::SIGNUP_MODES.contains(&said), "nodes know {said}");
         }
-        assert_eq!(check(&args(&["a:1"], 1)).unwrap(), "open");
+        assert!(mode(&["--signup-mode", "closed"]).is_err());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Questions and requests of an operator to a running cluster, over the same RPCs gateways use.
 
+mod acting;
 mod args;
+mod audit;
 mod certs;
 mod client;
 mod cluster_init;
@@ -9,13 +11,17 @@ mod follow;
 mod node;
 mod observer;
 mod operate;
+mod quota_flags;
 mod rebalance;
 mod report;
+mod settings;
 mod shard;
 mod status;
 mod table;
 mod target;
+mod token;
 mod units;
+mod user;
 mod view;
 
 use clap::Subcommand;
@@ -48,16 +54,27 @@ pub enum CtlCommand {
     /// Act on the whole cluster.
     #[command(subcommand)]
     Cluster(WholeCommand),
+    /// Make and list signup tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// List users, and say what they may do.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Show what operators changed.
+    Audit(audit::AuditArgs),
     /// Certificates with which nodes, gateways and operators know each other.
     #[command(subcommand)]
     Certs(CertsCommand),
 }
 
-/// The commands below `rowhouse ctl node`.
+/// The commands below `rowhouse ctl cluster`.
 #[derive(Subcommand, Debug)]
 pub enum WholeCommand {
     /// Spread replicas over the nodes as evenly as they can be, now.
     Rebalance(rebalance::RebalanceArgs),
+    /// Show or change who may sign up, and the default quota.
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
 }
 
 /// Does what was asked for.
@@ -67,6 +84,10 @@ pub async fn run(command: CtlCommand) -> Result<(), Error> {
         CtlCommand::Node(command) => node::run(command).await,
         CtlCommand::Shard(command) => shard::run(command).await,
         CtlCommand::Cluster(WholeCommand::Rebalance(args)) => rebalance::rebalance(args).await,
+        CtlCommand::Cluster(WholeCommand::Settings(command)) => settings::run(command).await,
+        CtlCommand::Token(command) => token::run(command).await,
+        CtlCommand::User(command) => user::run(command).await,
+        CtlCommand::Audit(args) => audit::audit(args).await,
         CtlCommand::Certs(CertsCommand::Create(args)) => create_certs(&args).map(|said| println!("{said}")),
     }
 }

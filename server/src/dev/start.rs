@@ -224,7 +224,7 @@ impl Dev {
             let init = InitArgs {
                 nodes: founders,
                 shards: self.args.shards,
-                signup_mode: Some(SignupMode::Open),
+                signup_mode: SignupMode::Open,
                 timeout_s: self.args.ready_timeout_s,
                 tls: self.tls.clone(),
             };

@@ -1,0 +1,38 @@
+//! The table of the admin listener's routes.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+use tower_http::cors::CorsLayer;
+
+use super::state::Admin;
+use super::{delete_entry, info, password, tokens, user, users};
+use crate::{not_implemented, respond};
+
+/// The admin listener's routes. All but the greeting and `/dav` need the password.
+pub fn router(admin: Arc<Admin>) -> Router {
+    let only_create = tokens::only_create;
+    let protected = not_implemented::mount(Router::new(), not_implemented::ADMIN)
+        .route("/info", get(info::info))
+        .route(
+            "/generate_signup_token",
+            get(tokens::create).post(tokens::create_with_quota).head(only_create).fallback(only_create),
+        )
+        .route("/signup_tokens", get(tokens::list))
+        .route("/users", get(users::users))
+        .route("/users/disabled", get(users::disabled))
+        .route("/users/{pubkey}", get(user::user))
+        .route("/users/{pubkey}/disable", post(user::disable))
+        .route("/users/{pubkey}/enable", post(user::enable))
+        .route("/users/{pubkey}/quota", get(user::quota).patch(user::change_quota))
+        .route("/webdav/{*entry_path}", delete(delete_entry::delete_entry))
+        // Inside: everything but the greeting needs the password.
+        .layer(from_fn_with_state(Arc::clone(&admin), password::password));
+    not_implemented::mount_dav(protected)
+        .route("/", get(async || respond::text("Homeserver - Admin Endpoint")))
+        .with_state(admin)
+        // The dashboard is a page of another origin.
+        .layer(CorsLayer::very_permissive())
+}

@@ -1,0 +1,39 @@
+//! An operator at a running cluster: what `ctl token`, `ctl user`, `ctl cluster settings` and `ctl audit` ask with. What
+//! they change is recorded under the name of the certificate, or of who runs the command.
+
+use rowhouse_gateway::operator::Operator;
+use rowhouse_proto::{ErrorCode, Refusal};
+
+use super::args::Access;
+use super::client::NodeClient;
+use crate::error::Error;
+
+/// Ready to ask. `action` is the command, for the records.
+///
+/// Fails if the node does not answer or belongs to no cluster.
+pub async fn operator(access: &Access, action: &str) -> Result<Operator, Error> {
+    let dialer = access.tls.dialer()?;
+    let map = NodeClient::connect(&access.node, &dialer, None).await?.map().await?;
+    let certified = dialer.certificates().map(|certificates| certificates.subject().name().to_owned());
+    let who = format!("ctl@{}", certified.unwrap_or_else(host_user));
+    Operator::over(&map, &access.node, dialer, &who, action).map_err(|error| Error::Failed(error.to_string()))
+}
+
+/// A refusal as the end of the command: what the flags say wrongly is a usage error.
+pub fn refused(refusal: Refusal) -> Error {
+    match refusal.code {
+        ErrorCode::InvalidQuota
+        | ErrorCode::InvalidPublicKey
+        | ErrorCode::InvalidParameter
+        | ErrorCode::UnknownCursor => Error::Usage(refusal.to_string()),
+        _ => Error::Failed(refusal.to_string()),
+    }
+}
+
+/// As the shell has it; without certificates there is no other name.
+fn host_user() -> String {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "unknown".into())
+}
