@@ -137,6 +137,14 @@ error_codes! {
     /// Detail says why: the meta group's own words.
     SettingRefused = 144, BAD_REQUEST, "Setting refused";
 
+    // ---- collections, for the operator ----
+    PathExists = 150, METHOD_NOT_ALLOWED, "There is something at this path already";
+    NoParent = 151, CONFLICT, "There is no collection above this path";
+    DestinationExists = 152, PRECONDITION_FAILED, "There is something at the destination already";
+    MoveIntoItself = 153, FORBIDDEN, "Nothing can be moved onto or into itself";
+    /// Nothing was changed. Its parts can be moved or removed one by one.
+    CollectionTooLarge = 154, FORBIDDEN, "The collection holds too much to be changed at once";
+
     // ---- storage ----
     DirectoryNotFound = 110, NOT_FOUND, "Directory Not Found";
     PathCollision = 111, CONFLICT, "File/folder path collision";
