@@ -10,7 +10,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tower_http::cors::CorsLayer;
 
-use crate::{not_implemented, respond};
+use crate::{dav, not_implemented, respond};
 
 pub use info::{Admin, PublicAddress};
 
@@ -20,9 +20,11 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/info", get(info::info))
         // Inside: everything but the greeting needs the password.
         .layer(from_fn_with_state(Arc::clone(&admin), password::password));
-    not_implemented::mount_dav(protected)
+    protected
         .route("/", get(async || respond::text("Homeserver - Admin Endpoint")))
-        .with_state(admin)
         // The dashboard is a page of another origin.
         .layer(CorsLayer::very_permissive())
+        // With a password, methods and an answer to OPTIONS of its own.
+        .merge(dav::router())
+        .with_state(admin)
 }

@@ -55,6 +55,9 @@ fn first_below(read: &dyn Read, table: u8, user: &UserKey, directory: &str) -> R
     Ok(found)
 }
 
+/// Sees a row's path and value, and says whether to go on.
+pub(crate) type See<'v> = dyn FnMut(&str, &[u8]) -> Result<ControlFlow<()>, Error> + 'v;
+
 /// Sees the path and the value of each row with `from <= path < to`, in order, until it breaks or fails.
 pub(crate) fn visit(
     read: &dyn Read,
@@ -62,7 +65,7 @@ pub(crate) fn visit(
     user: &UserKey,
     from: &str,
     to: &str,
-    visit: &mut dyn FnMut(&str, &[u8]) -> Result<ControlFlow<()>, Error>,
+    visit: &mut See<'_>,
 ) -> Result<(), Error> {
     let key = |path: &str| tables::key(table, &[user, path.as_bytes()]);
     let mut failure = None;
