@@ -9,7 +9,9 @@ use machine_fixture::upload::*;
 use machine_fixture::*;
 use prost::Message;
 use rowhouse_proto::wire::command::create_user::Guard;
-use rowhouse_proto::wire::command::{CloseCookieSession, Command, CreateUser, command::Body};
+use rowhouse_proto::wire::command::{
+    CloseCookieSession, Command, CreateUser, MakeCollection, MoveEntries, RemoveCollection, command::Body,
+};
 
 golden_files! {
     CreateUser => "create_user", "create_user_by_grant";
@@ -23,6 +25,9 @@ golden_files! {
     Close => "close";
     BeginUpload => "begin_upload", "begin_sized_upload", "renew_upload", "begin_another_upload";
     CollectObjects => "collect_objects";
+    MakeCollection => "make_collection";
+    MoveEntries => "move_entries", "move_over_a_file";
+    RemoveCollection => "remove_collection";
 }
 
 fn check(replica: &mut Replica, name: &str, command: &Command) {
@@ -43,6 +48,24 @@ fn sign_out(user: u8, secret: u8) -> Body {
 fn create_user_by_grant(user: u8, nth: &str) -> Body {
     let guard = Some(Guard::PopNonce(nonce(nth)));
     Body::CreateUser(CreateUser { user: key_of(user), guard, ..CreateUser::default() })
+}
+
+/// The operator's, of version 4.
+fn collection_steps(user: u8) -> impl Iterator<Item = (&'static str, Body)> {
+    let relocate = |from: &str, to: &str| {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Body::MoveEntries(MoveEntries { user: key_of(user), from, to, overwrite: true })
+    };
+    let make = Body::MakeCollection(MakeCollection { user: key_of(user), path: "/pub/app/made/".to_owned() });
+    let remove =
+        Body::RemoveCollection(RemoveCollection { user: key_of(user), path: "/priv/new/".to_owned() });
+    [
+        ("make_collection", make),
+        ("move_over_a_file", relocate("/pub/app/b", "/pub/app/c")),
+        ("move_entries", relocate("/pub/app/", "/priv/new/")),
+        ("remove_collection", remove),
+    ]
+    .into_iter()
 }
 
 #[test]
@@ -74,6 +97,7 @@ fn every_command_writes_the_bytes_it_always_wrote() {
         (3, "begin_another_upload", begin(user, "/pub/app/d", 6, None)),
         (3, "put_object_with_few_copies", held_by(commit(user, "/pub/app/d", 6, MIB), &[1, 4])),
     ];
+    let steps = steps.into_iter().chain(collection_steps(user).map(|(name, body)| (4, name, body)));
     let mut compared = Vec::new();
     for (number, (version, name, body)) in (0..).zip(steps) {
         assert!(files_of(&body).contains(&name), "{name} is listed under its command");

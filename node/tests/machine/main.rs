@@ -1,5 +1,6 @@
 //! The state machines of a shard and of the meta group, over rows in memory.
 
+mod collections;
 mod golden;
 mod input;
 mod list;
