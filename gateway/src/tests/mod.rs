@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod dav;
 mod fuzz;
 mod limits;
 mod mtls;
