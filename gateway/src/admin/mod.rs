@@ -10,12 +10,14 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tower_http::cors::CorsLayer;
 
-use crate::{dav, not_implemented, respond};
+use crate::dav::{self, Dav};
+use crate::{not_implemented, respond};
 
 pub use info::{Admin, PublicAddress};
 
 /// The admin listener's routes. All but the greeting and `/dav` need the password.
 pub fn router(admin: Arc<Admin>) -> Router {
+    let dav = Dav { app: Arc::clone(&admin.app), password: admin.password.clone() };
     let protected = not_implemented::mount(Router::new(), not_implemented::ADMIN)
         .route("/info", get(info::info))
         // Inside: everything but the greeting needs the password.
@@ -25,6 +27,6 @@ pub fn router(admin: Arc<Admin>) -> Router {
         // The dashboard is a page of another origin.
         .layer(CorsLayer::very_permissive())
         // With a password, methods and an answer to OPTIONS of its own.
-        .merge(dav::router())
+        .merge(dav::router(dav))
         .with_state(admin)
 }

@@ -6,23 +6,20 @@ use pubky_common::crypto::PublicKey;
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::{ErrorCode, Refusal};
 
-use super::place::{PREFIX, Place};
+use super::place::Place;
 
 /// Where to, on the drive of `user`. Another server is refused with 502, another drive with 403.
 pub fn destination(headers: &HeaderMap, user: &PublicKey) -> Result<StoragePath, Refusal> {
     let text = headers.get("destination").and_then(|value| value.to_str().ok());
     let uri: Uri = text.and_then(|text| text.parse().ok()).ok_or(ErrorCode::MissingDestination)?;
+    if !uri.path().starts_with('/') {
+        return Err(ErrorCode::MissingDestination.into());
+    }
     if let Some(authority) = uri.authority() {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         if !authority.as_str().eq_ignore_ascii_case(host) {
             return Err(ErrorCode::ForeignDestination.into());
         }
-    }
-    if !uri.path().starts_with('/') {
-        return Err(ErrorCode::MissingDestination.into());
-    }
-    if !uri.path().starts_with(PREFIX) {
-        return Err(ErrorCode::OutsideDrive.into());
     }
     match Place::of(&uri) {
         Ok(Place::Member(owner, path)) if owner == *user => Ok(path),

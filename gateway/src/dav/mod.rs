@@ -24,4 +24,4 @@ mod request;
 mod transfer;
 mod xml_body;
 
-pub use request::router;
+pub use request::{Dav, router};

@@ -11,6 +11,8 @@ use crate::respond::empty;
 /// The methods of `/dav`.
 pub const METHODS: &str =
     "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, MKCOL, COPY, MOVE, LOCK, UNLOCK";
+/// Those of a collection.
+pub const COLLECTION_METHODS: &str = "OPTIONS, DELETE, PROPFIND, PROPPATCH, MKCOL, COPY, MOVE, LOCK, UNLOCK";
 /// Class 2 is locks, which Finder and Windows insist on before they write.
 const CLASSES: HeaderValue = HeaderValue::from_static("1, 2");
 const DAV: HeaderName = HeaderName::from_static("dav");

@@ -103,11 +103,17 @@ impl Pages {
         &self.app
     }
 
-    /// The next page, which is not empty; `None` after the last.
+    /// The next page, which is not empty; `None` after the last. The resource itself stands in the first.
     pub async fn next(&mut self) -> Result<Option<Vec<Resource>>, Rejection> {
-        if let Some(target) = self.target.take() {
-            return Ok(Some(vec![target]));
-        }
+        let target = self.target.take();
+        let members = self.members().await?;
+        Ok(match target {
+            Some(target) => Some(std::iter::once(target).chain(members.into_iter().flatten()).collect()),
+            None => members,
+        })
+    }
+
+    async fn members(&mut self) -> Result<Option<Vec<Resource>>, Rejection> {
         // A client that reads slowly does not use up the time the cluster has.
         self.call = self.app.cluster.call_again(&self.call);
         match std::mem::replace(&mut self.members, Members::None) {

@@ -13,14 +13,21 @@ use tower_http::cors::CorsLayer;
 use super::options::{METHODS, options};
 use super::place::Place;
 use super::{basic, delete, headers, locking, make, propfind, relocate, transfer};
-use crate::admin::Admin;
 use crate::app::App;
 use crate::respond::{Rejection, method_not_allowed};
 
 const EXPOSED: [HeaderName; 2] = [HeaderName::from_static("dav"), HeaderName::from_static("lock-token")];
 
+/// The state of the routes.
+pub struct Dav {
+    /// The gateway's.
+    pub app: Arc<App>,
+    /// The operator's.
+    pub password: String,
+}
+
 /// `/dav` and everything below it.
-pub fn router() -> Router<Arc<Admin>> {
+pub fn router<S: Clone + Send + Sync + 'static>(dav: Dav) -> Router<S> {
     Router::new()
         .route("/dav", any(answer))
         .route("/dav/", any(answer))
@@ -30,19 +37,20 @@ pub fn router() -> Router<Arc<Admin>> {
         .layer(from_fn(options))
         // Outermost: refusals carry them too.
         .layer(from_fn(headers::harmless))
+        .with_state(Arc::new(dav))
 }
 
-async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
-    if let Err(refusal) = basic::check(request.headers(), &admin.password) {
+async fn answer(State(dav): State<Arc<Dav>>, request: Request) -> Response {
+    if let Err(refusal) = basic::check(request.headers(), &dav.password) {
         return *refusal;
     }
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = match dispatch(&admin.app, request).await {
+    let method = request.method().clone();
+    let response = match dispatch(&dav.app, request).await {
         Ok(response) => response,
         Err(refused) => refused.into_response(),
     };
     if is_change(&method) {
-        changed(&method, &path, response.status());
+        changed(&method, response.status());
     }
     response
 }
@@ -67,6 +75,6 @@ fn is_change(method: &Method) -> bool {
 }
 
 /// The one place that every change through `/dav` passes, made or refused.
-fn changed(method: &Method, _path: &str, status: StatusCode) {
+fn changed(method: &Method, status: StatusCode) {
     tracing::info!(%method, status = status.as_u16(), "the operator asked for a change through /dav");
 }

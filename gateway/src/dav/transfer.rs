@@ -14,10 +14,11 @@ use rowhouse_proto::domain::path::is_private;
 
 use super::headers::conditions_hold;
 use super::member::{Member, account, find};
-use super::options::METHODS;
+use super::options::COLLECTION_METHODS;
 use super::place::Place;
 use crate::app::App;
-use crate::body::{declared_length, expects_continue};
+use crate::body::{declared_length, drain, expects_continue};
+use crate::cluster::Call;
 use crate::respond::{NO_STORE, Rejection, empty, method_not_allowed};
 use crate::routes::{EntryChange, EntryRead, EntryTarget, get_file, head_file, store};
 
@@ -28,16 +29,16 @@ const EXPECTED_LENGTH: &str = "x-expected-entity-length";
 pub async fn get(app: &App, place: Place, request: Request) -> Result<Response, Rejection> {
     let call = app.call(request.extensions());
     let (user, path) = match place {
-        Place::Root => return Ok(method_not_allowed(METHODS)),
+        Place::Root => return Ok(method_not_allowed(COLLECTION_METHODS)),
         Place::User(user) => {
             account(app, &call, &user).await?;
-            return Ok(method_not_allowed(METHODS));
+            return Ok(method_not_allowed(COLLECTION_METHODS));
         }
         Place::Member(user, path) => (user, path),
     };
     let path = match find(app, &call, &user, &path).await? {
         None => return Err(ErrorCode::NotFound.into()),
-        Some(Member::Collection) => return Ok(method_not_allowed(METHODS)),
+        Some(Member::Collection) => return Ok(method_not_allowed(COLLECTION_METHODS)),
         Some(Member::File(_)) => as_file(&path)?,
     };
     let private = is_private(&path);
@@ -55,24 +56,42 @@ pub async fn get(app: &App, place: Place, request: Request) -> Result<Response, 
 /// `PUT` of a file: 201 for a new one, 204 for one that was there.
 pub async fn put(app: &Arc<App>, place: Place, request: Request) -> Result<Response, Rejection> {
     let call = app.call(request.extensions());
-    let (user, path) = place.into_member()?;
     let (parts, body) = request.into_parts();
+    let held_back = expects_continue(&parts.headers) && !body.is_end_stream();
+    let (target, existed) = match put_target(app, &call, place, &parts.headers).await {
+        Ok(target) => target,
+        Err(refused) => {
+            if !held_back {
+                drain(body).await;
+            }
+            return Err(refused);
+        }
+    };
+    let change = EntryChange::by_operator(app, target, expected_length(&parts.headers), held_back);
+    store(&change, app.cluster.call_again(&call), body).await?;
+    Ok(empty(made_or_replaced(existed)))
+}
+
+/// The file that a PUT may store, and whether it is there already. Everything that needs no body is judged.
+async fn put_target(
+    app: &App,
+    call: &Call,
+    place: Place,
+    headers: &HeaderMap,
+) -> Result<(EntryTarget, bool), Rejection> {
+    let (user, path) = place.into_member()?;
     // A part of a file cannot be written (RFC 9110 §14.5).
-    if parts.headers.contains_key(CONTENT_RANGE) {
+    if headers.contains_key(CONTENT_RANGE) {
         return Err(ErrorCode::InvalidParameter.into());
     }
-    let found = find(app, &call, &user, &path).await?;
+    let found = find(app, call, &user, &path).await?;
     if path.is_directory() || matches!(found, Some(Member::Collection)) {
         return Err(ErrorCode::NotForCollections.into());
     }
-    if !conditions_hold(&parts.headers, found.as_ref().and_then(Member::file)) {
+    if !conditions_hold(headers, found.as_ref().and_then(Member::file)) {
         return Err(ErrorCode::PreconditionFailed.into());
     }
-    let held_back = expects_continue(&parts.headers) && !body.is_end_stream();
-    let target = EntryTarget { user, path, legacy: false };
-    let change = EntryChange::by_operator(app, target, expected_length(&parts.headers), held_back);
-    store(&change, app.cluster.call_again(&call), body).await?;
-    Ok(empty(made_or_replaced(found.is_some())))
+    Ok((EntryTarget { user, path, legacy: false }, found.is_some()))
 }
 
 /// Stores an empty file: a lock of nothing makes one (RFC 4918 §7.3).

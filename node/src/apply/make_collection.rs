@@ -1,6 +1,5 @@
 //! Makes a collection in which there is no file yet. Only operators see it, and it counts no bytes.
 
-use bytes::Bytes;
 use pubky_common::StoragePath;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::path::parse_canonical;
@@ -13,7 +12,7 @@ use super::error::ApplyError;
 use super::turn::Turn;
 use super::{outcome, tree};
 use crate::state::collections::{Found, find, is_root};
-use crate::state::{Read, tables};
+use crate::state::{Read, records, tables};
 
 fn accept(read: &dyn Read, command: &MakeCollection) -> Result<(UserKey, StoragePath), ApplyError> {
     let (user, _) = account(read, &command.user)?;
@@ -44,7 +43,7 @@ impl ShardCommand for MakeCollection {
 
     fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
         let (user, path) = accept(&*turn.txn, self)?;
-        turn.txn.put(tables::collection(&user, path.as_str()), Bytes::new());
+        turn.txn.put(tables::collection(&user, path.as_str()), records::wrap_raw(&[]));
         Ok(outcome::done())
     }
 }

@@ -89,7 +89,7 @@ impl ShardCommand for MoveEntries {
         }
         for directory in &tree.collections {
             turn.txn.delete(tables::collection(&user, directory));
-            turn.txn.put(tables::collection(&user, &moved(directory, &from, &to)), Bytes::new());
+            turn.txn.put(tables::collection(&user, &moved(directory, &from, &to)), records::wrap_raw(&[]));
         }
         turn.store_usage(&user, &before, &after);
         Ok(outcome::done())
