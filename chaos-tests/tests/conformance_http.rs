@@ -12,6 +12,8 @@ mod auth_cases;
 mod bad_days;
 #[path = "conformance_http/case.rs"]
 mod case;
+#[path = "conformance_http/dav.rs"]
+mod dav;
 #[path = "conformance_http/grant_flow.rs"]
 mod grant_flow;
 #[path = "conformance_http/limits.rs"]
@@ -29,6 +31,7 @@ mod tenant_cases;
 #[path = "conformance_http/world.rs"]
 mod world;
 
+use rowhouse_chaos_tests::cluster::ClusterOptions;
 use world::World;
 
 /// One cluster for all tables: starting one takes longer than all cases together.
@@ -67,5 +70,13 @@ async fn who_meets_a_limit_hears_when_to_come_back() {
     // The limits of a server that is already there are unknown.
     let Some(world) = World::with(limits::options()).await else { return };
     let failures = limits::run(&world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn webdav_is_what_file_managers_expect() {
+    // The operator's password of a server that is already there is unknown.
+    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    let failures = dav::run(&world).await;
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }

@@ -16,6 +16,7 @@ mod content_type;
 mod cookie;
 mod credentials;
 mod date;
+mod dav;
 mod error;
 mod gateway;
 mod layers;

@@ -4,7 +4,7 @@
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, any, on};
+use axum::routing::{MethodFilter, on};
 use http::Method;
 use rowhouse_proto::ErrorCode;
 
@@ -21,17 +21,9 @@ const STORAGE_METHODS: [&str; 2] = ["LOCK", "UNLOCK"];
 /// Behind the admin password.
 pub const ADMIN: Routes = &[(MethodFilter::GET, "/events-stream")];
 
-/// WebDAV has its own authentication and its own methods.
-const DAV: [&str; 3] = ["/dav", "/dav/", "/dav/{*path}"];
-
 /// Adds each route of the list, answering 501.
 pub fn mount<S: Clone + Send + Sync + 'static>(router: Router<S>, routes: Routes) -> Router<S> {
     routes.iter().fold(router, |router, (method, path)| router.route(path, on(*method, not_implemented)))
-}
-
-/// Adds the WebDAV routes for every method, answering 501.
-pub fn mount_dav<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    DAV.iter().fold(router, |router, path| router.route(path, any(not_implemented)))
 }
 
 async fn not_implemented() -> Rejection {

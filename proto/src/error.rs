@@ -137,6 +137,23 @@ error_codes! {
     /// Detail says why: the meta group's own words.
     SettingRefused = 144, BAD_REQUEST, "Setting refused";
 
+    // ---- collections, for the operator ----
+    PathExists = 150, METHOD_NOT_ALLOWED, "There is something at this path already";
+    NoParent = 151, CONFLICT, "There is no collection above this path";
+    DestinationExists = 152, PRECONDITION_FAILED, "There is something at the destination already";
+    MoveIntoItself = 153, FORBIDDEN, "Nothing can be moved onto or into itself";
+    /// Nothing was changed. Its parts can be moved or removed one by one.
+    CollectionTooLarge = 154, FORBIDDEN, "The collection holds too much to be changed at once";
+    PreconditionFailed = 155, PRECONDITION_FAILED, "Precondition Failed";
+    /// The destination of a move or copy lies on another server, or is another user's.
+    ForeignDestination = 156, BAD_GATEWAY, "The destination is on another server";
+    OutsideDrive = 157, FORBIDDEN, "The destination must lie below /pub/ or /priv/ of the same user";
+    MissingDestination = 158, BAD_REQUEST, "Missing or malformed Destination header";
+    InvalidDepth = 159, BAD_REQUEST, "Invalid Depth header";
+    InvalidXml = 160, BAD_REQUEST, "The body is no XML of this method";
+    NotForCollections = 161, METHOD_NOT_ALLOWED, "This method is not for collections";
+    UnsupportedBody = 162, UNSUPPORTED_MEDIA_TYPE, "This method has no body";
+
     // ---- storage ----
     DirectoryNotFound = 110, NOT_FOUND, "Directory Not Found";
     PathCollision = 111, CONFLICT, "File/folder path collision";

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pubky_common::crypto::PublicKey;
 use rowhouse_peer::{CertificateFiles, Certificates, Dialer};
@@ -16,7 +16,8 @@ use rowhouse_proto::wire::meta::{
 };
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use rowhouse_proto::wire::shard::{
-    Entry, EventPage, ListEvents, QueryRequest, ReadEntry, query_reply, query_request,
+    Entry, EventPage, ExecuteRequest, ListEvents, QueryRequest, ReadEntry, execute_reply, execute_request,
+    query_reply, query_request,
 };
 use rowhouse_proto::{CHUNK_BYTES, ErrorCode, RPC_MESSAGE_BYTES_MAX, WIRE_VERSION};
 use tonic::transport::{Channel, Endpoint};
@@ -122,6 +123,26 @@ impl NodeClient {
         let mut client =
             ShardClient::new(self.gateway.clone()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX);
         Ok(client.query(request).await?.into_inner().result)
+    }
+
+    /// Changes a shard, if this node leads it: whether it did.
+    pub async fn execute(&self, shard: u32, op: execute_request::Op) -> Result<bool, Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let request = ExecuteRequest {
+            version: WIRE_VERSION,
+            group: shard,
+            request_id: rand::random::<[u8; 16]>().to_vec().into(),
+            issued_at_us: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
+            op: Some(op),
+            ..ExecuteRequest::default()
+        };
+        match ShardClient::new(self.gateway.clone()).execute(request).await?.into_inner().result {
+            Some(execute_reply::Result::Failure(failure)) if failure.code <= 2 => Ok(false),
+            Some(execute_reply::Result::Failure(failure)) => {
+                Err(Error::Answer(format!("shard {shard} refused: {failure:?}")))
+            }
+            answer => Ok(answer.is_some()),
+        }
     }
 
     /// Events of a shard this node leads; None when it does not.

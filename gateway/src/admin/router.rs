@@ -9,7 +9,7 @@ use tower_http::cors::CorsLayer;
 
 use super::state::Admin;
 use super::{delete_entry, info, password, tokens, user, users};
-use crate::{not_implemented, respond};
+use crate::{dav, not_implemented, respond};
 
 /// The admin listener's routes. All but the greeting and `/dav` need the password.
 pub fn router(admin: Arc<Admin>) -> Router {
@@ -30,9 +30,11 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/webdav/{*entry_path}", delete(delete_entry::delete_entry))
         // Inside: everything but the greeting needs the password.
         .layer(from_fn_with_state(Arc::clone(&admin), password::password));
-    not_implemented::mount_dav(protected)
+    protected
         .route("/", get(async || respond::text("Homeserver - Admin Endpoint")))
-        .with_state(admin)
         // The dashboard is a page of another origin.
         .layer(CorsLayer::very_permissive())
+        // With a password, methods and an answer to OPTIONS of its own.
+        .merge(dav::router(Arc::clone(&admin)))
+        .with_state(admin)
 }

@@ -11,6 +11,7 @@ use pubky_common::crypto::PublicKey;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::domain::slot::{SHARD_COUNT_MAX, Slot};
+use rowhouse_proto::wire::account::UserQuota;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, ReplicaInfo};
 
 use super::Node;
@@ -26,6 +27,7 @@ pub struct Map {
     meta: Arc<Group>,
     nodes: BTreeMap<Vec<u8>, Arc<Node>>,
     packet: Bytes,
+    defaults: UserQuota,
 }
 
 impl Map {
@@ -63,6 +65,7 @@ impl Map {
             meta,
             nodes,
             packet: wire.packet.clone(),
+            defaults: wire.settings.as_ref().and_then(|it| it.defaults.clone()).unwrap_or_default(),
         })
     }
 
@@ -94,6 +97,11 @@ impl Map {
     /// All nodes of the map, in the order of their uuids.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.values()
+    }
+
+    /// What a user may use who has no quota of their own.
+    pub fn defaults(&self) -> &UserQuota {
+        &self.defaults
     }
 
     /// The node with this uuid, whether or not it hosts a replica.

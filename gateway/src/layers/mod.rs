@@ -8,5 +8,6 @@ mod trace;
 
 pub use admin_calls::{AdminCalls, admin_calls};
 pub use cache_policy::cache_policy;
-pub use tenant::{Target, tenant};
+pub use known_keys::{KEY_CHARS, parse_key};
+pub use tenant::{Target, decode_path, tenant};
 pub use trace::{RequestTrace, trace};

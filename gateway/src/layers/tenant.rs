@@ -62,11 +62,15 @@ fn from_path(rest: &str) -> Result<Target, Refusal> {
         return Err(ErrorCode::InvalidStorageOwner.into());
     }
     let user = known_keys::parse_key(owner).ok_or(ErrorCode::InvalidStorageOwner)?;
+    Ok(Target { user, path: Some(decode_path(path)?) })
+}
+
+/// A percent-encoded path without its first slash, decoded once and normalised.
+pub fn decode_path(path: &str) -> Result<StoragePath, Refusal> {
     let decoded = percent_decode_str(path).decode_utf8().map_err(|_| ErrorCode::StoragePathNotUtf8)?;
-    let path = StoragePath::normalize(&format!("/{decoded}")).map_err(|error| {
+    StoragePath::normalize(&format!("/{decoded}")).map_err(|error| {
         Refusal::new(ErrorCode::InvalidStoragePath, format!("Invalid storage path: {error}"))
-    })?;
-    Ok(Target { user, path: Some(path) })
+    })
 }
 
 /// A later header overrides an earlier one; one that does not parse changes nothing.

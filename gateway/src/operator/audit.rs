@@ -23,13 +23,9 @@ impl Operator {
         target: &str,
         change: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (operator, target) = (self.clone(), cut(target));
+        let (operator, target) = (self.clone(), target.to_owned());
         let task = async move {
-            let begin: [u8; 16] = rand::random();
-            if let Err(refusal) = operator.append(begin, &target, "").await {
-                tracing::error!(%refusal, action = &*operator.action, "a change is refused: it cannot be recorded");
-                return Err(ErrorCode::Unavailable.into());
-            }
+            let begun = operator.begin(&target).await?;
             let result = change.await;
             let told = match &result {
                 Ok(_) => DONE.to_owned(),
@@ -37,12 +33,20 @@ impl Operator {
                 Err(refusal) if refusal.code == ErrorCode::Unavailable => format!("unknown: {refusal}"),
                 Err(refusal) => format!("refused: {refusal}"),
             };
-            if let Err(refusal) = operator.renewed().append(end_of(begin), &target, &cut(&told)).await {
-                tracing::error!(%refusal, action = &*operator.action, target, told, "a result cannot be recorded");
-            }
+            begun.end(&told).await;
             result
         };
         TaskTracker::new().spawn(task).await.map_err(|_| ErrorCode::Internal)?
+    }
+
+    /// Records that a change begins. `Unavailable` if that cannot be written; then there must be no change.
+    pub(crate) async fn begin(&self, target: &str) -> Result<Begun, Refusal> {
+        let (id, target) = (rand::random(), cut(target));
+        if let Err(refusal) = self.append(id, &target, "").await {
+            tracing::error!(%refusal, action = &*self.action, "a change is refused: it cannot be recorded");
+            return Err(ErrorCode::Unavailable.into());
+        }
+        Ok(Begun { operator: self.clone(), id, target })
     }
 
     /// Records from number `from` on, in order, at most `limit` of up to 1000. From 0: the oldest there is. Fewer than
@@ -63,6 +67,24 @@ impl Operator {
             result: result.to_owned(),
         }))
         .await
+    }
+}
+
+/// A change whose beginning is recorded.
+pub(crate) struct Begun {
+    operator: Operator,
+    id: [u8; 16],
+    target: String,
+}
+
+impl Begun {
+    /// Records how the change ended, until a deadline of its own.
+    pub(crate) async fn end(self, told: &str) {
+        let (operator, told) = (self.operator.renewed(), cut(told));
+        if let Err(refusal) = operator.append(end_of(self.id), &self.target, &told).await {
+            let (action, target) = (&*operator.action, self.target);
+            tracing::error!(%refusal, action, target, told, "a result cannot be recorded");
+        }
     }
 }
 

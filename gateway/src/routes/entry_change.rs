@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::Body as _;
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::domain::path::{is_private, is_public};
-use rowhouse_proto::wire::shard::{Credential, PutEntry, Upload, execute_reply, execute_request};
+use rowhouse_proto::wire::shard::{Credential, PutEntry, Upload, credential, execute_reply, execute_request};
 use rowhouse_proto::{ErrorCode, Refusal};
 
 use super::entry_target::EntryTarget;
@@ -29,8 +29,18 @@ pub struct EntryChange<'a> {
     pub declared: Option<u64>,
     /// The client waits with its body until it is asked for.
     pub body_held_back: bool,
-    credentials: Credentials,
-    address: String,
+    author: Author,
+}
+
+/// Whose change it is.
+enum Author {
+    Client { credentials: Credentials, address: String },
+    Operator,
+}
+
+/// What the operator presents to shards, once the gateway has seen the password.
+pub fn operator() -> Credential {
+    Credential { kind: Some(credential::Kind::Operator(true)) }
 }
 
 /// The bytes of a put.
@@ -58,11 +68,8 @@ impl<'a> EntryChange<'a> {
             Ok(target) if target.path.is_file() => {
                 let (declared, address) = (declared_length(&parts.headers), receive::client_addr(&parts));
                 let body_held_back = expects_continue(&parts.headers) && !body.is_end_stream();
-                return Ok((
-                    Self { app, target, declared, body_held_back, credentials, address },
-                    call,
-                    body,
-                ));
+                let author = Author::Client { credentials, address };
+                return Ok((Self { app, target, declared, body_held_back, author }, call, body));
             }
             Ok(_) => Refusal::from(ErrorCode::TargetMustBeFile),
             Err(refusal) => refusal,
@@ -71,6 +78,16 @@ impl<'a> EntryChange<'a> {
             Some(_) => Err(flaw.into()),
             None => Err(ErrorCode::NoSession.into()),
         }
+    }
+
+    /// A change by the operator, of a file that the path names.
+    pub fn by_operator(
+        app: &'a App,
+        target: EntryTarget,
+        declared: Option<u64>,
+        body_held_back: bool,
+    ) -> Self {
+        Self { app, target, declared, body_held_back, author: Author::Operator }
     }
 
     /// Stores the content under the path. Its type is told here, by its first bytes and the path.
@@ -100,7 +117,14 @@ impl<'a> EntryChange<'a> {
         call: &Call,
         op: impl Fn(Credential) -> execute_request::Op,
     ) -> Result<execute_reply::Result, Rejection> {
-        let Self { app, target, credentials, address, .. } = self;
+        let Self { app, target, author, .. } = self;
+        let (credentials, address) = match author {
+            Author::Client { credentials, address } => (credentials, address),
+            Author::Operator => {
+                let shard = app.cluster.shard_of_user(&target.user).await?;
+                return app.cluster.execute(call, shard, String::new(), op(operator())).await;
+            }
+        };
         with_credentials(app, call, credentials, &target.user, ErrorCode::NoSession, |shard, credential| {
             app.cluster.execute(call, shard, address.clone(), op(credential))
         })

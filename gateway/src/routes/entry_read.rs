@@ -8,6 +8,7 @@ use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::path::{is_private, is_public};
 use rowhouse_proto::wire::shard::{Credential, query_reply, query_request};
 
+use super::entry_change::operator;
 use super::entry_target::EntryTarget;
 use crate::app::App;
 use crate::cluster::Call;
@@ -22,7 +23,8 @@ pub struct EntryRead<'a> {
     pub target: EntryTarget,
     parts: Parts,
     call: Call,
-    credentials: Credentials,
+    /// `None`: the operator's read.
+    credentials: Option<Credentials>,
 }
 
 impl<'a> EntryRead<'a> {
@@ -32,8 +34,13 @@ impl<'a> EntryRead<'a> {
         let call = app.call(&parts.extensions);
         let found = parts.extensions.remove::<Target>();
         let target = EntryTarget::of(found, &mut parts).await?;
-        let credentials = Credentials::of(&parts.headers, Some(&target.user));
+        let credentials = Some(Credentials::of(&parts.headers, Some(&target.user)));
         Ok(Self { app, target, parts, call, credentials })
+    }
+
+    /// A read by the operator, to whom everything is open.
+    pub fn by_operator(app: &'a App, target: EntryTarget, parts: Parts, call: Call) -> Self {
+        Self { app, target, parts, call, credentials: None }
     }
 
     /// The request's URI, for its query.
@@ -54,6 +61,10 @@ impl<'a> EntryRead<'a> {
     ) -> Result<query_reply::Result, Rejection> {
         let Self { app, target, call, credentials, .. } = self;
         let cluster = &app.cluster;
+        let Some(credentials) = credentials else {
+            let shard = cluster.shard_of_user(&target.user).await?;
+            return cluster.query(call, shard, op(Some(operator()))).await;
+        };
         if is_public(&target.path) {
             return cluster.query(call, cluster.shard_of_user(&target.user).await?, op(None)).await;
         }

@@ -1,5 +1,6 @@
 //! GET and HEAD of a file; a GET of a directory lists it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -24,14 +25,39 @@ pub async fn get_entry(State(app): State<Arc<App>>, request: Request) -> Result<
     if read.target.path.is_directory() {
         return list_entries(&read, params).await;
     }
-    let entry = entry_of(&read, false).await?;
-    if entry.object.is_empty() { get_inline(&read, entry) } else { get_object(&read, entry).await }
+    get_file(&read).await
+}
+
+/// The file as its request wants it: whole, a part, or nothing if it is not modified.
+pub async fn get_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
+    let entry = entry_of(read, false).await?;
+    let large = !entry.object.is_empty();
+    let length = if large { entry.length } else { entry.body.len() as u64 };
+    let response = EntryResponse::get(&entry, length, read.headers(), read.target.legacy)?;
+    let body = if large && response.span.is_empty() {
+        Body::empty()
+    } else {
+        part_of(read, entry, response.span.clone()).await?
+    };
+    Ok(response.with(body))
+}
+
+/// The whole file, whatever its request says, and its length.
+pub async fn whole_file(read: &EntryRead<'_>) -> Result<(Body, u64), Rejection> {
+    let entry = entry_of(read, false).await?;
+    let length = entry.length;
+    Ok((part_of(read, entry, 0..length).await?, length))
 }
 
 /// `HEAD` of a file.
 pub async fn head_entry(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     let read = EntryRead::of(&app, request).await?;
-    let entry = entry_of(&read, true).await?;
+    head_file(&read).await
+}
+
+/// The file's headers.
+pub async fn head_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
+    let entry = entry_of(read, true).await?;
     Ok(head_response(&entry, read.target.legacy)?)
 }
 
@@ -53,26 +79,20 @@ async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<Entry, Rejection> 
     }
 }
 
-fn get_inline(read: &EntryRead<'_>, entry: Entry) -> Result<Response, Rejection> {
-    let mut lease = read.app.cluster.admission().bytes();
-    lease.grow(entry.body.len())?;
-    let length = entry.body.len() as u64;
-    let response = EntryResponse::get(&entry, length, read.headers(), read.target.legacy)?;
-    // Within a body that is here, so within a usize.
-    let (start, end) = (response.span.start as usize, response.span.end as usize);
-    Ok(response.with(Body::from(leased(entry.body.slice(start..end), lease))))
-}
-
-/// The body comes from the disks of the shard's replicas.
-async fn get_object(read: &EntryRead<'_>, entry: Entry) -> Result<Response, Rejection> {
+/// A part of the file's body; not empty if the body lies in chunks.
+async fn part_of(read: &EntryRead<'_>, entry: Entry, span: Range<u64>) -> Result<Body, Rejection> {
     let EntryRead { app, target, .. } = read;
-    let response = EntryResponse::get(&entry, entry.length, read.headers(), target.legacy)?;
-    if response.span.is_empty() {
-        return Ok(response.with(Body::empty()));
+    if entry.object.is_empty() {
+        let mut lease = app.cluster.admission().bytes();
+        lease.grow(entry.body.len())?;
+        let all = entry.body.len();
+        // Within a body that is here, so within a usize.
+        let (start, end) = ((span.start as usize).min(all), (span.end as usize).min(all));
+        return Ok(Body::from(leased(entry.body.slice(start..end), lease)));
     }
+    // From the disks of the shard's replicas.
     let shard = app.cluster.shard_of_user(&target.user).await?;
     let cluster = Arc::clone(&app.cluster);
     let source = Source::new(cluster, shard, entry.object, entry.length, app.limits.body_timeout_s);
-    let body = download(source, response.span.clone()).await?;
-    Ok(response.with(body))
+    Ok(download(source, span).await?)
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
@@ -11,27 +12,33 @@ use super::entry_change::{Content, EntryChange};
 use super::put_object::put_object;
 use crate::app::App;
 use crate::body::{Received, read_inline};
+use crate::cluster::Call;
 use crate::respond::{Rejection, empty};
 
 /// `PUT` of a file.
 pub async fn put_entry(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    let (change, mut call, body) = EntryChange::of(&app, request).await?;
+    let (change, call, body) = EntryChange::of(&app, request).await?;
+    store(&change, call, body).await?;
+    Ok(empty(StatusCode::CREATED))
+}
+
+/// Stores a body as the file that the change names.
+pub async fn store(change: &EntryChange<'_>, mut call: Call, body: Body) -> Result<(), Rejection> {
+    let app = change.app;
     if change.body_held_back {
         // A client that asks first is answered first. Most ask for large bodies only, so the body is treated as one.
-        put_object(&change, &call, Vec::new(), body).await?;
-        return Ok(empty(StatusCode::CREATED));
+        return put_object(change, &call, Vec::new(), body).await;
     }
     let mut lease = app.cluster.admission().bytes();
     let received = read_inline(body, change.declared, &mut lease, app.limits.body_timeout_s).await?;
     // A slow upload does not use up the time the cluster has.
     call.restart(app.limits.retry_timeout_s);
     match received {
-        Received::Inline(bytes) => change.put(&call, Content::Inline(bytes)).await?,
+        Received::Inline(bytes) => change.put(&call, Content::Inline(bytes)).await,
         Received::Large { head, rest } => {
             // Chunks have room of their own; small bodies want this.
             drop(lease);
-            put_object(&change, &call, head, rest).await?;
+            put_object(change, &call, head, rest).await
         }
     }
-    Ok(empty(StatusCode::CREATED))
 }

@@ -5,6 +5,7 @@ mod admin;
 mod admin_audit;
 mod admin_tokens;
 mod admin_users;
+mod dav;
 mod fuzz;
 mod limits;
 mod mtls;

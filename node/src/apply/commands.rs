@@ -68,5 +68,8 @@ pub(super) fn of(body: &Body) -> &dyn ShardCommand {
         Body::SettleSignup(command) => command,
         Body::DisableUser(command) => command,
         Body::ChangeQuota(command) => command,
+        Body::MakeCollection(command) => command,
+        Body::RemoveCollection(command) => command,
+        Body::MoveEntries(command) => command,
     }
 }

@@ -97,6 +97,13 @@ impl<'a, 't> Turn<'a, 't> {
         if t > self.ids.last_tick() { Err(ErrorCode::Internal) } else { Ok(EventSlot(t)) }
     }
 
+    /// Refuses a command of so many events at the end of the shard's event time. Afterwards as many slots are there.
+    pub(super) fn check_event_room(&self, events: usize) -> Result<(), ErrorCode> {
+        let first = self.hlc_t.max(self.shard.last_t.saturating_add(1));
+        let last = first.saturating_add(events as u64);
+        if last > self.ids.last_tick() { Err(ErrorCode::Internal) } else { Ok(()) }
+    }
+
     /// Writes the command's event into the shard's log and into its user's.
     pub(super) fn emit(&mut self, slot: EventSlot, user: &UserKey, event: &Event) {
         let EventSlot(t) = slot;

@@ -15,6 +15,7 @@ use rowhouse_raft::state::{ScanOrder, View};
 
 use super::entry::may_read;
 use crate::apply::ApplyError;
+use crate::state::collections::end_of;
 use crate::state::tables;
 use rowhouse_proto::domain::user::UserKey;
 
@@ -43,11 +44,6 @@ pub fn list_entries(view: &View<'_>, query: &ListEntries, now_ms: u64) -> Result
 struct Span {
     from: String,
     to: String,
-}
-
-/// The first string above everything that starts with `directory`, which ends in '/': '0' follows '/'.
-fn end_of(directory: &str) -> String {
-    format!("{}0", directory.trim_end_matches('/'))
 }
 
 /// The keys that a page may hold, given the exclusive cursor.

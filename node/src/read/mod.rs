@@ -1,6 +1,7 @@
 //! Answers to queries, from one consistent view of a shard's applied state. The caller has made sure that
 //! the view is linearizable (a read barrier); nothing here waits, writes or remembers.
 
+mod collection;
 mod entry;
 mod event;
 mod grants;
@@ -9,6 +10,7 @@ mod session;
 mod shard;
 mod users;
 
+pub use collection::{MEMBER_PAGE_MAX, find_member, list_collection};
 pub use entry::read_entry;
 pub use event::{EVENT_PAGE_MAX, list_events};
 pub use grants::list_grants;

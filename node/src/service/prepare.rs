@@ -16,6 +16,7 @@ use rowhouse_raft::ReplicaId;
 
 use super::answer::Answer;
 use super::prepare_account as accounts;
+use super::prepare_collection as collections;
 use crate::apply::{ACCOUNTS_SINCE, HOLDERS_SINCE};
 
 /// A change ready to be judged and proposed.
@@ -81,6 +82,7 @@ impl Prepared {
         };
         let is_new = match &self.body {
             Body::SettleSignup(_) | Body::DisableUser(_) | Body::ChangeQuota(_) => true,
+            Body::MakeCollection(_) | Body::RemoveCollection(_) | Body::MoveEntries(_) => true,
             Body::RevokeGrant(revoke) => matches!(revoke.by, Some(revoke_grant::By::ById(_))),
             Body::CreateUser(create) => !matches!(word(create), None | Some(Verdict::Open(_))),
             Body::PutEntry(put) => by_operator(&put.credential),
@@ -105,7 +107,7 @@ impl Prepared {
         }
     }
 
-    fn growing(mut self) -> Self {
+    pub(super) fn growing(mut self) -> Self {
         self.grows = true;
         self
     }
@@ -139,6 +141,9 @@ impl Verifier<'_> {
             Op::SettleSignup(op) => accounts::settle_signup(op),
             Op::DisableUser(op) => accounts::disable_user(op),
             Op::ChangeQuota(op) => accounts::change_quota(op),
+            Op::MakeCollection(op) => collections::make_collection(op),
+            Op::RemoveCollection(op) => collections::remove_collection(op),
+            Op::MoveEntries(op) => collections::move_entries(op),
             Op::RevokeGrantById(op) => Ok(accounts::revoke_grant(op)),
         }
     }

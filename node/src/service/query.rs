@@ -36,6 +36,7 @@ fn presents_bearer(op: &Op) -> bool {
         Op::GetSession(query) => query.credential.as_ref(),
         Op::ListGrants(query) => query.credential.as_ref(),
         Op::ListEvents(_) | Op::ShardStats(_) | Op::GetUser(_) | Op::ListUsers(_) => None,
+        Op::ListCollection(_) | Op::FindMember(_) => None,
     };
     credential.is_some_and(|credential| matches!(credential.kind, Some(Kind::BearerHash(_))))
 }
@@ -50,6 +51,8 @@ fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refu
         }
         Op::GetUser(query) => Ok(Reply::Account(read::get_user(view, query)?)),
         Op::ListUsers(query) => Ok(Reply::AccountPage(read::list_users(view, query)?)),
+        Op::ListCollection(query) => Ok(Reply::MemberPage(read::list_collection(view, query)?)),
+        Op::FindMember(query) => Ok(Reply::Member(read::find_member(view, query)?)),
         Op::ListGrants(query) => Ok(Reply::GrantList(read::list_grants(view, query, now_ms)?)),
         Op::ShardStats(_) => read::stats(view).map(Reply::Stats).map_err(|error| internal(&error)),
     })

@@ -5,6 +5,7 @@
 //! look. The group's log position is not here: the engine keeps it (table 0).
 
 pub(crate) mod aged;
+pub(crate) mod collections;
 pub mod log_time;
 pub mod objects;
 pub(crate) mod read;

@@ -70,6 +70,11 @@ pub(crate) fn entry(read: &dyn Read, user: &UserKey, path: &str) -> Result<Optio
     load(read, &tables::entry(user, path), "entry")
 }
 
+/// An entry from its row.
+pub(crate) fn decode_entry(value: &[u8]) -> Result<Entry, Error> {
+    decode(value, "entry")
+}
+
 /// The body of the file at this path, if it is one that lies in the log.
 pub(crate) fn body(read: &dyn Read, user: &UserKey, path: &str) -> Result<Option<Bytes>, Error> {
     read.get(&tables::body(user, path))?.map(|value| unwrap_raw(&value, "body")).transpose()

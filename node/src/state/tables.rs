@@ -53,6 +53,8 @@ pub const REQUEST_AGE: u8 = 0x25;
 pub const ENTRY: u8 = 0x30;
 /// user, path → the body; apart from the entry, so that listings read none
 pub const BODY: u8 = 0x31;
+/// user, path with its last slash: collections that an operator made. Those with a file below need no row
+pub const COLLECTION: u8 = 0x32;
 /// event time → Event
 pub const EVENT: u8 = 0x40;
 /// user, event time: a user's own stream needs no scan of the shard's
@@ -136,6 +138,11 @@ pub fn entry(user: &UserKey, path: &str) -> Bytes {
 /// Key of a row of `BODY`.
 pub fn body(user: &UserKey, path: &str) -> Bytes {
     key(BODY, &[user, path.as_bytes()])
+}
+
+/// Key of a row of `COLLECTION`.
+pub fn collection(user: &UserKey, directory: &str) -> Bytes {
+    key(COLLECTION, &[user, directory.as_bytes()])
 }
 
 /// Key of a row of `EVENT`.

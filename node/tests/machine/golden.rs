@@ -13,7 +13,9 @@ use rowhouse_proto::wire::account::signup_admission::Verdict;
 use rowhouse_proto::wire::account::user_quota::Storage;
 use rowhouse_proto::wire::account::{QuotaField, UserQuota};
 use rowhouse_proto::wire::command::create_user::Guard;
-use rowhouse_proto::wire::command::{CloseCookieSession, Command, CreateUser, command::Body};
+use rowhouse_proto::wire::command::{
+    CloseCookieSession, Command, CreateUser, MakeCollection, MoveEntries, RemoveCollection, command::Body,
+};
 
 golden_files! {
     CreateUser => "create_user", "create_user_by_grant", "create_user_by_token", "create_user_openly",
@@ -32,6 +34,9 @@ golden_files! {
     SettleSignup => "settle_signup", "settle_spent_signup";
     DisableUser => "disable_user", "enable_user";
     ChangeQuota => "change_quota", "reset_quota";
+    MakeCollection => "make_collection";
+    MoveEntries => "move_entries", "move_over_a_file";
+    RemoveCollection => "remove_collection";
 }
 
 fn check(replica: &mut Replica, name: &str, command: &Command) {
@@ -92,6 +97,24 @@ fn account_steps(user: u8, another: u8) -> impl Iterator<Item = (&'static str, B
     .into_iter()
 }
 
+/// The operator's, of version 4.
+fn collection_steps(user: u8) -> impl Iterator<Item = (&'static str, Body)> {
+    let relocate = |from: &str, to: &str| {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Body::MoveEntries(MoveEntries { user: key_of(user), from, to, overwrite: true })
+    };
+    let make = Body::MakeCollection(MakeCollection { user: key_of(user), path: "/pub/app/made/".to_owned() });
+    let remove =
+        Body::RemoveCollection(RemoveCollection { user: key_of(user), path: "/priv/new/".to_owned() });
+    [
+        ("make_collection", make),
+        ("move_over_a_file", relocate("/pub/app/b", "/pub/app/c")),
+        ("move_entries", relocate("/pub/app/", "/priv/new/")),
+        ("remove_collection", remove),
+    ]
+    .into_iter()
+}
+
 #[test]
 fn every_command_writes_the_bytes_it_always_wrote() {
     let mut replica = Replica::default();
@@ -121,7 +144,8 @@ fn every_command_writes_the_bytes_it_always_wrote() {
         (3, "begin_another_upload", begin(user, "/pub/app/d", 6, None)),
         (3, "put_object_with_few_copies", held_by(commit(user, "/pub/app/d", 6, MIB), &[1, 4])),
     ];
-    let steps = steps.into_iter().chain(account_steps(user, another).map(|(name, body)| (4, name, body)));
+    let newer = account_steps(user, another).chain(collection_steps(user));
+    let steps = steps.into_iter().chain(newer.map(|(name, body)| (4, name, body)));
     let mut compared = Vec::new();
     for (number, (version, name, body)) in (0..).zip(steps) {
         assert!(files_of(&body).contains(&name), "{name} is listed under its command");

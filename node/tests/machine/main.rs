@@ -1,6 +1,7 @@
 //! The state machines of a shard and of the meta group, over rows in memory.
 
 mod accounts;
+mod collections;
 mod golden;
 mod grant_list;
 mod input;

@@ -130,6 +130,7 @@ impl Run {
                 disabled: known.disabled,
                 used_bytes: known.used(),
                 quota: None,
+                ..Account::default()
             })
             .filter(|account| match query.state() {
                 State::All => true,

@@ -129,6 +129,7 @@ mod tests {
             disabled: true,
             used_bytes: 1536,
             quota: Some(quota),
+            ..Account::default()
         };
         let page = Page { items: vec![UserItem::new(&account, &UserQuota::default())], next_cursor: None };
         let shown = text(&page);
