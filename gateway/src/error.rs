@@ -9,12 +9,6 @@ use rowhouse_proto::causes;
 pub enum Error {
     #[error("invalid configuration: {0}")]
     Config(String),
-    #[error(
-        "refusing to listen on {0}: other machines could reach it, and without certificates (mTLS) nodes and \
-         gateways do not authenticate each other; make some with `rowhouse ctl certs create`, then pass \
-         --tls-cert, --tls-key and --tls-ca, or listen on a loopback address"
-    )]
-    BeyondLoopback(SocketAddr),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("invalid node address {address}: {}", causes(source))]
