@@ -20,8 +20,10 @@ mod view;
 
 use clap::Subcommand;
 
+use crate::config_import::{self, ConfigCommand};
 use crate::error::Error;
 
+pub use args::Output;
 pub use certs::{CertsCommand, CreateArgs, create as create_certs};
 pub use client::NodeClient;
 pub use cluster_init::{InitArgs, SignupMode, init};
@@ -48,6 +50,9 @@ pub enum CtlCommand {
     /// Act on the whole cluster.
     #[command(subcommand)]
     Cluster(WholeCommand),
+    /// Take over the configuration of another homeserver.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Certificates with which nodes, gateways and operators know each other.
     #[command(subcommand)]
     Certs(CertsCommand),
@@ -67,6 +72,7 @@ pub async fn run(command: CtlCommand) -> Result<(), Error> {
         CtlCommand::Node(command) => node::run(command).await,
         CtlCommand::Shard(command) => shard::run(command).await,
         CtlCommand::Cluster(WholeCommand::Rebalance(args)) => rebalance::rebalance(args).await,
+        CtlCommand::Config(command) => config_import::run(command),
         CtlCommand::Certs(CertsCommand::Create(args)) => create_certs(&args).map(|said| println!("{said}")),
     }
 }
