@@ -16,6 +16,8 @@ mod cookie;
 mod credentials;
 mod date;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod layers;
 mod listen;

@@ -6,5 +6,7 @@ mod tenant;
 mod trace;
 
 pub use cache_policy::cache_policy;
+#[cfg(fuzzing)]
+pub use tenant::resolve;
 pub use tenant::{Target, tenant};
 pub use trace::{RequestTrace, trace};
