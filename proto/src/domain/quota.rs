@@ -139,7 +139,7 @@ impl QuotaJson {
     /// Overrides merged with the defaults: limits are all there, bursts and paths only where they are set.
     pub fn effective(quota: &UserQuota, defaults: &UserQuota) -> Self {
         let burst = |own: Option<u32>, rate: &Option<String>, default: Option<u32>| {
-            own.or(default.filter(|_| rate.is_none()))
+            own.or_else(|| default.filter(|_| rate.is_none()))
         };
         let merged = UserQuota {
             storage: Some(quota.storage.or(defaults.storage).unwrap_or(Storage::StorageUnlimited(true))),

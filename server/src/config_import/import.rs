@@ -47,7 +47,7 @@ impl Import {
     /// The file's content, and its place.
     pub fn of(dict: Dict, path: &Path, development: bool) -> Self {
         let defaults: Dict = toml::from_str(DEFAULTS).unwrap_or_default();
-        let secret = path.parent().unwrap_or(Path::new("")).join(SECRET_FILE);
+        let secret = path.with_file_name(SECRET_FILE);
         Self {
             file: Value::from(dict),
             defaults: Value::from(defaults),

@@ -24,7 +24,7 @@ pub fn database_quota(asked: &Asked<'_>) -> Option<Fate> {
         None if mb == Some(0) => {
             Fate::Meaningless("0 is no limit, and without a default quota there is none")
         }
-        None => Fate::Command { flag: "--storage-quota-mb", value: asked.plain() },
+        None => Fate::Command { flag: "--storage-mb", value: asked.plain() },
     })
 }
 

@@ -70,7 +70,7 @@ pub const KEYS: &[Row] = &[
     row("storage.type", Judged(storage_kind)),
     row("storage.bucket_name", Meaningless(BUCKET)),
     row("storage.credential", Meaningless(BUCKET)),
-    row("storage.default_quota_mb", Command("--storage-quota-mb")),
+    row("storage.default_quota_mb", Command("--storage-mb")),
     row("admin.enabled", Judged(admin_enabled)),
     row("admin.listen_socket", Judged(admin_listen)),
     row("admin.admin_password", Judged(admin_password)),
