@@ -125,7 +125,9 @@ conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluste
 .PHONY: fuzz
 fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightly Rust and cargo-fuzz)
 	for target in $$(cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run --target-dir "$(CARGO_TARGET_DIR)/fuzz" "$$target" -- \
+		mkdir -p "fuzz/corpus/$$target"; \
+		cargo +nightly fuzz run --target-dir "$(CARGO_TARGET_DIR)/fuzz" "$$target" \
+			"fuzz/corpus/$$target" "fuzz/seeds/$$target" -- \
 			-max_total_time=$(FUZZ_S) -rss_limit_mb=1024 -timeout=10; \
 	done
 

@@ -26,6 +26,8 @@ mod kills;
 mod limits;
 #[path = "conformance_http/listing_cases.rs"]
 mod listing_cases;
+#[path = "conformance_http/replay.rs"]
+mod replay;
 #[path = "conformance_http/session_flow.rs"]
 mod session_flow;
 #[path = "conformance_http/storage_cases.rs"]
@@ -88,7 +90,10 @@ async fn the_client_api_is_as_the_protocol_says() {
 async fn the_client_api_holds_while_a_node_dies_every_ten_seconds() {
     // Nobody kills a server that is already there.
     let Some(world) = World::with(ClusterOptions::default()).await else { return };
-    let (failures, rounds, killed) = kills::run(&world.taking_turns().trying_again()).await;
+    let world = world.taking_turns().trying_again();
+    let mut failures = replay::run(&world).await;
+    let (more, rounds, killed) = kills::run(&world).await;
+    failures.extend(more);
     println!("{rounds} rounds, {killed} kills");
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }

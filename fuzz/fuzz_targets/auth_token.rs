@@ -2,6 +2,7 @@
 #![no_main]
 
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use libfuzzer_sys::fuzz_target;
 use pubky_common::auth::AuthToken;
@@ -9,6 +10,8 @@ use pubky_common::crypto::Keypair;
 
 /// Bytes of the signature, which begins one byte into the namespace.
 const SIGNATURE: usize = 64;
+/// The time in microseconds, which must be the present.
+const TIME: std::ops::Range<usize> = 75..83;
 /// The key of the token.
 const KEY: std::ops::Range<usize> = 83..115;
 
@@ -22,6 +25,8 @@ fuzz_target!(|data: &[u8]| {
     let mut signed = data.to_vec();
     if let Some(key) = signed.get_mut(KEY) {
         key.copy_from_slice(keypair().public_key().as_bytes());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros();
+        signed[TIME].copy_from_slice(&u64::try_from(now).expect("fits for long").to_be_bytes());
         let signature = keypair().sign(&signed[SIGNATURE + 1..]);
         signed[..SIGNATURE].copy_from_slice(&signature.to_bytes());
         if let Some(user) = accepted(&signed) {

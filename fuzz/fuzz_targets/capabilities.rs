@@ -9,8 +9,11 @@ use rowhouse_proto::domain::authorize::{self, SessionView};
 const OWNER: [u8; 32] = [1; 32];
 const OTHER: [u8; 32] = [2; 32];
 
-fuzz_target!(|data: (&str, &str)| {
-    let (list, path) = data;
+fuzz_target!(|data: &[u8]| {
+    // Neither may hold a line's end.
+    let Some((list, path)) = std::str::from_utf8(data).ok().and_then(|text| text.split_once('\n')) else {
+        return;
+    };
     let Ok(capabilities) = Capabilities::try_from(list) else { return };
     let written = capabilities.to_string();
     let again = Capabilities::try_from(written.as_str()).expect("it was a list");
@@ -22,7 +25,8 @@ fuzz_target!(|data: (&str, &str)| {
         session.capabilities.iter().any(|one| {
             let text = one.to_string();
             let (scope, actions) = text.rsplit_once(':').expect("a capability");
-            let covered = scope == path.as_str() || (scope.ends_with('/') && path.as_str().starts_with(scope));
+            let covered =
+                scope == path.as_str() || (scope.ends_with('/') && path.as_str().starts_with(scope));
             covered && actions.contains(action)
         })
     };

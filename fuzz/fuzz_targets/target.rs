@@ -8,8 +8,12 @@ use pubky_common::storage_path::StoragePath;
 use rowhouse_gateway::fuzzing::target;
 use rowhouse_proto::domain::path;
 
-fuzz_target!(|data: (&str, &[u8], &[u8])| {
-    let (text, host, pubky_host) = data;
+fuzz_target!(|data: &[u8]| {
+    // No part may hold a line's end.
+    let mut lines = data.splitn(3, |byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (text, host, pubky_host) = (line(), line(), line());
+    let Ok(text) = std::str::from_utf8(text) else { return };
     let owner = Keypair::from_secret(&[7; 32]).public_key().z32();
     for text in [text.to_owned(), format!("/storage/{owner}/{text}")] {
         let Ok(uri) = text.parse::<Uri>() else { continue };
