@@ -30,6 +30,7 @@ KILLS ?= 20
 KINDS ?=
 ROUNDS ?= 1
 ARGS ?=
+FUZZ_S ?= 300
 URL ?= http://127.0.0.1:6286
 FILTER ?=
 ROOT ?=
@@ -120,6 +121,15 @@ rolling: deps ## Restart every process in turn under load of SDK clients; no req
 conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluster
 	$(BUILD)
 	cargo test $(SELECTION) --test 'conformance*'
+
+.PHONY: fuzz
+fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightly Rust and cargo-fuzz)
+	for target in $$(cargo +nightly fuzz list); do \
+		mkdir -p "fuzz/corpus/$$target"; \
+		cargo +nightly fuzz run --target-dir "$(CARGO_TARGET_DIR)/fuzz" "$$target" \
+			"fuzz/corpus/$$target" "fuzz/seeds/$$target" -- \
+			-max_total_time=$(FUZZ_S) -rss_limit_mb=1024 -timeout=10; \
+	done
 
 .PHONY: bench
 bench: release ## Measure a running homeserver (URL=http://127.0.0.1:6286)

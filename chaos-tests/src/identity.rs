@@ -1,5 +1,6 @@
 //! Users of a test: keys, and the tokens a client signs to sign up and sign in.
 
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pubky_common::auth::AuthToken;
@@ -31,6 +32,13 @@ pub struct Session {
 pub struct User {
     pub keypair: Keypair,
     pub z32: String,
+}
+
+/// The public key alone.
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("User").field(&self.z32).finish()
+    }
 }
 
 impl User {

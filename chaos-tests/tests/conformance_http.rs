@@ -10,16 +10,28 @@ mod admin;
 mod auth_cases;
 #[path = "conformance_http/bad_days.rs"]
 mod bad_days;
+#[path = "conformance_http/capability_cases.rs"]
+mod capability_cases;
 #[path = "conformance_http/case.rs"]
 mod case;
+#[path = "conformance_http/cookie_rights.rs"]
+mod cookie_rights;
 #[path = "conformance_http/dav.rs"]
 mod dav;
 #[path = "conformance_http/grant_flow.rs"]
 mod grant_flow;
+#[path = "conformance_http/grant_order.rs"]
+mod grant_order;
+#[path = "conformance_http/grant_rights.rs"]
+mod grant_rights;
+#[path = "conformance_http/kills.rs"]
+mod kills;
 #[path = "conformance_http/limits.rs"]
 mod limits;
 #[path = "conformance_http/listing_cases.rs"]
 mod listing_cases;
+#[path = "conformance_http/replay.rs"]
+mod replay;
 #[path = "conformance_http/session_flow.rs"]
 mod session_flow;
 #[path = "conformance_http/storage_cases.rs"]
@@ -31,31 +43,72 @@ mod tenant_cases;
 #[path = "conformance_http/world.rs"]
 mod world;
 
+use case::Case;
 use rowhouse_chaos_tests::cluster::ClusterOptions;
 use world::World;
 
-/// One cluster for all tables: starting one takes longer than all cases together.
+/// Cases that are judged one by one.
+struct Table {
+    name: &'static str,
+    cases: &'static [Case],
+}
+
+fn tables() -> [Table; 5] {
+    [
+        Table { name: "tenants", cases: tenant_cases::CASES },
+        Table { name: "authentication", cases: auth_cases::CASES },
+        Table { name: "capabilities", cases: capability_cases::CASES },
+        Table { name: "storage", cases: storage_cases::CASES },
+        Table { name: "listing", cases: listing_cases::CASES },
+    ]
+}
+
+/// Everything that takes several requests.
+async fn flows(world: &World) -> Vec<String> {
+    let mut failures = session_flow::run(world).await;
+    failures.extend(cookie_rights::run(world).await);
+    failures.extend(grant_flow::run(world).await);
+    failures.extend(grant_order::run(world).await);
+    failures.extend(grant_rights::run(world).await);
+    failures.extend(storage_flow::run(world).await);
+    failures
+}
+
+/// One cluster for all tables: starting one takes longer than all cases together. Its two gateways take turns, so that
+/// what one of them changed must hold in the next request through the other.
 #[tokio::test]
 async fn the_client_api_is_as_the_protocol_says() {
-    let mut world = World::start().await;
+    let world = World::start().await.taking_turns();
     let mut failures = Vec::new();
-    let tables = [
-        ("tenants", tenant_cases::CASES),
-        ("authentication", auth_cases::CASES),
-        ("storage", storage_cases::CASES),
-        ("listing", listing_cases::CASES),
-    ];
-    for (table, cases) in tables {
+    for Table { name, cases } in tables() {
         for case in cases {
-            failures.extend(world.check(table, case).await);
+            failures.extend(world.check(name, case).await);
         }
     }
-    failures.extend(session_flow::run(&mut world).await);
-    failures.extend(grant_flow::run(&mut world).await);
-    failures.extend(storage_flow::run(&mut world).await);
+    failures.extend(flows(&world).await);
     failures.extend(admin::run(&world).await);
-    let count = tables.iter().map(|(_, cases)| cases.len()).sum::<usize>();
+    let count = tables().iter().map(|table| table.cases.len()).sum::<usize>();
     assert!(failures.is_empty(), "{} failures ({count} cases):\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn the_client_api_holds_while_a_node_dies_every_ten_seconds() {
+    // Nobody kills a server that is already there.
+    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    let world = world.taking_turns().trying_again();
+    let mut failures = replay::run(&world).await;
+    let (more, rounds, killed) = kills::run(&world).await;
+    failures.extend(more);
+    println!("{rounds} rounds, {killed} kills");
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn sessions_of_a_user_are_bounded_and_the_oldest_ends() {
+    // The reference has no bound.
+    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    let failures = cookie_rights::bounded(&world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ mod layers;
 mod parse;
 #[path = "tidy/rules.rs"]
 mod rules;
+#[path = "tidy/shown.rs"]
+mod shown;
 #[path = "tidy/sources.rs"]
 mod sources;
 
@@ -85,6 +87,11 @@ fn cited_rules_exist() {
 #[test]
 fn documents_name_what_is_there() {
     assert_none("a document names or links to what does not exist", &rules::broken_paths());
+}
+
+#[test]
+fn compatibility_is_shown_by_tests_that_exist() {
+    assert_none("docs/compatibility.md names a test that does not exist", &shown::missing());
 }
 
 #[test]

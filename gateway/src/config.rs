@@ -24,8 +24,8 @@ pub struct GatewayConfig {
     pub admin: AdminConfig,
     /// [limits]: every bound a client can run into.
     pub limits: Limits,
-    /// Mutual TLS with the nodes. `None`: plaintext, and no listener that other machines can reach. The process that
-    /// composes the gateway refreshes them.
+    /// Mutual TLS with the nodes. `None`: plaintext, which only nodes on loopback speak. The process that composes the
+    /// gateway refreshes them.
     pub certificates: Option<Arc<Certificates>>,
     /// The Ed25519 secret key of the homeserver.
     pub homeserver_secret: [u8; 32],
@@ -55,18 +55,16 @@ impl GatewayConfig {
         self.gateway.public_ip.unwrap_or_else(|| self.gateway.tls_listen.ip())
     }
 
-    /// Fails if a listener is beyond loopback without certificates, or the certificate is not a gateway's. Fails also
-    /// if others can reach a homeserver with the testnet's key, and wherever `validate_values` does.
+    /// Fails if the certificate is not a gateway's, if others can reach a homeserver with the testnet's key, and
+    /// wherever `validate_values` does.
     pub fn validate(&self) -> Result<(), Error> {
         let GatewaySection { http_listen, tls_listen, development, .. } = self.gateway;
         let listeners = [Some(http_listen), Some(tls_listen), self.admin.listen];
-        let beyond = listeners.into_iter().flatten().find(|address| !address.ip().is_loopback());
-        match (&self.certificates, beyond) {
-            (Some(certificates), _) => validate_subject(certificates)?,
-            (None, Some(address)) => return Err(Error::BeyondLoopback(address)),
-            (None, None) => {}
+        let reachable = listeners.into_iter().flatten().any(|address| !address.ip().is_loopback());
+        if let Some(certificates) = &self.certificates {
+            validate_subject(certificates)?;
         }
-        if self.homeserver_secret == TESTNET_SECRET && beyond.is_some() && !development {
+        if self.homeserver_secret == TESTNET_SECRET && reachable && !development {
             return Err(Error::Config(
                 "the homeserver's secret is the testnet's, which everybody knows: make one of your own, pass \
                  --development, or listen on loopback addresses"
@@ -76,11 +74,15 @@ impl GatewayConfig {
         self.validate_values()
     }
 
-    /// Fails if the admin listener has no password of its own, or if the record would name an address that is not one
-    /// machine's. Judges without the files that the configuration names.
+    /// Fails if a listener is beyond loopback that must not be, if the admin listener has no password of its own, or if
+    /// the record would name an address that is not one machine's. Judges without the files that the configuration
+    /// names.
     pub fn validate_values(&self) -> Result<(), Error> {
         if self.gateway.nodes.is_empty() {
             return Err(Error::Config("at least one node address is needed".into()));
+        }
+        if let Some(offence) = self.gateway.exposures().chain(self.admin.exposure()).next() {
+            return Err(Error::Config(offence));
         }
         if self.admin.listen.is_some() {
             self.validate_admin_password()?;
@@ -134,19 +136,44 @@ mod tests {
     }
 
     #[test]
-    fn listeners_beyond_loopback_need_leave() {
-        let mut config = config();
-        assert!(config.validate().is_ok());
-        config.gateway.tls_listen = "0.0.0.0:0".parse().expect("address");
-        config.gateway.public_ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let error = config.validate().expect_err("nobody is authenticated");
-        assert!(matches!(error, Error::BeyondLoopback(_)), "{error}");
-        assert!(error.to_string().contains("rowhouse ctl certs create"), "{error}");
+    fn clients_may_come_from_other_machines_with_and_without_certificates() {
         let issuer = Issuer::new();
-        config.certificates = Some(issuer.certificates(Role::Node, "n1"));
-        assert!(matches!(config.validate(), Err(Error::Config(_))), "the certificate of a node");
-        config.certificates = Some(issuer.certificates(Role::Gateway, "g1"));
-        assert!(config.validate().is_ok());
+        for certificates in [None, Some(issuer.certificates(Role::Gateway, "g1"))] {
+            for (http, tls) in
+                [("0.0.0.0:0", "127.0.0.1:0"), ("127.0.0.1:0", "[::]:0"), ("192.0.2.1:0", "0.0.0.0:0")]
+            {
+                let mut config = GatewayConfig { certificates: certificates.clone(), ..config() };
+                config.gateway.http_listen = http.parse().expect("address");
+                config.gateway.tls_listen = tls.parse().expect("address");
+                config.gateway.public_ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                assert!(config.validate().is_ok(), "{http} and {tls}");
+            }
+        }
+        let of_a_node =
+            GatewayConfig { certificates: Some(issuer.certificates(Role::Node, "n1")), ..config() };
+        assert!(matches!(of_a_node.validate(), Err(Error::Config(_))), "the certificate of a node");
+    }
+
+    #[test]
+    fn the_admin_listener_leaves_loopback_only_behind_a_proxy() {
+        let issuer = Issuer::new();
+        for certificates in [None, Some(issuer.certificates(Role::Gateway, "g1"))] {
+            for (listen, behind_proxy, accepted) in [
+                ("127.0.0.1:0", false, true),
+                ("127.0.0.1:0", true, true),
+                ("0.0.0.0:0", false, false),
+                ("0.0.0.0:0", true, true),
+            ] {
+                let mut config = GatewayConfig { certificates: certificates.clone(), ..config() };
+                config.admin.listen = Some(listen.parse().expect("address"));
+                config.admin.behind_proxy = behind_proxy;
+                config.admin.password = Some("correct horse".into());
+                let judged = config.validate();
+                assert_eq!(judged.is_ok(), accepted, "{listen}, {behind_proxy}");
+                let said = judged.err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(accepted || said.contains("--admin-behind-proxy"), "{said}");
+            }
+        }
     }
 
     #[test]
@@ -171,11 +198,13 @@ mod tests {
     fn the_testnets_key_stays_on_loopback_outside_of_development() {
         let mut config = GatewayConfig { homeserver_secret: TESTNET_SECRET, ..config() };
         assert!(config.validate().is_ok());
-        config.certificates = Some(Issuer::new().certificates(Role::Gateway, "g1"));
         config.gateway.http_listen = "0.0.0.0:0".parse().expect("address");
         let error = config.validate().expect_err("everybody has the key");
         assert!(error.to_string().contains("everybody knows"), "{error}");
         config.gateway.development = true;
+        assert!(config.validate().is_ok());
+        config.gateway.development = false;
+        config.homeserver_secret = [7; 32];
         assert!(config.validate().is_ok());
     }
 

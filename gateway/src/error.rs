@@ -9,12 +9,6 @@ use rowhouse_proto::causes;
 pub enum Error {
     #[error("invalid configuration: {0}")]
     Config(String),
-    #[error(
-        "refusing to listen on {0}: other machines could reach it, and without certificates (mTLS) nodes and \
-         gateways do not authenticate each other; make some with `rowhouse ctl certs create`, then pass \
-         --tls-cert, --tls-key and --tls-ca, or listen on a loopback address"
-    )]
-    BeyondLoopback(SocketAddr),
     #[error("node {node} belongs to no cluster yet: `rowhouse cluster init` makes one")]
     NoCluster { node: String },
     #[error("cannot listen on {address}: {source}")]

@@ -18,6 +18,8 @@ mod credentials;
 mod date;
 mod dav;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod layers;
 mod listen;

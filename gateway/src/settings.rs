@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rowhouse_peer::{Audience, exposure};
 use rowhouse_proto::settings::{Hidden, Kind, seconds};
 use rowhouse_proto::{CHUNK_BYTES, INLINE_BODY_BYTES_MAX, section};
 
@@ -24,7 +25,7 @@ const RETRY_TIMEOUT_S_MAX: u64 = 60;
 section! {
     /// Where a gateway listens, what it tells the world, and where it finds nodes.
     pub struct GatewaySection: "gateway" {
-        /// Listeners beyond loopback need certificates.
+        /// Clients may come from other machines.
         http_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 6286)), Kind::Address,
             "Address for plain HTTP. Port 0 takes a free one.", required(), flag("--http-listen");
         tls_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 6287)), Kind::Address,
@@ -50,6 +51,14 @@ section! {
     }
 }
 
+impl GatewaySection {
+    /// Offences of the client listeners against the rule of who may be reached, each a sentence.
+    pub fn exposures(&self) -> impl Iterator<Item = String> {
+        let listeners = [("gateway.http_listen", self.http_listen), ("gateway.tls_listen", self.tls_listen)];
+        listeners.into_iter().filter_map(|(key, address)| exposure(key, address, Audience::Clients))
+    }
+}
+
 section! {
     /// The admin listener and its password, which is given in one of two ways.
     pub struct AdminConfig: "admin" {
@@ -62,10 +71,18 @@ section! {
         password_file: Option<PathBuf> = None, Kind::Path,
             "File whose one line is the password of the admin listener, readable by its owner, and its group at most.",
             unset("taken from `admin.password`"), flag("--admin-password-file");
+        behind_proxy: bool = false, Kind::Bool,
+            "A proxy with TLS stands before the admin listener and nobody else reaches it: it may leave loopback.",
+            flag("--admin-behind-proxy");
     }
 }
 
 impl AdminConfig {
+    /// The offence of the listener against the rule of who may be reached, a sentence.
+    pub fn exposure(&self) -> Option<String> {
+        exposure("admin.listen", self.listen?, Audience::Admin { behind_proxy: self.behind_proxy })
+    }
+
     /// The offence against the rule over its three keys, a sentence.
     pub fn complaint(&self) -> Option<String> {
         match (self.listen, &self.password, &self.password_file) {

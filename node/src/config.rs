@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rowhouse_peer::{Certificates, Role};
+use rowhouse_peer::{Audience, Certificates, Role, exposure};
 use rowhouse_proto::{COMMAND_VERSIONS, VersionRange};
 use rowhouse_raft::RaftTiming;
 
@@ -71,11 +71,12 @@ impl NodeConfig {
     /// Fails if this node would listen beyond loopback without certificates, if its certificate is of somebody else,
     /// or for what `validate_values` refuses.
     pub fn validate(&self) -> Result<(), Error> {
-        let listen = self.node.listen;
-        match &self.certificates {
-            None if !listen.ip().is_loopback() => return Err(Error::NotLoopback(listen)),
-            None => {}
-            Some(certificates) => self.validate_subject(certificates)?,
+        let audience = Audience::Peers { mtls: self.certificates.is_some() };
+        if let Some(offence) = exposure("node.listen", self.node.listen, audience) {
+            return Err(Error::Config(offence));
+        }
+        if let Some(certificates) = &self.certificates {
+            self.validate_subject(certificates)?;
         }
         self.validate_values()
     }

@@ -1,7 +1,5 @@
 //! The crate's errors.
 
-use std::net::SocketAddr;
-
 use rowhouse_proto::VersionRange;
 
 use crate::blobs::ChunkKey;
@@ -19,12 +17,6 @@ pub enum Error {
     },
     #[error("the data folder {0} is in use by another process")]
     DataFolderInUse(String),
-    #[error(
-        "refusing to listen on {0}: other machines could reach it, and without certificates (mTLS) nobody is \
-         authenticated; make some with `rowhouse ctl certs create`, then pass --tls-cert, --tls-key and \
-         --tls-ca, or listen on a loopback address"
-    )]
-    NotLoopback(SocketAddr),
     #[error(
         "this data folder belongs to cluster {ours}, but {peer} is of cluster {theirs}: \
          start with the right data folder, or with an empty one to join as a new node"

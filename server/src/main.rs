@@ -2,6 +2,7 @@
 
 mod certificates;
 mod cli;
+mod config_import;
 mod ctl;
 mod dev;
 mod error;

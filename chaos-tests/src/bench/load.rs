@@ -12,6 +12,7 @@ use super::options::Scenario;
 use super::target::{FILES_PER_USER, LIST_USERS, Member, Target, file_path};
 use crate::error::Error;
 use crate::http1::{Connection, Response};
+use crate::request::request;
 
 /// A request without an answer after this counts as an error and its connection is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -171,6 +172,7 @@ impl Slot {
                 let path = format!("/pub/bench/new/{run:x}-{}-{}", self.slot, self.counter);
                 self.put(member, &path)
             }
+            Scenario::SignIn => self.sign_in(member),
             Scenario::List => self.get(member, &format!("/pub/bench/list/?limit={LIST_LIMIT}")),
             _ if overwrite => self.put(member, &file_path(size, file)),
             _ => self.get(member, &file_path(size, file)),
@@ -186,13 +188,18 @@ impl Slot {
         200
     }
 
+    fn sign_in(&mut self, member: &Member) -> u16 {
+        self.request = request("POST", "/session", &self.target.host, &[], &member.user.auth_token());
+        200
+    }
+
     fn put(&mut self, member: &Member, path: &str) -> u16 {
         let unique = self.random.next_u64().to_le_bytes();
         let length = unique.len().min(self.body.len());
         self.body[..length].copy_from_slice(&unique[..length]);
         self.request.clear();
         let length = self.body.len().to_string();
-        let Member { z32, session } = member;
+        let Member { z32, session, .. } = member;
         for part in [
             "PUT /storage/",
             z32,

@@ -16,6 +16,8 @@ pub enum Scenario {
     List,
     /// Nine GETs to one PUT over an existing file.
     Mixed,
+    /// POST /session: a new cookie session for an AuthToken, as phones have one for each write.
+    SignIn,
     /// No requests: CPU of the measured processes at rest.
     Idle,
 }
@@ -29,6 +31,7 @@ impl Scenario {
             Self::Get => "get",
             Self::List => "list",
             Self::Mixed => "mixed",
+            Self::SignIn => "sign_in",
             Self::Idle => "idle",
         }
     }

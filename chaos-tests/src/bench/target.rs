@@ -1,6 +1,7 @@
 //! Prepares a homeserver for measurement: users with sessions, files to read, a directory to list.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -22,10 +23,11 @@ const SETUP_CONNECTIONS: usize = 16;
 const SIGNUP_ATTEMPTS: u32 = 200;
 const SIGNUP_PAUSE: Duration = Duration::from_millis(100);
 
-/// A user of the run: key in z-base-32, and session.
+/// A user of the run: key in z-base-32, the pair that signs in anew, and a session.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub z32: String,
+    pub user: Arc<User>,
     pub session: Session,
 }
 
@@ -75,7 +77,7 @@ impl Target {
         for _ in 0..SIGNUP_ATTEMPTS {
             let user = User::random();
             match signup_by_cookie(connection, &self.host, &user).await {
-                Ok(session) => return Ok(Member { z32: user.z32, session }),
+                Ok(session) => return Ok(Member { z32: user.z32.clone(), user: Arc::new(user), session }),
                 Err(Error::Answer(answer)) if answer.contains("429") || answer.contains("503") => {
                     last = Some(Error::Answer(answer));
                     tokio::time::sleep(SIGNUP_PAUSE).await;

@@ -6,13 +6,12 @@ use pubky_common::crypto::Keypair;
 use rowhouse_chaos_tests::http1::Response;
 use rowhouse_chaos_tests::identity::{Grant, User, bearer, grant_body, unix_now_s};
 
-use super::world::{Findings, World};
+use super::world::{Findings, JSON, World};
 
-const JSON: (&str, &str) = ("content-type", "application/json");
 /// Proofs may be this old (docs/rules/protocol.md#grants-and-proofs, check 10).
 const POP_WINDOW_S: u64 = 180;
 
-pub async fn run(world: &mut World) -> Vec<String> {
+pub async fn run(world: &World) -> Vec<String> {
     let mut findings = Findings::default();
     signup(world, &mut findings).await;
     bad_grants(world, &mut findings).await;

@@ -9,7 +9,7 @@ use super::world::{Findings, World};
 /// 26 letters of Crockford's base32 hold 16 bytes.
 const SECRET_LETTERS: usize = 26;
 
-pub async fn run(world: &mut World) -> Vec<String> {
+pub async fn run(world: &World) -> Vec<String> {
     let mut findings = Findings::default();
     tokens(world, &mut findings).await;
     cookies(world, &mut findings).await;

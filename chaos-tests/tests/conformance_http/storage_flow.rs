@@ -10,7 +10,7 @@ const INLINE_MAX: usize = 65_536;
 const SEGMENT_MAX: usize = 255;
 const PATH_MAX: usize = 972;
 
-pub async fn run(world: &mut World) -> Vec<String> {
+pub async fn run(world: &World) -> Vec<String> {
     let mut findings = Findings::default();
     sizes(world, &mut findings).await;
     long_paths(world, &mut findings).await;

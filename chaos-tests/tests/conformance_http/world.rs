@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pubky_common::crypto::PublicKey;
@@ -14,11 +15,21 @@ use super::case::Case;
 
 /// Generous for a busy machine; nothing here is asserted about speed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A 503 says when to come back: `Retry-After: 1`.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const UNAVAILABLE: u16 = 503;
+/// The content type of the grant routes.
+pub const JSON: (&str, &str) = ("content-type", "application/json");
 const EXISTING_SERVER: &str = "ROWHOUSE_CONFORMANCE";
 
 pub struct World {
     pub cluster: Option<Cluster>,
+    /// The first gateway, and that of every request unless gateways take turns.
     pub address: SocketAddr,
+    gateways: Vec<SocketAddr>,
+    turn: AtomicUsize,
+    /// Whether a request is sent once more after a 503 or a broken connection.
+    tries_again: bool,
     pub homeserver: PublicKey,
     pub alice: User,
     pub bob: User,
@@ -47,9 +58,32 @@ impl World {
         Some(Self::settle(Some(cluster), address, homeserver).await)
     }
 
+    /// From now on each request goes to another gateway than the one before.
+    pub fn taking_turns(mut self) -> Self {
+        if let Some(cluster) = &self.cluster {
+            self.gateways = cluster.gateways().expect("gateways");
+        }
+        self
+    }
+
+    /// From now on each request is sent once more after a 503 or a broken connection.
+    pub fn trying_again(self) -> Self {
+        Self { tries_again: true, ..self }
+    }
+
     async fn settle(cluster: Option<Cluster>, address: SocketAddr, homeserver: PublicKey) -> Self {
         let (alice, bob) = (User::random(), User::random());
-        let mut world = Self { cluster, address, homeserver, alice, bob, names: BTreeMap::new() };
+        let mut world = Self {
+            cluster,
+            address,
+            gateways: vec![address],
+            turn: AtomicUsize::new(0),
+            tries_again: false,
+            homeserver,
+            alice,
+            bob,
+            names: BTreeMap::new(),
+        };
         world.people().await;
         world.files().await;
         world
@@ -80,6 +114,10 @@ impl World {
             ("reader", "/pub/app/:r,/priv/app/:r"),
             ("exact", "/pub/app/only.txt:w"),
             ("none", ""),
+            ("writer", "/pub/app/:w,/priv/app/:w"),
+            ("halves", "/:r,/:w"),
+            ("whole", "/:rwe"),
+            ("delivery", "/pub/app/:e,/priv/app/:e"),
         ] {
             let token = self.alice.auth_token_for(capabilities);
             let response = self.send("POST", "/session", &[], &token).await;
@@ -136,13 +174,25 @@ impl World {
     }
 
     pub async fn exchange(&self, bytes: &[u8], to_head: bool) -> Result<Response, String> {
-        let exchange = async { Connection::open(self.address, false).await?.exchange(bytes, to_head).await };
+        match self.exchange_once(bytes, to_head).await {
+            Ok(response) if response.status != UNAVAILABLE => Ok(response),
+            _ if self.tries_again => {
+                tokio::time::sleep(RETRY_AFTER).await;
+                self.exchange_once(bytes, to_head).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn exchange_once(&self, bytes: &[u8], to_head: bool) -> Result<Response, String> {
+        let gateway = self.gateways[self.turn.fetch_add(1, Ordering::Relaxed) % self.gateways.len()];
+        let exchange = async { Connection::open(gateway, false).await?.exchange(bytes, to_head).await };
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
         answered.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
     }
 
     /// The differences from the case, in words.
-    pub async fn check(&mut self, table: &str, case: &Case) -> Vec<String> {
+    pub async fn check(&self, table: &str, case: &Case) -> Vec<String> {
         let filled = self.fill(case.request);
         let (method, target) = filled.split_once(' ').expect("method and target");
         let headers: Vec<(&str, String)> =

@@ -3,4 +3,5 @@
 
 mod full_disk;
 mod large_bodies;
+mod secrets;
 mod shipped_binary;

@@ -73,6 +73,8 @@ pub fn broken_paths() -> Vec<String> {
 /// A file or folder of the repository, and not a pattern of many or a new one.
 fn is_path(name: &str) -> bool {
     CODE.iter().any(|folder| name.starts_with(folder))
+        // A test in a file: tidy/shown.rs looks for it.
+        && !name.contains("::")
         && !name.contains(['<', '*', '{', ' ', '…'])
         && !name.contains("NNN")
 }

@@ -9,5 +9,7 @@ mod trace;
 pub use admin_calls::{AdminCalls, admin_calls};
 pub use cache_policy::cache_policy;
 pub use known_keys::{KEY_CHARS, parse_key};
+#[cfg(fuzzing)]
+pub use tenant::resolve;
 pub use tenant::{Target, decode_path, tenant};
 pub use trace::{RequestTrace, trace};

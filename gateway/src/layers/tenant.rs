@@ -38,7 +38,8 @@ pub async fn tenant(mut request: Request, next: Next) -> Response {
     }
 }
 
-fn resolve<B>(request: &http::Request<B>) -> Result<Option<Target>, Refusal> {
+/// The target of a request. Fails if a path below `/storage/` is malformed.
+pub fn resolve<B>(request: &http::Request<B>) -> Result<Option<Target>, Refusal> {
     if let Some(rest) = request.uri().path().strip_prefix(STORAGE)
         && (rest.is_empty() || rest.starts_with('/'))
     {

@@ -23,6 +23,8 @@ pub mod signup_token;
 
 pub use cookie_session::{cookie_session, cookie_signin, cookie_signout};
 pub use cookie_signup::cookie_signup;
+#[cfg(fuzzing)]
+pub use cookie_signup::verify as user_of_auth_token;
 pub use delete_entry::delete_entry;
 pub use entry_change::{EntryChange, operator};
 pub use entry_read::EntryRead;

@@ -26,8 +26,10 @@ mod view;
 
 use clap::Subcommand;
 
+use crate::config_import::{self, ConfigCommand};
 use crate::error::Error;
 
+pub use args::Output;
 pub use certs::{CertsCommand, CreateArgs, create as create_certs};
 pub use client::NodeClient;
 pub use cluster_init::{InitArgs, SignupMode, init};
@@ -62,6 +64,9 @@ pub enum CtlCommand {
     User(user::UserCommand),
     /// Show what operators changed.
     Audit(audit::AuditArgs),
+    /// Take over the configuration of another homeserver.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Certificates with which nodes, gateways and operators know each other.
     #[command(subcommand)]
     Certs(CertsCommand),
@@ -88,6 +93,7 @@ pub async fn run(command: CtlCommand) -> Result<(), Error> {
         CtlCommand::Token(command) => token::run(command).await,
         CtlCommand::User(command) => user::run(command).await,
         CtlCommand::Audit(args) => audit::audit(args).await,
+        CtlCommand::Config(command) => config_import::run(command),
         CtlCommand::Certs(CertsCommand::Create(args)) => create_certs(&args).map(|said| println!("{said}")),
     }
 }

@@ -17,18 +17,21 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The keys in the TOML file at `path`; `complaints` grows by what cannot be understood. Fails if the file cannot be
 /// read, is longer than a MiB, or is not TOML.
 pub fn read(path: &Path, known: Known, complaints: &mut Vec<String>) -> Result<Layer, Error> {
-    let text = text(path).map_err(|error| {
-        let path = path.display();
-        Error::Usage(format!(
-            "cannot read the configuration file {path} ({error}): name another with --config or ROWHOUSE_CONFIG, \
-             or none"
-        ))
-    })?;
+    let dict = dict(path, "name another with --config or ROWHOUSE_CONFIG, or none")?;
     let name = path.display().to_string();
-    let dict: Dict = toml::from_str(&text).map_err(|error| invalid(&[syntax(&name, &text, &error)]))?;
     let mut reading = Reading { layer: Layer::file(&name), name: &name, known, complaints };
     reading.walk(dict, "");
     Ok(reading.layer)
+}
+
+/// The TOML file at `path`, whatever its keys. Fails if it cannot be read, which `advice` says what to do about, is longer
+/// than a MiB, or is not TOML.
+pub fn dict(path: &Path, advice: &str) -> Result<Dict, Error> {
+    let text = text(path).map_err(|error| {
+        let path = path.display();
+        Error::Usage(format!("cannot read the configuration file {path} ({error}): {advice}"))
+    })?;
+    toml::from_str(&text).map_err(|error| invalid(&[syntax(&path.display().to_string(), &text, &error)]))
 }
 
 fn text(path: &Path) -> io::Result<String> {

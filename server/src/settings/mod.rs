@@ -24,6 +24,10 @@ mod tests;
 mod value;
 
 pub use args::ConfigArgs;
+pub use file::dict as read_toml;
+pub use load::Settings;
+pub use print::write;
 pub use process::{GatewaySettings, NodeSettings};
 pub use reference::print as reference;
 pub use shared::TlsSection;
+pub use value::{accepts, literal, plain};

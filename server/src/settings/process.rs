@@ -4,6 +4,7 @@ use rowhouse_gateway::{AdminConfig, GatewaySection, Limits};
 use rowhouse_node::{
     AttemptLimits, NodeSection, ObjectLimits, PkarrConfig, PlacementConfig, RaftTiming, StorageConfig,
 };
+use rowhouse_peer::{Audience, exposure};
 use serde::{Deserialize, Serialize};
 
 use super::known::Tables;
@@ -54,7 +55,9 @@ impl Settings for NodeSettings {
     const OTHERS: Tables = GATEWAY;
 
     fn complaints(&self) -> Vec<String> {
-        let mut complaints = self.tls.complaints(&[("node.listen", Some(self.node.listen))]);
+        let mut complaints = Vec::from_iter(self.tls.complaint());
+        let audience = Audience::Peers { mtls: self.tls.is_set() };
+        complaints.extend(exposure("node.listen", self.node.listen, audience));
         complaints.extend(self.raft.complaints());
         complaints.extend(self.objects.complaint());
         complaints
@@ -79,11 +82,8 @@ impl Settings for GatewaySettings {
     const OTHERS: Tables = NODE;
 
     fn complaints(&self) -> Vec<String> {
-        let mut complaints = self.tls.complaints(&[
-            ("gateway.http_listen", Some(self.gateway.http_listen)),
-            ("gateway.tls_listen", Some(self.gateway.tls_listen)),
-            ("admin.listen", self.admin.listen),
-        ]);
+        let mut complaints = Vec::from_iter(self.tls.complaint());
+        complaints.extend(self.gateway.exposures().chain(self.admin.exposure()));
         complaints.extend(self.admin.complaint());
         complaints
     }

@@ -22,13 +22,13 @@ section! {
     pub struct TlsSection: "tls" {
         cert: Option<PathBuf> = None, Kind::Path,
             "PEM file with this process's certificate, and intermediates if any.",
-            unset("plaintext, on loopback only"), flag("--tls-cert");
+            unset("plaintext, and nodes listen on loopback only"), flag("--tls-cert");
         key: Option<PathBuf> = None, Kind::Path, "PEM file with the certificate's key, PKCS #8.",
-            unset("plaintext, on loopback only"), flag("--tls-key");
+            unset("plaintext, and nodes listen on loopback only"), flag("--tls-key");
         ca: Option<PathBuf> = None, Kind::Path,
             "PEM file with the cluster's CA; with both while one replaces the other. All three are read again when \
              they change.",
-            unset("plaintext, on loopback only"), flag("--tls-ca");
+            unset("plaintext, and nodes listen on loopback only"), flag("--tls-ca");
     }
 }
 
@@ -39,29 +39,22 @@ impl TlsSection {
         Some(CertificateFiles { cert: cert?, key: key?, ca: ca? })
     }
 
-    /// Offences of the section itself, and of listeners (key and address) that need it; each a sentence.
-    pub fn complaints(&self, listeners: &[(&str, Option<SocketAddr>)]) -> Vec<String> {
+    /// The offence of the section itself, a sentence: half of its keys are not enough.
+    pub fn complaint(&self) -> Option<String> {
         let named = [("cert", &self.cert), ("key", &self.key), ("ca", &self.ca)];
         let missing: Vec<_> = named
             .iter()
             .filter(|(_, file)| file.is_none())
             .map(|(name, _)| format!("`tls.{name}`"))
             .collect();
-        match missing.len() {
-            0 => Vec::new(),
-            all if all == named.len() => listeners.iter().filter_map(|(key, at)| exposed(key, *at)).collect(),
-            _ => vec![format!("[tls] lacks {}: set all three of its keys, or none.", missing.join(" and "))],
-        }
+        let half = !missing.is_empty() && missing.len() < named.len();
+        half.then(|| format!("[tls] lacks {}: set all three of its keys, or none.", missing.join(" and ")))
     }
-}
 
-fn exposed(key: &str, listener: Option<SocketAddr>) -> Option<String> {
-    let address = listener.filter(|address| !address.ip().is_loopback())?;
-    Some(format!(
-        "`{key}` is {address}, which other machines can reach, and without mTLS nobody is authenticated: make \
-         certificates with `rowhouse ctl certs create`, then set all of [tls] (--tls-cert, --tls-key, --tls-ca), \
-         or listen on a loopback address."
-    ))
+    /// Whether any of the three files is named.
+    pub fn is_set(&self) -> bool {
+        self.cert.is_some() || self.key.is_some() || self.ca.is_some()
+    }
 }
 
 section! {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod config_import;
 mod dev;
 mod mtls;
 mod placement;

@@ -34,7 +34,7 @@ fn rules_over_several_keys_are_kept() {
 }
 
 #[test]
-fn beyond_loopback_certificates_are_demanded_and_half_of_them_are_refused() {
+fn peers_beyond_loopback_need_certificates_and_half_of_them_are_refused() {
     const FILES: &str = "[tls]\ncert = \"c\"\nkey = \"k\"\nca = \"a\"\n";
     let next_step = ["rowhouse ctl certs create", "--tls-cert, --tls-key, --tls-ca", "loopback"];
     let node = NODE.replace("127.0.0.1:1", "0.0.0.0:1");
@@ -42,20 +42,33 @@ fn beyond_loopback_certificates_are_demanded_and_half_of_them_are_refused() {
     assert_says(&message, &["`node.listen` is 0.0.0.0:1"]);
     assert_says(&message, &next_step);
     Told::by(&format!("{node}{FILES}"), &[]).accepted::<NodeSettings>();
-    for own in ["127.0.0.1:1", "127.0.0.1:2"] {
-        let gateway = GATEWAY.replace(own, "192.0.2.1:7");
-        let message = Told::by(&gateway, &[]).refused::<GatewaySettings>();
-        assert_says(&message, &["`gateway.", "_listen` is 192.0.2.1:7"]);
-        assert_says(&message, &next_step);
-        Told::by(&format!("{gateway}{FILES}"), &[]).accepted::<GatewaySettings>();
-    }
-    let admin = format!("{GATEWAY}[admin]\nlisten = \"[::]:9\"\npassword = \"p\"\n");
-    assert_says(&Told::by(&admin, &[]).refused::<GatewaySettings>(), &["`admin.listen` is [::]:9"]);
     let half = [("ROWHOUSE_TLS__CERT", "c")];
     assert_says(
         &Told::by(NODE, &half).refused::<NodeSettings>(),
         &["[tls] lacks `tls.key` and `tls.ca`: set all three"],
     );
+    let half_of_it = Told::by(&node, &half).refused::<NodeSettings>();
+    assert!(!half_of_it.contains("`node.listen`"), "one advice at a time: {half_of_it}");
     let wrong = Told::by(&format!("{NODE}[tls]\ncerts = \"c\"\n"), &[]).refused::<NodeSettings>();
     assert_says(&wrong, &["unknown key `tls.certs`", "did you mean `tls.cert`?"]);
+}
+
+#[test]
+fn clients_may_be_met_beyond_loopback_and_the_admin_listener_only_behind_a_proxy() {
+    for own in ["127.0.0.1:1", "127.0.0.1:2"] {
+        let gateway = GATEWAY.replace(own, "192.0.2.1:7");
+        Told::by(&gateway, &[]).accepted::<GatewaySettings>();
+        Told::by(&gateway.replace("192.0.2.1", "0.0.0.0"), &[]).accepted::<GatewaySettings>();
+    }
+    const FILES: &str = "[tls]\ncert = \"c\"\nkey = \"k\"\nca = \"a\"\n";
+    let admin = format!("{GATEWAY}[admin]\nlisten = \"[::]:9\"\npassword = \"p\"\n");
+    for text in [admin.clone(), format!("{admin}{FILES}")] {
+        let message = Told::by(&text, &[]).refused::<GatewaySettings>();
+        assert_says(
+            &message,
+            &["`admin.listen` is [::]:9", "proxy with TLS", "--admin-behind-proxy", "loopback"],
+        );
+    }
+    Told::by(&admin, &[("ROWHOUSE_ADMIN__BEHIND_PROXY", "true")]).accepted::<GatewaySettings>();
+    Told::by(&admin.replace("[::]", "127.0.0.1"), &[]).accepted::<GatewaySettings>();
 }

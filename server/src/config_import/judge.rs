@@ -1,0 +1,126 @@
+//! Keys whose end depends on their value, or on other keys.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use figment::value::Value;
+
+use super::fate::{Fate, Source};
+use super::import::Asked;
+
+/// The password of every example, and the other program's default.
+const DEFAULT_PASSWORD: &str = "admin";
+/// Where a password is expected that the operator has yet to choose.
+const PASSWORD_FILE: &str = "/etc/rowhouse/admin.password";
+
+fn setting(path: &'static str, asked: &Asked<'_>) -> Option<Fate> {
+    Some(Fate::Setting { path, value: asked.value.clone(), why: None })
+}
+
+/// The older of the two default quotas: 0 is no limit, and the younger one wins.
+pub fn database_quota(asked: &Asked<'_>) -> Option<Fate> {
+    let mb = asked.value.to_u128();
+    Some(match asked.import.in_file("storage.default_quota_mb") {
+        Some(_) => Fate::Meaningless("`storage.default_quota_mb` is set, and wins there too"),
+        None if mb == Some(0) => {
+            Fate::Meaningless("0 is no limit, and without a default quota there is none")
+        }
+        None => Fate::Command { flag: "--storage-mb", value: asked.plain() },
+    })
+}
+
+/// How a client's address is found.
+pub fn identity(asked: &Asked<'_>) -> Option<Fate> {
+    let direct = asked.value.find_ref("mode").and_then(Value::as_str) == Some("direct");
+    Some(if direct {
+        Fate::Meaningless("the address of the connection is the client's, always")
+    } else {
+        Fate::Missing("PROXY headers are not read: for the limits by address all clients of a proxy are one")
+    })
+}
+
+pub fn websites(asked: &Asked<'_>) -> Option<Fate> {
+    Some(match asked.value.to_bool() {
+        Some(false) => Fate::Meaningless("websites are not served anyway"),
+        _ => Fate::Missing("users' websites are not served"),
+    })
+}
+
+pub fn storage_kind(asked: &Asked<'_>) -> Option<Fate> {
+    Some(match asked.value.as_str() {
+        Some("google_bucket") => {
+            Fate::Missing("bodies are never in a bucket: they lie on the nodes' own disks")
+        }
+        _ => Fate::Meaningless("bodies lie on the nodes' own disks, below `node.data_dir`"),
+    })
+}
+
+/// The other two keys of the section follow it.
+pub fn admin_enabled(asked: &Asked<'_>) -> Option<Fate> {
+    const WHY: &str = "with `admin.listen` there is an admin listener, without it there is none";
+    (asked.source == Source::File).then_some(Fate::Meaningless(WHY))
+}
+
+/// Off is told by leaving out the address. The listener stays on loopback: the way out is a decision of its own.
+pub fn admin_listen(asked: &Asked<'_>) -> Option<Fate> {
+    const PATH: &str = "admin.listen";
+    const TURNED_OFF: &str = "`admin.enabled` is false: without `admin.listen` there is no admin listener";
+    if !asked.import.admin_is_on() {
+        return (asked.source == Source::File).then_some(Fate::Meaningless(TURNED_OFF));
+    }
+    let address = asked.value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
+    match address.filter(|address| !address.ip().is_loopback()) {
+        None => setting(PATH, asked),
+        Some(address) => Some(Fate::Setting {
+            path: PATH,
+            value: Value::from(SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())).to_string()),
+            why: Some(
+                "it speaks plain HTTP and stays on loopback: put a proxy with TLS before it, or set \
+                 `admin.behind_proxy` and the old address if one stands there",
+            ),
+        }),
+    }
+}
+
+/// The default password is taken over for development alone.
+pub fn admin_password(asked: &Asked<'_>) -> Option<Fate> {
+    if !asked.import.admin_is_on() {
+        return (asked.source == Source::File).then_some(Fate::Meaningless("there is no admin listener"));
+    }
+    match asked.value.as_str() {
+        Some(DEFAULT_PASSWORD) if !asked.import.development => Some(Fate::Setting {
+            path: "admin.password_file",
+            value: Value::from(PASSWORD_FILE),
+            why: Some(
+                "everybody knows the password `admin`: write one of your own into that file, mode 0600",
+            ),
+        }),
+        _ => setting("admin.password", asked),
+    }
+}
+
+/// The empty text is a way to say "none".
+pub fn domain(asked: &Asked<'_>) -> Option<Fate> {
+    match asked.value.as_str() {
+        Some("") => Some(Fate::Meaningless("without a domain `gateway.icann_domain` is left out")),
+        _ => setting("gateway.icann_domain", asked),
+    }
+}
+
+/// An empty list means what it says: nothing goes through the DHT.
+pub fn bootstrap(asked: &Asked<'_>) -> Option<Fate> {
+    published(asked, "pkarr.dht_bootstrap")
+}
+
+pub fn relays(asked: &Asked<'_>) -> Option<Fate> {
+    published(asked, "pkarr.relays")
+}
+
+/// A development cluster tells the world nothing unless its file names servers.
+fn published(asked: &Asked<'_>, path: &'static str) -> Option<Fate> {
+    let told = asked.source == Source::File || !asked.import.development;
+    told.then(|| setting(path, asked)).flatten()
+}
+
+pub fn level(asked: &Asked<'_>) -> Option<Fate> {
+    Some(Fate::Variable { name: "RUST_LOG", value: asked.plain() })
+}
