@@ -1,6 +1,7 @@
 //! Whole nodes over loopback, with real stores: initialization, requests, losses, restarts.
 
 mod cluster {
+    mod accounts;
     mod balance;
     mod certificates;
     mod client;

@@ -60,7 +60,7 @@ fn create_user_by_grant(user: u8, nth: &str) -> Body {
 }
 
 /// The commands and fields of the version that brought accounts' settlement. The first one indexes the users there are.
-fn account_steps(user: u8, another: u8) -> impl Iterator<Item = (&'static str, Body)> {
+fn account_steps(user: u8, another: u8) -> impl Iterator<Item = (u32, &'static str, Body)> {
     let (new, void, open) = (3, 4, 5);
     let own = UserQuota {
         rate_read: Some("10mb/s".into()),
@@ -70,15 +70,16 @@ fn account_steps(user: u8, another: u8) -> impl Iterator<Item = (&'static str, B
     let unlimited = UserQuota { storage: Some(Storage::StorageUnlimited(true)), ..UserQuota::default() };
     let signup = |user, nth, verdict| admitted(user, auth_token(0, nth), user, verdict);
     [
-        ("create_user_by_token", signup(new, 0, reserved(TOKEN, 5, Some(own)))),
-        ("settle_spent_signup", settle(new, TOKEN, 5)),
-        ("settle_signup", settle(void, "DDDD-EEEE-FFFF", 7)),
-        ("create_user_by_void_reservation", signup(void, 1, reserved("DDDD-EEEE-FFFF", 7, None))),
-        ("create_user_openly", signup(open, 2, Verdict::Open(true))),
-        ("disable_user", disable(new, true)),
-        ("enable_user", disable(new, false)),
-        ("change_quota", change_quota(new, unlimited, &[QuotaField::AllowedWritePaths])),
+        (4, "create_user_by_token", signup(new, 0, reserved(TOKEN, 5, Some(own)))),
+        (4, "settle_spent_signup", settle(new, TOKEN, 5)),
+        (4, "settle_signup", settle(void, "DDDD-EEEE-FFFF", 7)),
+        (4, "create_user_by_void_reservation", signup(void, 1, reserved("DDDD-EEEE-FFFF", 7, None))),
+        (4, "create_user_openly", signup(open, 2, Verdict::Open(true))),
+        (4, "disable_user", disable(new, true)),
+        (4, "enable_user", disable(new, false)),
+        (4, "change_quota", change_quota(new, unlimited, &[QuotaField::AllowedWritePaths])),
         (
+            4,
             "reset_quota",
             change_quota(
                 new,
@@ -86,13 +87,21 @@ fn account_steps(user: u8, another: u8) -> impl Iterator<Item = (&'static str, B
                 &[QuotaField::Storage, QuotaField::RateRead, QuotaField::RateReadBurst],
             ),
         ),
-        ("put_under_default_quota", under_quota(put(cookie(1), user, "/pub/app/e", b"hello"), Some(4 * MIB))),
-        ("put_over_default_quota", under_quota(put(cookie(1), user, "/pub/app/f", b"hello"), Some(0))),
-        ("begin_upload_under_default_quota", under_quota(begin(user, "/pub/app/g", 7, None), Some(1 << 40))),
-        ("mint_chosen_bearer", mint(user, grant("abcdefghijklmnopqrstuv", 9, 7200), nonce("nonce-9"), 8)),
-        ("revoke_grant_by_id", revoke_by_id(cookie(1), user, "abcdefghijklmnopqrstuv")),
-        ("put_by_operator", put(operator(), another, "/priv/app/a", b"hello")),
-        ("delete_by_operator", delete(operator(), another, "/priv/app/a")),
+        (
+            4,
+            "put_under_default_quota",
+            under_quota(put(cookie(1), user, "/pub/app/e", b"hello"), Some(4 * MIB)),
+        ),
+        (4, "put_over_default_quota", under_quota(put(cookie(1), user, "/pub/app/f", b"hello"), Some(0))),
+        (
+            4,
+            "begin_upload_under_default_quota",
+            under_quota(begin(user, "/pub/app/g", 7, None), Some(1 << 40)),
+        ),
+        (4, "mint_chosen_bearer", mint(user, grant("abcdefghijklmnopqrstuv", 9, 7200), nonce("nonce-9"), 8)),
+        (4, "revoke_grant_by_id", revoke_by_id(cookie(1), user, "abcdefghijklmnopqrstuv")),
+        (4, "put_by_operator", put(operator(), another, "/priv/app/a", b"hello")),
+        (4, "delete_by_operator", delete(operator(), another, "/priv/app/a")),
     ]
     .into_iter()
 }
@@ -144,8 +153,8 @@ fn every_command_writes_the_bytes_it_always_wrote() {
         (3, "begin_another_upload", begin(user, "/pub/app/d", 6, None)),
         (3, "put_object_with_few_copies", held_by(commit(user, "/pub/app/d", 6, MIB), &[1, 4])),
     ];
-    let newer = account_steps(user, another).chain(collection_steps(user));
-    let steps = steps.into_iter().chain(newer.map(|(name, body)| (4, name, body)));
+    let collections = collection_steps(user).map(|(name, body)| (4, name, body));
+    let steps = steps.into_iter().chain(account_steps(user, another)).chain(collections);
     let mut compared = Vec::new();
     for (number, (version, name, body)) in (0..).zip(steps) {
         assert!(files_of(&body).contains(&name), "{name} is listed under its command");

@@ -4,11 +4,15 @@
 use crate::machine_fixture;
 
 use bytes::Bytes;
+use machine_fixture::account::*;
 use machine_fixture::*;
 use proptest::prelude::*;
 use prost::Message;
 use rowhouse_proto::COMMAND_VERSION;
-use rowhouse_proto::wire::command::{Command, PopNonce, command::Body};
+use rowhouse_proto::wire::account::QuotaPatch;
+use rowhouse_proto::wire::command::{
+    AuthTokenId, ChangeQuota, Command, DisableUser, PopNonce, command::Body,
+};
 use rowhouse_raft::Error;
 
 fn number() -> impl Strategy<Value = u64> {
@@ -63,6 +67,35 @@ fn body() -> impl Strategy<Value = Body> {
         text().prop_map(|path| delete(cookie(1), 1, &path)),
         number().prop_map(close),
         Just(bearer_logout(10)),
+        account_body(),
+    ]
+}
+
+fn account_body() -> impl Strategy<Value = Body> {
+    let user = || prop_oneof![Just(1u8), Just(2u8)];
+    prop_oneof![
+        (user(), text(), number()).prop_map(|(user, token, number)| settle(user, &token, number)),
+        (user(), number(), text(), number()).prop_map(|(user, timestamp_us, token, number)| {
+            let token_id = AuthTokenId { timestamp_us };
+            admitted(
+                user,
+                token_id,
+                user,
+                reserved(&token, number, Some(quota(Some(number), Some(&[&token])))),
+            )
+        }),
+        (bytes(), any::<bool>())
+            .prop_map(|(user, disabled)| Body::DisableUser(DisableUser { user, disabled })),
+        (bytes(), text(), number(), prop::collection::vec(-1i32..9, 0..4)).prop_map(
+            |(user, path, storage_mb, reset)| {
+                let set = Some(quota(Some(storage_mb), Some(&[&path])));
+                Body::ChangeQuota(ChangeQuota { user, patch: Some(QuotaPatch { set, reset }) })
+            }
+        ),
+        text().prop_map(|id| revoke_by_id(cookie(1), 1, &id)),
+        (text(), prop::option::of(number()))
+            .prop_map(|(path, quota)| under_quota(put(operator(), 1, &path, b"x"), quota)),
+        text().prop_map(|path| delete(operator(), 1, &path)),
     ]
 }
 

@@ -1,92 +1,19 @@
 //! What each meta command does to the cluster record, and what it refuses.
 
-use crate::machine_fixture::Rows;
+use crate::machine_fixture::meta_store::*;
 
 use bytes::Bytes;
 use prost::Message;
-use rowhouse_node::meta::{MetaMachine, announce, cluster_map, encode, raisable, refresh, withdraw};
+use rowhouse_node::meta::{MetaMachine, announce, encode, raisable, refresh, withdraw};
 use rowhouse_proto::wire::command::meta_command::Body;
 use rowhouse_proto::wire::command::place_shards::Placement;
 use rowhouse_proto::wire::command::{
-    Bootstrap, MetaCommand, MetaNode, MetaOutcome, PlaceShards, RaiseCommandVersion, RegisterNode, SetPacket,
+    Bootstrap, MetaCommand, MetaNode, PlaceShards, RaiseCommandVersion, RegisterNode, SetPacket,
 };
 use rowhouse_proto::wire::meta::{ClusterMap, GatewayInfo};
 use rowhouse_proto::{COMMAND_VERSION, COMMAND_VERSION_MIN, COMMAND_VERSIONS, META_GROUP, VersionRange};
 use rowhouse_raft::state::{Txn, View};
 use rowhouse_raft::{EntryContext, Error, Machine};
-
-pub(crate) const NOW_MS: u64 = 1_780_000_000_000;
-const HOMESERVER: [u8; 32] = [7; 32];
-
-#[derive(Default)]
-pub(crate) struct Store(pub(crate) Rows);
-
-impl Store {
-    pub(crate) fn apply(&mut self, body: Body) -> MetaOutcome {
-        self.apply_as(COMMAND_VERSION, body)
-    }
-
-    pub(crate) fn apply_as(&mut self, version: u32, body: Body) -> MetaOutcome {
-        self.apply_at(version, NOW_MS, body)
-    }
-
-    pub(crate) fn apply_at(&mut self, version: u32, now_ms: u64, body: Body) -> MetaOutcome {
-        let context = EntryContext { group: META_GROUP as u16, term: 1, index: 1, voters: &[] };
-        let (reply, writes) = {
-            let mut txn = Txn::new(View::new(&self.0, Bytes::new()));
-            let command = encode(version, body, now_ms);
-            let reply = MetaMachine::default().apply(context, &command, &mut txn).expect("understood");
-            (reply, txn.into_writes())
-        };
-        for (key, value) in writes {
-            match value {
-                Some(value) => self.0.0.insert(key, value),
-                None => self.0.0.remove(&key),
-            };
-        }
-        MetaOutcome::decode(reply).expect("an outcome")
-    }
-
-    pub(crate) fn accepted(&mut self, body: Body) {
-        let outcome = self.apply(body);
-        assert!(outcome.accepted, "{}", outcome.refused);
-    }
-
-    pub(crate) fn refused(&mut self, body: Body) {
-        let before = self.0.0.clone();
-        assert!(!self.apply(body).accepted);
-        assert_eq!(before, self.0.0, "a refused command changes nothing");
-    }
-
-    pub(crate) fn map(&self) -> ClusterMap {
-        cluster_map(&View::new(&self.0, Bytes::new())).expect("readable").expect("bootstrapped")
-    }
-}
-
-fn uuid(n: u8) -> Bytes {
-    Bytes::copy_from_slice(&[n; 16])
-}
-
-fn meta_node(n: u8, address: &str, name: &str) -> MetaNode {
-    MetaNode {
-        node_uuid: uuid(n),
-        address: address.into(),
-        name: name.into(),
-        command_version_min: COMMAND_VERSION_MIN,
-        command_version_max: COMMAND_VERSION,
-        zone: String::new(),
-    }
-}
-
-pub(crate) fn bootstrap(nodes: u8, shard_count: u32) -> Body {
-    Body::Bootstrap(Bootstrap {
-        cluster_id: uuid(0xC),
-        shard_count,
-        nodes: (1..=nodes).map(|n| meta_node(n, &format!("127.0.0.1:{n}"), &format!("n{n}"))).collect(),
-        signup_mode: "open".into(),
-        homeserver: Bytes::copy_from_slice(&HOMESERVER),
-    })
-}
 
 fn placements(shards: u32, nodes: u8) -> Body {
     let node_uuids: Vec<Bytes> = (1..=nodes).map(uuid).collect();

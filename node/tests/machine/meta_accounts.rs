@@ -1,7 +1,7 @@
 //! Signup tokens, settings and the audit chain in the meta group.
 
+use crate::machine_fixture::meta_store::{NOW_MS, Store, bootstrap};
 use crate::machine_fixture::{Rows, account::TOKEN, hash, quota};
-use crate::meta::{NOW_MS, Store, bootstrap};
 
 use bytes::Bytes;
 use prost::Message;
@@ -219,7 +219,7 @@ fn settings_are_changed_one_by_one_and_told_in_the_map() {
     store.accepted(change(None, Some(read.clone()), &[]));
     let both = UserQuota { rate_read: read.rate_read, ..quota(Some(7), None) };
     assert_eq!(settings(&store).defaults, Some(both.clone()));
-    unchanged(&mut store, change(Some("token_required"), Some(both.clone()), &[]));
+    unchanged(&mut store, change(Some("token_required"), Some(both), &[]));
     assert_eq!(store.map().map_version, version + 3, "nothing changed, nothing is told");
     let burst = UserQuota { rate_write_burst: Some(5), ..UserQuota::default() };
     for bad in [

@@ -99,7 +99,7 @@ impl Run {
             Step::Signup(user) => {
                 assert_eq!(refused, known(&user));
                 let created_at_ms = START_MS + self.ms;
-                self.model.entry(user).or_insert(Known { created_at_ms, ..Known::default() });
+                self.model.entry(user).or_insert_with(|| Known { created_at_ms, ..Known::default() });
             }
             Step::Put { user, path, length } if !refused => {
                 self.model.get_mut(&user).expect("a user").files.insert(path, length as u64);

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod golden;
 pub mod leaps;
+pub mod meta_store;
 pub mod model;
 pub mod script;
 pub mod upload;
