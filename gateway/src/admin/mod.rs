@@ -11,6 +11,6 @@ mod tokens;
 mod user;
 mod users;
 
-pub use password::Attempts;
+pub use password::{Attempts, Verdict, address_of, limited};
 pub use router::router;
 pub use state::{Admin, PublicAddress};

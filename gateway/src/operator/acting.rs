@@ -104,3 +104,24 @@ impl Operator {
         Ok(self.cluster.meta_query(&self.call, op).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::map_of;
+
+    #[tokio::test]
+    async fn an_operator_needs_the_map_of_a_cluster() {
+        let over = |map: &ClusterMap| {
+            let operator =
+                Operator::over(map, "127.0.0.1:6301", Dialer::plaintext(), "ctl@me", "ctl user list");
+            operator.err().map(|error| error.to_string())
+        };
+        let whole = map_of(1, 4, &["127.0.0.1:1".parse().expect("an address")], "open");
+        assert_eq!(over(&whole), None);
+        let nothing = "node 127.0.0.1:6301 belongs to no cluster yet: `rowhouse cluster init` makes one";
+        assert_eq!(over(&ClusterMap::default()).as_deref(), Some(nothing));
+        let unfounded = ClusterMap { cluster_id: Default::default(), ..whole };
+        assert_eq!(over(&unfounded).as_deref(), Some(nothing));
+    }
+}

@@ -1,15 +1,21 @@
 //! The operator's listener.
 
+use rowhouse_proto::wire::meta::{AccountSettings, meta_query_reply};
 use rowhouse_proto::wire::shard::{Stats, query_reply, query_request};
 
 use crate::testing::{Client, Fixture, SECRET, SHARDS, Script};
 use crate::{Error, Gateway, GatewayConfig};
 
 async fn fixture() -> (Fixture, Client) {
-    let script = Script::query(|request| {
+    let mut script = Script::query(|request| {
         assert!(matches!(request.op, Some(query_request::Op::ShardStats(_))));
         let stats = Stats { users: 10, disabled_users: u64::from(request.group), used_bytes: 1024 * 1024 };
         Ok(query_reply::Result::Stats(stats))
+    });
+    script.meta_query = Box::new(|_| {
+        let counts =
+            AccountSettings { signup_tokens: 7, spent_signup_tokens: 3, ..AccountSettings::default() };
+        Ok(meta_query_reply::Result::AccountSettings(counts))
     });
     let fixture = Fixture::with(script, |config| {
         config.admin.listen = Some("127.0.0.1:0".parse().expect("address"));
@@ -58,6 +64,10 @@ async fn info_sums_every_shard() {
     assert_eq!(info["num_users"], 10 * shards);
     assert_eq!(info["num_disabled_users"], (0..shards).sum::<u64>());
     assert_eq!(info["total_disk_used_mb"], shards);
+    assert_eq!(
+        (info["num_signup_codes"].as_u64(), info["num_unused_signup_codes"].as_u64()),
+        (Some(7), Some(4))
+    );
     assert_eq!(info["public_key"], pubky_common::crypto::Keypair::from_secret(&SECRET).public_key().z32());
     let address = format!("127.0.0.1:{}", fixture.gateway.tls_address().port());
     assert_eq!(info["pkarr_pubky_address"], address);

@@ -37,3 +37,22 @@ fn host_user() -> String {
         .find_map(|name| std::env::var(name).ok())
         .unwrap_or_else(|| "unknown".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{EXIT_FAILED, EXIT_USAGE};
+
+    #[test]
+    fn what_flags_say_wrongly_is_a_usage_error() {
+        for (code, exit) in [
+            (ErrorCode::UnknownCursor, EXIT_USAGE),
+            (ErrorCode::InvalidPublicKey, EXIT_USAGE),
+            (ErrorCode::NotFound, EXIT_FAILED),
+            (ErrorCode::Unavailable, EXIT_FAILED),
+        ] {
+            assert_eq!(refused(code.into()).exit_code(), exit, "{code:?}");
+        }
+        assert_eq!(refused(Refusal::new(ErrorCode::InvalidQuota, "why")).to_string(), "why");
+    }
+}
