@@ -4,13 +4,13 @@
 mod delete_entry;
 mod info;
 mod params;
-mod password;
+pub mod password;
 mod router;
 mod state;
 mod tokens;
 mod user;
 mod users;
 
-pub use password::{Attempts, Verdict, address_of, limited};
+pub use password::Attempts;
 pub use router::router;
 pub use state::{Admin, PublicAddress};
