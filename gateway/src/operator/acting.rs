@@ -29,8 +29,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// For a program that is no gateway: the cluster as `map` has it, which `node` sent a moment ago. `who` and `action`
-    /// stand in the audit records of its changes.
+    /// For a program that is no gateway: the cluster as `map` has it, which `node` sent a moment ago. `who` and
+    /// `action` stand in the audit records of its changes.
     ///
     /// Fails if the map is of no cluster. Needs a runtime, as connections do.
     pub fn over(

@@ -1,5 +1,5 @@
-//! An operator at a running cluster: what `ctl token`, `ctl user`, `ctl cluster settings` and `ctl audit` ask with. What
-//! they change is recorded under the name of the certificate, or of who runs the command.
+//! An operator at a running cluster: what `ctl token`, `ctl user`, `ctl cluster settings` and `ctl audit` ask with.
+//! What they change is recorded under the name of the certificate, or of who runs the command.
 
 use rowhouse_gateway::operator::Operator;
 use rowhouse_proto::{ErrorCode, Refusal};
