@@ -1,9 +1,12 @@
 //! The operator's listener.
 
+use pkarr::SignedPacket;
+use pkarr::dns::Name;
+use pkarr::dns::rdata::SVCB;
 use rowhouse_proto::wire::meta::{AccountSettings, meta_query_reply};
 use rowhouse_proto::wire::shard::{Stats, query_reply, query_request};
 
-use crate::testing::{Client, Fixture, SECRET, SHARDS, Script};
+use crate::testing::{Client, Fixture, SECRET, SHARDS, Script, map_of};
 use crate::{Error, Gateway, GatewayConfig};
 
 async fn fixture() -> (Fixture, Client) {
@@ -76,6 +79,31 @@ async fn info_sums_every_shard() {
     let mut shards_asked: Vec<u32> = fixture.node.queried().iter().map(|query| query.group).collect();
     shards_asked.sort_unstable();
     assert_eq!(shards_asked, (0..SHARDS).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_address_is_that_of_the_committed_record() {
+    let (fixture, client) = fixture().await;
+    let keypair = pkarr::Keypair::from_secret_key(&SECRET);
+    let name = || Name::new(".").expect("a name");
+    let mut direct = SVCB::new(1, name());
+    direct.set_port(6287);
+    let address = "192.0.2.9".parse().expect("an address");
+    let packet = SignedPacket::builder().https(name(), direct, 300).address(name(), address, 300);
+    let packet = packet.sign(&keypair).expect("signable");
+    let mut map = map_of(2, SHARDS, &[fixture.node.address], "open");
+    map.packet = [&keypair.public_key().as_bytes()[..], &packet.to_relay_payload()].concat().into();
+    fixture.node.publish(map);
+    // The new map arrives by the watch.
+    for _ in 0..3_000 {
+        let reply = client.get("/info", &[("x-admin-password", "correct horse")]).await;
+        let info: serde_json::Value = serde_json::from_slice(&reply.body).expect("json");
+        if info["pkarr_pubky_address"] == "192.0.2.9:6287" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the record's address is never told");
 }
 
 #[tokio::test]
