@@ -59,8 +59,10 @@ fn own(address: &PublicAddress) -> Option<SocketAddr> {
 /// The first address of the homeserver's record, which several gateways share. `None` before the first record.
 fn published(app: &App) -> Option<SocketAddr> {
     let map = app.cluster.map_now()?;
-    let key = pkarr::PublicKey::try_from(app.homeserver.as_bytes()).ok()?;
-    first_address(&SignedPacket::from_relay_payload(&key, map.packet()).ok()?)
+    let packet = map.packet();
+    let (key, payload) = packet.split_at_checked(app.homeserver.as_bytes().len())?;
+    let key = pkarr::PublicKey::try_from(key).ok()?;
+    first_address(&SignedPacket::from_relay_payload(&key, &packet.slice_ref(payload)).ok()?)
 }
 
 /// The hint for IPv4, else an IPv4 address, else the same of IPv6; with the port of the direct endpoint.

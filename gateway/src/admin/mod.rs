@@ -1,6 +1,7 @@
 //! The operator's listener: plain HTTP, one password, no client of the network ever sees it. What an operator may do is
 //! in `operator/`; here are the routes.
 
+pub mod attempts;
 mod delete_entry;
 mod info;
 mod params;
@@ -11,6 +12,6 @@ mod tokens;
 mod user;
 mod users;
 
-pub use password::{Attempts, Verdict, address_of, limited};
+pub use attempts::Attempts;
 pub use router::router;
 pub use state::{Admin, PublicAddress};

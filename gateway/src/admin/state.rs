@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath};
 use http::request::Parts;
 
-use super::password::{Attempts, address_of};
+use super::attempts::{Attempts, address_of};
 use crate::app::App;
 use crate::operator::Operator;
 use crate::respond::Rejection;

@@ -109,7 +109,7 @@ impl Map {
         self.nodes.get(node_uuid)
     }
 
-    /// The committed PKARR packet, as a relay takes it; empty before the first.
+    /// The committed PKARR packet: the homeserver's key, then what a relay takes. Empty before the first.
     pub fn packet(&self) -> &Bytes {
         &self.packet
     }

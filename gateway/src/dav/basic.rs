@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use axum::response::Response;
 
-use crate::admin::{Admin, Verdict, limited};
+use crate::admin::Admin;
+use crate::admin::attempts::{Verdict, limited};
 use crate::respond::empty;
 
 const USER: &str = "admin";

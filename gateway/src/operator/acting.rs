@@ -29,8 +29,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// For a program that is no gateway: the cluster as `map` has it, which `node` sent a moment ago. `who` and `action`
-    /// stand in the audit records of its changes.
+    /// For a program that is no gateway: the cluster as `map` has it, which `node` sent a moment ago. `who` and
+    /// `action` stand in the audit records of its changes.
     ///
     /// Fails if the map is of no cluster. Needs a runtime, as connections do.
     pub fn over(
@@ -102,5 +102,26 @@ impl Operator {
         op: meta_query_request::Op,
     ) -> Result<meta_query_reply::Result, Refusal> {
         Ok(self.cluster.meta_query(&self.call, op).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::map_of;
+
+    #[tokio::test]
+    async fn an_operator_needs_the_map_of_a_cluster() {
+        let over = |map: &ClusterMap| {
+            let operator =
+                Operator::over(map, "127.0.0.1:6301", Dialer::plaintext(), "ctl@me", "ctl user list");
+            operator.err().map(|error| error.to_string())
+        };
+        let whole = map_of(1, 4, &["127.0.0.1:1".parse().expect("an address")], "open");
+        assert_eq!(over(&whole), None);
+        let nothing = "node 127.0.0.1:6301 belongs to no cluster yet: `rowhouse cluster init` makes one";
+        assert_eq!(over(&ClusterMap::default()).as_deref(), Some(nothing));
+        let unfounded = ClusterMap { cluster_id: Default::default(), ..whole };
+        assert_eq!(over(&unfounded).as_deref(), Some(nothing));
     }
 }

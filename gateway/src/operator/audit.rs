@@ -17,7 +17,8 @@ const TEXT_BYTES_MAX: usize = 1024;
 impl Operator {
     /// Makes a change between its two records. `target` says what is changed.
     ///
-    /// It goes on when the client leaves. Refused as `Unavailable`, without a change, if its beginning cannot be recorded.
+    /// It goes on when the client leaves. Refused as `Unavailable`, without a change, if its beginning cannot be
+    /// recorded.
     pub(crate) async fn audited<T: Send + 'static>(
         &self,
         target: &str,

@@ -1,7 +1,7 @@
 //! Merges the users of all shards, each in order, into one order. Pure: it says when a shard must be asked for more.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rowhouse_proto::wire::shard::list_users::Sort;
 use rowhouse_proto::wire::shard::{Account, AccountPlace};
@@ -42,7 +42,7 @@ pub struct Merge {
     share: usize,
     shards: BTreeMap<u32, Told>,
     /// The shards with a user, by the place of the first.
-    ahead: BTreeMap<(Key, u32), ()>,
+    ahead: BTreeSet<(Key, u32)>,
     /// A shard that has no user left here, and may have more.
     drained: Option<u32>,
 }
@@ -64,7 +64,7 @@ enum Key {
 impl Merge {
     /// Every shard is asked for `share` users at a time, and must be filled before the first `next`.
     pub fn new(order: Order, share: usize) -> Self {
-        Self { order, share, shards: BTreeMap::new(), ahead: BTreeMap::new(), drained: None }
+        Self { order, share, shards: BTreeMap::new(), ahead: BTreeSet::new(), drained: None }
     }
 
     /// Takes what a shard has told.
@@ -83,7 +83,7 @@ impl Merge {
         {
             return Next::Refill { shard, after };
         }
-        let Some(((_, shard), ())) = self.ahead.pop_first() else { return Next::End };
+        let Some((_, shard)) = self.ahead.pop_first() else { return Next::End };
         let Some(account) = self.shards.get_mut(&shard).and_then(|told| told.accounts.pop_front()) else {
             return Next::End;
         };
@@ -99,7 +99,7 @@ impl Merge {
                 let place = (value, user.to_vec());
                 let key =
                     if self.order.reverse { Key::Down(Reverse(place)) } else { Key::Up(place.0, place.1) };
-                self.ahead.insert((key, shard), ());
+                self.ahead.insert((key, shard));
             }
             None if told.after.is_some() => self.drained = Some(shard),
             None => {}

@@ -42,8 +42,8 @@ pub struct TokenPage {
 }
 
 impl Operator {
-    /// Makes a token, whose user will have this quota. Refused as `InvalidQuota`, or as `SettingRefused` if there are as
-    /// many as there may be.
+    /// Makes a token, whose user will have this quota. Refused as `InvalidQuota`, or as `SettingRefused` if there are
+    /// as many as there may be.
     pub async fn create_token(&self, quota: UserQuota) -> Result<String, Refusal> {
         quota::check(&quota).map_err(|why| Refusal::new(ErrorCode::InvalidQuota, why))?;
         let mut draws = 1;

@@ -10,9 +10,10 @@ use pubky_common::session::CookieSessionRecord;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::secret::{Bearer, SecretHash};
 use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::wire::meta::meta_query_reply;
 use rowhouse_proto::wire::shard::{GrantSession, execute_reply, execute_request, query_reply, query_request};
 
-use crate::testing::{Fixture, SECRET, Script, User, failure, map_of, session_of};
+use crate::testing::{Fixture, SECRET, Script, User, failure, session_of};
 
 pub fn auth_token(user: &User) -> Vec<u8> {
     AuthToken::sign(&user.keypair, Capabilities::from(vec![Capability::root()])).serialize()
@@ -274,14 +275,10 @@ async fn signup_tokens_are_asked_for_with_get_only() {
         let reply = fixture.client.send(method, path, &[], b"").await;
         assert_eq!((reply.status, reply.header("allow").as_deref()), (405, Some("GET")), "{method}");
     }
-    fixture.node.publish(map_of(2, 16, &[fixture.node.address], "token_required"));
-    let bad = "/signup_tokens/nope";
-    // The new map arrives by the watch.
-    for _ in 0..3_000 {
-        if fixture.client.get(bad, &[]).await.text() == ErrorCode::SignupTokenFormat.text() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("the changed setting never arrived");
+    let unknown = || meta_query_reply::Result::Failure(failure(ErrorCode::SignupTokenNotFound));
+    fixture.node.script(Script { meta_query: Box::new(move |_| Ok(unknown())), ..Script::default() });
+    let reply = fixture.client.get(path, &[]).await;
+    assert_eq!((reply.status, reply.text().as_str()), (404, "Token not found"));
+    let reply = fixture.client.get("/signup_tokens/nope", &[]).await;
+    assert_eq!((reply.status, reply.text().as_str()), (400, ErrorCode::SignupTokenFormat.text()));
 }

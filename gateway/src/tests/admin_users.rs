@@ -266,7 +266,7 @@ async fn bodies_that_are_no_quota_are_refused_as_axum_does() {
         for (headers, body, status, text) in [
             (vec![PASSWORD], "{}", 415, "Expected request with `Content-Type: application/json`"),
             (vec![PASSWORD, JSON], "{", 400, "Failed to parse the request body as JSON"),
-            (vec![PASSWORD, JSON], "[]", 422, "Failed to deserialize the JSON body into the target type"),
+            (vec![PASSWORD, JSON], "5", 422, "Failed to deserialize the JSON body into the target type"),
             (vec![PASSWORD, JSON], r#"{"rate_read":"10"}"#, 422, "Failed to deserialize the JSON body"),
             (vec![PASSWORD, JSON], r#"{"storage_quota_mb":-1}"#, 422, "Failed to deserialize the JSON body"),
             (vec![PASSWORD, JSON], r#"{"rate_read_burst":1}"#, 422, "rate_read_burst requires the rate"),

@@ -1,5 +1,5 @@
-//! An operator at a running cluster: what `ctl token`, `ctl user`, `ctl cluster settings` and `ctl audit` ask with. What
-//! they change is recorded under the name of the certificate, or of who runs the command.
+//! An operator at a running cluster: what `ctl token`, `ctl user`, `ctl cluster settings` and `ctl audit` ask with.
+//! What they change is recorded under the name of the certificate, or of who runs the command.
 
 use rowhouse_gateway::operator::Operator;
 use rowhouse_proto::{ErrorCode, Refusal};
@@ -36,4 +36,23 @@ fn host_user() -> String {
         .into_iter()
         .find_map(|name| std::env::var(name).ok())
         .unwrap_or_else(|| "unknown".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{EXIT_FAILED, EXIT_USAGE};
+
+    #[test]
+    fn what_flags_say_wrongly_is_a_usage_error() {
+        for (code, exit) in [
+            (ErrorCode::UnknownCursor, EXIT_USAGE),
+            (ErrorCode::InvalidPublicKey, EXIT_USAGE),
+            (ErrorCode::NotFound, EXIT_FAILED),
+            (ErrorCode::Unavailable, EXIT_FAILED),
+        ] {
+            assert_eq!(refused(code.into()).exit_code(), exit, "{code:?}");
+        }
+        assert_eq!(refused(Refusal::new(ErrorCode::InvalidQuota, "why")).to_string(), "why");
+    }
 }
