@@ -30,11 +30,12 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/webdav/{*entry_path}", delete(delete_entry::delete_entry))
         // Inside: everything but the greeting needs the password.
         .layer(from_fn_with_state(Arc::clone(&admin), password::password));
-    protected
+    let dav = dav::router(Arc::clone(&admin));
+    let others = protected
         .route("/", get(async || respond::text("Homeserver - Admin Endpoint")))
-        // The dashboard is a page of another origin.
-        .layer(CorsLayer::very_permissive())
-        // With a password, methods and an answer to OPTIONS of its own.
-        .merge(dav::router(Arc::clone(&admin)))
         .with_state(admin)
+        // The dashboard is a page of another origin.
+        .layer(CorsLayer::very_permissive());
+    // It has a password, methods and an answer to OPTIONS of its own. What is nowhere is answered by the other routes.
+    dav.merge(others)
 }

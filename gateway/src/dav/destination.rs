@@ -17,7 +17,7 @@ pub fn destination(headers: &HeaderMap, user: &PublicKey) -> Result<StoragePath,
     }
     if let Some(authority) = uri.authority() {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        if !authority.as_str().eq_ignore_ascii_case(host) {
+        if !same_host(authority.as_str(), host) {
             return Err(ErrorCode::ForeignDestination.into());
         }
     }
@@ -27,6 +27,15 @@ pub fn destination(headers: &HeaderMap, user: &PublicKey) -> Result<StoragePath,
         Err(refusal) if refusal.code == ErrorCode::NotFound => Err(ErrorCode::OutsideDrive.into()),
         Err(refusal) => Err(refusal),
     }
+}
+
+/// Proxies and clients leave default ports out, or name them.
+fn same_host(one: &str, other: &str) -> bool {
+    let bare = |host: &str| -> String {
+        let host = host.strip_suffix(":80").or_else(|| host.strip_suffix(":443")).unwrap_or(host);
+        host.to_ascii_lowercase()
+    };
+    bare(one) == bare(other)
 }
 
 /// Whether what is at the destination may be replaced; yes, if nothing is said.
@@ -42,6 +51,12 @@ pub fn overwrite(headers: &HeaderMap) -> Result<bool, ErrorCode> {
 mod tests {
     use super::*;
     use pubky_common::crypto::Keypair;
+
+    #[test]
+    fn default_ports_may_be_left_out() {
+        assert!(same_host("Admin.example:443", "admin.example") && same_host("a:6288", "A:6288"));
+        assert!(!same_host("a:6288", "a") && !same_host("a", "b") && !same_host("[::1]:1", "[::1]:2"));
+    }
 
     #[test]
     fn destinations_are_on_this_server_and_on_the_same_drive() {

@@ -70,3 +70,65 @@ fn push_propstat(xml: &mut String, properties: &str, status: &str) {
     }
     xml.push_str("</D:status></D:propstat>");
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use pubky_common::crypto::Keypair;
+    use pubky_common::storage_path::StoragePath;
+    use xml::reader::{EventReader, XmlEvent};
+
+    use super::*;
+    use crate::dav::place::{Place, href};
+
+    /// The text of each element, by its name.
+    fn texts(document: &str) -> Result<Vec<(String, String)>, String> {
+        let (mut texts, mut open) = (Vec::new(), Vec::new());
+        for event in EventReader::new(document.as_bytes()) {
+            match event.map_err(|error| error.to_string())? {
+                XmlEvent::StartElement { name, .. } => open.push((name.local_name, String::new())),
+                XmlEvent::Characters(text) | XmlEvent::Whitespace(text) => {
+                    if let Some((_, so_far)) = open.last_mut() {
+                        so_far.push_str(&text);
+                    }
+                }
+                XmlEvent::EndElement { .. } => texts.extend(open.pop()),
+                _ => {}
+            }
+        }
+        Ok(texts)
+    }
+
+    fn names() -> impl Strategy<Value = String> {
+        let special = prop::sample::select(
+            "&<>\"'%#?;=+ ]!-.\u{FFFE}\u{FFFF}\u{A0}\u{1F600}".chars().collect::<Vec<_>>(),
+        );
+        let character = prop_oneof![special, any::<char>()];
+        prop::collection::vec(character, 1..24)
+            .prop_map(|characters| characters.into_iter().filter(|c| !c.is_control()).collect::<String>())
+            .prop_filter("legal", |name| {
+                !name.contains('/') && StoragePath::new(&format!("/pub/{name}")).is_ok()
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn any_legal_name_is_told_well_formed_and_found_again(name in names()) {
+            let user = Keypair::from_secret(&[7; 32]).public_key();
+            let path = format!("/pub/{name}");
+            let resource =
+                Resource { href: href(&user, &path), name: name.clone(), file: None, quota: None };
+            let mut xml = HEAD.to_owned();
+            push_response(&mut xml, &resource, &Wanted::All(Vec::new()));
+            xml.push_str(TAIL);
+            let texts = texts(&xml).map_err(TestCaseError::fail)?;
+            let text = |element: &str| texts.iter().find(|(name, _)| name == element).map(|(_, text)| text.clone());
+            let shown: String = name.chars().filter(|c| !['\u{FFFE}', '\u{FFFF}'].contains(c)).collect();
+            prop_assert_eq!(text("displayname"), Some(shown));
+            let href = text("href").unwrap_or_default();
+            let place = Place::of(&href.parse().map_err(|_| TestCaseError::fail("no URI"))?);
+            let path = StoragePath::new(&path).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(place.map_err(|refusal| refusal.code), Ok(Place::Member(user, path)));
+        }
+    }
+}

@@ -239,6 +239,8 @@ async fn options_say_dav_to_everybody_and_all_else_needs_the_password() {
             }
         }
     }
+    // Beside it nothing says so.
+    assert_eq!(drive.client.send("OPTIONS", "/davx", &[], b"").await.header("dav"), None);
     assert!(drive.executed().is_empty() && drive.fixture.node.queried().is_empty());
     assert_eq!(drive.send("BREW", "/pub/a", &[], b"").await.status, 405);
 }
@@ -350,7 +352,9 @@ async fn depth_is_finite_and_known() {
     assert_eq!(lists.count() as u32 % SHARDS, 0, "each shard is asked once a listing");
     let user: Vec<String> = drive.propfind("/", "1", "").await.into_iter().map(|found| found.href).collect();
     assert_eq!(user, [drive.url("/"), drive.url("/priv/"), drive.url("/pub/")]);
-    for missing in ["/pub/none", "/priv/none/", "/other/", "/dav/.DS_Store", &User::random().storage("")] {
+    for missing in
+        ["/pub/none", "/priv/none/", "/other/", "/dav/.DS_Store", &format!("/dav/{}/", User::random().z32)]
+    {
         let reply = drive.send("PROPFIND", missing, &[("depth", "0")], b"").await;
         assert_eq!(reply.status, 404, "{missing}");
     }

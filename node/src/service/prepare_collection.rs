@@ -27,3 +27,26 @@ pub(super) fn move_entries(op: shard::MoveEntries) -> Result<Prepared, Refusal> 
     let command = command::MoveEntries { user: op.tenant, from: op.from, to: op.to, overwrite: op.overwrite };
     Ok(Prepared::new(Body::MoveEntries(command), Answer::Done, Some(user)).growing())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::apply::ACCOUNTS_SINCE;
+
+    #[test]
+    fn older_programs_never_meet_these_commands() {
+        let tenant = Bytes::from_static(&[7; 32]);
+        let made = make_collection(shard::MakeCollection { tenant: tenant.clone(), path: "/pub/a/".into() });
+        let removed =
+            remove_collection(shard::RemoveCollection { tenant: tenant.clone(), path: "/pub/a/".into() });
+        let moved = move_entries(shard::MoveEntries { tenant, ..shard::MoveEntries::default() });
+        for prepared in [made, removed, moved] {
+            let prepared = prepared.expect("a user's");
+            assert!(prepared.is_too_new(ACCOUNTS_SINCE - 1) && !prepared.is_too_new(ACCOUNTS_SINCE));
+            assert_eq!((prepared.user, prepared.anonymous), (Some([7; 32]), false));
+        }
+        assert!(make_collection(shard::MakeCollection::default()).is_err());
+    }
+}

@@ -134,9 +134,13 @@ fn what_comes_to_a_path_is_newer_than_what_left_it() {
     assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"other bytes")), None);
     let second = script.get("/pub/a", None).expect("stored").modified_ms;
     assert!(second / 1000 > first / 1000, "Last-Modified counts whole seconds");
+    let there = script.get("/pub/b", None).expect("stored").modified_ms;
     assert_eq!(script.run(relocate(ALICE, "/pub/a", "/pub/b", true)), None);
     let replaced = script.get("/pub/b", None).expect("stored").modified_ms;
-    assert!(replaced / 1000 > second / 1000);
+    assert!(replaced / 1000 > there / 1000, "other bytes are at the path now");
+    assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"third bytes")), None);
+    let third = script.get("/pub/a", None).expect("stored").modified_ms;
+    assert!(third / 1000 > second / 1000, "the second ones left by the move");
 }
 
 #[test]
