@@ -49,7 +49,7 @@ async fn record_bytes(world: &World, findings: &mut Findings) {
         let rest = body.get(33..).unwrap_or_default();
         let length = rest.iter().position(|byte| byte & 0x80 == 0).map_or(0, |last| last + 1);
         times.push(rest[..length].iter().rev().fold(0_u64, |sum, byte| sum << 7 | u64::from(byte & 0x7F)));
-        let expected = b"\0\0\x03\x0a/pub/b/:w\x09/pub/:rw\x0a/pub/a/:r";
+        let expected = b"\0\0\x03\x09/pub/b/:w\x08/pub/:rw\x09/pub/a/:r";
         findings.equal(
             &format!("record of {what}: names and capabilities"),
             &&rest[length..],
