@@ -113,6 +113,9 @@ async fn token_bytes(world: &World, findings: &mut Findings) {
         let refused = world.send("POST", "/session", &[], &auth_token(user, 0, at, "/:rw")).await;
         findings.refused(&format!("a token {age_s} s old"), &refused, 400, text);
     }
+    let never = world.send("POST", "/session", &[], &auth_token(user, 0, u64::MAX, "/:rw")).await;
+    let text = "AuthToken has a timestamp that is more than 3 minutes in the future";
+    findings.refused("a token of the last moment of all", &never, 400, text);
     // The version is looked at first: this token is old and forged, too.
     let newer = world.send("POST", "/session", &[], &auth_token(&User::random(), 1, 0, "/:rw")).await;
     findings.refused("a token of a newer version", &newer, 400, "Unknown version");
