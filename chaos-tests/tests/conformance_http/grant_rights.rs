@@ -16,7 +16,7 @@ const SESSION: &str = "/auth/grant/session";
 const SESSIONS: &str = "/auth/grant/sessions";
 const NOT_OWNED: &str = "Grant does not belong to authenticated user";
 /// Long enough for an exchange on a busy machine, short enough to wait for.
-const SHORT_LIFE_S: u64 = 6;
+const SHORT_LIFE_S: u64 = 10;
 /// A proof may be this old (docs/rules/protocol.md#grants-and-proofs, check 10).
 const WINDOW_S: u64 = 180;
 /// Attempts to be answered within one second of the clock.
