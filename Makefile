@@ -128,7 +128,7 @@ fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightl
 		mkdir -p "fuzz/corpus/$$target"; \
 		cargo +nightly fuzz run --target-dir "$(CARGO_TARGET_DIR)/fuzz" "$$target" \
 			"fuzz/corpus/$$target" "fuzz/seeds/$$target" -- \
-			-max_total_time=$(FUZZ_S) -rss_limit_mb=1024 -timeout=10; \
+			-max_total_time=$(FUZZ_S) -timeout=10; \
 	done
 
 .PHONY: bench

@@ -49,7 +49,7 @@ async fn record_bytes(world: &World, findings: &mut Findings) {
         let rest = body.get(33..).unwrap_or_default();
         let length = rest.iter().position(|byte| byte & 0x80 == 0).map_or(0, |last| last + 1);
         times.push(rest[..length].iter().rev().fold(0_u64, |sum, byte| sum << 7 | u64::from(byte & 0x7F)));
-        let expected = b"\0\0\x03\x0a/pub/b/:w\x09/pub/:rw\x0a/pub/a/:r";
+        let expected = b"\0\0\x03\x09/pub/b/:w\x08/pub/:rw\x09/pub/a/:r";
         findings.equal(
             &format!("record of {what}: names and capabilities"),
             &&rest[length..],
@@ -113,6 +113,9 @@ async fn token_bytes(world: &World, findings: &mut Findings) {
         let refused = world.send("POST", "/session", &[], &auth_token(user, 0, at, "/:rw")).await;
         findings.refused(&format!("a token {age_s} s old"), &refused, 400, text);
     }
+    let never = world.send("POST", "/session", &[], &auth_token(user, 0, u64::MAX, "/:rw")).await;
+    let text = "AuthToken has a timestamp that is more than 3 minutes in the future";
+    findings.refused("a token of the last moment of all", &never, 400, text);
     // The version is looked at first: this token is old and forged, too.
     let newer = world.send("POST", "/session", &[], &auth_token(&User::random(), 1, 0, "/:rw")).await;
     findings.refused("a token of a newer version", &newer, 400, "Unknown version");

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use pubky_common::auth::AuthToken;
 use pubky_common::capabilities::{Capabilities, Capability};
 use pubky_common::crypto::PublicKey;
 use pubky_common::session::CookieSessionRecord;
+use rowhouse_proto::domain::auth_token;
 use rowhouse_proto::domain::secret::CookieSecret;
 use rowhouse_proto::wire::shard::{CookieSession, CookieSignup, execute_reply, execute_request};
 use rowhouse_proto::{ErrorCode, Refusal};
@@ -53,9 +53,7 @@ pub async fn cookie_signup(State(app): State<Arc<App>>, request: Request) -> Res
 
 /// Refuses early what the shard would refuse, and tells whose shard that is.
 pub fn verify(auth_token: &[u8]) -> Result<PublicKey, Refusal> {
-    AuthToken::verify(auth_token)
-        .map(|token| token.public_key().clone())
-        .map_err(|error| Refusal::new(ErrorCode::InvalidAuthToken, error.to_string()))
+    auth_token::verify(auth_token).map(|token| token.public_key().clone())
 }
 
 /// The record and the cookie of a session that was just made.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use pubky_common::auth::AuthToken;
 use pubky_common::auth::grant::GrantClaims;
 use pubky_common::crypto::PublicKey;
-use rowhouse_proto::domain::jws;
 use rowhouse_proto::domain::user::{self, UserKey};
+use rowhouse_proto::domain::{auth_token, jws};
 use rowhouse_proto::wire::account::signup_admission::Verdict;
 use rowhouse_proto::wire::command::{self, command::Body, create_user, credential, revoke_grant};
 use rowhouse_proto::wire::shard::{self, ExecuteRequest, execute_request::Op};
@@ -228,7 +228,7 @@ fn word(create: &command::CreateUser) -> Option<&Verdict> {
 }
 
 fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refusal> {
-    let token = verify_token(&op.auth_token)?;
+    let token = auth_token::verify(&op.auth_token)?;
     let command = command::CreateUser {
         user: key_bytes(token.public_key()),
         guard: Some(create_user::Guard::AuthToken(token_id(&token))),
@@ -241,7 +241,7 @@ fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refusal> {
 }
 
 fn cookie_signin(op: shard::CookieSignin) -> Result<Prepared, Refusal> {
-    let token = verify_token(&op.auth_token)?;
+    let token = auth_token::verify(&op.auth_token)?;
     let command = command::OpenCookieSession {
         user: key_bytes(token.public_key()),
         auth_token: Some(token_id(&token)),
@@ -301,11 +301,6 @@ fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refusal> {
         path: op.path,
     };
     Ok(Prepared::new(Body::DeleteEntry(command), Answer::Done, Some(user)))
-}
-
-/// All failures are 400 with the token's own text.
-fn verify_token(bytes: &[u8]) -> Result<AuthToken, Refusal> {
-    AuthToken::verify(bytes).map_err(|error| Refusal::new(ErrorCode::InvalidAuthToken, error.to_string()))
 }
 
 fn token_id(token: &AuthToken) -> command::AuthTokenId {

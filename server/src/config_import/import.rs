@@ -5,23 +5,22 @@ use std::path::Path;
 use figment::value::{Dict, Value};
 use rowhouse_proto::settings::Key;
 
+use super::asked::{Asked, Origin};
 use super::fate::{Fate, Line, Source};
 use super::keys::{Becomes, DEFAULTS, KEYS, Row};
 use crate::error::Error;
-use crate::settings::{GatewaySettings, NodeSettings, Settings, accepts, plain};
+use crate::settings::{GatewaySettings, NodeSettings, Settings, accepts};
 
 /// The other program keeps its key beside its configuration, in the form that this one reads.
 const SECRET_FILE: &str = "secret";
 
 /// One file to import.
 pub struct Import {
-    file: Value,
+    origin: Origin,
     defaults: Value,
     /// The path of `secret`, beside the file.
     secret: String,
     name: String,
-    /// The settings are for a development cluster.
-    pub development: bool,
 }
 
 /// Every key with its end, in the order of the report.
@@ -29,42 +28,16 @@ pub struct Imported {
     pub lines: Vec<Line>,
 }
 
-/// One key that is judged by its value.
-pub struct Asked<'a> {
-    pub import: &'a Import,
-    pub value: &'a Value,
-    pub source: Source,
-}
-
-impl Asked<'_> {
-    /// The value as a flag or a variable takes it.
-    pub fn plain(&self) -> String {
-        plain(self.value)
-    }
-}
-
 impl Import {
     /// The file's content, and its place.
     pub fn of(dict: Dict, path: &Path, development: bool) -> Self {
         let defaults: Dict = toml::from_str(DEFAULTS).unwrap_or_default();
-        let secret = path.with_file_name(SECRET_FILE);
         Self {
-            file: Value::from(dict),
+            origin: Origin::of(dict, development),
             defaults: Value::from(defaults),
-            secret: secret.display().to_string(),
+            secret: path.with_file_name(SECRET_FILE).display().to_string(),
             name: path.display().to_string(),
-            development,
         }
-    }
-
-    /// The value that the file itself has for a key.
-    pub fn in_file(&self, key: &str) -> Option<&Value> {
-        self.file.find_ref(key)
-    }
-
-    /// The admin listener is on unless the file says otherwise.
-    pub fn admin_is_on(&self) -> bool {
-        self.in_file("admin.enabled").and_then(Value::to_bool) != Some(false)
     }
 
     /// Every key with its end. Fails with exit code 64 if a value is not one of its key, and names all of them.
@@ -79,7 +52,7 @@ impl Import {
                 why: Some("the homeserver's key stays what it is, and its file is read as it is"),
             },
         });
-        if self.development {
+        if self.origin.development {
             lines.push(Line {
                 key: "development".to_owned(),
                 source: Source::Default,
@@ -90,13 +63,13 @@ impl Import {
         if !wrong.is_empty() {
             return Err(Error::Usage(wrong.join(" ")));
         }
-        self.unknown(&self.file, "", &mut lines);
+        self.unknown(self.origin.file(), "", &mut lines);
         Ok(Imported { lines })
     }
 
     fn line(&self, row: &Row) -> Option<Line> {
         let from = |source, value: &Value| {
-            let asked = Asked { import: self, value, source };
+            let asked = Asked { origin: &self.origin, value, source };
             let fate = match row.becomes {
                 Becomes::Setting(path) => Fate::Setting { path, value: value.clone(), why: None },
                 Becomes::Command(flag) => Fate::Command { flag, value: asked.plain() },
@@ -106,7 +79,7 @@ impl Import {
             };
             Some(Line { key: row.key.to_owned(), source, fate })
         };
-        match (self.in_file(row.key), self.defaults.find_ref(row.key)) {
+        match (self.origin.in_file(row.key), self.defaults.find_ref(row.key)) {
             (Some(value), _) => from(Source::File, value),
             (None, Some(value)) => from(Source::Default, value),
             (None, None) => None,

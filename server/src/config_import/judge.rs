@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use figment::value::Value;
 
+use super::asked::Asked;
 use super::fate::{Fate, Source};
-use super::import::Asked;
 
 /// The password of every example, and the other program's default.
 const DEFAULT_PASSWORD: &str = "admin";
@@ -19,7 +19,7 @@ fn setting(path: &'static str, asked: &Asked<'_>) -> Option<Fate> {
 /// The older of the two default quotas: 0 is no limit, and the younger one wins.
 pub fn database_quota(asked: &Asked<'_>) -> Option<Fate> {
     let mb = asked.value.to_u128();
-    Some(match asked.import.in_file("storage.default_quota_mb") {
+    Some(match asked.origin.in_file("storage.default_quota_mb") {
         Some(_) => Fate::Meaningless("`storage.default_quota_mb` is set, and wins there too"),
         None if mb == Some(0) => {
             Fate::Meaningless("0 is no limit, and without a default quota there is none")
@@ -64,7 +64,7 @@ pub fn admin_enabled(asked: &Asked<'_>) -> Option<Fate> {
 pub fn admin_listen(asked: &Asked<'_>) -> Option<Fate> {
     const PATH: &str = "admin.listen";
     const TURNED_OFF: &str = "`admin.enabled` is false: without `admin.listen` there is no admin listener";
-    if !asked.import.admin_is_on() {
+    if !asked.origin.admin_is_on() {
         return (asked.source == Source::File).then_some(Fate::Meaningless(TURNED_OFF));
     }
     let address = asked.value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
@@ -83,11 +83,11 @@ pub fn admin_listen(asked: &Asked<'_>) -> Option<Fate> {
 
 /// The default password is taken over for development alone.
 pub fn admin_password(asked: &Asked<'_>) -> Option<Fate> {
-    if !asked.import.admin_is_on() {
+    if !asked.origin.admin_is_on() {
         return (asked.source == Source::File).then_some(Fate::Meaningless("there is no admin listener"));
     }
     match asked.value.as_str() {
-        Some(DEFAULT_PASSWORD) if !asked.import.development => Some(Fate::Setting {
+        Some(DEFAULT_PASSWORD) if !asked.origin.development => Some(Fate::Setting {
             path: "admin.password_file",
             value: Value::from(PASSWORD_FILE),
             why: Some(
@@ -117,7 +117,7 @@ pub fn relays(asked: &Asked<'_>) -> Option<Fate> {
 
 /// A development cluster tells the world nothing unless its file names servers.
 fn published(asked: &Asked<'_>, path: &'static str) -> Option<Fate> {
-    let told = asked.source == Source::File || !asked.import.development;
+    let told = asked.source == Source::File || !asked.origin.development;
     told.then(|| setting(path, asked)).flatten()
 }
 

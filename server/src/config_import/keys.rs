@@ -1,8 +1,8 @@
 //! Every key of pubky-homeserver 0.17, and what becomes of it here. A key that takes more than another name is
 //! judged in `judge.rs`.
 
+use super::asked::Asked;
 use super::fate::Fate;
-use super::import::Asked;
 use super::judge::{
     admin_enabled, admin_listen, admin_password, bootstrap, database_quota, domain, identity, level, relays,
     storage_kind, websites,

@@ -4,6 +4,7 @@
 //! `keys.rs` is the table of the other program's keys, `judge.rs` decides those that need more than another name.
 //! Deliberately absent: moving data. Neither the database nor the files of the other homeserver are read.
 
+mod asked;
 mod command;
 mod fate;
 mod import;
