@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::ErrorCode::{self, SignupTokenUsed, UserExists};
+use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::wire::account::SignupAdmission;
 use rowhouse_proto::wire::account::signup_admission::Verdict;
 use rowhouse_proto::wire::meta::{
@@ -18,7 +19,7 @@ use rowhouse_proto::wire::shard::{
 };
 
 use super::client::{Client, User, request_id};
-use super::harness::Cluster;
+use super::harness::{Cluster, SHARDS, wait_for};
 
 /// A gateway that somebody drives by hand.
 pub struct Gateway {
@@ -32,7 +33,8 @@ impl Gateway {
         let mut addresses: Vec<String> =
             (0..cluster.nodes.len()).map(|n| cluster.address(n).to_owned()).collect();
         addresses.rotate_left(n);
-        let cluster_id = cluster.running().next().expect("runs").map().cluster_id;
+        let known = || cluster.running().map(|node| node.map().cluster_id).find(|id| !id.is_empty());
+        let cluster_id = wait_for("the map", known);
         Self { client: Client::new(addresses, Dialer::plaintext(), Dialer::plaintext()), cluster_id }
     }
 
@@ -70,7 +72,7 @@ impl Gateway {
     /// What became of a reservation: whether its token is spent. It makes no user from here on.
     fn ask_shard(&self, held: &HeldToken) -> bool {
         let user = held.user[..].try_into().expect("a key");
-        let shard = rowhouse_proto::domain::slot::Slot::of_key(&user).shard(super::harness::SHARDS);
+        let shard = Slot::of_key(&user).shard(SHARDS);
         let op = SettleSignup { tenant: held.user.clone(), token: held.token.clone(), number: held.number };
         match self.client.execute(shard, request_id(), execute_request::Op::SettleSignup(op)) {
             Ok(execute_reply::Result::SignupSettled(settled)) => settled.spent,
