@@ -8,8 +8,8 @@ use rowhouse_proto::wire::state::User;
 
 use super::commands::{Proposal, ShardCommand};
 use super::error::ApplyError;
-use super::outcome;
 use super::turn::Turn;
+use super::{outcome, user_index};
 use crate::state::{Read, records, tables};
 
 /// The account of a command about one, which must exist.
@@ -29,6 +29,7 @@ impl ShardCommand for DisableUser {
         if account.disabled != self.disabled {
             account.disabled = self.disabled;
             turn.txn.put(tables::user(&user), records::encode(&account));
+            user_index::disable(turn, &user, self.disabled);
             let count = &mut turn.shard.disabled_users;
             *count = if self.disabled { *count + 1 } else { count.saturating_sub(1) };
         }

@@ -1,4 +1,4 @@
-//! The orders in which operators list users: by time of signup and by usage. Kept from command version 4 on; the first
+//! The orders in which operators list users: by time of signup and by usage, and which are disabled. Kept from command version 4 on; the first
 //! command of that version in a shard builds them for the users there are.
 
 use std::ops::ControlFlow;
@@ -19,6 +19,9 @@ pub(super) fn build_once(turn: &mut Turn<'_, '_>) -> Result<(), Error> {
         let account = records::user(&*turn.txn, &user)?.unwrap_or_default();
         let usage = records::usage(&*turn.txn, &user)?;
         put_places(turn, &user, &account, &usage);
+        if account.disabled {
+            disable(turn, &user, true);
+        }
     }
     turn.shard.users_indexed = true;
     Ok(())
@@ -28,6 +31,15 @@ pub(super) fn build_once(turn: &mut Turn<'_, '_>) -> Result<(), Error> {
 pub(super) fn add(turn: &mut Turn<'_, '_>, user: &UserKey, account: &User) {
     if turn.shard.users_indexed {
         put_places(turn, user, account, &Usage::default());
+    }
+}
+
+/// A user was disabled, or enabled again.
+pub(super) fn disable(turn: &mut Turn<'_, '_>, user: &UserKey, disabled: bool) {
+    if disabled {
+        turn.txn.put(tables::user_disabled(user), records::wrap_raw(&[]));
+    } else {
+        turn.txn.delete(tables::user_disabled(user));
     }
 }
 

@@ -45,10 +45,12 @@ pub fn list_users(view: &View<'_>, query: &ListUsers) -> Result<AccountPage, App
         }
         Ok(true)
     };
-    if records::shard(view)?.users_indexed {
-        walk_index(view, query, after, &mut take)?;
-    } else {
-        walk_all(view, query, after, &mut take)?;
+    let is_indexed = records::shard(view)?.users_indexed;
+    match (is_indexed, query.state()) {
+        // Few of many: walking an order would read everybody.
+        (true, State::Disabled) => walk_sorted(view, tables::USER_DISABLED, query, after, &mut take)?,
+        (true, _) => walk_index(view, query, after, &mut take)?,
+        (false, _) => walk_sorted(view, tables::USER, query, after, &mut take)?,
     }
     Ok(AccountPage { accounts })
 }
@@ -110,15 +112,17 @@ fn walk_index(
     failure.map_or(Ok(()), Err)
 }
 
-/// For a shard that no command of version 4 has reached yet: sorts all its users.
-fn walk_all(
+/// Sorts the users of a table that is keyed by them: the disabled ones, or all of a shard that no command of version 4
+/// has reached yet.
+fn walk_sorted(
     view: &View<'_>,
+    table: u8,
     query: &ListUsers,
     after: Option<Place>,
     take: &mut Take<'_>,
 ) -> Result<(), Error> {
     let (mut users, mut failure) = (Vec::new(), None);
-    view.scan(&[tables::USER], &[tables::USER + 1], ScanOrder::Ascending, &mut |row: &[u8], _: &[u8]| {
+    view.scan(&[table], &[table + 1], ScanOrder::Ascending, &mut |row: &[u8], _: &[u8]| {
         match row[1..].try_into() {
             Ok(user) => users.push(user),
             Err(error) => failure = Some(Error::corrupt("user's key", error)),

@@ -21,6 +21,8 @@ pub const USER_CREATED: u8 = 0x06;
 pub const USER_USED: u8 = 0x07;
 /// user → VoidSignup; only of who does not exist
 pub const VOID_SIGNUP: u8 = 0x08;
+/// user; only disabled ones
+pub const USER_DISABLED: u8 = 0x09;
 /// user, secret hash → CookieSession
 pub const COOKIE_SESSION: u8 = 0x10;
 /// user, grant id → Grant
@@ -88,6 +90,11 @@ pub fn user_created(created_at_ms: u64, user: &UserKey) -> Bytes {
 /// Key of a row of `USER_USED`.
 pub fn user_used(bytes: u64, user: &UserKey) -> Bytes {
     key(USER_USED, &[&bytes.to_be_bytes(), user])
+}
+
+/// Key of a row of `USER_DISABLED`.
+pub fn user_disabled(user: &UserKey) -> Bytes {
+    key(USER_DISABLED, &[user])
 }
 
 /// Key of a row of `VOID_SIGNUP`.

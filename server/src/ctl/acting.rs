@@ -1,6 +1,8 @@
 //! An operator at a running cluster: what `ctl token`, `ctl user`, `ctl cluster settings` and `ctl audit` ask with.
 //! What they change is recorded under the name of the certificate, or of who runs the command.
 
+use std::os::unix::fs::MetadataExt;
+
 use rowhouse_gateway::operator::Operator;
 use rowhouse_proto::{ErrorCode, Refusal};
 
@@ -30,12 +32,11 @@ pub fn refused(refusal: Refusal) -> Error {
     }
 }
 
-/// As the shell has it; without certificates there is no other name.
+/// As the shell has it, else the number that the system has; without certificates there is no other name.
 fn host_user() -> String {
-    ["USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_else(|| "unknown".into())
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let numbered = || std::fs::metadata("/proc/self").map(|process| format!("uid-{}", process.uid()));
+    named.or_else(|| numbered().ok()).unwrap_or_else(|| "unknown".into())
 }
 
 #[cfg(test)]
