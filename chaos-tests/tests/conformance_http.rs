@@ -12,6 +12,8 @@ mod bad_days;
 mod case;
 #[path = "conformance_http/dav.rs"]
 mod dav;
+#[path = "conformance_http/dav_drive.rs"]
+mod dav_drive;
 #[path = "conformance_http/grant_flow.rs"]
 mod grant_flow;
 #[path = "conformance_http/limits.rs"]

@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod dav;
+mod dav_changes;
 mod fuzz;
 mod limits;
 mod mtls;
