@@ -18,6 +18,8 @@ mod case;
 mod cookie_rights;
 #[path = "conformance_http/dav.rs"]
 mod dav;
+#[path = "conformance_http/dav_drive.rs"]
+mod dav_drive;
 #[path = "conformance_http/grant_flow.rs"]
 mod grant_flow;
 #[path = "conformance_http/grant_order.rs"]

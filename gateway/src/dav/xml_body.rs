@@ -41,6 +41,7 @@ pub async fn read(app: &App, body: Body) -> Result<Bytes, ErrorCode> {
 pub fn elements(body: &[u8]) -> Result<Vec<(usize, Name)>, ErrorCode> {
     let mut config = ParserConfig::new();
     config.max_entity_expansion_length = XML_BYTES_MAX;
+    config.allow_multiple_root_elements = false;
     let mut reader = config.create_reader(Cursor::new(body));
     let (mut elements, mut depth) = (Vec::new(), 0);
     // Each event takes at least one byte of the body, or ends it.

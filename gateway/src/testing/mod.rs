@@ -3,6 +3,7 @@
 mod accounts;
 mod client;
 mod disk;
+mod drive;
 mod fixture;
 mod issuer;
 mod node;
@@ -10,6 +11,7 @@ mod node;
 pub use accounts::{Accounts, page};
 pub use client::{Client, Reply, raw};
 pub use disk::{Fetching, Staging};
+pub use drive::{Drive, account, answer, assert_harmless, dechunked};
 pub use fixture::{Fixture, SECRET, SHARDS, User};
 pub use issuer::Issuer;
 pub use node::{Announced, FakeNode, HLC_US, Script, failure, map_of, routes_of, session_of};

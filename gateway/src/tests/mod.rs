@@ -6,6 +6,7 @@ mod admin_audit;
 mod admin_tokens;
 mod admin_users;
 mod dav;
+mod dav_changes;
 mod fuzz;
 mod limits;
 mod mtls;
