@@ -1,5 +1,5 @@
-//! No secret is in a log, a trace or a data folder: neither a user's bearer and cookie, nor the operator's password, nor
-//! the homeserver's key (ARCHITECTURE.md, Invariants).
+//! No secret is in a log, a trace or a data folder: neither a user's bearer and cookie, nor the operator's password,
+//! nor the homeserver's key (ARCHITECTURE.md, Invariants).
 //!
 //! The cluster is put together by hand, with a key and a password that appear nowhere else.
 
@@ -240,7 +240,7 @@ async fn use_secrets(http: SocketAddr, admin: SocketAddr, homeserver: &Keypair) 
         let info = send(admin, "GET", "/info", &[("x-admin-password", password)], b"").await;
         assert_eq!(info.status, status, "{}", info.text());
         send(admin, "PROPFIND", "/dav/", &[("authorization", &basic(password)), ("depth", "0")], b"").await;
-        // Some program asks for tokens on the public port (asks.md); the password must not stay there.
+        // A widely used library asks for tokens on the public port; the password must not stay there.
         send(http, "GET", "/admin/generate_signup_token", &[("x-admin-password", password)], b"").await;
     }
     let token = bearer.trim_start_matches("Bearer ");
