@@ -19,8 +19,8 @@ pub enum Audience {
     },
 }
 
-/// The offence of a listener that other machines could reach and must not, a sentence that says what to do. `key` is the
-/// setting that has the address. An address is of this machine alone only if it is one of loopback.
+/// The offence of a listener that other machines could reach and must not, a sentence that says what to do. `key` is
+/// the setting that has the address. An address is of this machine alone only if it is one of loopback.
 pub fn exposure(key: &str, address: SocketAddr, audience: Audience) -> Option<String> {
     let advice = match audience {
         _ if address.ip().is_loopback() => return None,

@@ -7,13 +7,14 @@ use pubky_common::auth::jws::{ClientId, GRANT_JWS_TYP, GrantId, POP_JWS_TYP, Pop
 use pubky_common::capabilities::Capability;
 use pubky_common::crypto::Keypair;
 use rowhouse_chaos_tests::http1::Response;
-use rowhouse_chaos_tests::identity::{Grant, Session, User, bearer, grant_body, unix_now_s};
+use rowhouse_chaos_tests::identity::{Grant, Session, User, bearer, grant_body, session_cookie, unix_now_s};
 use serde_json::{Value, json};
 
 use super::world::{Findings, JSON, World};
 
 const SESSION: &str = "/auth/grant/session";
 const SESSIONS: &str = "/auth/grant/sessions";
+const NO_SESSION: &str = "No authenticated session found";
 const NOT_OWNED: &str = "Grant does not belong to authenticated user";
 /// Long enough for an exchange on a busy machine, short enough to wait for.
 const SHORT_LIFE_S: u64 = 10;
@@ -76,7 +77,7 @@ async fn stored(world: &World, findings: &mut Findings) {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let dead = world.send("GET", SESSION, &credentials, b"").await;
-    findings.refused("a bearer ends with its grant", &dead, 401, "No authenticated session found");
+    findings.refused("a bearer ends with its grant", &dead, 401, NO_SESSION);
     grant.claims.exp = unix_now_s() + 3600;
     let late = exchange(world, &grant.body(user, homeserver)).await;
     findings.refused("a longer text does not revive it", &late, 401, "Grant has expired");
@@ -85,85 +86,124 @@ async fn stored(world: &World, findings: &mut Findings) {
 }
 
 async fn listed_and_revoked(world: &World, findings: &mut Findings) {
-    let homeserver = &world.homeserver;
-    let user = User::random();
-    let signup = world.send("POST", "/signup", &[], &user.auth_token()).await;
-    findings.status("rights: signup", &signup, 200);
-    let halves = world.send("POST", "/session", &[], &user.auth_token_for("/:r,/:w")).await;
-    let cookie = |response: &Response| {
-        let line = response.header("set-cookie").unwrap_or_default();
-        line.split(';').next().unwrap_or_default().to_owned()
-    };
-    let (root_cookie, halves) = (cookie(&signup), cookie(&halves));
-    let scoped_caps =
-        ["/pub/app/:rw", "/priv/app/:r"].map(|text| Capability::try_from(text).expect("well formed"));
-    let (root, scoped) =
-        (Grant::session(&user), Grant::new(&user, "scoped.test", 3600, Vec::from(scoped_caps)));
-    let Some(root_bearer) = minted(world, findings, "rights: root", &root.body(&user, homeserver)).await
-    else {
-        return;
-    };
-    let Some(bearer) = minted(world, findings, "rights: scoped", &scoped.body(&user, homeserver)).await
-    else {
-        return;
-    };
-    let by_cookie = |value: &str| [("pubky-host", user.z32.clone()), ("cookie", value.to_owned())];
-    let by_bearer =
-        |session: &Session| [("pubky-host", user.z32.clone()), ("authorization", session.value.clone())];
-    let send = async |method: &str, target: &str, headers: &[(&str, String)]| {
-        let headers: Vec<(&str, &str)> =
-            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        world.send(method, target, &headers, b"").await
-    };
+    let Some(owner) = Owner::settle(world, findings).await else { return };
+    owner.lists(findings).await;
+    owner.refusals(findings).await;
+    owner.revokes(findings).await;
+}
 
-    for (who, headers) in [("a cookie", by_cookie(&root_cookie)), ("a bearer", by_bearer(&root_bearer))] {
-        let list = send("GET", SESSIONS, &headers).await;
-        findings.status(&format!("{who} lists"), &list, 200);
-        let mut ids = json_of(&list).as_array().cloned().unwrap_or_default();
-        findings.equal(&format!("{who} lists: grants"), &ids.len(), &2);
-        ids.retain(|item| item["grant_id"] == scoped.claims.jti.as_str());
-        let expected = json!({
-            "grant_id": scoped.claims.jti.as_str(), "client_id": "scoped.test",
-            "capabilities": "/pub/app/:rw,/priv/app/:r",
-            "issued_at": scoped.claims.iat, "expires_at": scoped.claims.exp,
-        });
-        findings.equal(&format!("{who} lists: the item"), &ids.first(), &Some(&expected));
+/// A user with two grants and two cookies.
+struct Owner<'a> {
+    world: &'a World,
+    user: User,
+    root: Grant,
+    root_bearer: Session,
+    scoped: Grant,
+    scoped_bearer: Session,
+    /// Cookie pairs: of a root session, and of one with the two halves of root.
+    root_cookie: String,
+    halves: String,
+}
+
+impl<'a> Owner<'a> {
+    async fn settle(world: &'a World, findings: &mut Findings) -> Option<Self> {
+        let user = User::random();
+        let signup = world.send("POST", "/signup", &[], &user.auth_token()).await;
+        let halves = world.send("POST", "/session", &[], &user.auth_token_for("/:r,/:w")).await;
+        let cookie = |response: &Response| session_cookie(response, &user).map(|session| session.value);
+        let (root_cookie, halves) = (cookie(&signup), cookie(&halves));
+        let caps =
+            ["/pub/app/:rw", "/priv/app/:r"].map(|text| Capability::try_from(text).expect("well formed"));
+        let root = Grant::session(&user);
+        let scoped = Grant::new(&user, "scoped.test", 3600, Vec::from(caps));
+        let body = root.body(&user, &world.homeserver);
+        let root_bearer = minted(world, findings, "rights: root", &body).await?;
+        let body = scoped.body(&user, &world.homeserver);
+        let scoped_bearer = minted(world, findings, "rights: scoped", &body).await?;
+        let (root_cookie, halves) = (root_cookie.ok()?, halves.ok()?);
+        Some(Self { world, user, root, root_bearer, scoped, scoped_bearer, root_cookie, halves })
     }
-    let one = |id: &str| format!("{SESSION}/{id}");
-    let id = scoped.claims.jti.as_str();
-    for (method, target) in [("GET", SESSIONS.to_owned()), ("DELETE", one(id)), ("DELETE", one("not!an!id"))]
-    {
-        let what = format!("{method} {target}");
-        for headers in [by_bearer(&bearer), by_cookie(&halves)] {
-            findings.refused(&what, &send(method, &target, &headers).await, 403, "Root capability required");
+
+    async fn send(&self, method: &str, target: &str, credential: (&str, &str)) -> Response {
+        self.world.send(method, target, &[("pubky-host", &self.user.z32), credential], b"").await
+    }
+
+    fn by_root(&self) -> (&str, &str) {
+        ("authorization", &self.root_bearer.value)
+    }
+
+    async fn lists(&self, findings: &mut Findings) {
+        let claims = &self.scoped.claims;
+        for (who, credential) in
+            [("a cookie", ("cookie", self.root_cookie.as_str())), ("a bearer", self.by_root())]
+        {
+            let list = self.send("GET", SESSIONS, credential).await;
+            findings.status(&format!("{who} lists"), &list, 200);
+            let mut items = json_of(&list).as_array().cloned().unwrap_or_default();
+            findings.equal(&format!("{who} lists: grants"), &items.len(), &2);
+            items.retain(|item| item["grant_id"] == claims.jti.as_str());
+            let expected = json!({
+                "grant_id": claims.jti.as_str(), "client_id": "scoped.test",
+                "capabilities": "/pub/app/:rw,/priv/app/:r",
+                "issued_at": claims.iat, "expires_at": claims.exp,
+            });
+            findings.equal(&format!("{who} lists: the item"), &items.first(), &Some(&expected));
         }
-        let anonymous = send(method, &target, &[("pubky-host", user.z32.clone())]).await;
-        findings.refused(&what, &anonymous, 401, "No authenticated session found");
     }
-    let root_headers = by_bearer(&root_bearer);
-    for bad in ["not!an!id", "a".repeat(23).as_str()] {
-        let answer = send("DELETE", &one(bad), &root_headers).await;
-        findings.refused(&format!("revoke {bad}"), &answer, 400, "Invalid grant ID format");
+
+    /// The root capability comes first, then the form of the id, then whether there is such a grant of this user.
+    async fn refusals(&self, findings: &mut Findings) {
+        let id = self.scoped.claims.jti.as_str();
+        for (method, target) in
+            [("GET", SESSIONS.to_owned()), ("DELETE", one(id)), ("DELETE", one("not!an!id"))]
+        {
+            let what = format!("{method} {target}");
+            let scoped = ("authorization", self.scoped_bearer.value.as_str());
+            for credential in [scoped, ("cookie", self.halves.as_str())] {
+                let answer = self.send(method, &target, credential).await;
+                findings.refused(&what, &answer, 403, "Root capability required");
+            }
+            let anonymous = self.send(method, &target, ("accept", "*/*")).await;
+            findings.refused(&what, &anonymous, 401, NO_SESSION);
+        }
+        for bad in ["not!an!id", "a".repeat(23).as_str()] {
+            let answer = self.send("DELETE", &one(bad), self.by_root()).await;
+            findings.refused(&format!("revoke {bad}"), &answer, 400, "Invalid grant ID format");
+        }
+        let unknown = self.send("DELETE", &one(GrantId::generate().as_str()), self.by_root()).await;
+        findings.refused("revoke an unknown grant", &unknown, 404, "Not Found");
+        let bobs = Grant::session(&self.world.bob);
+        let body = bobs.body(&self.world.bob, &self.world.homeserver);
+        let Some(bob) = minted(self.world, findings, "rights: bob", &body).await else { return };
+        let foreign = self.send("DELETE", &one(bobs.claims.jti.as_str()), self.by_root()).await;
+        findings.refused("revoke another user's grant", &foreign, 404, "Not Found");
+        let alive = self.world.send("GET", SESSION, &[("authorization", &bob.value)], b"").await;
+        findings.status("which lives on", &alive, 200);
     }
-    let unknown = send("DELETE", &one(GrantId::generate().as_str()), &root_headers).await;
-    findings.refused("revoke an unknown grant", &unknown, 404, "Not Found");
-    findings.refused("revoke", &send("DELETE", &one(id), &by_cookie(&root_cookie)).await, 200, "");
-    let target = format!("/storage/{}/pub/app/x", user.z32);
-    let put = world.send("PUT", &target, &[("authorization", bearer.value.as_str())], b"1").await;
-    findings.refused("a bearer of a revoked grant", &put, 401, "No authenticated session found");
-    let again = exchange(world, &scoped.body(&user, homeserver)).await;
-    findings.refused("a revoked grant's exchange", &again, 401, "Grant has been revoked");
-    let left = json_of(&send("GET", SESSIONS, &root_headers).await);
-    findings.equal("the revoked one is not listed", &left[0]["grant_id"], &json!(root.claims.jti.as_str()));
-    findings.equal("and nothing else", &left.as_array().map(Vec::len), &Some(1));
-    findings.refused(
-        "a grant revokes itself",
-        &send("DELETE", &one(root.claims.jti.as_str()), &root_headers).await,
-        200,
-        "",
-    );
-    let gone = send("GET", SESSIONS, &root_headers).await;
-    findings.refused("and is gone", &gone, 401, "No authenticated session found");
+
+    async fn revokes(&self, findings: &mut Findings) {
+        let id = self.scoped.claims.jti.as_str();
+        let done = self.send("DELETE", &one(id), ("cookie", &self.root_cookie)).await;
+        findings.refused("revoke", &done, 200, "");
+        let target = format!("/storage/{}/pub/app/x", self.user.z32);
+        let put = self.send("PUT", &target, ("authorization", &self.scoped_bearer.value)).await;
+        findings.refused("a bearer of a revoked grant", &put, 401, NO_SESSION);
+        let again = exchange(self.world, &self.scoped.body(&self.user, &self.world.homeserver)).await;
+        findings.refused("a revoked grant's exchange", &again, 401, "Grant has been revoked");
+        let left = json_of(&self.send("GET", SESSIONS, self.by_root()).await);
+        let root = self.root.claims.jti.as_str();
+        findings.equal("the revoked one is not listed", &left[0]["grant_id"], &json!(root));
+        findings.equal("and nothing else", &left.as_array().map(Vec::len), &Some(1));
+        let done = self.send("DELETE", &one(root), self.by_root()).await;
+        findings.refused("a grant revokes itself", &done, 200, "");
+        let gone = self.send("GET", SESSIONS, self.by_root()).await;
+        findings.refused("and is gone", &gone, 401, NO_SESSION);
+    }
+}
+
+/// The route of one grant.
+fn one(id: &str) -> String {
+    format!("{SESSION}/{id}")
 }
 
 /// Ids and nonces are a user's own; within one user an id belongs to one client key.
@@ -208,7 +248,7 @@ async fn shared_ids(world: &World, findings: &mut Findings) {
     findings.status("the first one's bearer lives on", &shown, 200);
 }
 
-/// Newer programs send members that this server does not know (cases.md A33).
+/// Newer programs send members that this server does not know.
 async fn unknown_members(world: &World, findings: &mut Findings) {
     let (user, homeserver) = (&world.alice, &world.homeserver);
     let grant = Grant::session(user);

@@ -1,5 +1,4 @@
-//! Tokens and proofs that were used stay used, whoever was killed meanwhile (docs/rules/protocol.md#replay-guards; cases.md
-//! A32).
+//! Tokens and proofs that were used stay used, whoever was killed meanwhile (docs/rules/protocol.md#replay-guards).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -12,7 +12,8 @@ const TIME: std::ops::Range<usize> = 75..83;
 /// The last time that has no sign when it is taken for a signed number: the year 294247.
 const TIME_MAX_US: u64 = i64::MAX as u64;
 
-/// The token, if it is signed by its key and was made within three minutes of now. Fails with the text that clients know.
+/// The token, if it is signed by its key and was made within three minutes of now. Fails with the text that clients
+/// know.
 pub fn verify(bytes: &[u8]) -> Result<AuthToken, Refusal> {
     let verified = if is_beyond_time(bytes) {
         // What is looked at before the time keeps its own text.

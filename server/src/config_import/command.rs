@@ -50,8 +50,8 @@ struct Document<'a> {
     report: &'a Report,
 }
 
-/// Does what was asked for. Fails with exit code 64 if the file cannot be read, is not TOML, or has a value that none of
-/// the two programs takes; then nothing is written.
+/// Does what was asked for. Fails with exit code 64 if the file cannot be read, is not TOML, or has a value that none
+/// of the two programs takes; then nothing is written.
 pub fn run(command: ConfigCommand) -> Result<(), Error> {
     let ConfigCommand::Import(args) = command;
     let name = args.file.display().to_string();

@@ -24,8 +24,8 @@ pub fn read(path: &Path, known: Known, complaints: &mut Vec<String>) -> Result<L
     Ok(reading.layer)
 }
 
-/// The TOML file at `path`, whatever its keys. Fails if it cannot be read, which `advice` says what to do about, is longer
-/// than a MiB, or is not TOML.
+/// The TOML file at `path`, whatever its keys. Fails if it cannot be read, which `advice` says what to do about, is
+/// longer than a MiB, or is not TOML.
 pub fn dict(path: &Path, advice: &str) -> Result<Dict, Error> {
     let text = text(path).map_err(|error| {
         let path = path.display();

@@ -93,7 +93,7 @@ fn a_node_that_does_not_answer_is_a_failure_of_another_kind() {
 }
 
 #[test]
-fn nothing_listens_beyond_loopback() {
+fn what_others_must_not_reach_stays_on_loopback() {
     let dir = tempfile::tempdir().expect("a folder");
     let secret = dir.path().join("secret");
     std::fs::write(&secret, "00".repeat(32)).expect("a file");
@@ -102,18 +102,19 @@ fn nothing_listens_beyond_loopback() {
     let secret = secret.to_string_lossy().into_owned();
     let data = dir.path().join("data").to_string_lossy().into_owned();
     let node = ["node", "--data-dir", &data, "--listen", "0.0.0.0:0", "--homeserver-secret-file", &secret];
-    let gateway = [
-        "gateway",
-        "--http-listen=0.0.0.0:0",
-        "--tls-listen=127.0.0.1:0",
-        "--node=127.0.0.1:1",
-        "--homeserver-secret-file",
-        &secret,
-    ];
-    for args in [&node[..], &gateway] {
+    let gateway =
+        ["gateway", "--tls-listen=127.0.0.1:0", "--node=127.0.0.1:1", "--homeserver-secret-file", &secret];
+    let of_the_testnet = [&gateway[..], &["--http-listen=0.0.0.0:0"]].concat();
+    let admin = ["--http-listen=127.0.0.1:0", "--admin-listen=0.0.0.0:0", "--admin-password=correct horse"];
+    let of_operators = [&gateway[..], &admin].concat();
+    for (args, what) in [
+        (&node[..], "mTLS"),
+        (&of_the_testnet, "the homeserver's secret is the testnet's"),
+        (&of_operators, "--admin-behind-proxy"),
+    ] {
         let output = rowhouse(args);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(EXIT_USAGE), "{args:?}: {text}");
-        assert!(text.contains("loopback") || text.contains("mTLS"), "{args:?}: {text}");
+        assert!(text.contains(what), "{args:?}: {text}");
     }
 }
