@@ -14,6 +14,7 @@ mod meta;
 mod operate;
 mod prepare;
 mod prepare_account;
+mod prepared;
 mod query;
 mod recover;
 mod refusal;
