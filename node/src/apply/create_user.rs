@@ -71,7 +71,7 @@ impl ShardCommand for CreateUser {
             turn.txn.delete(tables::void_signup(&user));
         }
         turn.shard.users += 1;
-        user_index::add(turn, &user, &account);
+        user_index::add(turn.txn, &turn.shard, &user, &account);
         Ok(match &self.session {
             Some(session) => open_cookie_session::open(turn, &user, session)?,
             None => outcome::done(),

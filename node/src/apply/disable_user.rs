@@ -29,7 +29,7 @@ impl ShardCommand for DisableUser {
         if account.disabled != self.disabled {
             account.disabled = self.disabled;
             turn.txn.put(tables::user(&user), records::encode(&account));
-            user_index::disable(turn, &user, self.disabled);
+            user_index::disable(turn.txn, &user, self.disabled);
             let count = &mut turn.shard.disabled_users;
             *count = if self.disabled { *count + 1 } else { count.saturating_sub(1) };
         }

@@ -10,7 +10,7 @@ use rowhouse_raft::{EntryContext, Error, Machine};
 
 use super::commands::{self, ShardCommand};
 use super::error::ApplyError;
-use super::turn::Turn;
+use super::turn::{ACCOUNTS_SINCE, Turn};
 use super::{dedup, outcome, sweep, user_index};
 use crate::command_version::decode;
 use crate::planted;
@@ -55,7 +55,9 @@ fn apply_once(turn: &mut Turn<'_, '_>, command: &Command, body: &dyn ShardComman
         return Ok(answer);
     }
     sweep::sweep(turn)?;
-    user_index::build_once(turn)?;
+    if turn.version() >= ACCOUNTS_SINCE {
+        user_index::build_once(turn.txn, &mut turn.shard)?;
+    }
     let outcome = settled(dedup::room(&turn.shard).and_then(|()| body.apply(turn)))?;
     // Nothing was applied, and the same request may succeed once the table has room.
     if outcome.code != ErrorCode::GuardTableFull.number() {

@@ -130,7 +130,7 @@ impl<'a, 't> Turn<'a, 't> {
         self.txn.put(tables::usage(user), records::encode(after));
         self.shard.used_bytes =
             self.shard.used_bytes.saturating_add(after.bytes).saturating_sub(before.bytes);
-        user_index::move_usage(self, user, before.bytes, after.bytes);
+        user_index::move_usage(self.txn, &self.shard, user, before.bytes, after.bytes);
     }
 
     /// Stores the shard's record; the last write of a turn.

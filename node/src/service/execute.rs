@@ -9,7 +9,8 @@ use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use tracing::Span;
 
 use super::answer::Answer;
-use super::prepare::{Prepared, Verifier};
+use super::prepare::Verifier;
+use super::prepared::Prepared;
 use super::refusal::{internal, of_barrier, of_proposal, unable};
 use super::shard::ShardService;
 use super::trace;

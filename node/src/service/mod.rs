@@ -15,6 +15,7 @@ mod operate;
 mod prepare;
 mod prepare_account;
 mod prepare_collection;
+mod prepared;
 mod query;
 mod recover;
 mod refusal;

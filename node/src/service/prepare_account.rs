@@ -6,7 +6,7 @@ use rowhouse_proto::wire::command::{self, command::Body, revoke_grant};
 use rowhouse_proto::wire::shard;
 
 use super::answer::Answer;
-use super::prepare::{Prepared, credential};
+use super::prepared::{Prepared, credential};
 
 /// What became of a reservation whose signup did not end.
 pub(super) fn settle_signup(op: shard::SettleSignup) -> Result<Prepared, Refusal> {

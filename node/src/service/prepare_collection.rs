@@ -6,7 +6,7 @@ use rowhouse_proto::wire::command::{self, command::Body};
 use rowhouse_proto::wire::shard;
 
 use super::answer::Answer;
-use super::prepare::Prepared;
+use super::prepared::Prepared;
 
 /// It adds a row, and so it waits while disks are full.
 pub(super) fn make_collection(op: shard::MakeCollection) -> Result<Prepared, Refusal> {

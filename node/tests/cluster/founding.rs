@@ -17,7 +17,7 @@ fn complete(map: &ClusterMap) -> bool {
 fn a_cluster_begins_once_and_every_node_knows_the_map() {
     let cluster = Cluster::started(3);
     assert!(cluster.running().all(|node| node.map().cluster_id.is_empty()), "nothing happens by itself");
-    let refused = cluster.initialize_as("token_required").expect_err("there are no tokens");
+    let refused = cluster.initialize_as("closed").expect_err("there is no such mode");
     assert!(refused.to_string().contains("must be `open`"), "{refused}");
     assert!(cluster.running().all(|node| node.map().cluster_id.is_empty()), "nothing was begun");
     let first = cluster.initialize().expect("initializes");
