@@ -96,7 +96,7 @@ impl Prepared {
         }
     }
 
-    pub(super) fn growing(mut self) -> Self {
+    fn growing(mut self) -> Self {
         self.grows = true;
         self
     }
@@ -130,9 +130,10 @@ impl Verifier<'_> {
             Op::SettleSignup(op) => accounts::settle_signup(op),
             Op::DisableUser(op) => accounts::disable_user(op),
             Op::ChangeQuota(op) => accounts::change_quota(op),
-            Op::MakeCollection(op) => collections::make_collection(op),
-            Op::RemoveCollection(op) => collections::remove_collection(op),
-            Op::MoveEntries(op) => collections::move_entries(op),
+            Op::MakeCollection(op) => collections::make_collection(op).map(of_user).map(Prepared::growing),
+            Op::RemoveCollection(op) => collections::remove_collection(op).map(of_user),
+            // Its events stay, so that it waits while disks are full.
+            Op::MoveEntries(op) => collections::move_entries(op).map(of_user).map(Prepared::growing),
             Op::RevokeGrantById(op) => Ok(accounts::revoke_grant(op)),
         }
     }
@@ -210,6 +211,11 @@ impl Verifier<'_> {
         let pop = jws::verify_pop(pop, grant, self.homeserver_z32, self.now_s)?;
         Ok(nonce_of(pop.nonce.as_str(), pop.iat))
     }
+}
+
+/// A command that tells nothing when it succeeds.
+fn of_user((body, user): (Body, UserKey)) -> Prepared {
+    Prepared::new(body, Answer::Done, Some(user))
 }
 
 fn cookie_signup(op: shard::CookieSignup) -> Result<Prepared, Refusal> {
@@ -365,6 +371,16 @@ mod tests {
         };
         assert_eq!(begin(None, 9), (None, 9));
         assert_eq!(begin(Some(3), 0), (Some(3), 0));
+    }
+
+    #[test]
+    fn older_programs_never_meet_collections() {
+        let made = Body::MakeCollection(command::MakeCollection::default());
+        let removed = Body::RemoveCollection(command::RemoveCollection::default());
+        for body in [made, removed, Body::MoveEntries(command::MoveEntries::default())] {
+            let prepared = Prepared::new(body, Answer::Done, None);
+            assert!(prepared.is_too_new(ACCOUNTS_SINCE - 1) && !prepared.is_too_new(ACCOUNTS_SINCE));
+        }
     }
 
     #[test]
