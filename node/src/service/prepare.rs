@@ -132,7 +132,6 @@ impl Verifier<'_> {
             Op::ChangeQuota(op) => accounts::change_quota(op),
             Op::MakeCollection(op) => collections::make_collection(op).map(of_user).map(Prepared::growing),
             Op::RemoveCollection(op) => collections::remove_collection(op).map(of_user),
-            // Its events stay, so that it waits while disks are full.
             Op::MoveEntries(op) => collections::move_entries(op).map(of_user).map(Prepared::growing),
             Op::RevokeGrantById(op) => Ok(accounts::revoke_grant(op)),
         }
@@ -213,7 +212,6 @@ impl Verifier<'_> {
     }
 }
 
-/// A command that tells nothing when it succeeds.
 fn of_user((body, user): (Body, UserKey)) -> Prepared {
     Prepared::new(body, Answer::Done, Some(user))
 }
