@@ -4,11 +4,12 @@ use http::{HeaderMap, HeaderValue, Request};
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::Refusal;
 use rowhouse_proto::domain::secret::CookieSecret;
+use rowhouse_proto::wire::shard::Entry;
 
 use crate::cookie::{self, RequestHost};
 pub use crate::credentials::Credentials;
 pub use crate::layers::Target;
-use crate::{layers, routes};
+use crate::{dav, layers, routes};
 
 /// Whose AuthToken this is.
 pub fn user_of(auth_token: &[u8]) -> Result<PublicKey, Refusal> {
@@ -28,4 +29,18 @@ pub fn session_cookie(headers: &HeaderMap, user: &PublicKey) -> Option<HeaderVal
 /// The user, and perhaps the path, that a request is about.
 pub fn target(request: &Request<()>) -> Result<Option<Target>, Refusal> {
     layers::resolve(request)
+}
+
+/// The multistatus that answers a PROPFIND with this body about a file of this name; `None` if the body is refused.
+pub fn multistatus_of(propfind: &[u8], name: &str) -> Option<String> {
+    let wanted = dav::Wanted::of(&dav::elements(propfind).ok()?).ok()?;
+    let file = Some(Entry { content_type: name.to_owned(), ..Entry::default() });
+    let href = dav::url_path(&format!("/dav/user/pub/{name}"));
+    Some(dav::document(&dav::Resource { href, name: name.to_owned(), file, quota: None }, &wanted))
+}
+
+/// Depth, namespace and local name of each element; `None` if it is no document or too large.
+pub fn xml_elements(document: &[u8]) -> Option<Vec<(usize, String, String)>> {
+    let elements = dav::elements(document).ok()?;
+    Some(elements.into_iter().map(|(depth, name)| (depth, name.namespace, name.local)).collect())
 }

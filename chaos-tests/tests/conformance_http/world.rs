@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub const JSON: (&str, &str) = ("content-type", "application/json");
 const EXISTING_SERVER: &str = "ROWHOUSE_CONFORMANCE";
 
 pub struct World {
-    pub cluster: Option<Cluster>,
+    pub cluster: Option<Arc<Cluster>>,
     /// The first gateway, and that of every request unless gateways take turns.
     pub address: SocketAddr,
     gateways: Vec<SocketAddr>,
@@ -55,7 +56,7 @@ impl World {
         let cluster = Cluster::start(options).await.expect("the cluster starts");
         let address = cluster.gateways().expect("gateways")[0];
         let homeserver = cluster.homeserver().expect("a key");
-        Some(Self::settle(Some(cluster), address, homeserver).await)
+        Some(Self::settle(Some(Arc::new(cluster)), address, homeserver).await)
     }
 
     /// From now on each request goes to another gateway than the one before.
@@ -71,7 +72,25 @@ impl World {
         Self { tries_again: true, ..self }
     }
 
-    async fn settle(cluster: Option<Cluster>, address: SocketAddr, homeserver: PublicKey) -> Self {
+    /// Other people and files on the same servers: what was done to the first ones does not matter to these.
+    pub async fn anew(&self) -> Self {
+        let mut world = Self {
+            cluster: self.cluster.clone(),
+            address: self.address,
+            gateways: self.gateways.clone(),
+            turn: AtomicUsize::new(0),
+            tries_again: self.tries_again,
+            homeserver: self.homeserver.clone(),
+            alice: User::random(),
+            bob: User::random(),
+            names: BTreeMap::new(),
+        };
+        world.people().await;
+        world.files().await;
+        world
+    }
+
+    async fn settle(cluster: Option<Arc<Cluster>>, address: SocketAddr, homeserver: PublicKey) -> Self {
         let (alice, bob) = (User::random(), User::random());
         let mut world = Self {
             cluster,

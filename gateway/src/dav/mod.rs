@@ -24,4 +24,12 @@ mod request;
 mod transfer;
 mod xml_body;
 
+#[cfg(fuzzing)]
+pub use multistatus::document;
+#[cfg(fuzzing)]
+pub use names::url_path;
+#[cfg(fuzzing)]
+pub use properties::{Resource, Wanted};
 pub use request::router;
+#[cfg(fuzzing)]
+pub use xml_body::elements;

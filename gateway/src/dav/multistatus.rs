@@ -38,6 +38,14 @@ pub async fn multistatus(mut pages: Pages, wanted: Wanted) -> Result<Response, R
     Ok(with_body(StatusCode::MULTI_STATUS, XML, body))
 }
 
+/// The whole document about one resource.
+#[cfg(fuzzing)]
+pub fn document(resource: &Resource, wanted: &Wanted) -> String {
+    let mut xml = HEAD.to_owned();
+    push_response(&mut xml, resource, wanted);
+    xml + TAIL
+}
+
 /// One page's responses. They hold their room in memory until they are sent.
 fn part(app: &App, head: &str, resources: &[Resource], wanted: &Wanted) -> Result<Bytes, Rejection> {
     let mut xml = head.to_owned();

@@ -52,6 +52,10 @@ pub fn elements(body: &[u8]) -> Result<Vec<(usize, Name)>, ErrorCode> {
                 if depth > XML_DEPTH_MAX || elements.len() == XML_ELEMENTS_MAX {
                     return Err(ErrorCode::InvalidXml);
                 }
+                // The parser judges a name with its prefix, and answers repeat it without.
+                if !name.local_name.starts_with(is_name_start) {
+                    return Err(ErrorCode::InvalidXml);
+                }
                 let namespace = name.namespace.unwrap_or_default();
                 elements.push((depth, Name { namespace, local: name.local_name }));
             }
@@ -60,6 +64,15 @@ pub fn elements(body: &[u8]) -> Result<Vec<(usize, Name)>, ErrorCode> {
             _ => {}
         }
     }
+}
+
+/// XML 1.0, production 4, without the colon.
+fn is_name_start(character: char) -> bool {
+    matches!(character,
+        'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+        | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
+        | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
+        | '\u{10000}'..='\u{EFFFF}')
 }
 
 #[cfg(test)]
@@ -71,7 +84,17 @@ mod tests {
         let nested = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
         assert_eq!(elements(nested(XML_DEPTH_MAX).as_bytes()).map(|found| found.len()), Ok(XML_DEPTH_MAX));
         let many = format!("<a>{}</a>", "<b/>".repeat(XML_ELEMENTS_MAX));
-        for bad in [&*nested(XML_DEPTH_MAX + 1), &many, "", "<a>", "<a></b>", "<x:a/>", "a", "<a/><a/>"] {
+        for bad in [
+            &*nested(XML_DEPTH_MAX + 1),
+            &many,
+            "",
+            "<a>",
+            "<a></b>",
+            "<x:a/>",
+            "<x:.a xmlns:x=\"y\"/>",
+            "a",
+            "<a/><a/>",
+        ] {
             assert_eq!(elements(bad.as_bytes()), Err(ErrorCode::InvalidXml), "{bad:.40}");
         }
         let name = |namespace: &str, local: &str| Name { namespace: namespace.into(), local: local.into() };

@@ -107,13 +107,21 @@ impl Accounts {
         Ok(execute_reply::Result::Done(Done {}))
     }
 
+    /// The token with which a user signed up; empty: none.
+    fn token_of(&self, key: &Key) -> String {
+        let kept = self.tokens.values().find(|row| row.reserved_by == key[..] || row.used_by == key[..]);
+        kept.map(|row| row.token.clone()).unwrap_or_default()
+    }
+
     fn query(&mut self, shard: u32, op: query_request::Op) -> Result<query_reply::Result, Refusal> {
         let here = |key: &&Key| Slot::of_key(key).shard(SHARDS) == shard;
         match op {
             query_request::Op::GetUser(op) => {
                 let key: Key = op.tenant[..].try_into().expect("a key");
                 assert!(here(&&key), "another shard's user");
-                self.user(&key).map(|account| query_reply::Result::Account(account.clone()))
+                let signup_token = self.token_of(&key);
+                let account = self.user(&key)?.clone();
+                Ok(query_reply::Result::Account(Account { signup_token, ..account }))
             }
             query_request::Op::ListUsers(op) => {
                 let users = self.users.iter().filter(|(key, _)| here(key));

@@ -26,12 +26,13 @@ async fn options_say_dav_to_everybody_and_all_else_needs_the_password() {
         assert_eq!((reply.status, reply.header("dav")), (200, None));
         assert!(reply.header("access-control-allow-methods").is_some_and(|methods| methods.contains("MOVE")));
         for method in ["GET", "PUT", "PROPFIND", "LOCK", "BREW"] {
-            for headers in [&[][..], &[("authorization", "Basic YWRtaW46YWRtaW4=")]] {
-                let reply = drive.client.send(method, path, headers, b"").await;
-                assert_eq!(reply.status, 401, "{method} {path}");
-                assert!(reply.header("www-authenticate").is_some_and(|value| value.starts_with("Basic")));
-                assert_harmless(&reply, path);
-            }
+            // Wrong passwords are bounded, and asking whether one is needed is not.
+            let wrong = [("authorization", "Basic YWRtaW46YWRtaW4=")];
+            let headers = if method == "PUT" { &wrong[..] } else { &[] };
+            let reply = drive.client.send(method, path, headers, b"").await;
+            assert_eq!(reply.status, 401, "{method} {path}");
+            assert!(reply.header("www-authenticate").is_some_and(|value| value.starts_with("Basic")));
+            assert_harmless(&reply, path);
         }
     }
     // Beside it nothing says so.

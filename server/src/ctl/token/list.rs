@@ -105,7 +105,7 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(
             lines[1],
-            "AAAA-BBBB-CCCC  1970-01-01T00:00:00.000000  -                           -  default"
+            "AAAA-BBBB-CCCC  1970-01-01T00:00:00.000000  -                           -   default"
         );
         assert!(lines[2].contains("2026-10-22T10:11:12.123000"), "{}", lines[2]);
         assert_eq!(lines[4], "more: --after AAAA-BBBB-DDDD");
