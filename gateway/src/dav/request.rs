@@ -58,7 +58,7 @@ async fn changed(admin: &Admin, address: IpAddr, request: Request) -> Result<Res
     let action = format!("{} /dav", request.method());
     let (cluster, call) = (Arc::clone(&app.cluster), app.call(request.extensions()));
     let operator = Operator::new(cluster, call, &who, &action, app.limits.signup_reservation_s);
-    let target = request.uri().path().to_owned();
+    let target = target(&request);
     let task = async move {
         let change = operator.begin(&target).await?;
         let answered = dispatch(&app, request).await;
@@ -70,6 +70,15 @@ async fn changed(admin: &Admin, address: IpAddr, request: Request) -> Result<Res
         answered
     };
     TaskTracker::new().spawn(task).await.map_err(|_| ErrorCode::Internal)?
+}
+
+/// What is changed, and where it goes if it moves.
+fn target(request: &Request) -> String {
+    let path = request.uri().path();
+    match request.headers().get("destination").and_then(|header| header.to_str().ok()) {
+        Some(destination) => format!("{path} to {destination}"),
+        None => path.to_owned(),
+    }
 }
 
 async fn dispatch(app: &Arc<App>, request: Request) -> Result<Response, Rejection> {

@@ -1,7 +1,6 @@
 //! The operator's API about signup tokens.
 
 use rowhouse_proto::lock::lock;
-use rowhouse_proto::wire::shard::execute_request;
 use serde_json::{Value, json};
 
 use super::admin_users::Admin;
