@@ -35,6 +35,9 @@ const OBJECTS_S_MAX: u64 = 24 * 3600;
 const DEAD_AFTER_S_MIN: u64 = 5;
 /// More would not be a bound.
 const MOVES_MAX: u64 = 64;
+/// Below this a fresh disk with a system on it might get nothing.
+const DISK_USED_PERCENT_MIN: u64 = 10;
+const DISK_USED_PERCENT_MAX: u64 = 99;
 /// One chunk a second.
 const RATE_BYTES_MIN: u64 = 1024 * 1024;
 /// A year.
@@ -148,6 +151,9 @@ section! {
         /// Each costs a snapshot and the shard's large bodies.
         moves_per_node: u32 = 2, Kind::number("moves", 1, MOVES_MAX),
             "Replicas that move to one node, or away from one, at the same time.";
+        /// What a node has taken it must also be able to compact.
+        disk_used_percent_max: u64 = 85, Kind::number("percent", DISK_USED_PERCENT_MIN, DISK_USED_PERCENT_MAX),
+            "A node whose disk is fuller than this gets no more replicas.", flag("--disk-used-percent-max");
         /// Snapshots and large bodies, of moves and repairs alike.
         bytes_per_second: u64 = 32 * 1024 * 1024, Kind::bytes(RATE_BYTES_MIN, BYTES_MAX),
             "Rate at which a node takes in data of replicas that move or are repaired, and sends snapshots.";

@@ -63,6 +63,7 @@ impl Coordinator {
         let bounds = Bounds {
             dead_after_ms: u64::try_from(placement.dead_after_s.as_millis()).unwrap_or(u64::MAX),
             moves_per_node: placement.moves_per_node,
+            disk_used_percent_max: placement.disk_used_percent_max,
             rebalance: placement.rebalance,
         };
         let (presence, observed) = (Presence::default(), Mutex::default());

@@ -4,6 +4,7 @@
 
 mod advance;
 mod attendance;
+mod bounds;
 mod change;
 mod first;
 mod nodes;
@@ -14,10 +15,11 @@ mod spread;
 mod step;
 
 pub use attendance::marks;
+pub use bounds::Bounds;
 pub use change::{CoordinatorId, Fence, change_members};
 pub use first::{REPLICAS, place};
 pub use nodes::uuid;
 pub use observed::{HEIR_LAG_MAX, Observed, ObservedGroup};
-pub use plan::{Bounds, plan};
+pub use plan::plan;
 pub use report::report;
 pub use step::{Change, Step};

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, NodeInfo, NodeLife};
 
+use super::bounds::Bounds;
 use super::observed::Observed;
 use crate::identity::NodeUuid;
-
-/// A disk fuller than this takes no more replicas, in percent.
-const USED_PERCENT_MAX: u64 = 85;
 
 /// One node of the map.
 #[derive(Clone, Debug)]
@@ -42,13 +40,14 @@ pub fn uuid(bytes: &[u8]) -> NodeUuid {
 
 impl Nodes {
     /// Weighs the nodes of `map`; `now_ms` is unix time.
-    pub fn of(map: &ClusterMap, observed: &Observed, dead_after_ms: u64, now_ms: u64) -> Self {
+    pub fn of(map: &ClusterMap, observed: &Observed, bounds: Bounds, now_ms: u64) -> Self {
+        let Bounds { dead_after_ms, disk_used_percent_max, .. } = bounds;
         let weigh = |info: &NodeInfo| {
             let (node, life) = (uuid(&info.node_uuid), info.life.unwrap_or_default());
             let away_ms = if life.away_since_ms == 0 { 0 } else { now_ms.saturating_sub(life.away_since_ms) };
             let takes = observed.nodes.get(&node).is_some_and(|seen| {
-                let roomy =
-                    seen.used_bytes.saturating_mul(100) <= seen.disk_bytes.saturating_mul(USED_PERCENT_MAX);
+                let used_max = seen.disk_bytes.saturating_mul(disk_used_percent_max);
+                let roomy = seen.used_bytes.saturating_mul(100) <= used_max;
                 roomy && !seen.low_space && !seen.draining
             });
             let weighed = Node {

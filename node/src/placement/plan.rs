@@ -4,6 +4,7 @@ use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo};
 
 use super::advance::{advance, drop_strays, settle};
+use super::bounds::Bounds;
 use super::first::REPLICAS;
 use super::nodes::{Nodes, bytes_of, uuid};
 use super::observed::{Leader, Observed};
@@ -14,18 +15,9 @@ use crate::identity::NodeUuid;
 /// Why a replica moves that nothing is wrong with.
 const CROWDED: &str = "two replicas share a zone";
 
-/// The bounds of moving, from the section [placement] of the settings.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    pub dead_after_ms: u64,
-    pub moves_per_node: u32,
-    /// Whether replicas are spread without being asked.
-    pub rebalance: bool,
-}
-
 /// The steps that are due. `now_ms` is unix time.
 pub fn plan(map: &ClusterMap, observed: &Observed, bounds: Bounds, now_ms: u64) -> Vec<Step> {
-    let mut nodes = Nodes::of(map, observed, bounds.dead_after_ms, now_ms);
+    let mut nodes = Nodes::of(map, observed, bounds, now_ms);
     let mut steps: Vec<Step> = map.groups.iter().filter_map(|group| go_on(group, observed, &nodes)).collect();
     let begun = begin(map, observed, &mut nodes, bounds);
     let rests = map.groups.iter().all(|group| group.moving.is_none());

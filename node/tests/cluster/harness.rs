@@ -113,6 +113,7 @@ pub fn config(dir: &TempDir, listen: &str, name: &str) -> NodeConfig {
     let mut config = NodeConfig::new(dir.path().join("data"), listen, name, SECRET);
     config.storage.memory_bytes = MEMORY_BYTES;
     config.storage.free_space_min_bytes = 1;
+    config.placement.disk_used_percent_max = 99;
     config
 }
 

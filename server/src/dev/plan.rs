@@ -17,6 +17,7 @@ const PROBES: &str = "probes";
 const ADMIN_PASSWORD: &str = "admin";
 /// A cluster on a person's machine must not refuse to work because the disk is rather full.
 const FREE_SPACE_MIN_MIB: u64 = 64;
+const DISK_USED_PERCENT_MAX: u64 = 99;
 
 /// The part a component has in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +109,8 @@ pub fn node(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Compone
         ("--homeserver-secret-file", path(&secret_file(root))),
         ("--dht-bootstrap", format!("127.0.0.1:{}", ports.dht)),
         ("--free-space-min-mib", FREE_SPACE_MIN_MIB.to_string()),
+        // A developer's disk is full of other things.
+        ("--disk-used-percent-max", DISK_USED_PERCENT_MAX.to_string()),
     ];
     pairs.extend(all.into_iter().filter(|other| *other != address).map(|other| ("--seed", other)));
     let probes = format!("127.0.0.1:{}", ports.probes[index]);

@@ -25,7 +25,8 @@ use crate::trace::tell;
 
 /// A node that is away for so long is replaced, ms.
 pub const DEAD_AFTER_MS: u64 = 6_000;
-const BOUNDS: Bounds = Bounds { dead_after_ms: DEAD_AFTER_MS, moves_per_node: 2, rebalance: true };
+const BOUNDS: Bounds =
+    Bounds { dead_after_ms: DEAD_AFTER_MS, moves_per_node: 2, disk_used_percent_max: 85, rebalance: true };
 /// Between two rounds.
 const ROUND_MS: std::ops::Range<u64> = 150..500;
 /// A new coordinator listens for so long before it plans.

@@ -22,7 +22,8 @@ use crate::placement::observed::Observed;
 use crate::placement::place;
 use crate::placement::step::{Change, Step};
 
-pub const BOUNDS: Bounds = Bounds { dead_after_ms: 600_000, moves_per_node: 2, rebalance: true };
+pub const BOUNDS: Bounds =
+    Bounds { dead_after_ms: 600_000, moves_per_node: 2, disk_used_percent_max: 85, rebalance: true };
 const LAST_LOG: u64 = 5_000;
 /// Members changed by index; the log of the toy is long, so that every change is committed.
 const FIRST_CHANGE: u64 = 100;
