@@ -143,6 +143,9 @@ impl MetaService {
         } else if row.reserved_by == asked.user {
             let SignupToken { token, reservation: number, quota, .. } = row;
             says(Verdict::Reserved(SignupReservation { token, number, quota }))
+        } else if row.reserved_by.is_empty() {
+            // Another user was quicker, and gave it up meanwhile: the gateway asks again.
+            return Err(ErrorCode::Unavailable.into());
         } else {
             let held = meta::held_token(row, self.local.clock.physical_ms());
             AdmittedSignup { held: Some(held), ..refused(ErrorCode::SignupTokenUsed) }
