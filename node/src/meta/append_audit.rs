@@ -1,8 +1,6 @@
 //! The audit chain: what operators did, in order. Each record holds the hash of the one before, so that nobody can
 //! change or drop one in the middle without it being seen.
 
-use std::ops::ControlFlow;
-
 use bytes::Bytes;
 pub use rowhouse_proto::audit::hash_of;
 use rowhouse_proto::wire::command::AppendAudit;
@@ -28,24 +26,7 @@ const TEXT_BYTES_MAX: usize = 1024;
 /// Records from a number on, in order. From 0: the oldest there is.
 pub fn audit_page(store: &dyn Read, from: u64, limit: usize) -> Result<Vec<AuditRecord>, Error> {
     let first = tables::cluster(store)?.map_or(0, |cluster| cluster.audit_first);
-    let (mut records, mut failure) = (Vec::new(), None);
-    let start = key(RECORD, &from.max(first).to_be_bytes());
-    store.scan(&start, &[RECORD + 1], &mut |_, value| {
-        if records.len() == limit {
-            return ControlFlow::Break(());
-        }
-        match decode(value, "audit record") {
-            Ok(record) => {
-                records.push(record);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    failure.map_or(Ok(records), Err)
+    tables::page(store, "audit record", &key(RECORD, &from.max(first).to_be_bytes()), &[RECORD + 1], limit)
 }
 
 impl MetaGroupCommand for AppendAudit {

@@ -23,16 +23,32 @@ const REMOVED: u8 = 6;
 pub(super) const AFTER_TEXT: &[u8] = &[0xFF];
 
 fn list<T: Message + Default>(store: &dyn Read, what: &'static str, table: u8) -> Result<Vec<T>, Error> {
+    page(store, what, &[table], &[table + 1], usize::MAX)
+}
+
+/// At most `limit` records `from <= key < to`, in order.
+pub(super) fn page<T: Message + Default>(
+    store: &dyn Read,
+    what: &'static str,
+    from: &[u8],
+    to: &[u8],
+    limit: usize,
+) -> Result<Vec<T>, Error> {
     let mut records = Vec::new();
     let mut failure = None;
-    store.scan(&[table], &[table + 1], &mut |_, value| match decode(value, what) {
-        Ok(record) => {
-            records.push(record);
-            ControlFlow::Continue(())
+    store.scan(from, to, &mut |_, value| {
+        if records.len() == limit {
+            return ControlFlow::Break(());
         }
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
+        match decode(value, what) {
+            Ok(record) => {
+                records.push(record);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
         }
     })?;
     failure.map_or(Ok(records), Err)
