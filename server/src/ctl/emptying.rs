@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use rowhouse_proto::wire::meta::{NodeInfo, NodeLife};
 use serde::Serialize;
+use serde_json::json;
 
-use super::follow::Sight;
+use super::args::Output;
+use super::follow::{Sight, Waiting, follow};
+use super::observer::Observer;
 use super::units;
 use super::view::View;
 use crate::error::Error;
@@ -51,6 +54,22 @@ impl Left {
         }
         left
     }
+}
+
+/// Returns when nothing is left on the node. With `--no-wait` at once, having said what becomes of it: `told`.
+pub async fn until_empty(
+    observer: &mut Observer,
+    mut watch: Watch,
+    waiting: Waiting,
+    output: Output,
+    told: &str,
+) -> Result<(), Error> {
+    if waiting.no_wait {
+        let replicas = watch.first.replicas;
+        let json = json!({ "node_uuid": hex::encode(&watch.node.node_uuid), "replicas_left": replicas });
+        return output.print_line(&format!("{} {told}; {replicas} replicas are left", watch.name), &json);
+    }
+    follow(observer, waiting, output, |view| watch.sight(view)).await
 }
 
 /// Watches a node until nothing is left on it.

@@ -3,11 +3,10 @@
 use rowhouse_proto::wire::meta::NodeWish;
 use rowhouse_proto::wire::meta::node_wish::Fate;
 use rowhouse_proto::wire::meta::operate_request::Wish;
-use serde_json::json;
 
 use super::super::args::{Access, Output};
-use super::super::emptying::Watch;
-use super::super::follow::{Waiting, follow};
+use super::super::emptying::{Watch, until_empty};
+use super::super::follow::Waiting;
 use super::super::observer::Observer;
 use super::super::operate::operate;
 use super::super::target::{Meant, find};
@@ -47,15 +46,8 @@ pub async fn drain(args: DrainArgs) -> Result<(), Error> {
     let wish = Wish::Node(NodeWish { node_uuid: node.node_uuid.clone(), fate: Fate::Leave.into() });
     operate(&view, &observer.dialer, wish).await?.accepted()?;
     let over = "is empty; `rowhouse ctl node remove` lets it go, `rowhouse ctl node stay` takes it back";
-    let mut watch = Watch::new(&view, &node, over, |life| life.leaving);
-    if args.waiting.no_wait {
-        let (name, replicas) = (view.label(&node.node_uuid), watch.first.replicas);
-        let text = format!(
-            "{name} is leaving: {replicas} replicas move elsewhere; `rowhouse ctl status` shows how far it is, \
-             `rowhouse ctl node stay` ends it"
-        );
-        let json = json!({ "node_uuid": hex::encode(&node.node_uuid), "replicas_left": replicas });
-        return args.output.print_line(&text, &json);
-    }
-    follow(&mut observer, args.waiting, args.output, |view| watch.sight(view)).await
+    let watch = Watch::new(&view, &node, over, |life| life.leaving);
+    let told = "is leaving: its replicas move elsewhere; `rowhouse ctl status` shows how far it is, `rowhouse ctl node \
+                stay` ends it";
+    until_empty(&mut observer, watch, args.waiting, args.output, told).await
 }

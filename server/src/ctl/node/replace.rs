@@ -3,11 +3,10 @@
 use rowhouse_proto::wire::meta::NodeWish;
 use rowhouse_proto::wire::meta::node_wish::Fate;
 use rowhouse_proto::wire::meta::operate_request::Wish;
-use serde_json::json;
 
 use super::super::args::{Access, Output};
-use super::super::emptying::Watch;
-use super::super::follow::{Waiting, follow};
+use super::super::emptying::{Watch, until_empty};
+use super::super::follow::Waiting;
 use super::super::observer::Observer;
 use super::super::operate::{Verdict, operate};
 use super::super::target::{Meant, find};
@@ -41,14 +40,7 @@ pub async fn replace(args: ReplaceArgs) -> Result<(), Error> {
         }
     }
     let over = "holds nothing that is not rebuilt on other nodes; the cluster forgets it";
-    let mut watch = Watch::new(&view, &node, over, |life| life.lost);
-    if args.waiting.no_wait {
-        let (name, replicas) = (view.label(&node.node_uuid), watch.first.replicas);
-        let text = format!(
-            "{name} is lost: {replicas} replicas are rebuilt on other nodes; `rowhouse ctl status` shows how far it is"
-        );
-        let json = json!({ "node_uuid": hex::encode(&node.node_uuid), "replicas_left": replicas });
-        return args.output.print_line(&text, &json);
-    }
-    follow(&mut observer, args.waiting, args.output, |view| watch.sight(view)).await
+    let watch = Watch::new(&view, &node, over, |life| life.lost);
+    let told = "is lost: its replicas are rebuilt on other nodes; `rowhouse ctl status` shows how far it is";
+    until_empty(&mut observer, watch, args.waiting, args.output, told).await
 }
