@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/raft.proto",
         "proto/transport.proto",
         "proto/shard.proto",
+        "proto/feed.proto",
         "proto/meta.proto",
         "proto/command.proto",
         "proto/state.proto",

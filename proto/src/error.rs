@@ -154,6 +154,16 @@ error_codes! {
     NotForCollections = 161, METHOD_NOT_ALLOWED, "This method is not for collections";
     UnsupportedBody = 162, UNSUPPORTED_MEDIA_TYPE, "This method has no body";
 
+    // ---- event streams ----
+    TooManyUsers = 170, BAD_REQUEST, "Too many users. Maximum allowed: 50";
+    UserRequired = 171, BAD_REQUEST, "user parameter is required";
+    /// Detail carries the whole text: `Invalid limit: ...`.
+    InvalidLimit = 172, BAD_REQUEST, "Invalid limit";
+    LimitTooSmall = 173, BAD_REQUEST, "limit must be at least 1";
+    LiveReverse = 174, BAD_REQUEST, "Cannot use live mode with reverse ordering";
+    /// Detail carries the whole text: `Invalid path: ...`.
+    InvalidEventPath = 175, BAD_REQUEST, "Invalid path";
+
     // ---- storage ----
     DirectoryNotFound = 110, NOT_FOUND, "Directory Not Found";
     PathCollision = 111, CONFLICT, "File/folder path collision";

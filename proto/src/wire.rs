@@ -36,6 +36,13 @@ pub mod shard {
     pub use v1::*;
 }
 
+pub mod feed {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.feed.v1");
+    }
+    pub use v1::*;
+}
+
 pub mod meta {
     pub mod v1 {
         tonic::include_proto!("rowhouse.meta.v1");

@@ -147,7 +147,7 @@ impl NodeClient {
 
     /// Events of a shard this node leads; None when it does not.
     pub async fn events(&self, shard: u32, after: u64, limit: u32) -> Result<Option<EventPage>, Error> {
-        let op = query_request::Op::ListEvents(ListEvents { after, limit });
+        let op = query_request::Op::ListEvents(ListEvents { after, limit, ..ListEvents::default() });
         match self.query(shard, op).await? {
             Some(query_reply::Result::EventPage(page)) => Ok(Some(page)),
             Some(query_reply::Result::Failure(failure)) if failure.code <= 2 => Ok(None),

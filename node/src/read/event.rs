@@ -36,7 +36,7 @@ pub fn list_events(view: &View<'_>, shard: u32, query: &ListEvents) -> Result<Ev
             ControlFlow::Break(())
         }
     })?;
-    failure.map_or(Ok(EventPage { events }), Err)
+    failure.map_or(Ok(EventPage { events, reached: 0 }), Err)
 }
 
 fn record(ids: EventIds, shard: u32, key: &[u8], value: &[u8]) -> Result<EventRecord, Error> {

@@ -366,7 +366,7 @@ impl Client {
 
     /// Number of events the shard has for the user's path.
     pub fn events(&self, user: &User, path: &str) -> usize {
-        let op = query_request::Op::ListEvents(ListEvents { after: 0, limit: 0 });
+        let op = query_request::Op::ListEvents(ListEvents::default());
         let Ok(query_reply::Result::EventPage(page)) = self.query(user.shard(), op) else {
             panic!("no events");
         };

@@ -148,7 +148,7 @@ impl Replica {
         let mut events: Vec<EventRecord> = Vec::new();
         for _ in 0..10_000 {
             let after = events.last().map_or(0, |event| event.id);
-            let query = ListEvents { after, limit: 3 };
+            let query = ListEvents { after, limit: 3, ..ListEvents::default() };
             let page = rowhouse_node::read::list_events(&self.view(), SHARD, &query).expect("readable");
             if page.events.is_empty() {
                 break;
