@@ -69,7 +69,7 @@ fn as_user(secret: u8) -> Option<Credential> {
 
 fn path() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "/pub/a",
+        "/pub/b",
         "/pub/a/b",
         "/pub/a_b",
         "/pub/a%b",
