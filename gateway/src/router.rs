@@ -10,12 +10,13 @@ use http::header::RETRY_AFTER;
 use tower_http::cors::CorsLayer;
 
 use crate::app::App;
-use crate::layers::{AdminCalls, admin_calls, cache_policy, tenant, trace};
+use crate::layers::{AdminCalls, admin_calls, cache_policy, stream_cache_policy, tenant, trace};
 use crate::not_implemented::{self, no_such_storage_method};
 use crate::routes::signup_token::{only_get, signup_token};
 use crate::routes::{
-    cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, get_entry, grant_exchange,
-    grant_list, grant_revoke, grant_session, grant_signout, grant_signup, head_entry, info, put_entry, root,
+    cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, events_stream, get_entry,
+    grant_exchange, grant_list, grant_revoke, grant_session, grant_signout, grant_signup, head_entry, info,
+    put_entry, root,
 };
 
 /// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
@@ -28,6 +29,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", get(root))
         .route("/info", get(info))
         .route("/signup_tokens/{token}", get(signup_token).head(only_get).fallback(only_get))
+        .route(
+            "/events-stream",
+            get(events_stream).head(only_get).fallback(only_get).layer(from_fn(stream_cache_policy)),
+        )
         .route("/signup", post(cookie_signup))
         .route("/session", post(cookie_signin).get(cookie_session).delete(cookie_signout))
         .route("/auth/grant/signup", post(grant_signup))

@@ -8,6 +8,8 @@ mod feed;
 mod fixture;
 mod issuer;
 mod node;
+mod sse;
+mod user_events;
 
 pub use accounts::{Accounts, page};
 pub use client::{Client, Reply, raw};
@@ -17,3 +19,5 @@ pub use feed::ids;
 pub use fixture::{Fixture, SECRET, SHARDS, User};
 pub use issuer::Issuer;
 pub use node::{Announced, FakeNode, HLC_US, Script, failure, map_of, routes_of, session_of};
+pub use sse::OpenStream;
+pub use user_events::UserEvents;

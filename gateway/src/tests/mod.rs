@@ -7,6 +7,8 @@ mod admin_tokens;
 mod admin_users;
 mod dav;
 mod dav_changes;
+mod feed_live;
+mod feed_users;
 mod fuzz;
 mod limits;
 mod mtls;

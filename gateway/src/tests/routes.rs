@@ -27,7 +27,7 @@ const CLIENT: [(&str, &str, u16); 23] = [
     ("PUT", "/{path}", 401),
     ("DELETE", "/{path}", 401),
     ("GET", "/events/", 501),
-    ("GET", "/events-stream", 501),
+    ("GET", "/events-stream", 400),
 ];
 
 const ADMIN: [(&str, &str, u16); 17] = [

@@ -1,0 +1,25 @@
+//! What operators see of event streams. The names are part of docs/operations.
+
+use std::sync::LazyLock;
+
+use opentelemetry::metrics::{Counter, UpDownCounter};
+
+/// The instruments of one process: they go where its meter provider sends them.
+pub struct StreamMetrics {
+    /// Live streams that are open.
+    pub live: UpDownCounter<i64>,
+    /// Events sent, of all streams.
+    pub events: Counter<u64>,
+    /// Streams whose client took nothing until its connection was cut.
+    pub slow_cut: Counter<u64>,
+}
+
+/// Made when first used: the meter provider is installed before a gateway starts.
+pub static METRICS: LazyLock<StreamMetrics> = LazyLock::new(|| {
+    let meter = opentelemetry::global::meter("rowhouse.gateway");
+    StreamMetrics {
+        live: meter.i64_up_down_counter("rowhouse.gateway.events.live_streams").build(),
+        events: meter.u64_counter("rowhouse.gateway.events.out").build(),
+        slow_cut: meter.u64_counter("rowhouse.gateway.events.slow_clients_cut").build(),
+    }
+});
