@@ -2,14 +2,18 @@
 //! events at hand and reads the next one when it is told to: nothing runs ahead of the client.
 
 use bytes::Bytes;
+use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::shard::EventRecord;
 
-use super::metrics::METRICS;
 use super::sse::{Names, write_event};
+use super::stream_metrics::METRICS;
+use crate::cluster::{Admission, ByteLease};
 use crate::respond::Rejection;
 
 /// Rows asked for at once.
 const PAGE_ROWS: u16 = 100;
+/// What an event takes in memory beside its path, generously.
+const RECORD_BYTES: usize = 160;
 /// A piece ends with the event that reaches this: two or three of them fill a connection's buffer.
 const FRAME_BYTES: usize = 8 * 1024;
 
@@ -34,6 +38,22 @@ pub enum Due {
     Everywhere,
     /// In these shards.
     Shards(Vec<u32>),
+}
+
+/// Room for a page, which may wait long for a client that is slow. Refused as `Overloaded`.
+pub fn room_for(events: &[EventRecord], admission: &Admission) -> Result<ByteLease, ErrorCode> {
+    let mut lease = admission.bytes();
+    lease.grow(events.iter().map(|event| event.path.len() + RECORD_BYTES).sum())?;
+    Ok(lease)
+}
+
+/// A client's cursor as shards and pages take it: there 0 is none, while a client's 0 in reverse is before all events.
+pub fn wire_cursor(cursor: Option<u64>, reverse: bool) -> u64 {
+    match cursor {
+        Some(0) if reverse => 1,
+        Some(id) => id,
+        None => 0,
+    }
 }
 
 /// The events of a source as bytes.

@@ -4,9 +4,9 @@ mod batch;
 mod follow;
 mod frames;
 mod live;
-mod metrics;
 mod sse;
 mod stream_body;
+mod stream_metrics;
 mod stream_params;
 mod user_pages;
 
@@ -16,4 +16,4 @@ pub use frames::Frames;
 pub use live::{Pace, live_pieces};
 pub use stream_body::StreamBody;
 pub use stream_params::{StreamParams, StreamUser, refused};
-pub use user_pages::{Selection, UserPages};
+pub use user_pages::{UserPages, UserSelection};

@@ -1,4 +1,4 @@
-//! Events as server-sent events, byte for byte as the protocol has them (docs/rules/protocol.md#event-streams).
+//! Events as server-sent events, byte for byte as the protocol has them (docs/rules/feed.md#event-streams).
 
 use std::fmt::Write;
 

@@ -16,8 +16,8 @@ use http_body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::metrics::METRICS;
 use super::sse::KEEP_ALIVE;
+use super::stream_metrics::METRICS;
 
 /// Idleness after which a comment is sent.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);

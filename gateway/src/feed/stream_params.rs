@@ -1,5 +1,5 @@
 //! The query of an event stream: read from its raw text, in the protocol's order of checks and with its texts
-//! (docs/rules/protocol.md#event-streams). Pure.
+//! (docs/rules/feed.md#event-streams). Pure.
 
 use std::borrow::Cow;
 

@@ -12,16 +12,13 @@ use rowhouse_proto::wire::shard::{
     Credential, EventPage, EventRecord, ListEvents, UserCursor, query_reply, query_request,
 };
 
-use super::frames::{Due, Source};
+use super::frames::{Due, Source, room_for, wire_cursor};
 use crate::cluster::{ByteLease, Call, Cluster, Map};
 use crate::respond::Rejection;
 
-/// What an event takes in memory beside its path, generously.
-const RECORD_BYTES: usize = 160;
-
 /// What is read, and as whom.
 #[derive(Clone)]
-pub struct Selection {
+pub struct UserSelection {
     /// Canonical. With a last slash all below, else one file.
     pub paths: Vec<String>,
     /// Descending ids.
@@ -34,7 +31,7 @@ pub struct Selection {
 pub struct UserPages {
     cluster: Arc<Cluster>,
     call: Call,
-    selection: Selection,
+    selection: UserSelection,
     shards: Vec<ShardPages>,
 }
 
@@ -58,7 +55,7 @@ impl UserPages {
         call: Call,
         map: &Map,
         users: &[(PublicKey, Option<u64>)],
-        selection: Selection,
+        selection: UserSelection,
     ) -> Self {
         let mut shards: Vec<ShardPages> = Vec::with_capacity(users.len().min(1));
         for (user, cursor) in users {
@@ -79,7 +76,7 @@ impl UserPages {
     }
 
     async fn ask(&self, call: &Call, part: &ShardPages, rows: u32) -> Result<EventPage, Rejection> {
-        let Selection { paths, reverse, credential } = &self.selection;
+        let UserSelection { paths, reverse, credential } = &self.selection;
         let op = ListEvents {
             after: part.after,
             limit: rows,
@@ -129,8 +126,7 @@ impl Source for UserPages {
         let drained = self.shards.iter().filter(|part| part.is_drained());
         let pages = try_join_all(drained.map(|part| self.ask(&call, part, rows))).await?;
         for (part, page) in self.shards.iter_mut().filter(|part| part.is_drained()).zip(pages) {
-            let mut lease = self.cluster.admission().bytes();
-            lease.grow(page.events.iter().map(|event| event.path.len() + RECORD_BYTES).sum())?;
+            let lease = room_for(&page.events, self.cluster.admission())?;
             part.fill(page, lease);
         }
         Ok(())
@@ -162,14 +158,5 @@ impl ShardPages {
         if !events.is_empty() {
             (self.events, self.lease) = (events.into(), Some(lease));
         }
-    }
-}
-
-/// A client's cursor as shards take it: there 0 is none, while a client's 0 in reverse is before all events.
-fn wire_cursor(cursor: Option<u64>, reverse: bool) -> u64 {
-    match cursor {
-        Some(0) if reverse => 1,
-        Some(id) => id,
-        None => 0,
     }
 }

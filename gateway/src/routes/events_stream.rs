@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::cluster::{Call, Map};
 use crate::credentials::{Credentials, is_bearer_scheme};
 use crate::feed::{
-    Frames, Pace, Selection, StreamBody, StreamParams, StreamUser, UserPages, batch_body, live_pieces,
+    Frames, Pace, StreamBody, StreamParams, StreamUser, UserPages, UserSelection, batch_body, live_pieces,
     refused,
 };
 use crate::layers::Target;
@@ -156,7 +156,7 @@ impl Stream<'_> {
             [] => vec![PUBLIC_ROOT.to_owned()],
             paths => paths.iter().map(|path| path.as_str().to_owned()).collect(),
         };
-        let selection = Selection { paths, reverse: params.reverse, credential };
+        let selection = UserSelection { paths, reverse: params.reverse, credential };
         UserPages::new(Arc::clone(&app.cluster), call.clone(), &self.map, users, selection)
     }
 }
