@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pubky_common::crypto::PublicKey;
 
 use crate::cluster::{Call, Cluster};
+use crate::feed::Feed;
 use crate::layers::RequestTrace;
 use crate::settings::Limits;
 
@@ -12,6 +13,8 @@ use crate::settings::Limits;
 pub struct App {
     /// Where changes and reads go.
     pub cluster: Arc<Cluster>,
+    /// The events of all shards in one order.
+    pub feed: Feed,
     /// The key of the homeserver this gateway speaks for.
     pub homeserver: PublicKey,
     /// Every bound a client can run into.

@@ -17,6 +17,7 @@ use crate::announce::Announcer;
 use crate::app::App;
 use crate::cluster::{Cluster, Node, watch};
 use crate::config::GatewayConfig;
+use crate::feed::Feed;
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
 use crate::router::router;
 use crate::settings::Limits;
@@ -49,6 +50,7 @@ impl Gateway {
         let cluster = Arc::new(Cluster::new(&limits, dialer, keypair.public_key()));
         let app = Arc::new(App {
             cluster: Arc::clone(&cluster),
+            feed: Feed::new(Arc::clone(&cluster)),
             homeserver: keypair.public_key(),
             limits: config.limits.clone(),
         });

@@ -13,7 +13,7 @@ use crate::respond::{Rejection, method_not_allowed};
 type Routes = &'static [(MethodFilter, &'static str)];
 
 /// Routes of the client API.
-pub const CLIENT: Routes = &[(MethodFilter::GET, "/events/"), (MethodFilter::GET, "/events-stream")];
+pub const CLIENT: Routes = &[(MethodFilter::GET, "/events-stream")];
 
 /// Methods of `/storage/{user}/{*path}`.
 const STORAGE_METHODS: [&str; 2] = ["LOCK", "UNLOCK"];

@@ -30,6 +30,7 @@ struct State {
     led: BTreeSet<u32>,
     answers: bool,
     looks_at: usize,
+    holds: watch::Sender<bool>,
     clocks: Vec<ClocksRequest>,
     reads: Vec<ReadRequest>,
     follows: usize,
@@ -45,12 +46,12 @@ struct Replica {
 
 impl Replica {
     fn last_event(&self) -> u64 {
-        self.events.last_key_value().map_or(0, |(id, _)| ids().tick_of(*id))
+        self.events.last_key_value().map_or(0, |(id, _)| event_ids().tick_of(*id))
     }
 }
 
 /// The layout of the fixture's event ids.
-pub fn ids() -> EventIds {
+pub fn event_ids() -> EventIds {
     EventIds::new(SHARDS).expect("a power of two")
 }
 
@@ -61,6 +62,7 @@ impl Default for EventLogs {
             led: (0..SHARDS).collect(),
             answers: true,
             looks_at: usize::MAX,
+            holds: watch::Sender::new(false),
             clocks: Vec::new(),
             reads: Vec::new(),
             follows: 0,
@@ -73,8 +75,8 @@ impl EventLogs {
     /// Writes an event to the shard that its id names, which is closed up to it.
     pub fn append(&self, event: EventRecord) {
         let mut state = self.state();
-        let replica = state.replicas.get_mut(&ids().shard_of(event.id)).expect("hosted");
-        replica.closed = replica.closed.max(ids().tick_of(event.id));
+        let replica = state.replicas.get_mut(&event_ids().shard_of(event.id)).expect("hosted");
+        replica.closed = replica.closed.max(event_ids().tick_of(event.id));
         replica.events.insert(event.id, event);
         state.news.send_modify(|news| *news += 1);
     }
@@ -104,6 +106,11 @@ impl EventLogs {
         if !answers {
             state.news = watch::Sender::new(0);
         }
+    }
+
+    /// Whether it keeps the answers to questions for clocks until it is told otherwise. What they say is fixed before.
+    pub fn holds(&self, holds: bool) {
+        self.state().holds.send_replace(holds);
     }
 
     /// Ends the page of a read after so many events, whether they match or not.
@@ -174,7 +181,8 @@ impl State {
         let limit = if request.limit == 0 { PAGE_MAX } else { request.limit.min(PAGE_MAX) } as usize;
         let mut found: Vec<&EventRecord> =
             request.shards.iter().flat_map(|shard| self.replicas[shard].events.values()).collect();
-        found.retain(|event| ids().tick_of(event.id) <= request.tick_max && is_ahead(request, event.id));
+        found
+            .retain(|event| event_ids().tick_of(event.id) <= request.tick_max && is_ahead(request, event.id));
         found.sort_by_key(|event| if request.reverse { u64::MAX - event.id } else { event.id });
         let (mut events, mut reached) = (Vec::new(), 0);
         let in_all = found.len();
@@ -211,10 +219,13 @@ impl Feed for EventLogs {
 
     async fn clocks(&self, request: Request<ClocksRequest>) -> Result<Response<ClocksReply>, Status> {
         let request = request.into_inner();
-        let mut state = self.state();
-        state.clocks.push(request);
-        state.checked(request.version)?;
-        let clocks = state.told_clocks(request.tick);
+        let (clocks, mut holds) = {
+            let mut state = self.state();
+            state.clocks.push(request);
+            state.checked(request.version)?;
+            (state.told_clocks(request.tick), state.holds.subscribe())
+        };
+        holds.wait_for(|holds| !holds).await.map_err(|_| Status::unavailable("gone"))?;
         Ok(Response::new(ClocksReply { hlc: HLC_US, clocks }))
     }
 

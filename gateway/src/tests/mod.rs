@@ -7,6 +7,8 @@ mod admin_tokens;
 mod admin_users;
 mod dav;
 mod dav_changes;
+mod feed_global;
+mod feed_pages;
 mod fuzz;
 mod limits;
 mod mtls;

@@ -26,7 +26,7 @@ const CLIENT: [(&str, &str, u16); 23] = [
     ("HEAD", "/{path}", 404),
     ("PUT", "/{path}", 401),
     ("DELETE", "/{path}", 401),
-    ("GET", "/events/", 501),
+    ("GET", "/events/", 200),
     ("GET", "/events-stream", 501),
 ];
 
