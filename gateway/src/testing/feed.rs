@@ -46,12 +46,12 @@ struct Replica {
 
 impl Replica {
     fn last_event(&self) -> u64 {
-        self.events.last_key_value().map_or(0, |(id, _)| event_ids().tick_of(*id))
+        self.events.last_key_value().map_or(0, |(id, _)| ids().tick_of(*id))
     }
 }
 
 /// The layout of the fixture's event ids.
-pub fn event_ids() -> EventIds {
+pub fn ids() -> EventIds {
     EventIds::new(SHARDS).expect("a power of two")
 }
 
@@ -75,8 +75,8 @@ impl EventLogs {
     /// Writes an event to the shard that its id names, which is closed up to it.
     pub fn append(&self, event: EventRecord) {
         let mut state = self.state();
-        let replica = state.replicas.get_mut(&event_ids().shard_of(event.id)).expect("hosted");
-        replica.closed = replica.closed.max(event_ids().tick_of(event.id));
+        let replica = state.replicas.get_mut(&ids().shard_of(event.id)).expect("hosted");
+        replica.closed = replica.closed.max(ids().tick_of(event.id));
         replica.events.insert(event.id, event);
         state.news.send_modify(|news| *news += 1);
     }
@@ -181,8 +181,7 @@ impl State {
         let limit = if request.limit == 0 { PAGE_MAX } else { request.limit.min(PAGE_MAX) } as usize;
         let mut found: Vec<&EventRecord> =
             request.shards.iter().flat_map(|shard| self.replicas[shard].events.values()).collect();
-        found
-            .retain(|event| event_ids().tick_of(event.id) <= request.tick_max && is_ahead(request, event.id));
+        found.retain(|event| ids().tick_of(event.id) <= request.tick_max && is_ahead(request, event.id));
         found.sort_by_key(|event| if request.reverse { u64::MAX - event.id } else { event.id });
         let (mut events, mut reached) = (Vec::new(), 0);
         let in_all = found.len();

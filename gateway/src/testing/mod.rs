@@ -13,7 +13,7 @@ pub use accounts::{Accounts, page};
 pub use client::{Client, Reply, raw};
 pub use disk::{Fetching, Staging};
 pub use drive::{Drive, account, answer, assert_harmless, dechunked};
-pub use feed::event_ids;
+pub use feed::ids;
 pub use fixture::{Fixture, SECRET, SHARDS, User};
 pub use issuer::Issuer;
 pub use node::{Announced, FakeNode, HLC_US, Script, failure, map_of, routes_of, session_of};

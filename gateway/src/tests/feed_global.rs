@@ -4,18 +4,18 @@ use futures::future::join_all;
 use rowhouse_proto::domain::event::EVENT_EPOCH_MS;
 use rowhouse_proto::wire::shard::EventRecord;
 
-use crate::testing::{FakeNode, Fixture, Reply, SHARDS, Script, User, event_ids};
+use crate::testing::{FakeNode, Fixture, Reply, SHARDS, Script, User, ids};
 
 /// Ticks of tests count from here.
 const START_US: u64 = EVENT_EPOCH_MS * 1000 + 1_000_000_000;
 
 fn tick(n: u64) -> u64 {
-    event_ids().tick(START_US) + n
+    ids().tick(START_US) + n
 }
 
 fn event(user: &User, n: u64, path: &str) -> EventRecord {
     EventRecord {
-        id: event_ids().id(tick(n), user.shard()),
+        id: ids().id(tick(n), user.shard()),
         deleted: false,
         user: user.key.as_bytes().to_vec().into(),
         path: path.into(),
@@ -276,7 +276,7 @@ async fn a_replica_that_is_behind_or_silent_is_asked_for_elsewhere() {
     // It has given a replica away; the others have all replicas, but are not closed as far.
     fixture.node.feed.hosts((0..SHARDS).filter(|shard| *shard != user.shard()));
     for shard in 0..SHARDS {
-        let silent = EventRecord { id: event_ids().id(tick(3), shard), ..event(&other, 3, "/priv/a") };
+        let silent = EventRecord { id: ids().id(tick(3), shard), ..event(&other, 3, "/priv/a") };
         third.feed.append(silent);
     }
     assert_eq!(poll(&fixture, "?limit=2").await.text(), page);

@@ -15,7 +15,7 @@ use rowhouse_proto::wire::shard::EventRecord;
 use crate::GatewayConfig;
 use crate::cluster::Cluster;
 use crate::feed::{Feed, Freshness, Selection};
-use crate::testing::{FakeNode, HLC_US, SECRET, SHARDS, Script, event_ids, map_of};
+use crate::testing::{FakeNode, HLC_US, SECRET, SHARDS, Script, ids, map_of};
 
 /// Generous: tests share machines with compilers.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ fn user(n: u8) -> PublicKey {
 
 fn event(tick: u64, user: &PublicKey, path: &str) -> EventRecord {
     EventRecord {
-        id: event_ids().id(tick, Slot::of_user(user).shard(SHARDS)),
+        id: ids().id(tick, Slot::of_user(user).shard(SHARDS)),
         user: user.as_bytes().to_vec().into(),
         path: path.into(),
         hash: vec![1; 32].into(),
@@ -124,7 +124,7 @@ fn selection() -> impl Strategy<Value = Selection> {
     let users = btree_set(0..USERS, 0..3).prop_map(|users| users.into_iter().map(user).collect());
     let paths = prop_oneof![Just(vec![]), Just(vec!["/pub/"]), Just(vec!["/pub/a/", "/priv/c"])];
     let paths = paths.prop_map(|paths| paths.into_iter().map(String::from).collect());
-    let after = prop_oneof![Just(0), 0..event_ids().id(62, 0)];
+    let after = prop_oneof![Just(0), 0..ids().id(62, 0)];
     (after, users, paths, any::<bool>()).prop_map(|(after, users, paths, reverse)| Selection {
         after,
         limit: 0,
@@ -166,7 +166,7 @@ async fn build(scene: &Scene) -> Vec<FakeNode> {
         node.feed.leads((0..SHARDS).filter(led));
         node.feed.hosts((0..SHARDS).filter(hosted));
         node.feed.looks_at(scene.looks_at);
-        let here = scene.events.values().filter(|event| hosted(&event_ids().shard_of(event.id)));
+        let here = scene.events.values().filter(|event| hosted(&ids().shard_of(event.id)));
         here.for_each(|event| node.feed.append(event.clone()));
         nodes.push(node);
     }
