@@ -17,6 +17,7 @@ use crate::announce::Announcer;
 use crate::app::App;
 use crate::cluster::{Cluster, Node, watch};
 use crate::config::GatewayConfig;
+use crate::feed::Feed;
 use crate::feed::Follow;
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
 use crate::router::router;
@@ -52,6 +53,7 @@ impl Gateway {
         let follow = Follow::new(Arc::clone(&cluster), life.stop.clone(), life.tasks.clone());
         let app = Arc::new(App {
             cluster: Arc::clone(&cluster),
+            feed: Feed::new(Arc::clone(&cluster)),
             follow: Arc::new(follow),
             homeserver: keypair.public_key(),
             limits: config.limits.clone(),

@@ -6,12 +6,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use rowhouse_proto::ErrorCode;
 
 use super::state::Admin;
 use crate::app::App;
 use crate::cluster::Call;
-use crate::feed::{AllPages, Frames, Pace, Selection, StreamBody, StreamParams, batch_body, live_pieces};
+use crate::feed::{
+    AllPages, Frames, Pace, Selection, StreamBody, StreamParams, batch_body, live_pieces, wire_cursor,
+};
 use crate::operator::Operator;
 use crate::respond::{EVENT_STREAM, Rejection, not_cached, with_body};
 

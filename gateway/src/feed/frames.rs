@@ -5,13 +5,15 @@ use bytes::Bytes;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::shard::EventRecord;
 
+use super::metrics::events_sent;
 use super::sse::{Names, write_event};
-use super::stream_metrics::METRICS;
 use crate::cluster::{Admission, ByteLease};
 use crate::respond::Rejection;
 
 /// Rows asked for at once.
 const PAGE_ROWS: u16 = 100;
+/// Under which streams count their events.
+const ROUTE: &str = "/events-stream";
 /// What an event takes in memory beside its path, generously.
 const RECORD_BYTES: usize = 160;
 /// A piece ends with the event that reaches this: two or three of them fill a connection's buffer.
@@ -82,7 +84,7 @@ impl<S: Source> Frames<S> {
         if out.is_empty() {
             return None;
         }
-        METRICS.events.add(events, &[]);
+        events_sent(ROUTE, events);
         Some(out.into())
     }
 

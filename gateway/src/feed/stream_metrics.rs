@@ -1,4 +1,4 @@
-//! What operators see of event streams. The names are part of docs/operations.
+//! What operators see of event streams. Events sent are counted with the feed.
 
 use std::sync::LazyLock;
 
@@ -8,8 +8,6 @@ use opentelemetry::metrics::{Counter, UpDownCounter};
 pub struct StreamMetrics {
     /// Live streams that are open.
     pub live: UpDownCounter<i64>,
-    /// Events sent, of all streams.
-    pub events: Counter<u64>,
     /// Streams whose client took nothing until its connection was cut.
     pub slow_cut: Counter<u64>,
 }
@@ -18,8 +16,13 @@ pub struct StreamMetrics {
 pub static METRICS: LazyLock<StreamMetrics> = LazyLock::new(|| {
     let meter = opentelemetry::global::meter("rowhouse.gateway");
     StreamMetrics {
-        live: meter.i64_up_down_counter("rowhouse.gateway.events.live_streams").build(),
-        events: meter.u64_counter("rowhouse.gateway.events.out").build(),
-        slow_cut: meter.u64_counter("rowhouse.gateway.events.slow_clients_cut").build(),
+        live: meter
+            .i64_up_down_counter("rowhouse.gateway.feed.live_streams")
+            .with_description("Live event streams that are open.")
+            .build(),
+        slow_cut: meter
+            .u64_counter("rowhouse.gateway.feed.slow_clients_cut")
+            .with_description("Live event streams whose client took nothing until its connection was cut.")
+            .build(),
     }
 });

@@ -3,6 +3,7 @@
 //! What the query alone decides is refused here. Whether the users exist, and whether the credential may read, is
 //! answered by the read itself: an empty batch of one user is one RPC.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -128,7 +129,7 @@ impl Stream<'_> {
     /// The body, once its first page was read.
     async fn body(&self, credential: Option<Credential>) -> Result<Body, Rejection> {
         let Asking { app, params, .. } = &self.asking;
-        let users = match cursors(&params.users) {
+        let users = match cursors(&self.users().await?) {
             Ok(users) => users,
             Err(Bad { before, refusal }) => {
                 // Whoever stands before it must be here: their refusal comes first.
@@ -148,6 +149,24 @@ impl Stream<'_> {
         let (stop, patience) = (follow.stop.clone(), app.limits.write_timeout_s);
         let pieces = live_pieces(frames, follow, listening, Pace::of_users(is_guarded));
         Ok(Body::new(StreamBody::live(pieces, stop, patience)))
+    }
+
+    /// The users, where cursors that are the times of events (docs/rules/feed.md#cursors) have become their ids.
+    async fn users(&self) -> Result<Cow<'_, [StreamUser]>, Rejection> {
+        let Asking { app, call, params, .. } = &self.asking;
+        let mut users = Cow::Borrowed(&params.users[..]);
+        for at in 0..users.len() {
+            let Some(text) = users[at].cursor.as_deref().filter(|text| text.parse::<u64>().is_err()) else {
+                continue;
+            };
+            match app.feed.cursor(call, text).await {
+                Ok(id) => users.to_mut()[at].cursor = Some(id.to_string()),
+                // Refused when its turn comes.
+                Err(refused) if refused.code() == ErrorCode::InvalidCursor => break,
+                Err(refused) => return Err(refused),
+            }
+        }
+        Ok(users)
     }
 
     fn pages(&self, users: &[(PublicKey, Option<u64>)], credential: Option<Credential>) -> UserPages {

@@ -30,6 +30,7 @@ struct State {
     led: BTreeSet<u32>,
     answers: bool,
     looks_at: usize,
+    holds: watch::Sender<bool>,
     clocks: Vec<ClocksRequest>,
     reads: Vec<ReadRequest>,
     follows: usize,
@@ -61,6 +62,7 @@ impl Default for EventLogs {
             led: (0..SHARDS).collect(),
             answers: true,
             looks_at: usize::MAX,
+            holds: watch::Sender::new(false),
             clocks: Vec::new(),
             reads: Vec::new(),
             follows: 0,
@@ -104,6 +106,11 @@ impl EventLogs {
         if !answers {
             state.news = watch::Sender::new(0);
         }
+    }
+
+    /// Whether it keeps the answers to questions for clocks until it is told otherwise. What they say is fixed before.
+    pub fn holds(&self, holds: bool) {
+        self.state().holds.send_replace(holds);
     }
 
     /// Ends the page of a read after so many events, whether they match or not.
@@ -211,10 +218,13 @@ impl Feed for EventLogs {
 
     async fn clocks(&self, request: Request<ClocksRequest>) -> Result<Response<ClocksReply>, Status> {
         let request = request.into_inner();
-        let mut state = self.state();
-        state.clocks.push(request);
-        state.checked(request.version)?;
-        let clocks = state.told_clocks(request.tick);
+        let (clocks, mut holds) = {
+            let mut state = self.state();
+            state.clocks.push(request);
+            state.checked(request.version)?;
+            (state.told_clocks(request.tick), state.holds.subscribe())
+        };
+        holds.wait_for(|holds| !holds).await.map_err(|_| Status::unavailable("gone"))?;
         Ok(Response::new(ClocksReply { hlc: HLC_US, clocks }))
     }
 

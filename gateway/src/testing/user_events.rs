@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::shard::{
-    CookieSession, Credential, EventPage, EventRecord, GrantSession, ListEvents, QueryRequest, credential,
-    query_reply, query_request,
+    Account, CookieSession, Credential, EventPage, EventRecord, GrantSession, ListEvents, QueryRequest,
+    credential, query_reply, query_request,
 };
 
 use super::feed::ids;
@@ -99,6 +99,7 @@ impl UserEvents {
                 state.page(request.group, &asked).map(query_reply::Result::EventPage)
             }
             (None, Some(query_request::Op::GetSession(asked))) => state.session(asked.credential.as_ref()),
+            (None, Some(query_request::Op::GetUser(asked))) => state.account(&asked.tenant),
             (None, other) => panic!("{other:?}"),
         };
         answer.unwrap_or_else(|code| query_reply::Result::Failure(failure(code)))
@@ -116,6 +117,12 @@ impl State {
             _ => return Err(ErrorCode::ReadNeedsAuth),
         };
         self.sessions.get(&hash[..]).ok_or(ErrorCode::ReadNeedsAuth)
+    }
+
+    fn account(&self, user: &[u8]) -> Result<query_reply::Result, ErrorCode> {
+        let is_here = self.users.contains(user);
+        let account = Account { user: user.to_vec().into(), ..Account::default() };
+        if is_here { Ok(query_reply::Result::Account(account)) } else { Err(ErrorCode::NotFound) }
     }
 
     fn session(&self, credential: Option<&Credential>) -> Result<query_reply::Result, ErrorCode> {
