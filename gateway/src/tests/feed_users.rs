@@ -237,7 +237,7 @@ async fn cursors_survive_a_double_and_every_number_is_one() {
         assert_eq!(get(above.to_string()).await, none, "{above}");
         assert_eq!(get(format!("{above}&reverse=1")).await, [newest], "{above}");
     }
-    for below in ["0", "1", "+1", "0000000000001"] {
+    for below in ["0", "1", "%2B1", "0000000000001"] {
         assert_eq!(get(below.to_owned()).await, [newest], "{below}");
         assert_eq!(get(format!("{below}&reverse=1")).await, none, "{below}: nothing is below it");
     }
