@@ -15,7 +15,7 @@ pub struct App {
     /// Where changes and reads go.
     pub cluster: Arc<Cluster>,
     /// The events of all shards in one order.
-    pub feed: Feed,
+    pub feed: Arc<Feed>,
     /// What nodes tell live streams of.
     pub follow: Arc<Follow>,
     /// The key of the homeserver this gateway speaks for.

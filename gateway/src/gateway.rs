@@ -53,7 +53,7 @@ impl Gateway {
         let follow = Follow::new(Arc::clone(&cluster), life.stop.clone(), life.tasks.clone());
         let app = Arc::new(App {
             cluster: Arc::clone(&cluster),
-            feed: Feed::new(Arc::clone(&cluster)),
+            feed: Arc::new(Feed::new(Arc::clone(&cluster))),
             follow: Arc::new(follow),
             homeserver: keypair.public_key(),
             limits: config.limits.clone(),

@@ -49,7 +49,8 @@ async fn body(
     let follow = Arc::clone(&app.follow);
     // Before the first read, so that nothing falls between it and the news.
     let listening = params.live.then(|| follow.listen_everywhere());
-    let mut frames = Frames::new(AllPages::new(Arc::clone(app), call, selection), params.limit);
+    let pages = AllPages::new(Arc::clone(&app.feed), Arc::clone(&app.cluster), call, selection);
+    let mut frames = Frames::new(pages, params.limit);
     frames.read().await?;
     let Some(listening) = listening else { return Ok(batch_body(frames)) };
     let (stop, patience) = (follow.stop.clone(), app.limits.write_timeout_s);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use rowhouse_proto::wire::shard::EventRecord;
 
 use super::frames::{Due, Source, room_for};
-use super::{Freshness, Selection};
-use crate::app::App;
-use crate::cluster::{ByteLease, Call};
+use super::{Feed, Freshness, Selection};
+use crate::cluster::{ByteLease, Call, Cluster};
 use crate::respond::Rejection;
 
 /// Pages of the feed. Every read sees what was acknowledged before it.
 pub struct AllPages {
-    app: Arc<App>,
+    feed: Arc<Feed>,
+    cluster: Arc<Cluster>,
     call: Call,
     /// Its `after` goes on with what was read.
     selection: Selection,
@@ -26,8 +26,8 @@ pub struct AllPages {
 
 impl AllPages {
     /// Begins where `selection` says; how many it says does not count.
-    pub fn new(app: Arc<App>, call: Call, selection: Selection) -> Self {
-        Self { app, call, selection, more: true, events: VecDeque::new(), lease: None }
+    pub fn new(feed: Arc<Feed>, cluster: Arc<Cluster>, call: Call, selection: Selection) -> Self {
+        Self { feed, cluster, call, selection, more: true, events: VecDeque::new(), lease: None }
     }
 }
 
@@ -49,11 +49,11 @@ impl Source for AllPages {
     }
 
     async fn read(&mut self, rows: u32) -> Result<(), Rejection> {
-        let Self { app, selection, .. } = self;
-        let call = app.cluster.call_again(&self.call);
+        let Self { feed, cluster, selection, .. } = self;
+        let call = cluster.call_again(&self.call);
         selection.limit = rows;
-        let page = app.feed.page(&call, selection, Freshness::Acknowledged).await?;
-        let lease = room_for(&page, app.cluster.admission())?;
+        let page = feed.page(&call, selection, Freshness::Acknowledged).await?;
+        let lease = room_for(&page, cluster.admission())?;
         self.more = page.len() >= rows as usize;
         selection.after = page.last().map_or(selection.after, |event| event.id);
         (self.events, self.lease) = (page.into(), Some(lease));

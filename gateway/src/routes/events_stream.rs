@@ -237,7 +237,7 @@ mod tests {
         let keys: Vec<PublicKey> = (0..3).map(|_| Keypair::random().public_key()).collect();
         for text in ["", "x", "-1", "18446744073709551616", "1 "] {
             let users = [user(&keys[0], Some("1")), user(&keys[1], Some(text)), user(&keys[2], Some("y"))];
-            let bad = cursors(&users).err().expect(text);
+            let Err(bad) = cursors(&users) else { panic!("{text:?} is no cursor") };
             let before: Vec<_> = bad.before.iter().map(|(key, _)| key.clone()).collect();
             assert_eq!(before, keys[..2]);
             assert_eq!(bad.refusal.text(), format!("Invalid cursor: {text}"));
