@@ -21,6 +21,9 @@ use crate::respond::Rejection;
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between the beginnings of two rounds: readers that come meanwhile share the next.
 const ROUND_INTERVAL: Duration = Duration::from_millis(25);
+/// Closing costs a log entry a shard: for one gateway a node writes no more than 4,000 of them a second
+/// (docs/decisions/016).
+const CLOSE_INTERVAL: Duration = Duration::from_micros(250);
 
 /// What became of a round; `None` until it has ended.
 type Outcome = Option<Result<u64, Rejection>>;
@@ -88,9 +91,17 @@ async fn run(shared: Arc<Shared>) {
     while let Some(next) = shared.begin() {
         let began = Instant::now();
         let ended = tokio::time::timeout(BARRIER_TIMEOUT, shared.round()).await;
-        next.send_replace(Some(ended.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into()))));
-        tokio::time::sleep_until(began + ROUND_INTERVAL).await;
+        let ended = ended.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into()));
+        let interval = ended.as_ref().map_or(ROUND_INTERVAL, |(_, interval)| *interval);
+        next.send_replace(Some(ended.map(|(frontier, _)| frontier)));
+        tokio::time::sleep_until(began + interval).await;
     }
+}
+
+/// The pause from the beginning of a round that closed so many shards to the next one.
+fn interval(closed: usize, nodes: usize) -> Duration {
+    let each = u32::try_from(closed.div_ceil(nodes.max(1))).unwrap_or(u32::MAX);
+    ROUND_INTERVAL.max(CLOSE_INTERVAL.saturating_mul(each))
 }
 
 impl Shared {
@@ -104,13 +115,14 @@ impl Shared {
         next
     }
 
-    async fn round(&self) -> Result<u64, Rejection> {
+    /// The frontier, and the time from this round's beginning to the next.
+    async fn round(&self) -> Result<(u64, Duration), Rejection> {
         let map = self.cluster.map().await?;
         let mut watched = Watched { shared: self, round: Round::new(&self.cluster, &map), found: None };
         let found = watched.round.run().await?;
         watched.found = Some(found);
         self.known.fetch_max(found.frontier, Ordering::AcqRel);
-        Ok(self.known.load(Ordering::Acquire))
+        Ok((self.known.load(Ordering::Acquire), interval(found.closed, map.nodes().count())))
     }
 }
 
@@ -129,5 +141,19 @@ impl Drop for Watched<'_> {
         let shard_count = self.shared.cluster.map_now().map_or(0, |map| map.shard_count());
         metrics::round_ended(self.found.map(|found| found.closed));
         metrics::frontier_lags(shard_count, newest, known);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_that_close_many_shards_are_further_apart() {
+        assert_eq!(interval(0, 3), ROUND_INTERVAL);
+        assert_eq!(interval(64, 3), ROUND_INTERVAL);
+        assert_eq!(interval(4096, 4), Duration::from_millis(256));
+        assert_eq!(interval(4096, 100), ROUND_INTERVAL);
+        assert_eq!(interval(100, 0), ROUND_INTERVAL);
     }
 }

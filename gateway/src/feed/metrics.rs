@@ -39,11 +39,11 @@ impl Instruments {
     }
 }
 
-/// A round ended: `Some(true)` when shards were closed in it, `None` when it found no frontier.
-pub fn round_ended(closed: Option<bool>) {
+/// A round ended: so many shards were closed in it; `None` when it found no frontier.
+pub fn round_ended(closed: Option<usize>) {
     let outcome = match closed {
-        Some(true) => "closed",
-        Some(false) => "quiet",
+        Some(0) => "quiet",
+        Some(_) => "closed",
         None => "failed",
     };
     INSTRUMENTS.rounds.add(1, &[KeyValue::new("outcome", outcome)]);

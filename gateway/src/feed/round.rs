@@ -31,8 +31,8 @@ type Nodes = BTreeMap<Vec<u8>, Arc<Node>>;
 pub struct Found {
     /// The tick up to which all shards are closed: not below any event that was acknowledged before the round.
     pub frontier: u64,
-    /// Whether shards had to be closed for it.
-    pub closed: bool,
+    /// Shards that had to be closed for it.
+    pub closed: usize,
 }
 
 /// A round under way.
@@ -59,8 +59,8 @@ impl<'a> Round<'a> {
         self.settle(0, all(&*self.cluster.map().await?)).await?;
         // Fixed here: events that are written meanwhile are for the next round.
         let tick = self.clocks.newest();
-        let closed = self.clocks.missing(tick).next().is_some();
-        if closed {
+        let closed = self.clocks.missing(tick).count();
+        if closed > 0 {
             let leaders = self.leaders(&*self.cluster.map().await?, tick);
             self.settle(tick, leaders).await?;
         }
