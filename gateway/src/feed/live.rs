@@ -15,11 +15,15 @@ use super::follow::{Follow, Listening};
 use super::frames::{Due, Frames, Source};
 
 /// Between two reads of one stream: marks that come meanwhile are read together.
-const USERS_PACE: Pace = Pace { pause: Duration::from_millis(20), reread: Duration::from_secs(30) };
+const PAUSE: Duration = Duration::from_millis(20);
+/// As long as a stream's reads find nothing, its pauses double up to this. The shard is busy with other users then.
+const VAIN_PAUSE_MAX: Duration = Duration::from_millis(160);
+const USERS_PACE: Pace =
+    Pace { pause: PAUSE, vain_pause_max: VAIN_PAUSE_MAX, reread: Duration::from_secs(30) };
 /// A session's end writes no event, so nothing tells of it: its stream asks for itself.
-const PRIVATE_PACE: Pace = Pace { pause: Duration::from_millis(20), reread: Duration::from_secs(2) };
+const PRIVATE_PACE: Pace = Pace { reread: Duration::from_secs(2), ..USERS_PACE };
 /// A read of all shards costs a round of clocks.
-const OPERATOR_PACE: Pace = Pace { pause: Duration::from_millis(100), reread: Duration::from_secs(30) };
+const OPERATOR_PAUSE: Duration = Duration::from_millis(100);
 /// A read of a shard that does not answer gives its turn to others after this: shards do not wait for each other.
 const TURN_MAX: Duration = Duration::from_millis(250);
 /// After a read that failed: the cluster was asked for 30 s already, or had no room.
@@ -31,6 +35,8 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub struct Pace {
     /// No sooner than this after the last read.
     pause: Duration,
+    /// Or this, after reads that found nothing.
+    vain_pause_max: Duration,
     /// And no later, also without a mark: those of a node that cannot be reached may be missing.
     reread: Duration,
 }
@@ -42,7 +48,8 @@ impl Pace {
     }
 
     /// Of the operator's stream.
-    pub const OPERATOR: Self = OPERATOR_PACE;
+    pub const OPERATOR: Self =
+        Self { pause: OPERATOR_PAUSE, vain_pause_max: OPERATOR_PAUSE, reread: USERS_PACE.reread };
 }
 
 /// A live stream between two pieces.
@@ -52,6 +59,10 @@ struct Live<S> {
     listening: Listening,
     pace: Pace,
     read_at: Instant,
+    /// After the last read.
+    pause: Duration,
+    /// Something was found since the last wait.
+    found: bool,
     backoff: Backoff,
 }
 
@@ -64,7 +75,8 @@ pub fn live_pieces<S: Source>(
     pace: Pace,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let backoff = Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX, Spread::UpperHalf);
-    let live = Live { frames, follow, listening, pace, read_at: Instant::now(), backoff };
+    let (read_at, pause) = (Instant::now(), pace.pause);
+    let live = Live { frames, follow, listening, pace, read_at, pause, found: true, backoff };
     stream::unfold(live, |mut live| async move { live.next().await.map(|piece| (piece, live)) })
 }
 
@@ -72,6 +84,7 @@ impl<S: Source> Live<S> {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(piece) = self.frames.next() {
+                self.found = true;
                 return Some(piece);
             }
             if self.frames.is_over() {
@@ -88,8 +101,10 @@ impl<S: Source> Live<S> {
 
     /// Waits for a reason to read.
     async fn due(&mut self) -> Due {
+        let vain = (2 * self.pause).min(self.pace.vain_pause_max);
+        self.pause = if std::mem::take(&mut self.found) { self.pace.pause } else { vain };
         let told = timeout_at(self.read_at + self.pace.reread, self.listening.risen()).await.is_ok();
-        sleep_until(self.read_at + self.pace.pause).await;
+        sleep_until(self.read_at + self.pause).await;
         let due = self.listening.take();
         if told { due } else { Due::Everywhere }
     }
@@ -196,11 +211,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn marks_that_come_in_between_are_read_together_and_none_are_waited_for_for_ever() {
         let follow = follow();
-        let (source, reads) = Scripted::new(8, false);
+        let (source, reads) = Scripted::new(12, false);
         let start = Instant::now();
         let pieces = stream(&follow, source, Pace::of_users(false)).collect::<Vec<_>>();
         let marks = async {
-            for last_event in 1..=100 {
+            for last_event in 1..=1000 {
                 sleep(Duration::from_millis(1)).await;
                 // Late, and twice.
                 for last_event in [last_event, last_event / 2, last_event] {
@@ -214,7 +229,8 @@ mod tests {
             reads.load(Ordering::Relaxed)
         };
         let (pieces, by_marks) = tokio::join!(pieces, marks);
-        assert!((5..=7).contains(&by_marks), "{by_marks} reads in 100 ms");
+        // At 0, 20, 60, 140 and 300 ms, then every 160 ms.
+        assert!((8..=11).contains(&by_marks), "{by_marks} reads of 3,000 marks in a second");
         assert_eq!(pieces.len(), 1);
         assert!(start.elapsed() >= USERS_PACE.reread, "nothing told of it");
     }
