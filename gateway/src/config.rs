@@ -84,6 +84,9 @@ impl GatewayConfig {
         if let Some(offence) = self.gateway.exposures().chain(self.admin.exposure()).next() {
             return Err(Error::Config(offence));
         }
+        if let Some(offence) = self.limits.complaints().into_iter().next() {
+            return Err(Error::Config(offence));
+        }
         if self.admin.listen.is_some() {
             self.validate_admin_password()?;
         }

@@ -21,7 +21,7 @@ use crate::local::{Local, own_line};
 use crate::meta::MetaMachine;
 use crate::objects::Objects;
 use crate::peers::{Cluster, MapWatch, Monitor, NodeDirectory};
-use crate::service::{ChunkService, MetaService, Services, ShardService, StatusReport};
+use crate::service::{ChunkService, LimitsService, MetaService, Services, ShardService, StatusReport};
 use crate::shards::{Problems, ShardSupervisor};
 use crate::space::Space;
 
@@ -111,6 +111,7 @@ impl Parts {
         Services {
             shard: ShardService::new(local, cluster, homeserver_z32, config.limits, config.objects),
             meta: MetaService::new(init.clone(), status, closed.clone()),
+            limits: LimitsService::new(local.clone(), cluster.clone()),
             chunk: ChunkService::new(local.clone(), objects.clone()),
             transport: wire.server(),
             certificates,

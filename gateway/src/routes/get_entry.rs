@@ -15,6 +15,7 @@ use super::list_entries::list_entries;
 use super::list_params::ListParams;
 use crate::app::App;
 use crate::body::leased;
+use crate::limits::{Pace, paced};
 use crate::objects::{Source, download};
 use crate::respond::Rejection;
 
@@ -30,7 +31,7 @@ pub async fn get_entry(State(app): State<Arc<App>>, request: Request) -> Result<
 
 /// The file as its request wants it: whole, a part, or nothing if it is not modified.
 pub async fn get_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
-    let entry = entry_of(read, false).await?;
+    let (entry, pace) = entry_of(read, false).await?;
     let large = !entry.object.is_empty();
     let length = if large { entry.length } else { entry.body.len() as u64 };
     let response = EntryResponse::get(&entry, length, read.headers(), read.target.legacy)?;
@@ -39,12 +40,12 @@ pub async fn get_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
     } else {
         part_of(read, entry, response.span.clone()).await?
     };
-    Ok(response.with(body))
+    Ok(response.with(paced(pace, body)))
 }
 
-/// The whole file, whatever its request says, and its length.
+/// The whole file, whatever its request says, and its length. For the operator, who has no rate.
 pub async fn whole_file(read: &EntryRead<'_>) -> Result<(Body, u64), Rejection> {
-    let entry = entry_of(read, false).await?;
+    let (entry, _) = entry_of(read, false).await?;
     let length = entry.length;
     Ok((part_of(read, entry, 0..length).await?, length))
 }
@@ -57,13 +58,13 @@ pub async fn head_entry(State(app): State<Arc<App>>, request: Request) -> Result
 
 /// The file's headers.
 pub async fn head_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
-    let entry = entry_of(read, true).await?;
+    let (entry, _) = entry_of(read, true).await?;
     Ok(head_response(&entry, read.target.legacy)?)
 }
 
-/// The entry as its shard has it. With `head` the shard leaves the body out.
-async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<Entry, Rejection> {
-    let result = read
+/// The entry as its shard has it, and the pace at which its body may be read. With `head` the shard leaves the body out.
+async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<(Entry, Option<Pace>), Rejection> {
+    let (result, pace) = read
         .ask(|credential| {
             query_request::Op::ReadEntry(ReadEntry {
                 credential,
@@ -74,7 +75,7 @@ async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<Entry, Rejection> 
         })
         .await?;
     match result {
-        query_reply::Result::Entry(entry) => Ok(entry),
+        query_reply::Result::Entry(entry) => Ok((entry, pace)),
         _ => Err(ErrorCode::Internal.into()),
     }
 }

@@ -73,6 +73,7 @@ impl Accounts {
             meta_query: Box::new(
                 move |request| Ok(lock(&question).question(request.op.expect("a question"))),
             ),
+            ..Script::default()
         }
     }
 

@@ -10,6 +10,8 @@ use pubky_common::crypto::Keypair;
 use rowhouse_peer::{Certificates, Connection, Dialer};
 use rowhouse_proto::wire::account::SignupAdmission;
 use rowhouse_proto::wire::account::signup_admission::Verdict;
+use rowhouse_proto::wire::limits::limits_server::{Limits, LimitsServer};
+use rowhouse_proto::wire::limits::{TakeReply, TakeRequest, Taken, take_reply};
 use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
 use rowhouse_proto::wire::meta::*;
 use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
@@ -43,6 +45,7 @@ pub struct Script {
     pub query: Answer<QueryRequest>,
     pub meta_execute: Answer<MetaExecuteRequest, meta_execute_reply::Result>,
     pub meta_query: Answer<MetaQueryRequest, meta_query_reply::Result>,
+    pub take: Answer<TakeRequest, take_reply::Result>,
 }
 
 impl Script {
@@ -71,7 +74,7 @@ impl Script {
 }
 
 impl Default for Script {
-    /// Every change succeeds, nothing is found, everybody may sign up.
+    /// Every change succeeds, nothing is found, everybody may sign up, no limit is reached.
     fn default() -> Self {
         Self {
             execute: Box::new(|_| Ok(Reaction::Execute(execute_reply::Result::Done(Done {})))),
@@ -89,6 +92,7 @@ impl Default for Script {
             meta_query: Box::new(|_| {
                 Ok(meta_query_reply::Result::Failure(failure(ErrorCode::SignupTokensNotRequired)))
             }),
+            take: Box::new(|_| Ok(take_reply::Result::Taken(Taken::default()))),
         }
     }
 }
@@ -113,9 +117,17 @@ struct State {
     executed: Mutex<VecDeque<ExecuteRequest>>,
     queried: Mutex<VecDeque<QueryRequest>>,
     meta_executed: Mutex<VecDeque<MetaExecuteRequest>>,
+    taken: Mutex<VecDeque<TakeRequest>>,
+    bandwidth: Mutex<Option<Bandwidth>>,
     announced: Mutex<Vec<Announced>>,
     map: tokio::sync::watch::Sender<ClusterMap>,
     hlc: u64,
+}
+
+impl State {
+    fn bandwidth(&self) -> Option<Bandwidth> {
+        self.bandwidth.lock().expect("bandwidth").clone()
+    }
 }
 
 impl FakeNode {
@@ -132,6 +144,8 @@ impl FakeNode {
             executed: Mutex::default(),
             queried: Mutex::default(),
             meta_executed: Mutex::default(),
+            taken: Mutex::default(),
+            bandwidth: Mutex::default(),
             announced: Mutex::default(),
             map: tokio::sync::watch::Sender::new(ClusterMap::default()),
             hlc: HLC_US,
@@ -153,6 +167,7 @@ impl FakeNode {
         let server = tonic::transport::Server::builder()
             .add_service(ShardServer::new(Service(Arc::clone(&state))))
             .add_service(MetaServer::new(Service(Arc::clone(&state))))
+            .add_service(LimitsServer::new(Service(Arc::clone(&state))))
             .add_service(disk.service())
             .serve_with_incoming_shutdown(accepted, stop.clone().cancelled_owned());
         let stopped = stop.clone();
@@ -169,6 +184,11 @@ impl FakeNode {
         *self.state.script.lock().expect("script") = script;
     }
 
+    /// Tells these rates in every answer of a shard from now on.
+    pub fn tell(&self, bandwidth: Bandwidth) {
+        *self.state.bandwidth.lock().expect("bandwidth") = Some(bandwidth);
+    }
+
     pub fn publish(&self, map: ClusterMap) {
         self.state.map.send_replace(map);
     }
@@ -179,6 +199,10 @@ impl FakeNode {
 
     pub fn queried(&self) -> Vec<QueryRequest> {
         self.state.queried.lock().expect("log").iter().cloned().collect()
+    }
+
+    pub fn taken(&self) -> Vec<TakeRequest> {
+        self.state.taken.lock().expect("log").iter().cloned().collect()
     }
 
     pub fn announced(&self) -> Vec<Announced> {
@@ -201,7 +225,11 @@ impl Shard for Service {
         self.0.executed.lock().expect("log").push_back(request.clone());
         let reaction = (self.0.script.lock().expect("script").execute)(request)?;
         let Reaction::Execute(result) = reaction else { return Err(Status::internal("script")) };
-        Ok(Response::new(ExecuteReply { hlc: self.0.hlc, result: Some(result) }))
+        Ok(Response::new(ExecuteReply {
+            hlc: self.0.hlc,
+            result: Some(result),
+            bandwidth: self.0.bandwidth(),
+        }))
     }
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
@@ -209,7 +237,17 @@ impl Shard for Service {
         self.0.queried.lock().expect("log").push_back(request.clone());
         let reaction = (self.0.script.lock().expect("script").query)(request)?;
         let Reaction::Query(result) = reaction else { return Err(Status::internal("script")) };
-        Ok(Response::new(QueryReply { hlc: self.0.hlc, result: Some(result) }))
+        Ok(Response::new(QueryReply { hlc: self.0.hlc, result: Some(result), bandwidth: self.0.bandwidth() }))
+    }
+}
+
+#[tonic::async_trait]
+impl Limits for Service {
+    async fn take(&self, request: Request<TakeRequest>) -> Result<Response<TakeReply>, Status> {
+        let request = request.into_inner();
+        self.0.taken.lock().expect("log").push_back(request.clone());
+        let result = (self.0.script.lock().expect("script").take)(request)?;
+        Ok(Response::new(TakeReply { result: Some(result) }))
     }
 }
 

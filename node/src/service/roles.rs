@@ -17,11 +17,12 @@ use tower::{Layer, Service};
 use tracing::warn;
 
 /// A call that does not stand here is refused to everybody.
-const RULES: [(&str, &[Role]); 20] = [
+const RULES: [(&str, &[Role]); 21] = [
     ("/rowhouse.transport.v1.Transport/Lane", &[Node]),
     ("/rowhouse.transport.v1.Transport/Snapshot", &[Node]),
     ("/rowhouse.shard.v1.Shard/Execute", &[Gateway, Ctl]),
     ("/rowhouse.shard.v1.Shard/Query", &[Gateway, Ctl]),
+    ("/rowhouse.limits.v1.Limits/Take", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Stage", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Fetch", &[Gateway, Node]),
     ("/rowhouse.meta.v1.Meta/WatchMap", &[Node, Gateway, Ctl]),
@@ -134,6 +135,7 @@ mod tests {
             include_str!("../../../proto/proto/shard.proto"),
             include_str!("../../../proto/proto/meta.proto"),
             include_str!("../../../proto/proto/chunk.proto"),
+            include_str!("../../../proto/proto/limits.proto"),
         ];
         let written: BTreeSet<String> = contracts.into_iter().flat_map(paths).collect();
         let ruled: BTreeSet<String> = RULES.iter().map(|(path, _)| (*path).to_owned()).collect();

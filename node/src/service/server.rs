@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rowhouse_peer::{ACCEPTED_AHEAD, Certificates, accept_callers};
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::wire::limits::limits_server::LimitsServer;
 use rowhouse_proto::wire::meta::meta_server::MetaServer;
 use rowhouse_proto::wire::shard::shard_server::ShardServer;
 use rowhouse_raft::transport::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TransportServer, TransportService};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::roles::RolesLayer;
-use super::{ChunkService, MetaService, ShardService};
+use super::{ChunkService, LimitsService, MetaService, ShardService};
 use crate::Error;
 
 /// Calls in flight on one connection: a gateway's whole load runs over a few; more wait in HTTP/2.
@@ -36,6 +37,8 @@ pub struct Services {
     pub shard: ShardService,
     /// The cluster map, announcements, status and draining.
     pub meta: MetaService,
+    /// Buckets of the groups that this node leads.
+    pub limits: LimitsService,
     /// Chunks of large bodies.
     pub chunk: ChunkService,
     /// Raft messages between nodes.
@@ -66,6 +69,7 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .add_service(services.transport)
         .add_service(shard)
         .add_service(meta)
+        .add_service(LimitsServer::new(services.limits))
         .add_service(services.chunk)
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
     // Accepting ends at once when the node stops, so that a caller is refused and turns to another node. It also ends
