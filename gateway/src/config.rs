@@ -226,6 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_say_nothing_are_refused() {
+        let told = |change: fn(&mut Limits)| {
+            let mut config = config();
+            change(&mut config.limits);
+            config.validate().expect_err("no limit").to_string()
+        };
+        assert!(
+            told(|limits| limits.rate_limits[0].quota = "0r/m".into()).contains("`limits.rate_limits[0]`")
+        );
+        let rate = told(|limits| limits.unauthenticated_ip_rate_read = Some("10r/m".into()));
+        assert!(rate.contains("`limits.unauthenticated_ip_rate_read`: \"10r/m\" is no rate"), "{rate}");
+        let mut none = config();
+        none.limits.rate_limits = Vec::new();
+        none.limits.unauthenticated_ip_rate_read = Some("1mb/s".into());
+        assert!(none.validate().is_ok());
+    }
+
+    #[test]
     fn a_gateway_without_nodes_is_refused() {
         let config = GatewayConfig::new([0; 32], Vec::new());
         assert!(matches!(config.validate(), Err(Error::Config(_))));

@@ -121,7 +121,8 @@ section! {
         /// Signup tokens can be guessed: nobody looks up many of them.
         rate_limits: Vec<RateLimit> = RateLimit::defaults(),
             Kind::Tables("path, method, quota and key, and perhaps burst and whitelist"),
-            "Requests that one address or user may make, by method and path. All that match count, once for the cluster.";
+            "Requests that one address or user may make, by method and path. All that match count, once for the cluster.",
+            flag("--rate-limits");
         unauthenticated_ip_rate_read: Option<String> = None, Kind::Text,
             "Bandwidth of the files and listings that one address reads without a session, such as `1mb/s`.",
             unset("no limit");

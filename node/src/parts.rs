@@ -110,7 +110,7 @@ impl Parts {
         let homeserver_z32 = keypair.public_key().to_z32();
         Services {
             shard: ShardService::new(local, cluster, homeserver_z32, config.limits, config.objects),
-            meta: MetaService::new(init.clone(), status, closed.clone()),
+            meta: MetaService::new(init.clone(), status, config.limits, closed.clone()),
             limits: LimitsService::new(local.clone(), cluster.clone()),
             chunk: ChunkService::new(local.clone(), objects.clone()),
             transport: wire.server(),

@@ -8,6 +8,7 @@ mod cluster {
     mod founding;
     mod harness;
     mod identity;
+    mod limits;
     mod losses;
     mod moves;
     mod mtls;

@@ -205,6 +205,7 @@ impl Accounts {
                     signup_tokens: self.tokens.len() as u64,
                     spent_signup_tokens: self.tokens.values().filter(|row| is_used(row)).count() as u64,
                     held: held.collect(),
+                    map_version: 0,
                 })
             }
             other => panic!("{other:?}"),

@@ -280,7 +280,8 @@ impl Meta for Service {
     }
 
     async fn node_status(&self, _: Request<NodeStatusRequest>) -> Result<Response<NodeStatusReply>, Status> {
-        Err(Status::unimplemented("scripted"))
+        let map_version = self.0.map.borrow().map_version;
+        Ok(Response::new(NodeStatusReply { map_version, ..NodeStatusReply::default() }))
     }
 
     async fn prepare_init(
