@@ -60,7 +60,7 @@ impl Asked {
     fn of(request: &Request, limits: &[RouteLimit]) -> Option<Self> {
         let target = request.extensions().get::<Target>();
         let within = target.and_then(|target| target.path.as_ref());
-        let path = within.map_or(request.uri().path(), |path| path.as_str());
+        let path = within.map_or_else(|| request.uri().path(), |path| path.as_str());
         let is_for = |(at, limit): (usize, &RouteLimit)| limit.is_for(request.method(), path).then_some(at);
         let matching: Vec<usize> = limits.iter().enumerate().filter_map(is_for).collect();
         let address = request.extensions().get::<ClientAddr>();

@@ -106,7 +106,7 @@ mod tests {
             TakeRequest { cells_per_period: 0, ..whole.clone() },
             TakeRequest { period_ms: 0, ..whole.clone() },
             TakeRequest { period_ms: PERIOD_MS_MAX + 1, ..whole.clone() },
-            TakeRequest { burst: 0, ..whole.clone() },
+            TakeRequest { burst: 0, ..whole },
         ] {
             assert!(rate(&wrong).is_none(), "{wrong:?}");
         }

@@ -17,8 +17,10 @@ pub fn write_bandwidth(quota: Option<&UserQuota>, defaults: Option<&UserQuota>) 
 /// A rate such as `10mb/s`, with a burst in its unit or of one period. Fails, with what is wrong, on text that is none.
 pub fn parse_bandwidth(rate: &str, burst: Option<u32>) -> Result<BandwidthRate, String> {
     let Parts { unit_kib, kib, period_ms, .. } = Parts::of(rate)?;
-    let burst_kib =
-        burst.map_or(kib.get(), |burst| u32::try_from(u64::from(burst) * unit_kib).unwrap_or(u32::MAX));
+    let burst_kib = match burst {
+        None => kib.get(),
+        Some(burst) => u32::try_from(u64::from(burst) * unit_kib).unwrap_or(u32::MAX),
+    };
     Ok(BandwidthRate { kib_per_period: kib.get(), period_ms, burst_kib })
 }
 
