@@ -38,7 +38,7 @@ pub async fn get_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
     let body = if large && response.span.is_empty() {
         Body::empty()
     } else {
-        part_of(read, entry, response.span.clone()).await?
+        part_of(read, entry, response.span.clone(), pace.is_some()).await?
     };
     Ok(response.with(paced(pace, body)))
 }
@@ -47,7 +47,7 @@ pub async fn get_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
 pub async fn whole_file(read: &EntryRead<'_>) -> Result<(Body, u64), Rejection> {
     let (entry, _) = entry_of(read, false).await?;
     let length = entry.length;
-    Ok((part_of(read, entry, 0..length).await?, length))
+    Ok((part_of(read, entry, 0..length, false).await?, length))
 }
 
 /// `HEAD` of a file.
@@ -80,8 +80,13 @@ async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<(Entry, Option<Pac
     }
 }
 
-/// A part of the file's body; not empty if the body lies in chunks.
-async fn part_of(read: &EntryRead<'_>, entry: Entry, span: Range<u64>) -> Result<Body, Rejection> {
+/// A part of the file's body; not empty if the body lies in chunks. `at_a_pace`: it will be taken slowly.
+async fn part_of(
+    read: &EntryRead<'_>,
+    entry: Entry,
+    span: Range<u64>,
+    at_a_pace: bool,
+) -> Result<Body, Rejection> {
     let EntryRead { app, target, .. } = read;
     if entry.object.is_empty() {
         let mut lease = app.cluster.admission().bytes();
@@ -95,5 +100,5 @@ async fn part_of(read: &EntryRead<'_>, entry: Entry, span: Range<u64>) -> Result
     let shard = app.cluster.shard_of_user(&target.user).await?;
     let cluster = Arc::clone(&app.cluster);
     let source = Source::new(cluster, shard, entry.object, entry.length, app.limits.body_timeout_s);
-    Ok(download(source, span).await?)
+    Ok(download(source, span, at_a_pace).await?)
 }

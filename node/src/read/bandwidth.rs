@@ -27,12 +27,12 @@ pub fn bandwidth(
 }
 
 /// The rates of who reads, after the read was allowed. A `reader` of what is open to all is told of in any case, if its
-/// session lives. `now_ms` is `None` while this node does not know the time: then no bearer is known to live.
+/// session lives. `defaults` are looked up only where they matter. `now_ms` is `None` while this node does not know the time: then no bearer is known to live.
 pub fn bandwidth_of_read(
     view: &View<'_>,
     op: &Op,
     reader: Option<&Credential>,
-    defaults: Option<&UserQuota>,
+    defaults: impl Fn() -> Option<UserQuota>,
     now_ms: Option<u64>,
 ) -> Result<Option<Bandwidth>, ApplyError> {
     let (tenant, path, credential) = match op {
@@ -47,12 +47,12 @@ pub fn bandwidth_of_read(
     if !authorize::is_open_read(&path::parse_canonical(path)?) {
         // Nobody but the tenant may read it, and the operator, who has no rate.
         let by_operator = matches!(Presented::in_query(credential), Some(Presented::Operator));
-        return if by_operator { Ok(None) } else { Ok(bandwidth(view, &tenant, defaults)?) };
+        return if by_operator { Ok(None) } else { Ok(bandwidth(view, &tenant, defaults().as_ref())?) };
     }
     let (Some(reader), Some(now_ms)) = (Presented::in_query(reader), now_ms) else { return Ok(None) };
     let session = session::resolve(view, Some(reader), &tenant, shard_now_s(view, now_ms)?)?;
     let Some(session) = session else { return Ok(None) };
-    let told = bandwidth(view, &session.user, defaults)?;
+    let told = bandwidth(view, &session.user, defaults().as_ref())?;
     let nothing = || Bandwidth { user: session.user.to_vec().into(), ..Bandwidth::default() };
     Ok(Some(told.unwrap_or_else(nothing)))
 }

@@ -26,11 +26,10 @@ impl ShardService {
         }
         group.read_barrier().await.map_err(of_barrier)?;
         let (reader, shard, now_ms) = (request.reader.as_ref(), request.group, self.clock.physical_ms());
-        let defaults = self.default_quota();
         group.read(|view| {
             let reply = answer(view, shard, &op, now_ms)?;
             let judged_ms = self.clock.judged_ms();
-            let bandwidth = read::bandwidth_of_read(view, &op, reader, defaults.as_ref(), judged_ms)?;
+            let bandwidth = read::bandwidth_of_read(view, &op, reader, || self.default_quota(), judged_ms)?;
             Ok(Told { reply, bandwidth })
         })
     }
