@@ -31,7 +31,9 @@ pub enum Cells {
 impl Cluster {
     /// Takes cells that are there, or will be within `wait_max`. Answers within `TAKE_TIMEOUT`.
     pub async fn take(&self, bucket: &Bucket, cells: u32, wait_max: Duration) -> Cells {
-        let (Some(map), Ok(_permit)) = (self.map_now(), self.admission.request()) else {
+        let deadline = Instant::now() + TAKE_TIMEOUT;
+        let Ok(_permit) = self.admission.request() else { return Cells::Uncounted };
+        let Ok(Ok(map)) = tokio::time::timeout_at(deadline, self.map()).await else {
             return Cells::Uncounted;
         };
         let shard = map.shard_of_slot(bucket.slot);
@@ -46,7 +48,6 @@ impl Cluster {
             burst: burst_kib,
             wait_max_ms: u32::try_from(wait_max.as_millis()).unwrap_or(u32::MAX),
         };
-        let deadline = Instant::now() + TAKE_TIMEOUT;
         let call = Call { deadline, issued_at_us: None, trace: Bytes::new() };
         let mut walk = Walk::default();
         match self.drive(&call, shard, &mut walk, |node| send_take(node, request.clone())).await {
