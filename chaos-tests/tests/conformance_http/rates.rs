@@ -89,8 +89,26 @@ async fn bandwidth(world: &World, gateways: &[SocketAddr], findings: &mut Findin
     findings.holds("gateways count together", began.elapsed() >= TWO_SECONDS * 5 / 2);
 
     set_quota(world, json!({ "rate_read": null, "rate_write": null }), findings).await;
-    let head = exchange(gateways[1], &get).await;
-    findings.status("a read without a rate again", &head, 200);
+    let free = exchange(gateways[1], &get).await;
+    findings.status("a read without a rate again", &free, 200);
+
+    // Every node goes by a default when the command ends.
+    let said = set_default(world, "100kb/s", findings).await;
+    findings.equal("every node confirmed", &said.get("unconfirmed"), &None);
+    let began = Instant::now();
+    let read = exchange(gateways[1], &get).await;
+    findings.holds("a read at the default rate is whole", read.status == 200 && read.body == body);
+    findings.holds("a default rate holds in the next request", began.elapsed() >= TWO_SECONDS);
+    set_default(world, "default", findings).await;
+}
+
+/// What the command prints.
+async fn set_default(world: &World, rate: &str, findings: &mut Findings) -> serde_json::Value {
+    let cluster = world.cluster.as_ref().expect("a cluster of our own");
+    let rate = format!("--rate-read={rate}");
+    let said = cluster.ctl(&["cluster", "settings", "set", &rate, "--output=json"]).await.expect("ctl runs");
+    findings.holds(&format!("ctl: {}", String::from_utf8_lossy(&said.stderr)), said.status.success());
+    serde_json::from_slice(&said.stdout).unwrap_or_default()
 }
 
 async fn set_quota(world: &World, patch: serde_json::Value, findings: &mut Findings) {
