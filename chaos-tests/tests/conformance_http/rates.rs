@@ -102,7 +102,7 @@ async fn bandwidth(world: &World, gateways: &[SocketAddr], findings: &mut Findin
     set_default(world, "default", findings).await;
 }
 
-/// What the command prints.
+/// Sets the default rate of reads; the answer is that of the command.
 async fn set_default(world: &World, rate: &str, findings: &mut Findings) -> serde_json::Value {
     let cluster = world.cluster.as_ref().expect("a cluster of our own");
     let rate = format!("--rate-read={rate}");

@@ -1,4 +1,5 @@
-//! Cells of a bucket, from the node that leads its group. Whoever cannot be asked in a short time limits nobody.
+//! Cells of a bucket, from the node that leads its group. A node that cannot be asked in a short time limits
+//! nobody.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Limits of what clients ask for: how often by route, and how many bytes a second. All gateways take from the same buckets, which the cluster keeps
-//! (docs/decisions/015-limits-are-counted-by-leaders.md).
+//! Limits of what clients ask for: how often by route, and how many bytes a second. All gateways take from buckets that
+//! the cluster keeps (docs/decisions/015-limits-are-counted-by-leaders.md).
 
 mod pace;
 mod paced;

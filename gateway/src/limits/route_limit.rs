@@ -24,7 +24,7 @@ pub struct RouteLimit {
     counts: Counts,
     rate: BandwidthRate,
     exempt: Vec<Taker>,
-    /// The same on every gateway that has the same limit.
+    /// Every gateway that has this limit gives it this name.
     name: [u8; NAME_BYTES],
 }
 
@@ -36,8 +36,9 @@ pub enum Counts {
 }
 
 impl RouteLimit {
-    /// All limits, those of the shortest period first: a refusal by one then takes nothing from a longer one. Fails with
-    /// a sentence for each that is invalid.
+    /// All limits, those of the shortest period first: a refusal by one then takes nothing from a longer one.
+    ///
+    /// Fails with a sentence for each that is invalid.
     pub fn all(limits: &[RateLimit]) -> Result<Vec<Self>, Vec<String>> {
         let (mut valid, mut wrong) = (Vec::new(), Vec::new());
         for (at, limit) in limits.iter().enumerate() {

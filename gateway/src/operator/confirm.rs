@@ -1,5 +1,5 @@
-//! Whether a change of the map has reached every node. What nodes judge by the map, such as default quotas, holds in the
-//! next request once it has.
+//! Whether a change of the map has reached every node. Default quotas, and all else that nodes judge by the map, hold in
+//! the next request once it has.
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ mod disk;
 mod drive;
 mod fixture;
 mod issuer;
+mod map;
 mod node;
 
 pub use accounts::{Accounts, page};
@@ -14,4 +15,5 @@ pub use disk::{Fetching, Staging};
 pub use drive::{Drive, account, answer, assert_harmless, dechunked};
 pub use fixture::{Fixture, SECRET, SHARDS, User};
 pub use issuer::Issuer;
-pub use node::{Announced, FakeNode, HLC_US, Script, failure, map_of, routes_of, session_of};
+pub use map::{map_of, routes_of};
+pub use node::{Announced, FakeNode, HLC_US, Script, failure, session_of};

@@ -6,8 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt};
-use pubky_common::crypto::Keypair;
-use rowhouse_peer::{Certificates, Connection, Dialer};
+use rowhouse_peer::{Certificates, Connection};
 use rowhouse_proto::wire::account::SignupAdmission;
 use rowhouse_proto::wire::account::signup_admission::Verdict;
 use rowhouse_proto::wire::limits::limits_server::{Limits, LimitsServer};
@@ -16,16 +15,14 @@ use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
 use rowhouse_proto::wire::meta::*;
 use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
 use rowhouse_proto::wire::shard::*;
-use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION, map_change};
+use rowhouse_proto::{ErrorCode, map_change};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
-use super::SECRET;
 use super::disk::Disk;
-use crate::cluster::Map;
 
 pub const CLUSTER_ID: [u8; 16] = [9; 16];
 /// The time every answer and map tells.
@@ -364,49 +361,4 @@ pub fn session_of(user: &pubky_common::crypto::PublicKey) -> CookieSession {
         capabilities: vec!["/:rw".into()],
         created_at_us: 1_700_000_000_123_456,
     }
-}
-
-/// Every address holds every shard; node uuids are the index plus one, sixteen times.
-pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], signup_mode: &str) -> ClusterMap {
-    let uuid = |index: usize| vec![u8::try_from(index + 1).expect("few nodes"); 16];
-    let replicas: Vec<ReplicaInfo> = (0..addresses.len())
-        .map(|index| ReplicaInfo { replica_id: index as u64 + 1, node_uuid: uuid(index).into() })
-        .collect();
-    let groups = (0..shard_count)
-        .chain([META_GROUP])
-        .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone(), moving: None })
-        .collect();
-    let nodes = addresses
-        .iter()
-        .enumerate()
-        .map(|(index, address)| NodeInfo {
-            node_uuid: uuid(index).into(),
-            address: address.to_string(),
-            name: format!("n{}", index + 1),
-            ..NodeInfo::default()
-        })
-        .collect();
-    ClusterMap {
-        version: WIRE_VERSION,
-        map_version,
-        cluster_id: CLUSTER_ID.to_vec().into(),
-        shard_count,
-        nodes,
-        groups,
-        settings: Some(Settings { signup_mode: signup_mode.into(), defaults: None }),
-        hlc: HLC_US,
-        homeserver: Keypair::from_secret(&SECRET).public_key().as_bytes().to_vec().into(),
-        ..ClusterMap::default()
-    }
-}
-
-/// A map of one shard with this many replicas, and one more node without any. Nobody will connect to them; needs a
-/// runtime.
-pub fn routes_of(replicas: usize) -> Map {
-    let addresses = vec![SocketAddr::from(([127, 0, 0, 1], 1)); replicas + 1];
-    let mut wire = map_of(1, 1, &addresses, "open");
-    for group in &mut wire.groups {
-        group.replicas.truncate(replicas);
-    }
-    Map::build(&wire, None, &Dialer::plaintext()).expect("complete")
 }

@@ -13,7 +13,7 @@ use rowhouse_proto::wire::shard::{
 use crate::testing::{Fixture, Script, User};
 
 const OBJECT: Bytes = Bytes::from_static(&[5; 16]);
-/// Of large bodies: no whole number of chunks, and none of KiB.
+/// Large bodies have no whole number of chunks, and none of KiB.
 const LENGTH: usize = CHUNK_BYTES * 3 / 2 + 100;
 /// Each question is of 256 KiB.
 const RATE: BandwidthRate = BandwidthRate { kib_per_period: 1024, period_ms: 1_000, burst_kib: 1024 };

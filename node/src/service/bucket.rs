@@ -38,7 +38,7 @@ pub struct Bucket {
 pub enum Take {
     /// The bucket as it is now, and the time until the cells are there.
     Granted { bucket: Bucket, wait_ns: u64 },
-    /// Nothing was taken. The same wish is granted after this time.
+    /// Nothing was taken. This wish is granted after so long.
     Refused { retry_after_ns: u64 },
 }
 

@@ -83,7 +83,7 @@ impl ShardService {
         Failure { map_version: self.view.map().map_version, ..failure(refused) }
     }
 
-    /// What a user may use who has no quota of its own, as the cluster's settings have it.
+    /// The quota of users without their own, as the cluster's settings have it.
     pub(super) fn default_quota(&self) -> Option<UserQuota> {
         self.view.map().settings.as_ref().and_then(|settings| settings.defaults.clone())
     }
