@@ -12,11 +12,14 @@ mod properties;
 mod reader;
 #[path = "feed_model/shard.rs"]
 mod shard;
+#[path = "feed_model/world.rs"]
+mod world;
 
-use model::{Action, Feed};
+use model::Action;
 use properties::{CLOSURE, COMPLETE, FEED, FRONTIER, ORDER};
 use shard::Bug;
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
+use world::Feed;
 
 /// The states of one check; more would take minutes.
 const STATES_MAX: usize = 1_000_000;

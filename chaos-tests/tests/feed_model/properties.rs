@@ -2,9 +2,9 @@
 
 use stateright::Property;
 
-use crate::model::{Feed, World};
 use crate::reader::Phase;
 use crate::shard::{Command, Record, Shard};
+use crate::world::{Feed, World};
 
 pub const ORDER: &str = "events of a shard rise in log order";
 pub const CLOSURE: &str = "no event follows at or below what is closed";
