@@ -240,7 +240,7 @@ impl<N: Nodes> Auditor<N> {
 
     fn events(&self, handle: &Group<Simulation>, after: u64, limit: usize) -> Vec<EventRecord> {
         let query = ListEvents { after, limit: limit as u32, ..ListEvents::default() };
-        let page = handle.read(|view| read::list_events(view, handle.id().into(), &query));
+        let page = handle.read(|view| read::list_events(view, handle.id().into(), &query, 0));
         page.unwrap_or_else(|error| panic!("seed {}: events: {error:?}", self.seed)).events
     }
 
