@@ -167,10 +167,12 @@ impl<N: Nodes> Auditor<N> {
         tick: u64,
     ) -> Option<ShardClock> {
         let told = || {
+            // A crash takes with it what is being answered, and the state below.
+            if !self.cluster.runs(node, handle) {
+                return None;
+            }
             let clock = handle.read(read::clock);
-            let clock = clock.unwrap_or_else(|error| panic!("seed {}: a clock: {error}", self.seed));
-            // A crash takes what is being answered with it.
-            clock.told(tick).filter(|_| self.cluster.runs(node, handle))
+            clock.unwrap_or_else(|error| panic!("seed {}: a clock: {error}", self.seed)).told(tick)
         };
         if let Some(clock) = told() {
             return Some(clock);
@@ -228,11 +230,10 @@ impl<N: Nodes> Auditor<N> {
             }
             // What is closed stays closed: a pause changes nothing.
             Simulation::sleep(Duration::from_micros(Simulation::random_u64() % 500)).await;
-            let events = self.events(&handle, after, limit);
             if cluster.runs(node, &handle) {
-                return Some(
-                    events.into_iter().filter(|event| self.ids.tick_of(event.id) <= frontier).collect(),
-                );
+                let mut events = self.events(&handle, after, limit);
+                events.retain(|event| self.ids.tick_of(event.id) <= frontier);
+                return Some(events);
             }
         }
         None
