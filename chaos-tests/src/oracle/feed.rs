@@ -1,7 +1,7 @@
 //! Does the feed tell exactly what the shards' logs have: nothing less, nothing twice, nothing too late?
 //!
-//! A page must be a piece of the union of all logs, without a gap after the cursor it was asked with. If it is not full,
-//! it must reach every write that was acknowledged before it was asked for.
+//! A page must be a piece of the union of all logs, without a gap after the cursor it was asked with. If it is not
+//! full, it must reach every write that was acknowledged before it was asked for.
 
 use std::collections::BTreeMap;
 
