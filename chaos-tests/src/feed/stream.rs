@@ -38,6 +38,8 @@ pub enum StreamItem {
 pub struct EventStream {
     connection: Connection,
     pending: Vec<u8>,
+    /// All of the body was read.
+    ended: bool,
     /// Its body stays empty.
     pub head: Response,
 }
@@ -53,10 +55,14 @@ impl EventStream {
             connection.receive_body(&mut head, false).await?;
             return Err(Error::Answer(format!("{} {}", head.status, head.text())));
         }
-        if head.header("transfer-encoding").as_deref() != Some("chunked") {
-            return Err(Error::Http("a stream without chunks has no proper end"));
+        // A batch may come as a whole. A body that ends with its connection would have no proper end.
+        let ended = head.header("content-length").is_some();
+        if ended {
+            connection.receive_body(&mut head, false).await?;
+        } else if head.header("transfer-encoding").as_deref() != Some("chunked") {
+            return Err(Error::Http("a stream of unknown length"));
         }
-        Ok(Self { connection, pending: Vec::new(), head })
+        Ok(Self { connection, pending: std::mem::take(&mut head.body), ended, head })
     }
 
     /// Waits for the next item. Errs if the connection breaks, or if the bytes are no stream of events.
@@ -67,7 +73,8 @@ impl EventStream {
                 self.pending.drain(..at + BLOCK_END.len());
                 return item(&block).map_err(Error::Answer);
             }
-            if !self.connection.next_chunk(&mut self.pending).await? {
+            if self.ended || !self.connection.next_chunk(&mut self.pending).await? {
+                self.ended = true;
                 let whole = self.pending.is_empty();
                 return if whole { Ok(StreamItem::End) } else { Err(Error::Http("cut in an event")) };
             }
