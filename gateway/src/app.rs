@@ -5,6 +5,8 @@ use std::sync::Arc;
 use pubky_common::crypto::PublicKey;
 
 use crate::cluster::{Call, Cluster};
+use crate::feed::Feed;
+use crate::feed::Follow;
 use crate::layers::RequestTrace;
 use crate::settings::Limits;
 
@@ -12,6 +14,10 @@ use crate::settings::Limits;
 pub struct App {
     /// Where changes and reads go.
     pub cluster: Arc<Cluster>,
+    /// The events of all shards in one order.
+    pub feed: Arc<Feed>,
+    /// What nodes tell live streams of.
+    pub follow: Arc<Follow>,
     /// The key of the homeserver this gateway speaks for.
     pub homeserver: PublicKey,
     /// Every bound a client can run into.

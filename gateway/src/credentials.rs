@@ -52,6 +52,11 @@ pub fn cookie_wire(hash: SecretHash) -> Credential {
     Credential { kind: Some(credential::Kind::CookieHash(hash.0.to_vec().into())) }
 }
 
+/// Whether the scheme is a bearer's, whatever follows it.
+pub fn is_bearer_scheme(headers: &HeaderMap) -> bool {
+    headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(BEARER.as_bytes()))
+}
+
 fn bearer(headers: &HeaderMap) -> Option<BearerHash> {
     let token = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix(BEARER)?;
     let (bearer, slot) = Bearer::parse(token)?;

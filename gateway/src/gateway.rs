@@ -17,6 +17,8 @@ use crate::announce::Announcer;
 use crate::app::App;
 use crate::cluster::{Cluster, Node, watch};
 use crate::config::GatewayConfig;
+use crate::feed::Feed;
+use crate::feed::Follow;
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
 use crate::router::router;
 use crate::settings::Limits;
@@ -47,8 +49,12 @@ impl Gateway {
         let keypair = Keypair::from_secret(&config.homeserver_secret);
         let limits = Arc::new(config.limits.clone());
         let cluster = Arc::new(Cluster::new(&limits, dialer, keypair.public_key()));
+        let life = Life::default();
+        let follow = Follow::new(Arc::clone(&cluster), life.stop.clone(), life.tasks.clone());
         let app = Arc::new(App {
             cluster: Arc::clone(&cluster),
+            feed: Arc::new(Feed::new(Arc::clone(&cluster))),
+            follow: Arc::new(follow),
             homeserver: keypair.public_key(),
             limits: config.limits.clone(),
         });
@@ -62,7 +68,7 @@ impl Gateway {
             admin_address: admin.as_ref().map(|(_, address)| *address),
             leaving: CancellationToken::new(),
             announcer: None,
-            life: Life::default(),
+            life,
             limits: Arc::clone(&limits),
             cluster: Arc::clone(&cluster),
             failures,

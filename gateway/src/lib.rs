@@ -18,6 +18,7 @@ mod credentials;
 mod date;
 mod dav;
 mod error;
+mod feed;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gateway;

@@ -13,6 +13,8 @@ pub const TEXT_UTF8: HeaderValue = HeaderValue::from_static("text/plain; charset
 pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 /// Content type of JSON.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Content type of event streams.
+pub const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// Content type of binary account records.
 pub const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// Cache-Control of answers that no cache may keep.

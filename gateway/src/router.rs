@@ -10,12 +10,13 @@ use http::header::RETRY_AFTER;
 use tower_http::cors::CorsLayer;
 
 use crate::app::App;
-use crate::layers::{AdminCalls, admin_calls, cache_policy, tenant, trace};
-use crate::not_implemented::{self, no_such_storage_method};
+use crate::layers::{AdminCalls, admin_calls, cache_policy, stream_cache_policy, tenant, trace};
+use crate::not_implemented::no_such_storage_method;
 use crate::routes::signup_token::{only_get, signup_token};
 use crate::routes::{
-    cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, get_entry, grant_exchange,
-    grant_list, grant_revoke, grant_session, grant_signout, grant_signup, head_entry, info, put_entry, root,
+    cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, events, events_stream,
+    get_entry, grant_exchange, grant_list, grant_revoke, grant_session, grant_signout, grant_signup,
+    head_entry, info, put_entry, root,
 };
 
 /// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
@@ -24,10 +25,15 @@ const EXPOSED: [HeaderName; 3] =
 
 /// The client API, the same on every client listener.
 pub fn router(app: Arc<App>) -> Router {
-    not_implemented::mount(Router::new(), not_implemented::CLIENT)
+    Router::new()
         .route("/", get(root))
         .route("/info", get(info))
+        .route("/events/", get(events))
         .route("/signup_tokens/{token}", get(signup_token).head(only_get).fallback(only_get))
+        .route(
+            "/events-stream",
+            get(events_stream).head(only_get).fallback(only_get).layer(from_fn(stream_cache_policy)),
+        )
         .route("/signup", post(cookie_signup))
         .route("/session", post(cookie_signin).get(cookie_session).delete(cookie_signout))
         .route("/auth/grant/signup", post(grant_signup))

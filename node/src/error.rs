@@ -45,6 +45,8 @@ pub enum Error {
     Peer { peer: String, detail: String },
     #[error("the meta group did not accept the change: {0}")]
     MetaRefused(String),
+    #[error("the shard was not closed for the feed: {0}")]
+    Close(String),
     #[error("PKARR: {0}")]
     Pkarr(String),
     #[error("invalid configuration: {0}")]

@@ -14,6 +14,7 @@ mod config;
 mod coordinator;
 mod drain;
 mod error;
+mod feed;
 mod flush;
 mod folder;
 mod health;

@@ -15,13 +15,14 @@ use crate::actor::Actors;
 use crate::config::NodeConfig;
 use crate::coordinator::{Author, Coordinator};
 use crate::drain::Drain;
+use crate::feed::Marks;
 use crate::folder::Folder;
 use crate::init::InitServer;
 use crate::local::{Local, own_line};
 use crate::meta::MetaMachine;
 use crate::objects::Objects;
 use crate::peers::{Cluster, MapWatch, Monitor, NodeDirectory};
-use crate::service::{ChunkService, MetaService, Services, ShardService, StatusReport};
+use crate::service::{ChunkService, FeedService, MetaService, Services, ShardService, StatusReport};
 use crate::shards::{Problems, ShardSupervisor};
 use crate::space::Space;
 
@@ -88,6 +89,7 @@ impl Parts {
             map_watch: MapWatch::new(local.clone(), cluster.clone()),
             shards: ShardSupervisor::new(local.clone(), cluster.clone(), versions, meta_machine),
             objects,
+            marks: Arc::new(Marks::new(local.clone())),
             coordinator: Arc::new(coordinator),
             flush_interval: config.storage.flush_interval_s,
             local: local.clone(),
@@ -98,7 +100,7 @@ impl Parts {
     /// The services of the listener. Streams that have no end of their own end when `closed` is cancelled.
     pub fn services(&self, closed: &CancellationToken) -> Services {
         let Self { local, cluster, wire, init, actors, config, keypair } = self;
-        let Actors { objects, coordinator, .. } = actors.as_ref();
+        let Actors { objects, coordinator, marks, .. } = actors.as_ref();
         let certificates = config.certificates.clone();
         let status = StatusReport {
             local: local.clone(),
@@ -110,6 +112,7 @@ impl Parts {
         let homeserver_z32 = keypair.public_key().to_z32();
         Services {
             shard: ShardService::new(local, cluster, homeserver_z32, config.limits, config.objects),
+            feed: FeedService::new(local.clone(), cluster.clone(), marks.clone(), closed.clone()),
             meta: MetaService::new(init.clone(), status, closed.clone()),
             chunk: ChunkService::new(local.clone(), objects.clone()),
             transport: wire.server(),

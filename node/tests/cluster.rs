@@ -5,6 +5,7 @@ mod cluster {
     mod balance;
     mod certificates;
     mod client;
+    mod feed;
     mod founding;
     mod harness;
     mod identity;

@@ -172,20 +172,25 @@ fn private_file(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("permissions");
 }
 
-/// Three nodes and a gateway that serve; the gateway's listeners for clients and operators.
-async fn cluster(root: &Path, collector: SocketAddr) -> (Vec<Process>, SocketAddr, SocketAddr) {
+/// A node of the cluster; `nodes` are the addresses of all of them.
+fn node(root: &Path, collector: SocketAddr, name: &str, own: &str, nodes: &[String]) -> Process {
+    let data = root.join("data").join(name);
+    let mut args = vec!["node".to_owned(), format!("--listen={own}"), format!("--name={name}")];
+    args.push(format!("--data-dir={}", data.display()));
+    args.push("--free-space-min-mib=16".to_owned());
+    args.push("--disk-used-percent-max=99".to_owned());
+    args.extend(nodes.iter().filter(|other| *other != own).map(|other| format!("--seed={other}")));
+    Process::start(root, name, collector, &args)
+}
+
+/// Three nodes and a gateway that serve; the gateway's listeners for clients and operators, and the nodes' addresses.
+async fn cluster(root: &Path, collector: SocketAddr) -> (Vec<Process>, [SocketAddr; 2], Vec<String>) {
     let [first, second, third, http, admin] = ports();
     let nodes: Vec<String> = [first, second, third].iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    let mut processes = Vec::new();
-    for (number, own) in nodes.iter().enumerate() {
-        let name = format!("node-{number}");
-        let data = root.join("data").join(&name);
-        let mut args = vec!["node".to_owned(), format!("--listen={own}"), format!("--name={name}")];
-        args.push(format!("--data-dir={}", data.display()));
-        args.push("--free-space-min-mib=16".to_owned());
-        args.extend(nodes.iter().filter(|other| *other != own).map(|other| format!("--seed={other}")));
-        processes.push(Process::start(root, &name, collector, &args));
-    }
+    let mut processes: Vec<Process> = (0..)
+        .zip(&nodes)
+        .map(|(number, own)| node(root, collector, &format!("node-{number}"), own, &nodes))
+        .collect();
     let init = || {
         let mut command = Command::new(binary().expect("the binary is built"));
         command.args(["cluster", "init", "--signup-mode=open", "--shards=4"]);
@@ -203,7 +208,26 @@ async fn cluster(root: &Path, collector: SocketAddr) -> (Vec<Process>, SocketAdd
     wait_until(WAIT_MAX, "the gateway to listen", async || Connection::open(at(http), false).await.is_ok())
         .await
         .expect("a gateway");
-    (processes, at(http), at(admin))
+    (processes, [at(http), at(admin)], nodes)
+}
+
+/// A node joins and takes over all that the first one has, by snapshots.
+async fn join_and_take_over(root: &Path, collector: SocketAddr, nodes: &[String]) -> Process {
+    let [port] = ports();
+    let joined = node(root, collector, "node-3", &format!("127.0.0.1:{port}"), nodes);
+    let drain = || {
+        let mut command = Command::new(binary().expect("the binary is built"));
+        let access = format!("--node={}", nodes[1]);
+        command
+            .args(["ctl", "node", "drain", "node-0", "--timeout-s=100", &access])
+            .output()
+            .expect("it runs")
+    };
+    // Refused until the newcomer is known.
+    wait_until(WAIT_MAX, "the first node to be empty", async || drain().status.success())
+        .await
+        .expect("an empty node");
+    joined
 }
 
 async fn send(at: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
@@ -281,19 +305,22 @@ async fn no_secret_is_in_logs_traces_or_data() {
     private_file(&root.join("secret"), &hex(&homeserver.secret()));
     private_file(&root.join("password"), PASSWORD);
     let (exporters, traces) = collector();
-    let (processes, http, admin) = cluster(root, exporters).await;
+    let (mut processes, [http, admin], nodes) = cluster(root, exporters).await;
     let (mut needles, user) = use_secrets(http, admin, &homeserver).await;
     needles.push(Needle::of(
         "the homeserver's secret",
         &base32(&homeserver.secret(), ZBASE32),
         &homeserver.secret(),
     ));
+    processes.push(join_and_take_over(root, exporters, &nodes).await);
     processes.iter().for_each(Process::stop);
     processes.into_iter().for_each(Process::wait);
 
     let mut places = Vec::new();
     files(&root.join("data"), &mut places);
-    places.extend(["node-0", "node-1", "node-2", "gateway"].map(|name| root.join(format!("{name}.log"))));
+    places.extend(
+        ["node-0", "node-1", "node-2", "node-3", "gateway"].map(|name| root.join(format!("{name}.log"))),
+    );
     let mut contents: Vec<(String, Vec<u8>)> = places
         .iter()
         .map(|path| (path.display().to_string(), std::fs::read(path).expect("readable")))
@@ -313,7 +340,8 @@ async fn no_secret_is_in_logs_traces_or_data() {
     let has = |part: &[u8], within: &str| {
         contents.iter().any(|(place, bytes)| place.contains(within) && contains(bytes, part))
     };
-    assert!(has(BODY, "/data/"), "the search finds what is written");
+    assert!(has(BODY, "/data/node-1/"), "the search finds what is written");
+    assert!(has(BODY, "/data/node-3/"), "and what came by a snapshot");
     assert!(has(b"gateway listens", "gateway.log"), "and what is logged");
     assert!(has(user.z32.as_bytes(), "the traces"), "and what is traced");
 }

@@ -3,6 +3,7 @@
 
 pub mod attempts;
 mod delete_entry;
+mod events_stream;
 mod info;
 mod params;
 mod password;

@@ -8,13 +8,14 @@ use axum::routing::{delete, get, post};
 use tower_http::cors::CorsLayer;
 
 use super::state::Admin;
-use super::{delete_entry, info, password, tokens, user, users};
-use crate::{dav, not_implemented, respond};
+use super::{delete_entry, events_stream, info, password, tokens, user, users};
+use crate::{dav, respond};
 
 /// The admin listener's routes. All but the greeting and `/dav` need the password.
 pub fn router(admin: Arc<Admin>) -> Router {
     let only_create = tokens::only_create;
-    let protected = not_implemented::mount(Router::new(), not_implemented::ADMIN)
+    let protected = Router::new()
+        .route("/events-stream", get(events_stream::events_stream))
         .route("/info", get(info::info))
         .route(
             "/generate_signup_token",

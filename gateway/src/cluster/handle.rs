@@ -75,6 +75,11 @@ impl Cluster {
         self.map.load_full().ok_or_else(|| ErrorCode::Unavailable.into())
     }
 
+    /// Changes whenever another map is here.
+    pub fn map_versions(&self) -> watch::Receiver<u64> {
+        self.installed.subscribe()
+    }
+
     /// A node told of a map of this version. The watch leaves a node that does not bring it.
     pub(super) fn hear_of_map(&self, version: u64) {
         self.told.send_if_modified(|told| {

@@ -5,6 +5,7 @@ mod account_room;
 mod admission;
 mod call;
 mod clock;
+mod feed;
 mod handle;
 mod map;
 mod meta;

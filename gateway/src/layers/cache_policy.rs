@@ -37,6 +37,14 @@ pub async fn cache_policy(request: Request, next: Next) -> Response {
     response
 }
 
+/// Marks every answer of an event stream's route, refusals too: what it brings depends on who asks.
+pub async fn stream_cache_policy(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response.headers_mut().insert(VARY, VARY_LEGACY);
+    response
+}
+
 /// Paths that do not decode or normalise are judged by what is readable of them.
 fn reads_private(raw: &str) -> bool {
     if is_below_private(raw) {

@@ -7,7 +7,7 @@ mod tenant;
 mod trace;
 
 pub use admin_calls::{AdminCalls, admin_calls};
-pub use cache_policy::cache_policy;
+pub use cache_policy::{cache_policy, stream_cache_policy};
 pub use known_keys::{KEY_CHARS, parse_key};
 #[cfg(fuzzing)]
 pub use tenant::resolve;

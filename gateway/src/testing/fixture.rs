@@ -45,6 +45,7 @@ impl Fixture {
         let addresses: Vec<_> = std::iter::once(&node).chain(&others).map(|node| node.address).collect();
         for (index, other) in others.iter().enumerate() {
             other.disk.belongs_to(index as u64 + 2);
+            other.feed.leads([]);
         }
         node.publish(map_of(1, SHARDS, &addresses, "open"));
         let mut config = GatewayConfig::new(SECRET, vec![node.address.to_string()]);

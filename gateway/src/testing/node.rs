@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status};
 
 use super::SECRET;
 use super::disk::Disk;
+use super::feed::EventLogs;
 use crate::cluster::Map;
 
 pub const CLUSTER_ID: [u8; 16] = [9; 16];
@@ -97,6 +98,8 @@ pub struct FakeNode {
     pub address: SocketAddr,
     /// Its chunks, and what it does with them.
     pub disk: Disk,
+    /// Its replicas' event logs.
+    pub feed: EventLogs,
     state: Arc<State>,
     stop: CancellationToken,
 }
@@ -136,7 +139,7 @@ impl FakeNode {
             map: tokio::sync::watch::Sender::new(ClusterMap::default()),
             hlc: HLC_US,
         });
-        let disk = Disk::default();
+        let (disk, feed) = (Disk::default(), EventLogs::default());
         let stop = CancellationToken::new();
         let accepted = TcpListenerStream::new(socket).filter_map(move |accepted| {
             let certificates = certificates.clone();
@@ -154,6 +157,7 @@ impl FakeNode {
             .add_service(ShardServer::new(Service(Arc::clone(&state))))
             .add_service(MetaServer::new(Service(Arc::clone(&state))))
             .add_service(disk.service())
+            .add_service(feed.service())
             .serve_with_incoming_shutdown(accepted, stop.clone().cancelled_owned());
         let stopped = stop.clone();
         TaskTracker::new().spawn(async move {
@@ -162,7 +166,7 @@ impl FakeNode {
                 () = stopped.cancelled() => {}
             }
         });
-        Self { address, disk, state, stop }
+        Self { address, disk, feed, state, stop }
     }
 
     pub fn script(&self, script: Script) {

@@ -26,8 +26,8 @@ const CLIENT: [(&str, &str, u16); 23] = [
     ("HEAD", "/{path}", 404),
     ("PUT", "/{path}", 401),
     ("DELETE", "/{path}", 401),
-    ("GET", "/events/", 501),
-    ("GET", "/events-stream", 501),
+    ("GET", "/events/", 200),
+    ("GET", "/events-stream", 400),
 ];
 
 const ADMIN: [(&str, &str, u16); 17] = [
@@ -36,7 +36,7 @@ const ADMIN: [(&str, &str, u16); 17] = [
     ("GET", "/generate_signup_token", 200),
     ("POST", "/generate_signup_token", 415),
     ("GET", "/signup_tokens", 400), // as above
-    ("GET", "/events-stream", 501),
+    ("GET", "/events-stream", 200),
     ("DELETE", "/webdav/{entry_path}", 204),
     ("GET", "/dav/{path}", 401),
     ("PUT", "/dav/{path}", 401),

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ActorFuture, Supervisor, TaskKind};
 use crate::coordinator::Coordinator;
+use crate::feed::Marks;
 use crate::local::Local;
 use crate::objects::{self, Objects};
 use crate::peers::{MapWatch, Monitor};
@@ -22,6 +23,7 @@ pub struct Actors {
     pub shards: ShardSupervisor,
     pub objects: Arc<Objects>,
     pub coordinator: Arc<Coordinator>,
+    pub marks: Arc<Marks>,
     /// Applied state is made durable at least this often.
     pub flush_interval: Duration,
 }
@@ -46,6 +48,7 @@ const ACTORS: [(TaskKind, Start); TaskKind::COUNT] = [
     (TaskKind::Erase, |on, stop| Box::pin(async move { objects::erase(&on.objects, stop).await })),
     (TaskKind::Sweep, |on, stop| Box::pin(async move { objects::sweep(&on.objects, stop).await })),
     (TaskKind::Scrub, |on, stop| Box::pin(async move { objects::scrub(&on.objects, stop).await })),
+    (TaskKind::Marks, |on, stop| Box::pin(async move { on.marks.run(stop).await })),
     (TaskKind::Drain, |on, stop| Box::pin(async move { on.local.drain.run(stop).await })),
 ];
 

@@ -34,6 +34,8 @@ pub enum TaskKind {
     Sweep,
     /// Reads all chunks again.
     Scrub,
+    /// Looks for new events while anybody follows them.
+    Marks,
     /// Hands leaderships over while the node drains.
     Drain,
 }
@@ -65,7 +67,8 @@ impl TaskKind {
             | Self::Fill
             | Self::Erase
             | Self::Sweep
-            | Self::Scrub => Restart::Exponential {
+            | Self::Scrub
+            | Self::Marks => Restart::Exponential {
                 base: Duration::from_secs(1),
                 max: Duration::from_secs(30),
                 reset_after: Duration::from_secs(60),
@@ -89,6 +92,7 @@ impl TaskKind {
             Self::Erase => "erase",
             Self::Sweep => "sweep",
             Self::Scrub => "scrub",
+            Self::Marks => "marks",
             Self::Drain => "drain",
         }
     }

@@ -9,6 +9,7 @@ mod answer;
 mod attempts;
 mod chunk;
 mod execute;
+mod feed;
 mod map_stream;
 mod meta;
 mod operate;
@@ -27,6 +28,7 @@ mod status;
 mod trace;
 
 pub use chunk::ChunkService;
+pub use feed::FeedService;
 pub use meta::MetaService;
 pub use server::{Services, serve};
 pub use shard::ShardService;

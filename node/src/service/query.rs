@@ -35,7 +35,8 @@ fn presents_bearer(op: &Op) -> bool {
         Op::ListEntries(query) => query.credential.as_ref(),
         Op::GetSession(query) => query.credential.as_ref(),
         Op::ListGrants(query) => query.credential.as_ref(),
-        Op::ListEvents(_) | Op::ShardStats(_) | Op::GetUser(_) | Op::ListUsers(_) => None,
+        Op::ListEvents(query) => query.credential.as_ref(),
+        Op::ShardStats(_) | Op::GetUser(_) | Op::ListUsers(_) => None,
         Op::ListCollection(_) | Op::FindMember(_) => None,
     };
     credential.is_some_and(|credential| matches!(credential.kind, Some(Kind::BearerHash(_))))
@@ -46,9 +47,7 @@ fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refu
         Op::ReadEntry(query) => Ok(Reply::Entry(read::read_entry(view, query, now_ms)?)),
         Op::ListEntries(query) => Ok(Reply::Listing(read::list_entries(view, query, now_ms)?)),
         Op::GetSession(query) => Ok(read::get_session(view, query, now_ms)?),
-        Op::ListEvents(query) => {
-            read::list_events(view, shard, query).map(Reply::EventPage).map_err(|error| internal(&error))
-        }
+        Op::ListEvents(query) => Ok(Reply::EventPage(read::list_events(view, shard, query, now_ms)?)),
         Op::GetUser(query) => Ok(Reply::Account(read::get_user(view, query)?)),
         Op::ListUsers(query) => Ok(Reply::AccountPage(read::list_users(view, query)?)),
         Op::ListCollection(query) => Ok(Reply::MemberPage(read::list_collection(view, query)?)),

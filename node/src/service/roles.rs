@@ -17,11 +17,14 @@ use tower::{Layer, Service};
 use tracing::warn;
 
 /// A call that does not stand here is refused to everybody.
-const RULES: [(&str, &[Role]); 20] = [
+const RULES: [(&str, &[Role]); 23] = [
     ("/rowhouse.transport.v1.Transport/Lane", &[Node]),
     ("/rowhouse.transport.v1.Transport/Snapshot", &[Node]),
     ("/rowhouse.shard.v1.Shard/Execute", &[Gateway, Ctl]),
     ("/rowhouse.shard.v1.Shard/Query", &[Gateway, Ctl]),
+    ("/rowhouse.feed.v1.Feed/Clocks", &[Gateway, Ctl]),
+    ("/rowhouse.feed.v1.Feed/Read", &[Gateway, Ctl]),
+    ("/rowhouse.feed.v1.Feed/Follow", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Stage", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Fetch", &[Gateway, Node]),
     ("/rowhouse.meta.v1.Meta/WatchMap", &[Node, Gateway, Ctl]),
@@ -132,6 +135,7 @@ mod tests {
         let contracts = [
             include_str!("../../../proto/proto/transport.proto"),
             include_str!("../../../proto/proto/shard.proto"),
+            include_str!("../../../proto/proto/feed.proto"),
             include_str!("../../../proto/proto/meta.proto"),
             include_str!("../../../proto/proto/chunk.proto"),
         ];

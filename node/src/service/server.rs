@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rowhouse_peer::{ACCEPTED_AHEAD, Certificates, accept_callers};
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::wire::feed::feed_server::FeedServer;
 use rowhouse_proto::wire::meta::meta_server::MetaServer;
 use rowhouse_proto::wire::shard::shard_server::ShardServer;
 use rowhouse_raft::transport::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TransportServer, TransportService};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::roles::RolesLayer;
-use super::{ChunkService, MetaService, ShardService};
+use super::{ChunkService, FeedService, MetaService, ShardService};
 use crate::Error;
 
 /// Calls in flight on one connection: a gateway's whole load runs over a few; more wait in HTTP/2.
@@ -34,6 +35,8 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Services {
     /// Reads and writes of clients' data.
     pub shard: ShardService,
+    /// Clocks, pages and marks of the event feed.
+    pub feed: FeedService,
     /// The cluster map, announcements, status and draining.
     pub meta: MetaService,
     /// Chunks of large bodies.
@@ -65,6 +68,7 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .layer(RolesLayer::new(services.certificates.is_some()))
         .add_service(services.transport)
         .add_service(shard)
+        .add_service(FeedServer::new(services.feed).max_encoding_message_size(RPC_MESSAGE_BYTES_MAX))
         .add_service(meta)
         .add_service(services.chunk)
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod collections;
+mod events;
 mod golden;
 mod grant_list;
 mod input;

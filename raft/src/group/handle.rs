@@ -135,6 +135,17 @@ impl<R: Runtime> Group<R> {
         self.state.applied()
     }
 
+    /// Index of the last entry applied here; 0: none.
+    pub fn applied_index(&self) -> u64 {
+        self.state.applied_index()
+    }
+
+    /// Whether entries are in this replica's log that it has not applied yet.
+    pub fn has_unapplied(&self) -> bool {
+        let last = self.raft.metrics().borrow_watched().last_log_index.unwrap_or(0);
+        last > self.applied_index()
+    }
+
     /// Index of the last entry whose effect a crash cannot take back; 0: none.
     pub fn durable_index(&self) -> u64 {
         self.state.durable_applied().map_or(0, |log_id| log_id.index)

@@ -51,6 +51,11 @@ impl StateHandle {
         Applied::clone(&self.slot.applied())
     }
 
+    /// Index of the last entry applied; 0: none.
+    pub fn applied_index(&self) -> u64 {
+        self.slot.applied().log_id.map_or(0, |log_id| log_id.index)
+    }
+
     /// How far a crash cannot take it back.
     pub fn durable_applied(&self) -> Option<LogId> {
         self.slot.durable().and_then(|durable| durable.log_id)

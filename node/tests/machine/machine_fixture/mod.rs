@@ -149,7 +149,7 @@ impl Replica {
         for _ in 0..10_000 {
             let after = events.last().map_or(0, |event| event.id);
             let query = ListEvents { after, limit: 3, ..ListEvents::default() };
-            let page = rowhouse_node::read::list_events(&self.view(), SHARD, &query).expect("readable");
+            let page = rowhouse_node::read::list_events(&self.view(), SHARD, &query, 0).expect("readable");
             if page.events.is_empty() {
                 break;
             }

@@ -1,0 +1,147 @@
+//! The questions of the event feed: clocks of one node, and events of many shards from as few nodes as possible. Any
+//! replica that is closed far enough may tell events, so a shard is asked for elsewhere before it is waited for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use rowhouse_proto::wire::feed::{ClocksReply, ClocksRequest, ReadReply, ReadRequest};
+use rowhouse_proto::{Backoff, ErrorCode, Spread, WIRE_VERSION};
+use tokio::time::Instant;
+
+use super::{Call, Cluster, Map, Node};
+use crate::respond::Rejection;
+
+/// One read of at most 1000 events. A node that takes longer is given up for another.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// First pause: a replica is behind its leader by milliseconds.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// As for other requests of a shard that nobody leads.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+impl Cluster {
+    /// The clocks of the shards that a node leads. Those below `tick` are closed up to it first.
+    pub async fn clocks(&self, node: &Node, tick: u64) -> Result<ClocksReply, tonic::Status> {
+        let request = ClocksRequest { version: WIRE_VERSION, tick };
+        let reply = node.feed().clocks(request).await?.into_inner();
+        self.clock.observe(reply.hlc);
+        Ok(reply)
+    }
+
+    /// Events of these shards, one answer for each node that was asked: together they cover every shard once. `request`
+    /// comes without shards. `Unavailable` when the call's time is up.
+    pub async fn read_events(
+        &self,
+        call: &Call,
+        shards: &BTreeSet<u32>,
+        request: ReadRequest,
+    ) -> Result<Vec<ReadReply>, Rejection> {
+        let mut search = Search { wanted: shards.clone(), tried: BTreeMap::new() };
+        let mut pauses = Backoff::new(PAUSE_MIN, PAUSE_MAX, Spread::UpperHalf);
+        let mut replies = Vec::new();
+        while !search.wanted.is_empty() {
+            let map = self.map().await?;
+            let (parts, is_complete) = search.plan(&map);
+            let asked = parts.into_iter().map(|part| self.read(call, part, &request));
+            for (part, reply) in join_all(asked).await {
+                replies.extend(search.take(&map, part, reply));
+            }
+            if !is_complete {
+                let pause = pauses.pause(rand::random());
+                if Instant::now() + pause >= call.deadline {
+                    return Err(ErrorCode::Unavailable.into());
+                }
+                tokio::time::sleep(pause).await;
+            }
+        }
+        Ok(replies)
+    }
+
+    async fn read(&self, call: &Call, part: Part, request: &ReadRequest) -> (Part, Option<ReadReply>) {
+        let request = ReadRequest { shards: part.shards.clone(), ..request.clone() };
+        let until = call.deadline.min(Instant::now() + READ_TIMEOUT);
+        let mut feed = part.node.feed();
+        match tokio::time::timeout_at(until, feed.read(request)).await {
+            Ok(Ok(reply)) => {
+                let reply = reply.into_inner();
+                self.clock.observe(reply.hlc);
+                (part, Some(reply))
+            }
+            Ok(Err(status)) => {
+                tracing::debug!(node = part.node.address(), %status, "a node tells no events");
+                (part, None)
+            }
+            Err(_elapsed) => (part, None),
+        }
+    }
+}
+
+/// What one node is asked for.
+struct Part {
+    node: Arc<Node>,
+    shards: Vec<u32>,
+}
+
+/// The shards that nobody has told of yet.
+struct Search {
+    wanted: BTreeSet<u32>,
+    /// By shard the uuids of the nodes that could not tell of it.
+    tried: BTreeMap<u32, BTreeSet<Vec<u8>>>,
+}
+
+impl Search {
+    /// Whom to ask for what: a shard's known leader, else the next replica in turn, but none twice. `false`:
+    /// there are shards that every replica was asked for. They are asked for anew in the next plan.
+    fn plan(&mut self, map: &Map) -> (Vec<Part>, bool) {
+        let mut parts: BTreeMap<&[u8], Part> = BTreeMap::new();
+        let mut is_complete = true;
+        for shard in &self.wanted {
+            let tried = self.tried.get(shard);
+            match choose(map, *shard, |node| tried.is_none_or(|tried| !tried.contains(node.uuid()))) {
+                Some(node) => {
+                    let part = || Part { node: Arc::clone(node), shards: Vec::new() };
+                    parts.entry(node.uuid()).or_insert_with(part).shards.push(*shard);
+                }
+                None => {
+                    is_complete = false;
+                    self.tried.remove(shard);
+                }
+            }
+        }
+        (parts.into_values().collect(), is_complete)
+    }
+
+    /// Takes what a node answered. `None` for an answer without events: it could not tell of all that it was asked for.
+    fn take(&mut self, map: &Map, part: Part, reply: Option<ReadReply>) -> Option<ReadReply> {
+        let missing = match &reply {
+            None => &part.shards,
+            Some(reply) => &reply.behind,
+        };
+        for shard in missing {
+            self.tried.entry(*shard).or_default().insert(part.node.uuid().to_vec());
+            if reply.is_none()
+                && let Some(group) = map.group(*shard)
+                && let Some(at) = group.position(part.node.uuid())
+            {
+                group.forget_leader(at);
+            }
+        }
+        let reply = reply.filter(|reply| reply.behind.is_empty())?;
+        for shard in &part.shards {
+            self.wanted.remove(shard);
+        }
+        Some(reply)
+    }
+}
+
+/// The replica to ask: the one that leads, else in turn, so that the shards of a cluster whose leaders are not known
+/// spread over its nodes.
+fn choose(map: &Map, shard: u32, may_know: impl Fn(&Node) -> bool) -> Option<&Arc<Node>> {
+    let group = map.group(shard)?;
+    let leader = group.leader().and_then(|at| group.places().get(at));
+    let replicas = group.replicas();
+    let turn = (shard as usize).checked_rem(replicas.len()).unwrap_or(0);
+    let in_turn = replicas[turn..].iter().chain(&replicas[..turn]);
+    leader.into_iter().chain(in_turn).find(|node| may_know(node))
+}

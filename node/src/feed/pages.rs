@@ -1,0 +1,100 @@
+//! A page of events over many shards, from the replicas on this node. Any replica will do that has applied all up to
+//! the page's last tick: what a shard closed is final (docs/rules/feed.md#frontier).
+
+use std::sync::Arc;
+
+use pubky_common::StoragePath;
+use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::domain::path::parse_canonical;
+use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::domain::user::{self, UserKey};
+use rowhouse_proto::wire::feed::{ReadReply, ReadRequest};
+use rowhouse_proto::wire::shard::EventRecord;
+use rowhouse_proto::{ErrorCode, Refusal};
+
+use crate::Group;
+use crate::local::Local;
+use crate::read::{self, Direction, Page, Selection};
+
+/// Fewest events read of a shard at once: a seek costs more than some events too many.
+const SHARE_MIN: usize = 16;
+
+/// One page, or the shards that are behind. Refused: a malformed path or user. `hlc` is the caller's to fill.
+pub fn read(local: &Local, shard_count: u32, request: &ReadRequest) -> Result<ReadReply, Refusal> {
+    let paths = request.paths.iter().map(|path| parse_canonical(path)).collect::<Result<Vec<_>, _>>()?;
+    let users = request.users.iter().map(|user| user::parse(user)).collect::<Result<Vec<_>, _>>()?;
+    let Some(ids) = EventIds::new(shard_count) else {
+        return Ok(ReadReply { behind: request.shards.clone(), ..ReadReply::default() });
+    };
+    let (mut shards, mut behind) = (Vec::with_capacity(request.shards.len()), Vec::new());
+    for number in &request.shards {
+        match local.shard(*number).filter(|group| is_closed(group, request.tick_max)) {
+            Some(group) => shards.push(Shard::new(*number, group, ids, &users)),
+            None => behind.push(*number),
+        }
+    }
+    if !behind.is_empty() {
+        return Ok(ReadReply { behind, ..ReadReply::default() });
+    }
+    let page = Request { ids, request, paths }.merged(&shards)?;
+    Ok(ReadReply {
+        events: page.items.into_iter().map(|(_, event)| event).collect(),
+        reached: page.reached.unwrap_or(0),
+        ..ReadReply::default()
+    })
+}
+
+/// Whether nothing at or below the tick will follow here. A replica whose state cannot be read is as good as none.
+fn is_closed(group: &Group, tick: u64) -> bool {
+    group.halted().is_none() && group.read_latest(read::clock).is_ok_and(|clock| clock.closed_t >= tick)
+}
+
+/// A shard, and those of the users who live in it.
+struct Shard {
+    number: u32,
+    group: Arc<Group>,
+    users: Vec<(UserKey, Option<u64>)>,
+}
+
+impl Shard {
+    fn new(number: u32, group: Arc<Group>, ids: EventIds, users: &[UserKey]) -> Self {
+        let here = |user: &&UserKey| Slot::of_key(user).shard(ids.shard_count()) == number;
+        Self { number, group, users: users.iter().filter(here).map(|user| (*user, None)).collect() }
+    }
+}
+
+struct Request<'a> {
+    ids: EventIds,
+    request: &'a ReadRequest,
+    paths: Vec<StoragePath>,
+}
+
+impl Request<'_> {
+    fn merged(&self, shards: &[Shard]) -> Result<Page<EventRecord>, Refusal> {
+        let direction = Direction::of(self.request.reverse);
+        let limit = read::page_limit(self.request.limit);
+        let after = read::cursor(self.request.after, direction);
+        let share = (2 * limit / shards.len().max(1)).clamp(SHARE_MIN, limit.max(SHARE_MIN));
+        read::merge(shards.len(), limit, direction, |number, from| {
+            let shard = &shards[number];
+            // Users were asked for, and none of them lives here.
+            if shard.users.is_empty() && !self.request.users.is_empty() {
+                return Ok(Page { items: Vec::new(), reached: None });
+            }
+            let selection = Selection {
+                shard: shard.number,
+                ids: self.ids,
+                after: from.or(after),
+                tick_max: self.request.tick_max,
+                direction,
+                limit: share,
+                users: &shard.users,
+                paths: &self.paths,
+            };
+            shard.group.read(|view| read::events(view, &selection)).map_err(|error| {
+                tracing::error!(shard = shard.number, %error, "events cannot be read");
+                ErrorCode::Internal.into()
+            })
+        })
+    }
+}
