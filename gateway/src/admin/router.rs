@@ -9,13 +9,14 @@ use tower_http::cors::CorsLayer;
 
 use super::state::Admin;
 use super::{delete_entry, events_stream, info, password, tokens, user, users};
+use crate::routes::signup_token::only_get;
 use crate::{dav, respond};
 
 /// The admin listener's routes. All but the greeting and `/dav` need the password.
 pub fn router(admin: Arc<Admin>) -> Router {
     let only_create = tokens::only_create;
     let protected = Router::new()
-        .route("/events-stream", get(events_stream::events_stream))
+        .route("/events-stream", get(events_stream::events_stream).head(only_get).fallback(only_get))
         .route("/info", get(info::info))
         .route(
             "/generate_signup_token",

@@ -25,7 +25,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Live streams that read at once. One write may wake thousands, which must leave room for requests.
-const READS_MAX: usize = 256;
+pub const READS_MAX: usize = 256;
 
 /// The marks of all shards, and who waits for them.
 pub struct Follow {
@@ -104,7 +104,8 @@ impl Follow {
         listening
     }
 
-    fn hear(&self, marks: &[EventMark]) {
+    /// Takes what a node tells.
+    pub fn hear(&self, marks: &[EventMark]) {
         let mut state = lock(&self.state);
         let mut any = false;
         for EventMark { shard, last_event } in marks.iter().filter(|mark| mark.shard < SHARD_COUNT_MAX) {

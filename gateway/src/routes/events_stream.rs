@@ -4,7 +4,6 @@
 //! answered by the read itself: an empty batch of one user is one RPC.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -191,14 +190,12 @@ struct Bad {
 
 /// The last cursor of a user counts; all of them must be cursors.
 fn cursors(users: &[StreamUser]) -> Result<Cursors, Bad> {
-    if let [StreamUser { key, cursor: None }] = users {
-        return Ok(vec![(key.clone(), None)]);
-    }
-    let mut places: HashMap<&[u8; 32], usize> = HashMap::new();
     let mut found: Cursors = Vec::with_capacity(users.len());
     for StreamUser { key, cursor } in users {
-        let at = *places.entry(key.as_bytes()).or_insert(found.len());
-        if at == found.len() {
+        // They are fifty at most, and mostly one.
+        let known = found.iter().position(|(known, _)| known == key);
+        let at = known.unwrap_or(found.len());
+        if known.is_none() {
             found.push((key.clone(), None));
         }
         found[at].1 = match cursor.as_deref().map(|text| (text, text.parse())) {

@@ -81,6 +81,12 @@ async fn refusals_come_in_the_operators_order() {
         assert_eq!((reply.status, reply.text().as_str()), (status, text), "{query}");
     }
     assert_eq!(client.get("/events-stream", &[]).await.status, 401);
+    for method in ["HEAD", "DELETE"] {
+        assert_eq!(client.send(method, "/events-stream", &[], b"").await.status, 401, "{method}");
+        let reply = client.send(method, "/events-stream", &[PASSWORD], b"").await;
+        assert_eq!((reply.status, reply.text().as_str()), (405, ""), "{method}");
+        assert_eq!(reply.header("allow").as_deref(), Some("GET"), "{method}");
+    }
 }
 
 #[tokio::test]
