@@ -1,7 +1,10 @@
 //! `/events/`: exact bytes and pages, nothing private, cursors of every age, and what was acknowledged a moment ago.
 
+use pubky_common::timestamp::Timestamp;
+use rowhouse_chaos_tests::cluster::ClusterOptions;
 use rowhouse_chaos_tests::feed::{FeedPage, page_request};
 use rowhouse_chaos_tests::http1::Response;
+use rowhouse_proto::domain::event::{EventIds, unix_ms_of};
 
 use super::world::{Findings, World};
 
@@ -20,6 +23,7 @@ pub async fn run(world: &World) -> Vec<String> {
     private_events(world, &mut findings).await;
     doubles(world, &mut findings).await;
     old_cursors(world, &mut findings).await;
+    timestamps(world, &mut findings).await;
     fresh_writes(world, &mut findings).await;
     findings.0
 }
@@ -181,6 +185,23 @@ async fn old_cursors(world: &World, findings: &mut Findings) {
         let response = world.send("GET", &target, &[], b"").await;
         findings.refused(&format!("alice's cursor {cursor}"), &response, 200, &from_start);
     }
+}
+
+/// The exact time of an event names it, as cursors did before there were ids.
+async fn timestamps(world: &World, findings: &mut Findings) {
+    // How long a tick is depends on the number of shards.
+    if world.cluster.is_none() {
+        return;
+    }
+    let ids = EventIds::new(ClusterOptions::default().shards).expect("a power of two");
+    let (_, id) = read(world, findings, 0, 3).await;
+    let begin = unix_ms_of(id) * 1000;
+    let time = (begin..=begin + 1000).find(|time| ids.tick(*time) == ids.tick_of(id));
+    let Some(time) = time else { return findings.holds("a time for each event", false) };
+    let wanted = page(world, id, 5).await.text();
+    let timestamp = Timestamp::from(time).to_string();
+    let named = world.send("GET", &format!("/events/?cursor={timestamp}&limit=5"), &[], b"").await;
+    findings.refused(&format!("the time {timestamp}"), &named, 200, &wanted);
 }
 
 /// A write that was acknowledged is in the next page through whichever gateway.
