@@ -106,6 +106,13 @@ impl Connection {
     /// Reads one response into `response`, whose buffers are reused. `to_head`: the request was HEAD, so no body
     /// follows.
     pub async fn receive(&mut self, response: &mut Response, to_head: bool) -> Result<(), Error> {
+        self.receive_head(response).await?;
+        self.receive_body(response, to_head).await
+    }
+
+    /// Reads the head of a response alone. Its body comes by `receive_body`, or by `next_chunk` as it is sent.
+    pub async fn receive_head(&mut self, response: &mut Response) -> Result<(), Error> {
+        response.body.clear();
         loop {
             let head_length = self.read_head().await?;
             response.head.clear();
@@ -113,10 +120,13 @@ impl Connection {
             self.buffer.drain(..head_length + 4);
             response.status = parse_status(&response.head)?;
             if response.status != 100 {
-                break;
+                return Ok(());
             }
         }
-        response.body.clear();
+    }
+
+    /// Reads the whole body that follows the head.
+    pub async fn receive_body(&mut self, response: &mut Response, to_head: bool) -> Result<(), Error> {
         let framing = framing(&response.head, response.status, to_head)?;
         response.closes = framing == Framing::UntilClose || asks_to_close(&response.head);
         match framing {
@@ -124,6 +134,26 @@ impl Connection {
             Framing::Chunked => self.read_chunked(&mut response.body).await,
             Framing::UntilClose => self.read_to_close(&mut response.body).await,
         }
+    }
+
+    /// Adds the next chunk of a chunked body to `body`; false at the body's proper end.
+    pub async fn next_chunk(&mut self, body: &mut Vec<u8>) -> Result<bool, Error> {
+        let line = self.read_line().await?;
+        let size = std::str::from_utf8(&line).ok().and_then(|line| line.split(';').next());
+        let size = size.and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
+        let size = size.ok_or(Error::Http("bad chunk size"))?;
+        if size + body.len() > BODY_BYTES_MAX {
+            return Err(Error::Http("body too long"));
+        }
+        if size == 0 {
+            while !self.read_line().await?.is_empty() {}
+            return Ok(false);
+        }
+        self.read_exactly(size, body).await?;
+        if !self.read_line().await?.is_empty() {
+            return Err(Error::Http("chunk not ended"));
+        }
+        Ok(true)
     }
 
     /// Whether the server closes the connection without another byte.
@@ -185,23 +215,8 @@ impl Connection {
     }
 
     async fn read_chunked(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
-        loop {
-            let line = self.read_line().await?;
-            let size = std::str::from_utf8(&line).ok().and_then(|line| line.split(';').next());
-            let size = size.and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
-            let size = size.ok_or(Error::Http("bad chunk size"))?;
-            if size + body.len() > BODY_BYTES_MAX {
-                return Err(Error::Http("body too long"));
-            }
-            if size == 0 {
-                while !self.read_line().await?.is_empty() {}
-                return Ok(());
-            }
-            self.read_exactly(size, body).await?;
-            if !self.read_line().await?.is_empty() {
-                return Err(Error::Http("chunk not ended"));
-            }
-        }
+        while self.next_chunk(body).await? {}
+        Ok(())
     }
 
     async fn read_line(&mut self) -> Result<Vec<u8>, Error> {

@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod cluster;
 pub mod error;
+pub mod feed;
 pub mod history;
 pub mod http1;
 pub mod identity;

@@ -8,6 +8,8 @@
 mod admin;
 #[path = "conformance_http/auth_cases.rs"]
 mod auth_cases;
+#[path = "conformance_http/authors.rs"]
+mod authors;
 #[path = "conformance_http/bad_days.rs"]
 mod bad_days;
 #[path = "conformance_http/capability_cases.rs"]
@@ -20,12 +22,26 @@ mod cookie_rights;
 mod dav;
 #[path = "conformance_http/dav_drive.rs"]
 mod dav_drive;
+#[path = "conformance_http/event_admin.rs"]
+mod event_admin;
+#[path = "conformance_http/event_cases.rs"]
+mod event_cases;
+#[path = "conformance_http/event_days.rs"]
+mod event_days;
+#[path = "conformance_http/event_live.rs"]
+mod event_live;
+#[path = "conformance_http/event_stream.rs"]
+mod event_stream;
+#[path = "conformance_http/events.rs"]
+mod events;
 #[path = "conformance_http/grant_flow.rs"]
 mod grant_flow;
 #[path = "conformance_http/grant_order.rs"]
 mod grant_order;
 #[path = "conformance_http/grant_rights.rs"]
 mod grant_rights;
+#[path = "conformance_http/indexers.rs"]
+mod indexers;
 #[path = "conformance_http/kills.rs"]
 mod kills;
 #[path = "conformance_http/limits.rs"]
@@ -47,7 +63,11 @@ mod tenant_cases;
 #[path = "conformance_http/world.rs"]
 mod world;
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use case::Case;
+use indexers::Season;
 use rowhouse_chaos_tests::cluster::ClusterOptions;
 use world::World;
 
@@ -57,13 +77,14 @@ struct Table {
     cases: &'static [Case],
 }
 
-fn tables() -> [Table; 5] {
+fn tables() -> [Table; 6] {
     [
         Table { name: "tenants", cases: tenant_cases::CASES },
         Table { name: "authentication", cases: auth_cases::CASES },
         Table { name: "capabilities", cases: capability_cases::CASES },
         Table { name: "storage", cases: storage_cases::CASES },
         Table { name: "listing", cases: listing_cases::CASES },
+        Table { name: "events", cases: event_cases::CASES },
     ]
 }
 
@@ -146,5 +167,60 @@ async fn webdav_is_what_file_managers_expect() {
     // The operator's password of a server that is already there is unknown.
     let Some(world) = World::with(ClusterOptions::default()).await else { return };
     let failures = dav::run(&world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+/// Writes beside the indexers take so long where nobody is killed.
+const CALM: Duration = Duration::from_secs(8);
+
+#[tokio::test]
+async fn the_event_feed_is_as_the_protocol_says() {
+    let world = World::start().await.taking_turns();
+    let mut failures = events::run(&world).await;
+    failures.extend(event_stream::run(&world).await);
+    failures.extend(event_live::run(&world).await);
+    failures.extend(event_admin::run(&world).await);
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn indexers_see_each_acknowledged_write_once_and_in_order() {
+    let world = World::start().await.taking_turns();
+    let season = Season { time: CALM, ripe: &|| true };
+    let (failures, acknowledged) = indexers::run(&world, season).await;
+    println!("{acknowledged} writes were acknowledged");
+    assert!(acknowledged > 0, "nothing was written");
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn indexers_see_each_acknowledged_write_once_while_a_node_dies_every_ten_seconds() {
+    // Nobody kills a server that is already there.
+    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    let world = world.taking_turns();
+    let killed = Cell::new(0);
+    let season = Season { time: kills::TIME, ripe: &|| killed.get() >= kills::KILLS_MIN };
+    let (failures, acknowledged) = tokio::select! {
+        done = indexers::run(&world, season) => done,
+        never = kills::kill(&world, &killed) => match never {},
+    };
+    println!("{acknowledged} writes were acknowledged, {} kills", killed.get());
+    assert!(acknowledged > 0, "nothing was written");
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn the_feed_is_unavailable_rather_than_old_without_a_quorum() {
+    // Nobody kills a server that is already there.
+    let Some(world) = World::with(event_days::options()).await else { return };
+    let failures = event_days::without_quorum(&world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_ends_its_streams_and_finishes_uploads() {
+    // Nobody stops a server that is already there.
+    let Some(world) = World::with(event_days::options()).await else { return };
+    let failures = event_days::a_gateway_stops(&world).await;
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }

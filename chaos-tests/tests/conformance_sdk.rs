@@ -2,7 +2,8 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use pubky::{ClientId, Keypair, Pubky, PubkySession, PublicKey, StatusCode};
+use futures::StreamExt;
+use pubky::{ClientId, Event, EventType, Keypair, Pubky, PubkySession, PublicKey, StatusCode};
 use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions};
 
 #[path = "sdk/client.rs"]
@@ -36,6 +37,59 @@ async fn apps_sign_up_write_and_read_each_other() {
     let session = alice.signin_blocking(client_id()).await.expect("and in again");
     session.storage().put("/pub/sdk/again.txt", "again").await.expect("a write with the new session");
     cookies(&cluster, &homeserver).await;
+    event_streams(&cluster, &session).await;
+}
+
+/// History and live events of the SDK's own stream, public and private, and from a cursor.
+async fn event_streams(cluster: &Cluster, session: &PubkySession) {
+    let alice = session.public_key().clone();
+    let storage = session.storage();
+    for number in 0..3 {
+        storage.put(format!("/pub/stream/{number}"), number.to_string()).await.expect("put");
+    }
+    storage.delete("/pub/stream/1").await.expect("delete");
+    storage.put("/priv/stream/secret", "secret").await.expect("put private");
+    let reader = sdk(cluster);
+
+    let history = reader.event_stream_for_user(&alice, None).path("/pub/stream/").subscribe().await;
+    let history: Vec<Event> =
+        history.expect("a stream").map(|event| event.expect("an event")).collect().await;
+    assert_eq!(
+        told(&history),
+        ["PUT /pub/stream/0", "PUT /pub/stream/1", "PUT /pub/stream/2", "DEL /pub/stream/1"]
+    );
+    assert!(history.is_sorted_by(|one, other| one.cursor < other.cursor));
+    let hash = blake3::hash(b"2");
+    assert!(
+        matches!(&history[2].event_type, EventType::Put { content_hash } if content_hash.as_bytes() == hash.as_bytes())
+    );
+
+    let homeserver = homeserver(cluster);
+    let newest = reader.event_stream_for(&homeserver).add_users([(&alice, None)]).expect("a user");
+    let newest = newest.path("/pub/stream/").reverse().limit(1).subscribe().await.expect("a stream");
+    let newest: Vec<Event> = newest.map(|event| event.expect("an event")).collect().await;
+    assert_eq!(told(&newest), ["DEL /pub/stream/1"]);
+
+    let live = reader.event_stream_for_user(&alice, Some(history[1].cursor)).path("/pub/stream/").live();
+    let mut live = live.subscribe().await.expect("a live stream");
+    let private = reader.event_stream_for_user(&alice, None).session(session).path("/priv/stream/").live();
+    let mut private = private.subscribe().await.expect("a private stream");
+    let mut next = async || told(&[live.next().await.expect("it goes on").expect("an event")]).remove(0);
+    assert_eq!(next().await, "PUT /pub/stream/2");
+    assert_eq!(next().await, "DEL /pub/stream/1");
+    for number in 3..6 {
+        storage.put(format!("/pub/stream/{number}"), "live").await.expect("put");
+        assert_eq!(next().await, format!("PUT /pub/stream/{number}"));
+    }
+    storage.delete("/priv/stream/secret").await.expect("delete private");
+    let mut next = async || told(&[private.next().await.expect("it goes on").expect("an event")]).remove(0);
+    assert_eq!(next().await, "PUT /priv/stream/secret");
+    assert_eq!(next().await, "DEL /priv/stream/secret");
+}
+
+fn told(events: &[Event]) -> Vec<String> {
+    let name = |event: &Event| if matches!(event.event_type, EventType::Delete) { "DEL" } else { "PUT" };
+    events.iter().map(|event| format!("{} {}", name(event), event.resource.path.as_str())).collect()
 }
 
 /// Put, get, json, list, exists, stats, delete.

@@ -11,6 +11,7 @@ use super::histogram::Histogram;
 use super::options::Scenario;
 use super::target::{FILES_PER_USER, LIST_USERS, Member, Target, file_path};
 use crate::error::Error;
+use crate::feed::{LIMIT_MAX, page_request};
 use crate::http1::{Connection, Response};
 use crate::request::request;
 
@@ -40,6 +41,8 @@ pub struct Tally {
     pub latencies: Histogram,
     pub errors: u64,
     pub body_bytes: u64,
+    /// Events that were read from the feed.
+    pub events: u64,
     /// The first thing that went wrong, to tell a broken set-up from a slow server.
     pub first_error: Option<String>,
 }
@@ -49,6 +52,7 @@ impl Tally {
         self.latencies.merge(&other.latencies);
         self.errors += other.errors;
         self.body_bytes += other.body_bytes;
+        self.events += other.events;
         if self.first_error.is_none() {
             self.first_error.clone_from(&other.first_error);
         }
@@ -84,6 +88,8 @@ struct Slot {
     slot: usize,
     random: StdRng,
     counter: u64,
+    /// Where this connection is in the feed.
+    cursor: u64,
     request: Vec<u8>,
     body: Vec<u8>,
     tally: Tally,
@@ -94,7 +100,17 @@ impl Slot {
         let mut random = StdRng::seed_from_u64(seed);
         let mut body = vec![0; cell.size];
         random.fill_bytes(&mut body);
-        Self { target, cell, slot, random, counter: 0, request: Vec::new(), body, tally: Tally::default() }
+        Self {
+            target,
+            cell,
+            slot,
+            random,
+            counter: 0,
+            cursor: 0,
+            request: Vec::new(),
+            body,
+            tally: Tally::default(),
+        }
     }
 
     async fn run(mut self, connection: Connection, begin: Instant, end: Instant) -> Tally {
@@ -114,6 +130,9 @@ impl Slot {
                     if counted {
                         self.tally.latencies.record((done - sent).as_nanos() as u64);
                         self.tally.body_bytes += self.transferred(&response);
+                    }
+                    if self.cell.scenario == Scenario::FeedHistory {
+                        self.turn_page(&response, counted);
                     }
                 }
                 Ok(()) => self.fail(counted, format!("{} {}", response.status, response.text())).await,
@@ -153,6 +172,15 @@ impl Slot {
         if response.status == 201 { self.body.len() as u64 } else { response.body.len() as u64 }
     }
 
+    /// On to the next page of the feed, from the last one to the first.
+    fn turn_page(&mut self, response: &Response, counted: bool) {
+        let mut lines = response.body.split(|byte| *byte == b'\n');
+        self.tally.events += if counted { lines.clone().count() as u64 - 1 } else { 0 };
+        let last = lines.next_back().and_then(|line| std::str::from_utf8(line).ok());
+        let cursor = last.and_then(|line| line.strip_prefix("cursor: ")?.parse().ok());
+        self.cursor = cursor.unwrap_or(0);
+    }
+
     /// Writes the next request; tells the status that counts as success.
     fn build(&mut self) -> u16 {
         self.counter += 1;
@@ -173,6 +201,16 @@ impl Slot {
                 self.put(member, &path)
             }
             Scenario::SignIn => self.sign_in(member),
+            Scenario::FeedHistory => {
+                self.request = page_request(&target.host, self.cursor, LIMIT_MAX);
+                200
+            }
+            Scenario::UserBatchEmpty => {
+                let Member { z32, cursor, .. } = member;
+                let url = format!("/events-stream?user={z32}:{cursor}&limit=50&path=/pub/");
+                self.request = request("GET", &url, &target.host, &[], b"");
+                200
+            }
             Scenario::List => self.get(member, &format!("/pub/bench/list/?limit={LIST_LIMIT}")),
             _ if overwrite => self.put(member, &file_path(size, file)),
             _ => self.get(member, &file_path(size, file)),

@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::feed::Tailer;
 use super::load::{self, Cell, Tally};
 use super::options::{BenchOptions, Scenario};
 use super::process::{CpuSample, DiskSample, listeners, memory_mib};
 use super::report::{Report, Row};
 use super::target::{Target, parse_url};
+use super::{streams, tail};
 use crate::error::Error;
+
+/// Between polls of the reader beside writes: pubky-nexus polls so on a test network, and every five seconds elsewhere.
+const TAIL_PAUSE: Duration = Duration::from_millis(100);
 
 /// Edges of the measured part.
 struct Edge {
@@ -33,19 +38,28 @@ pub async fn run(options: &BenchOptions) -> Result<Report, Error> {
     let pids = measured(options)?;
     let users =
         if options.scenario.iter().all(|scenario| *scenario == Scenario::Idle) { 0 } else { options.users };
-    let target = Arc::new(Target::prepare(&options.urls, users, options.quickack).await?);
-    let mut rows = Vec::new();
     let needs = |scenarios: &[Scenario]| options.scenario.iter().any(|scenario| scenarios.contains(scenario));
-    if needs(&[Scenario::List]) {
+    let mut target = Target::prepare(&options.urls, users, options.quickack).await?;
+    if needs(&[Scenario::List, Scenario::FeedHistory]) {
         target.fill_directories().await?;
     }
+    if needs(&[Scenario::UserBatchEmpty]) {
+        target.note_cursors().await?;
+    }
+    let target = Arc::new(target);
+    let mut rows = Vec::new();
     for size in &options.sizes {
         if needs(&[Scenario::Get, Scenario::PutOver, Scenario::Mixed]) {
             target.fill_files(*size).await?;
         }
         for scenario in options.scenario.iter().filter(|scenario| **scenario != Scenario::Idle) {
             for concurrency in &options.concurrency {
-                rows.push(repeated(options, &target, &pids, (*scenario, *size, *concurrency)).await?);
+                let cell = cell(options, *scenario, *size, *concurrency);
+                match scenario {
+                    Scenario::ClosingCost => rows.extend(pairs(options, &target, &pids, cell).await?),
+                    Scenario::LiveStreams => rows.push(streaming(options, &target, &pids, cell).await?),
+                    _ => rows.push(repeated(options, &target, &pids, cell).await?),
+                }
             }
         }
     }
@@ -71,36 +85,82 @@ fn measured(options: &BenchOptions) -> Result<Vec<u32>, Error> {
     Ok(pids.into_iter().collect())
 }
 
+fn cell(options: &BenchOptions, scenario: Scenario, size: usize, concurrency: usize) -> Cell {
+    let (warmup, duration) = (Duration::from_secs(options.warmup), Duration::from_secs(options.duration));
+    Cell { scenario, size, concurrency, warmup, duration, run: rand::random() }
+}
+
 async fn repeated(
     options: &BenchOptions,
     target: &Arc<Target>,
     pids: &[u32],
-    (scenario, size, concurrency): (Scenario, usize, usize),
+    cell: Cell,
 ) -> Result<Row, Error> {
     let mut rows = Vec::new();
     for _ in 0..options.reps.max(1) {
-        let cell = Cell {
-            scenario,
-            size,
-            concurrency,
-            warmup: Duration::from_secs(options.warmup),
-            duration: Duration::from_secs(options.duration),
-            run: rand::random(),
-        };
-        let mut edges = Vec::with_capacity(2);
-        let tally = load::run(target, cell, || edges.push(Edge::now(pids))).await?;
-        let row = row(options, cell, &tally, &edges, pids);
-        eprintln!(
-            "{} {} C={}: {:.0} ops/s",
-            options.name, row.scenario, row.concurrency, row.operations_per_s
-        );
-        rows.push(row);
+        rows.push(once(options, target, pids, Cell { run: rand::random(), ..cell }).await?);
     }
     rows.sort_by(|left, right| left.operations_per_s.total_cmp(&right.operations_per_s));
     let (low, high) = (rows[0].operations_per_s, rows[rows.len() - 1].operations_per_s);
     let repetitions = rows.len();
     let median = rows.swap_remove(repetitions / 2);
     Ok(Row { repetitions, operations_per_s_min: low, operations_per_s_max: high, ..median })
+}
+
+async fn once(options: &BenchOptions, target: &Arc<Target>, pids: &[u32], cell: Cell) -> Result<Row, Error> {
+    let mut edges = Vec::with_capacity(2);
+    let at_edges = || edges.push(Edge::now(pids));
+    let tally = match cell.scenario {
+        Scenario::FeedTail => tail::run(target, cell, at_edges).await?,
+        _ => load::run(target, cell, at_edges).await?,
+    };
+    let row = row(options, cell, &tally, &edges, pids);
+    eprintln!("{} {} C={}: {:.0} ops/s", options.name, row.scenario, row.concurrency, row.operations_per_s);
+    Ok(row)
+}
+
+/// Writes without and with a reader of the feed in turn; of each the run with the median CPU time of a write.
+async fn pairs(
+    options: &BenchOptions,
+    target: &Arc<Target>,
+    pids: &[u32],
+    cell: Cell,
+) -> Result<[Row; 2], Error> {
+    let (mut plain, mut tailed) = (Vec::new(), Vec::new());
+    for _ in 0..options.reps.max(1) {
+        let cell = |run: u64| Cell { scenario: Scenario::PutNew, run, ..cell };
+        plain.push(once(options, target, pids, cell(rand::random())).await?);
+        let mut tailer = Tailer::at_the_end(target).await?;
+        let end = Instant::now() + cell(0).warmup + cell(0).duration;
+        let (row, errors) = tokio::join!(
+            once(options, target, pids, cell(rand::random())),
+            tailer.follow(end, TAIL_PAUSE, |_| {}),
+        );
+        let row = row?;
+        tailed.push(Row { errors: row.errors + errors, ..row });
+    }
+    let median = |mut rows: Vec<Row>, scenario: &'static str| {
+        let cpu = |row: &Row| row.server_cpu_us_per_operation;
+        rows.sort_by(|left, right| cpu(left).total_cmp(&cpu(right)));
+        let repetitions = rows.len();
+        let median = rows.swap_remove(repetitions / 2);
+        Row { scenario, repetitions, ..median }
+    };
+    Ok([median(plain, "closing_cost without a reader"), median(tailed, "closing_cost with a reader")])
+}
+
+/// The row's memory is that of the gateway alone.
+async fn streaming(
+    options: &BenchOptions,
+    target: &Arc<Target>,
+    pids: &[u32],
+    cell: Cell,
+) -> Result<Row, Error> {
+    let mut edges = Vec::with_capacity(2);
+    let (tally, before, with) = streams::run(target, cell, || edges.push(Edge::now(pids))).await?;
+    let open = tally.latencies.total();
+    eprintln!("{}: the gateway takes {before:.0} MiB, and {with:.0} MiB with {open} streams", options.name);
+    Ok(Row { server_memory_mib: with, ..row(options, cell, &tally, &edges, pids) })
 }
 
 async fn idle(options: &BenchOptions, pids: &[u32]) -> Row {
@@ -134,6 +194,7 @@ fn row(options: &BenchOptions, cell: Cell, tally: &Tally, edges: &[Edge], pids: 
         operations_per_s_min: rate,
         operations_per_s_max: rate,
         mb_per_s: tally.body_bytes as f64 / seconds / 1e6,
+        events_per_s: tally.events as f64 / seconds,
         p50_ms: milliseconds(0.5),
         p99_ms: milliseconds(0.99),
         p999_ms: milliseconds(0.999),

@@ -3,12 +3,15 @@
 //! It talks plain HTTP and cookie sessions only, so that the reference and Rowhouse are measured by
 //! the same bytes. Closed loop: at saturation latency is concurrency divided by the rate.
 
+mod feed;
 mod histogram;
 mod load;
 mod matrix;
 mod options;
 mod process;
 mod report;
+mod streams;
+mod tail;
 mod target;
 
 pub use histogram::Histogram;

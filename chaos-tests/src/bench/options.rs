@@ -18,6 +18,16 @@ pub enum Scenario {
     Mixed,
     /// POST /session: a new cookie session for an AuthToken, as phones have one for each write.
     SignIn,
+    /// PUTs to new paths on all connections, and one reader that polls `/events/`: from acknowledgement to the feed.
+    FeedTail,
+    /// Pages of 1,000 of `/events/` from the beginning on, again and again. An operation is a page.
+    FeedHistory,
+    /// The batch of one user that has nothing new, as indexers ask for it all day.
+    UserBatchEmpty,
+    /// As many live streams as connections on the first URL, without traffic: the gateway's memory.
+    LiveStreams,
+    /// Pairs of PUTs to new paths without and with a reader of the feed, one pair for each repetition: CPU of a write.
+    ClosingCost,
     /// No requests: CPU of the measured processes at rest.
     Idle,
 }
@@ -32,6 +42,11 @@ impl Scenario {
             Self::List => "list",
             Self::Mixed => "mixed",
             Self::SignIn => "sign_in",
+            Self::FeedTail => "feed_tail",
+            Self::FeedHistory => "feed_history",
+            Self::UserBatchEmpty => "user_batch_empty",
+            Self::LiveStreams => "live_streams",
+            Self::ClosingCost => "closing_cost",
             Self::Idle => "idle",
         }
     }

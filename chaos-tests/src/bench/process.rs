@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::error::Error;
 
@@ -49,9 +50,19 @@ pub fn memory_mib(roots: &[u32]) -> f64 {
     kib as f64 / 1024.0
 }
 
+/// Processes that listen on this address themselves.
+pub fn listening_on(address: SocketAddr) -> Result<Vec<u32>, Error> {
+    let inodes = listening_inodes(address.port(), Some(address));
+    let owners: Vec<u32> = all_stats().into_keys().filter(|pid| holds_socket(*pid, &inodes)).collect();
+    if owners.is_empty() {
+        return Err(Error::Cluster(format!("no visible process listens on {address}")));
+    }
+    Ok(owners)
+}
+
 /// Processes that listen on this TCP port, each climbed up to the topmost parent running the same program.
 pub fn listeners(port: u16) -> Result<Vec<u32>, Error> {
-    let inodes = listening_inodes(port);
+    let inodes = listening_inodes(port, None);
     let stats = all_stats();
     let owners = stats.keys().copied().filter(|pid| holds_socket(*pid, &inodes));
     let roots: BTreeSet<u32> = owners.map(|pid| topmost_of_program(pid, &stats)).collect();
@@ -144,7 +155,13 @@ fn topmost_of_program(pid: u32, stats: &BTreeMap<u32, Stat>) -> u32 {
     top
 }
 
-fn listening_inodes(port: u16) -> BTreeSet<String> {
+/// Sockets on the port, or on the address alone if it is an IPv4 one.
+fn listening_inodes(port: u16, address: Option<SocketAddr>) -> BTreeSet<String> {
+    let on = match address.map(|address| address.ip()) {
+        // The kernel shows the address as the number that lies in memory.
+        Some(IpAddr::V4(ip)) => format!("{:08X}:{port:04X}", u32::from_ne_bytes(ip.octets())),
+        _ => format!(":{port:04X}"),
+    };
     let mut inodes = BTreeSet::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         for line in fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
@@ -153,7 +170,7 @@ fn listening_inodes(port: u16) -> BTreeSet<String> {
             else {
                 continue;
             };
-            if *state == LISTEN_STATE && local.ends_with(&format!(":{port:04X}")) {
+            if *state == LISTEN_STATE && local.ends_with(&on) {
                 inodes.insert(format!("socket:[{inode}]"));
             }
         }
@@ -199,6 +216,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         assert_eq!(listeners(port).expect("this process listens").len(), 1);
+        let address = listener.local_addr().expect("bound");
+        assert_eq!(listening_on(address).expect("this process listens"), [std::process::id()]);
+        assert!(listening_on(SocketAddr::new([127, 0, 0, 77].into(), port)).is_err(), "another address");
         drop(listener);
         assert!(listeners(port).is_err());
     }

@@ -16,6 +16,8 @@ pub struct Row {
     pub operations_per_s_min: f64,
     pub operations_per_s_max: f64,
     pub mb_per_s: f64,
+    /// Events read from the feed, where that is what is measured.
+    pub events_per_s: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub p999_ms: f64,
@@ -56,6 +58,12 @@ impl Report {
         );
         for row in &self.rows {
             text.push_str(&line(row));
+        }
+        for row in self.rows.iter().filter(|row| row.events_per_s > 0.0) {
+            text.push_str(&format!(
+                "\n{} C={}: {:.0} events/s\n",
+                row.scenario, row.concurrency, row.events_per_s
+            ));
         }
         for row in self.rows.iter().filter(|row| row.first_error.is_some()) {
             let error = row.first_error.as_deref().unwrap_or_default();

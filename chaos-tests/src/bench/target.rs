@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::error::Error;
+use crate::feed::parse_stream;
 use crate::http1::Connection;
 use crate::identity::{Session, User, signup_by_cookie};
 use crate::request::request;
@@ -29,6 +30,8 @@ pub struct Member {
     pub z32: String,
     pub user: Arc<User>,
     pub session: Session,
+    /// Of the newest event when the run began; see `Target::note_cursors`.
+    pub cursor: u64,
 }
 
 /// A homeserver under load: where it listens and who may write.
@@ -77,7 +80,9 @@ impl Target {
         for _ in 0..SIGNUP_ATTEMPTS {
             let user = User::random();
             match signup_by_cookie(connection, &self.host, &user).await {
-                Ok(session) => return Ok(Member { z32: user.z32.clone(), user: Arc::new(user), session }),
+                Ok(session) => {
+                    return Ok(Member { z32: user.z32.clone(), user: Arc::new(user), session, cursor: 0 });
+                }
                 Err(Error::Answer(answer)) if answer.contains("429") || answer.contains("503") => {
                     last = Some(Error::Answer(answer));
                     tokio::time::sleep(SIGNUP_PAUSE).await;
@@ -107,6 +112,22 @@ impl Target {
                 .collect::<Vec<_>>()
         });
         self.send_all(puts.collect()).await
+    }
+
+    /// Gives each user an event, and remembers its cursor.
+    pub async fn note_cursors(&mut self) -> Result<(), Error> {
+        let puts = self.members.iter().map(|member| self.put(member, "/pub/bench/cursor", b"x"));
+        self.send_all(puts.collect()).await?;
+        let mut connection = self.connect(0).await?;
+        for member in &mut self.members {
+            let url = format!("/events-stream?user={}&reverse=true&limit=1", member.z32);
+            let response = connection.exchange(&request("GET", &url, &self.host, &[], b""), false).await?;
+            let events = parse_stream(&response.text()).map_err(Error::Answer)?;
+            let newest =
+                events.first().ok_or_else(|| Error::Answer(format!("no event of {}", member.z32)))?;
+            member.cursor = newest.cursor;
+        }
+        Ok(())
     }
 
     fn put(&self, member: &Member, path: &str, body: &[u8]) -> Vec<u8> {

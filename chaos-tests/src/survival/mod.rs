@@ -1,6 +1,8 @@
 //! The survival run: real clients against real processes that are killed one after the other, and
 //! a verdict by every oracle.
 
+mod audit;
+mod auditor;
 mod change;
 mod content;
 mod copies;
@@ -8,6 +10,7 @@ mod faults;
 mod gaps;
 mod in_flight;
 mod judge;
+mod listener;
 mod nemesis;
 mod options;
 mod report;
@@ -16,6 +19,7 @@ mod script;
 mod sight;
 mod worker;
 
+pub use audit::AuditCounts;
 pub use change::Change;
 pub use content::Sizes;
 pub use copies::LIMITS;

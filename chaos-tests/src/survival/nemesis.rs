@@ -46,7 +46,11 @@ pub async fn torment(
     let mut deeds = Deeds::default();
     let first_replica = newest_map(cluster).await?.next_replica_id;
     sample_for(cluster, hashes, LEAD).await?;
+    let deadline = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     for (step, number) in steps(options).into_iter().zip(1..) {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            break;
+        }
         deeds.changes_wanted += usize::from(step.change.is_some());
         let change = begin(cluster, options, step, &mut random).await?;
         let (kill, pid) = strike(cluster, step.victim, &busy, &mut random, shared, step.amid).await?;

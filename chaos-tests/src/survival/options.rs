@@ -11,6 +11,9 @@ pub struct SurvivalOptions {
     /// Processes killed, in turn: leader of a busy shard, follower, meta leader, gateway.
     #[arg(long, default_value_t = 20)]
     pub kills: usize,
+    /// Go on killing until so many seconds are over, however many kills that takes.
+    #[arg(long, conflicts_with_all = ["kills", "day"])]
+    pub seconds: Option<u64>,
     /// Changes of the cluster that are made beside the kills, one of these at random for every two kills.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub kinds: Vec<Change>,
@@ -36,6 +39,7 @@ impl Default for SurvivalOptions {
     fn default() -> Self {
         Self {
             kills: 20,
+            seconds: None,
             kinds: Vec::new(),
             day: false,
             seed: 1,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::audit::AuditCounts;
 use super::change::Change;
 use super::faults::Victim;
 
@@ -31,6 +32,8 @@ pub struct SurvivalReport {
     /// Large bodies that files refer to, each found whole on every disk of its shard.
     pub objects: usize,
     pub events: usize,
+    /// What readers of the event feed saw, all of it compared with the shards' logs.
+    pub audit: AuditCounts,
     pub hash_comparisons: u64,
     pub scans_compared: u64,
     /// Longest pause of writes for each kill of a node that led shards in use, sorted.
@@ -57,6 +60,10 @@ impl SurvivalReport {
             (self.reads == 0, "nothing was read"),
             (self.objects == 0, "no large body was left to verify"),
             (self.events == 0, "no event log was read"),
+            (self.audit.page_events == 0, "no page of the feed was compared"),
+            (self.audit.resumes == 0, "no reader of the feed went back to an old cursor"),
+            (self.audit.stream_events == 0, "no live stream was compared"),
+            (self.audit.streams_opened < 2, "no live stream was resumed"),
             (self.hash_comparisons == 0, "no two replicas were compared"),
             (self.scans_compared == 0, "no two replicas were scanned"),
             (self.keys_undecided > 0, "some histories could not be decided"),
@@ -92,6 +99,17 @@ impl std::fmt::Display for SurvivalReport {
             out,
             "{} events, {} large bodies on all disks of their shards, {} equal state hashes, {} equal scans",
             self.events, self.objects, self.hash_comparisons, self.scans_compared
+        )?;
+        let audit = self.audit;
+        writeln!(
+            out,
+            "feed: {} pages with {} events, {} resumes, {} refused, {} broken",
+            audit.pages, audit.page_events, audit.resumes, audit.refused, audit.broken
+        )?;
+        writeln!(
+            out,
+            "live streams: {} opened, {} ended by the cluster, {} events",
+            audit.streams_opened, audit.streams_ended, audit.stream_events
         )?;
         if let (Some(median), Some(longest)) = (self.gap_median_ms(), self.write_gaps_ms.last()) {
             let count = self.write_gaps_ms.len();

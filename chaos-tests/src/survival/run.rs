@@ -10,6 +10,7 @@ use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::domain::slot::Slot;
 use tokio::task::JoinSet;
 
+use super::audit::{Audit, Audited};
 use super::copies;
 use super::gaps::write_gaps;
 use super::in_flight::InFlight;
@@ -43,6 +44,7 @@ pub async fn run(
     for number in 0..options.workers {
         workers.spawn(Worker::new(Arc::clone(&shared), number, options.seed).run());
     }
+    let audit = Audit::begin(&shared, options.seed);
     let mut hashes = ReplicaHashes::new("chained state hash");
     let deeds = torment(cluster, options, &shared, &mut hashes).await;
     shared.stop.store(true, Ordering::Relaxed);
@@ -51,8 +53,9 @@ pub async fn run(
     }
     let deeds = deeds?;
     at_rest(cluster).await?;
+    let audited = audit.finish().await?;
     read_everything(&shared, options.seed).await?;
-    let mut report = verdict(cluster, shared, deeds, shard_count, hashes).await?;
+    let mut report = verdict(cluster, shared, deeds, shard_count, hashes, &audited).await?;
     report.seed = options.seed;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
@@ -115,6 +118,7 @@ async fn verdict(
     deeds: Deeds,
     shard_count: u32,
     mut hashes: ReplicaHashes,
+    audited: &Audited,
 ) -> Result<SurvivalReport, Error> {
     let shared = Arc::into_inner(shared).ok_or_else(|| Error::Cluster("a worker still runs".into()))?;
     let Shared { recorder, accounts, findings, sizes, .. } = shared;
@@ -128,6 +132,7 @@ async fn verdict(
     let ids = EventIds::new(shard_count)
         .ok_or_else(|| Error::Cluster(format!("no cluster has {shard_count} shards")))?;
     violations.extend(check_events(&history, &logs, ids));
+    violations.extend(audited.verdict(&logs, &accounts, &history));
     let keys: Vec<Key> = history.by_key().into_keys().cloned().collect();
     let (objects, wrong) = copies::check(cluster, &accounts, &keys).await?;
     violations.extend(wrong);
@@ -155,6 +160,7 @@ async fn verdict(
         keys_undecided,
         objects,
         events: logs.iter().map(|log| log.events.len()).sum(),
+        audit: audited.counts(),
         hash_comparisons: hashes.compared(),
         scans_compared: scans.compared(),
         write_gaps_ms,

@@ -7,6 +7,8 @@ use super::options::SurvivalOptions;
 
 /// Every so many kills, one strikes amid a change of the cluster.
 const KILLS_PER_CHANGE: usize = 2;
+/// Most kills of a run that is bounded by time.
+const KILLS_MAX: usize = 10_000;
 /// A day: from three nodes to five; one dies for good, one loses its disk, one leaves.
 const DAY: [Option<Wanted>; 9] = [
     None,
@@ -43,7 +45,8 @@ pub fn steps(options: &SurvivalOptions) -> Vec<Step> {
         DAY.to_vec()
     } else {
         let is_due = |number: usize| !options.kinds.is_empty() && number % KILLS_PER_CHANGE == 1;
-        (0..options.kills).map(|number| is_due(number).then_some(Wanted::Any)).collect()
+        let kills = if options.seconds.is_some() { KILLS_MAX } else { options.kills };
+        (0..kills).map(|number| is_due(number).then_some(Wanted::Any)).collect()
     };
     changes.into_iter().enumerate().map(|(number, change)| step(number, change)).collect()
 }

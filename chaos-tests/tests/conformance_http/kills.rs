@@ -9,9 +9,9 @@ use super::{Table, flows, tables};
 /// Time between two kills.
 const KILL_EVERY: Duration = Duration::from_secs(10);
 /// No round begins later.
-const TIME: Duration = Duration::from_secs(45);
+pub const TIME: Duration = Duration::from_secs(45);
 /// A round is never the last before so many kills were felt.
-const KILLS_MIN: usize = 3;
+pub const KILLS_MIN: usize = 3;
 
 /// All tables and flows, again and again, each time for other people; the failures, and how often they ran and how many nodes died.
 pub async fn run(world: &World) -> (Vec<String>, usize, usize) {
@@ -38,7 +38,7 @@ pub async fn run(world: &World) -> (Vec<String>, usize, usize) {
 }
 
 /// One node after the other; each is back before the next one goes.
-async fn kill(world: &World, killed: &std::cell::Cell<usize>) -> std::convert::Infallible {
+pub async fn kill(world: &World, killed: &std::cell::Cell<usize>) -> std::convert::Infallible {
     let cluster = world.cluster.as_ref().expect("a cluster of our own");
     let nodes: Vec<String> = cluster.nodes().expect("nodes").into_iter().map(|node| node.name).collect();
     for name in nodes.iter().cycle() {

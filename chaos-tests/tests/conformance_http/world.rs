@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pubky_common::crypto::PublicKey;
 use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions};
+use rowhouse_chaos_tests::error::Error;
 use rowhouse_chaos_tests::http1::{Connection, Response};
 use rowhouse_chaos_tests::identity::{Session, User, session_cookie, signin_by_grant, signup_by_cookie};
 use rowhouse_chaos_tests::request::request;
@@ -187,6 +188,12 @@ impl World {
         Connection::open(self.address, false).await.expect("the gateway listens")
     }
 
+    /// To the gateway whose turn it is.
+    pub async fn connect_anywhere(&self) -> Result<Connection, Error> {
+        let gateway = self.gateways[self.turn.fetch_add(1, Ordering::Relaxed) % self.gateways.len()];
+        Connection::open(gateway, false).await
+    }
+
     pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let bytes = request(method, target, &self.address.to_string(), headers, body);
         self.exchange(&bytes, method == "HEAD").await.expect("an answer")
@@ -204,8 +211,7 @@ impl World {
     }
 
     async fn exchange_once(&self, bytes: &[u8], to_head: bool) -> Result<Response, String> {
-        let gateway = self.gateways[self.turn.fetch_add(1, Ordering::Relaxed) % self.gateways.len()];
-        let exchange = async { Connection::open(gateway, false).await?.exchange(bytes, to_head).await };
+        let exchange = async { self.connect_anywhere().await?.exchange(bytes, to_head).await };
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
         answered.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
     }
