@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use openraft::AsyncRuntime;
 use prost::Message;
-use rowhouse_chaos_tests::history::{Action, History, Outcome};
+use rowhouse_chaos_tests::history::{Action, History, Operation, Outcome};
 use rowhouse_node::clock::Stamp;
 use rowhouse_node::read::{self, ShardClock};
 use rowhouse_proto::COMMAND_VERSION;
@@ -314,11 +314,14 @@ impl<N: Nodes> Auditor<N> {
 
     /// Whatever was acknowledged before a round began lies below its frontier.
     fn check_acknowledged(&self, history: &History) {
-        let ticks: BTreeMap<&[u8], u64> =
-            self.feed.iter().map(|event| (&event.hash[..], self.ids.tick_of(event.id))).collect();
-        let tick_of = |action: &Action| match action {
+        let name =
+            |event: &EventRecord| (self.ids.shard_of(event.id), event.path.clone(), event.hash.to_vec());
+        let ticks: BTreeMap<(u32, String, Vec<u8>), u64> =
+            self.feed.iter().map(|event| (name(event), self.ids.tick_of(event.id))).collect();
+        let tick_of = |Operation { key, action, .. }: &Operation| match action {
             Action::Put(value) => {
-                ticks.get(&blake3::hash(value.to_string().as_bytes()).as_bytes()[..]).copied()
+                let hash = blake3::hash(value.to_string().as_bytes()).as_bytes().to_vec();
+                ticks.get(&(key.user as u32, key.path.clone(), hash)).copied()
             }
             _ => None,
         };
@@ -327,7 +330,7 @@ impl<N: Nodes> Auditor<N> {
         for round in &self.rounds {
             for operation in operations.by_ref().take(round.operations - taken) {
                 if matches!(operation.action, Action::Put(_)) && operation.outcome == Outcome::Done {
-                    let tick = tick_of(&operation.action);
+                    let tick = tick_of(operation);
                     assert!(tick.is_some(), "seed {}: not in the feed: {operation:?}", self.seed);
                     newest = newest.max(tick.unwrap_or(0));
                 }
