@@ -7,6 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/transport.proto",
         "proto/shard.proto",
         "proto/feed.proto",
+        "proto/limits.proto",
         "proto/meta.proto",
         "proto/command.proto",
         "proto/state.proto",

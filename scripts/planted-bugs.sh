@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/rowhouse/target}"
 BUGS=("${@:-ack-before-sync skip-dedup vote-at-once diverge commit-with-one-copy erase-at-overwrite skip-checksum \
-    vote-before-complete reuse-replica-id obey-deposed-coordinators forget-tombstones keep-removed-chunks}")
+    vote-before-complete reuse-replica-id obey-deposed-coordinators forget-tombstones keep-removed-chunks \
+    ids-at-propose emit-past-frontier close-without-entry forget-last-t}")
 SEEDS="${SEEDS:-200}"
 KILLS="${KILLS:-40}"
 LOGS="$CARGO_TARGET_DIR/planted-bugs"

@@ -48,6 +48,8 @@ mod kills;
 mod limits;
 #[path = "conformance_http/listing_cases.rs"]
 mod listing_cases;
+#[path = "conformance_http/rates.rs"]
+mod rates;
 #[path = "conformance_http/replay.rs"]
 mod replay;
 #[path = "conformance_http/session_flow.rs"]
@@ -117,7 +119,10 @@ async fn the_client_api_is_as_the_protocol_says() {
 #[tokio::test]
 async fn the_client_api_holds_while_a_node_dies_every_ten_seconds() {
     // Nobody kills a server that is already there.
-    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    // Each round looks up a signup token from the same address.
+    let options =
+        ClusterOptions { gateway_flags: vec!["--rate-limits=[]".into()], ..ClusterOptions::default() };
+    let Some(world) = World::with(options).await else { return };
     let world = world.taking_turns().trying_again();
     let mut failures = replay::run(&world).await;
     let (more, rounds, killed) = kills::run(&world).await;
@@ -146,6 +151,14 @@ async fn who_meets_a_limit_hears_when_to_come_back() {
     // The limits of a server that is already there are unknown.
     let Some(world) = World::with(limits::options()).await else { return };
     let failures = limits::run(&world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn limits_are_counted_once_for_all_gateways() {
+    // The limits of a server that is already there are unknown.
+    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    let failures = rates::run(&world).await;
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }
 

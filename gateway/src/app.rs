@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use pubky_common::crypto::PublicKey;
 
+use rowhouse_proto::wire::shard::BandwidthRate;
+
 use crate::cluster::{Call, Cluster};
 use crate::feed::Feed;
 use crate::feed::Follow;
 use crate::layers::RequestTrace;
+use crate::limits::RouteLimit;
 use crate::settings::Limits;
 
 /// The state of all routes; one for each gateway.
@@ -22,6 +25,10 @@ pub struct App {
     pub homeserver: PublicKey,
     /// Every bound a client can run into.
     pub limits: Limits,
+    /// How often routes may be asked, in the order in which that is judged.
+    pub route_limits: Vec<RouteLimit>,
+    /// The bandwidth of reads without a session, for each address; `None`: no limit.
+    pub address_rate: Option<BandwidthRate>,
 }
 
 impl App {

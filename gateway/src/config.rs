@@ -84,6 +84,9 @@ impl GatewayConfig {
         if let Some(offence) = self.gateway.exposures().chain(self.admin.exposure()).next() {
             return Err(Error::Config(offence));
         }
+        if let Some(offence) = self.limits.complaints().into_iter().next() {
+            return Err(Error::Config(offence));
+        }
         if self.admin.listen.is_some() {
             self.validate_admin_password()?;
         }
@@ -220,6 +223,24 @@ mod tests {
         config.gateway.development = false;
         config.admin.password = Some("correct horse".into());
         assert!(config.validate().is_ok());
+    }
+
+    #[test]
+    fn limits_that_say_nothing_are_refused() {
+        let told = |change: fn(&mut Limits)| {
+            let mut config = config();
+            change(&mut config.limits);
+            config.validate().expect_err("no limit").to_string()
+        };
+        assert!(
+            told(|limits| limits.rate_limits[0].quota = "0r/m".into()).contains("`limits.rate_limits[0]`")
+        );
+        let rate = told(|limits| limits.unauthenticated_ip_rate_read = Some("10r/m".into()));
+        assert!(rate.contains("`limits.unauthenticated_ip_rate_read`: \"10r/m\" is no rate"), "{rate}");
+        let mut none = config();
+        none.limits.rate_limits = Vec::new();
+        none.limits.unauthenticated_ip_rate_read = Some("1mb/s".into());
+        assert!(none.validate().is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::cluster::{Cluster, Node, watch};
 use crate::config::GatewayConfig;
 use crate::feed::Feed;
 use crate::feed::Follow;
+use crate::limits::RouteLimit;
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
 use crate::router::router;
 use crate::settings::Limits;
@@ -42,6 +43,8 @@ impl Gateway {
     /// first map. Fails when the configuration is refused or an address cannot be bound.
     pub async fn start(config: GatewayConfig) -> Result<Self, Error> {
         config.validate()?;
+        let route_limits = RouteLimit::all(&config.limits.rate_limits)
+            .map_err(|complaints| Error::Config(complaints.join(" ")))?;
         let dialer = Dialer::new(config.certificates.clone());
         for address in &config.gateway.nodes {
             Node::seed(address, &dialer)?;
@@ -57,6 +60,8 @@ impl Gateway {
             follow: Arc::new(follow),
             homeserver: keypair.public_key(),
             limits: config.limits.clone(),
+            route_limits,
+            address_rate: config.limits.address_rate().map_err(Error::Config)?,
         });
         let (http, http_address) = open(config.gateway.http_listen)?;
         let (tls, tls_address) = open(config.gateway.tls_listen)?;

@@ -11,6 +11,7 @@ use tower_http::cors::CorsLayer;
 
 use crate::app::App;
 use crate::layers::{AdminCalls, admin_calls, cache_policy, stream_cache_policy, tenant, trace};
+use crate::limits::{RouteLimits, route_limits};
 use crate::not_implemented::no_such_storage_method;
 use crate::routes::signup_token::{only_get, signup_token};
 use crate::routes::{
@@ -25,6 +26,7 @@ const EXPOSED: [HeaderName; 3] =
 
 /// The client API, the same on every client listener.
 pub fn router(app: Arc<App>) -> Router {
+    let limits = RouteLimits::new(Arc::clone(&app.cluster), app.route_limits.clone());
     Router::new()
         .route("/", get(root))
         .route("/info", get(info))
@@ -42,6 +44,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/auth/grant/session/{gid}", delete(grant_revoke))
         .merge(storage_router())
         .with_state(app)
+        // Before all work on the request. The tenant is known, whose path counts from its own root.
+        .layer(from_fn_with_state(Arc::new(limits), route_limits))
         // The root span knows the tenant, so it stands inside the tenant's layer.
         .layer(from_fn(trace))
         // Malformed storage paths are refused before anyone asks who is there.

@@ -8,8 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rowhouse_peer::{Audience, exposure};
+use rowhouse_proto::domain::quota::parse_bandwidth;
 use rowhouse_proto::settings::{Hidden, Kind, seconds};
+use rowhouse_proto::wire::shard::BandwidthRate;
 use rowhouse_proto::{CHUNK_BYTES, INLINE_BODY_BYTES_MAX, section};
+
+use crate::limits::{RateLimit, RouteLimit};
 
 /// More than a process may have open files on any machine we know.
 const CONNECTIONS_MAX: u64 = 1_000_000;
@@ -114,6 +118,14 @@ section! {
         /// transfers at full speed.
         chunk_bytes_max: usize = 128 * 1024 * 1024, Kind::bytes(CHUNK_BYTES as u64, BYTES_MAX),
             "Chunks of bodies over 64 KiB held at once; more wait, for at most `body_timeout_s`.";
+        /// Signup tokens can be guessed: nobody looks up many of them.
+        rate_limits: Vec<RateLimit> = RateLimit::defaults(),
+            Kind::Tables("path, method, quota and key, and perhaps burst and whitelist"),
+            "Requests that one address or user may make, by method and path. All that match count, once for the cluster.",
+            flag("--rate-limits");
+        unauthenticated_ip_rate_read: Option<String> = None, Kind::Text,
+            "Bandwidth of the files and listings that one address reads without a session, such as `1mb/s`.",
+            unset("no limit");
         head_timeout_s: Duration as "seconds" = Duration::from_secs(15), TIMEOUT,
             "Time from the first byte of a request head to its last.";
         /// The SDK's pool keeps a connection for 90 s. The client must close first, so that no request meets a
@@ -141,5 +153,22 @@ section! {
             "Time for which a stopping gateway answers requests on open connections, one last request each.";
         shutdown_timeout_s: Duration as "seconds" = Duration::from_secs(5), TIMEOUT,
             "Time that requests in flight then have to end.";
+    }
+}
+
+impl Limits {
+    /// Offences against the rules of the limits themselves, each a sentence.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = RouteLimit::all(&self.rate_limits).err().unwrap_or_default();
+        if let Err(why) = self.address_rate() {
+            complaints.push(format!("`limits.unauthenticated_ip_rate_read`: {why}."));
+        }
+        complaints
+    }
+
+    /// The bandwidth of an address without a session. Fails, with what is wrong, on text that is no rate.
+    pub fn address_rate(&self) -> Result<Option<BandwidthRate>, String> {
+        let rate = self.unauthenticated_ip_rate_read.as_deref();
+        rate.map(|rate| parse_bandwidth(rate, None)).transpose()
     }
 }

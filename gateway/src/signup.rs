@@ -1,7 +1,7 @@
 //! A signup over two groups: the meta group knows the token, the user's shard makes the user
 //! (docs/rules/consensus.md#a-signup-token-is-spent-once).
 //!
-//! 1. The meta group keeps the token for the user.
+//! 1. The meta group keeps the token for the user, unless too many signups come from the same address.
 //! 2. The shard makes the user by that reservation.
 //! 3. The meta group hears that the token is spent.
 //!
@@ -72,7 +72,8 @@ async fn admit(app: &App, call: &Call, signup: &Signup) -> Result<SignupAdmissio
 
 async fn ask(app: &App, call: &Call, signup: &Signup) -> Result<AdmittedSignup, Rejection> {
     let user = signup.user.as_bytes().to_vec().into();
-    let op = meta_execute_request::Op::AdmitSignup(AdmitSignup { user, token: signup.token.clone() });
+    let (token, client_addr) = (signup.token.clone(), signup.client_addr.clone());
+    let op = meta_execute_request::Op::AdmitSignup(AdmitSignup { user, token, client_addr });
     match app.cluster.meta_execute(call, op).await? {
         meta_execute_reply::Result::AdmittedSignup(admitted) => Ok(admitted),
         _ => Err(ErrorCode::Internal.into()),

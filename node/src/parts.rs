@@ -22,7 +22,9 @@ use crate::local::{Local, own_line};
 use crate::meta::MetaMachine;
 use crate::objects::Objects;
 use crate::peers::{Cluster, MapWatch, Monitor, NodeDirectory};
-use crate::service::{ChunkService, FeedService, MetaService, Services, ShardService, StatusReport};
+use crate::service::{
+    ChunkService, FeedService, LimitsService, MetaService, Services, ShardService, StatusReport,
+};
 use crate::shards::{Problems, ShardSupervisor};
 use crate::space::Space;
 
@@ -113,7 +115,8 @@ impl Parts {
         Services {
             shard: ShardService::new(local, cluster, homeserver_z32, config.limits, config.objects),
             feed: FeedService::new(local.clone(), cluster.clone(), marks.clone(), closed.clone()),
-            meta: MetaService::new(init.clone(), status, closed.clone()),
+            meta: MetaService::new(init.clone(), status, config.limits, closed.clone()),
+            limits: LimitsService::new(local.clone(), cluster.clone()),
             chunk: ChunkService::new(local.clone(), objects.clone()),
             transport: wire.server(),
             certificates,

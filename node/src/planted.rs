@@ -40,6 +40,21 @@ pub(crate) fn skip_checksum() -> bool {
     is_planted("skip-checksum")
 }
 
+/// An event has the time of its proposer's clock, whatever is closed.
+pub(crate) fn ids_at_propose() -> bool {
+    is_planted("ids-at-propose")
+}
+
+/// A page is read of a replica that has not applied everything up to the page's end.
+pub(crate) fn emit_past_frontier() -> bool {
+    is_planted("emit-past-frontier")
+}
+
+/// A leader tells that its shard is closed, and no entry says so.
+pub(crate) fn close_without_entry() -> bool {
+    is_planted("close-without-entry")
+}
+
 /// A node obeys a coordinator that another one has deposed, and members that changed meanwhile do not hold it up.
 pub(crate) fn obey_deposed_coordinators() -> bool {
     is_planted("obey-deposed-coordinators")

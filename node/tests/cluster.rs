@@ -9,6 +9,7 @@ mod cluster {
     mod founding;
     mod harness;
     mod identity;
+    mod limits;
     mod losses;
     mod moves;
     mod mtls;

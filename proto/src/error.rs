@@ -80,6 +80,8 @@ error_codes! {
     AccountBodyTooLarge = 33, PAYLOAD_TOO_LARGE, "Failed to buffer the request body: length limit exceeded";
     /// A route of the protocol that is not there yet.
     NotImplemented = 34, NOT_IMPLEMENTED, "Not Implemented";
+    /// A limit counts by user, and the request is about nobody's storage.
+    LimitNeedsUser = 38, BAD_REQUEST, "Failed to extract user for rate limiting";
 
     // ---- authentication ----
     NoSession = 40, UNAUTHORIZED, "No authenticated session found";

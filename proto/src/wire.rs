@@ -43,6 +43,13 @@ pub mod feed {
     pub use v1::*;
 }
 
+pub mod limits {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.limits.v1");
+    }
+    pub use v1::*;
+}
+
 pub mod meta {
     pub mod v1 {
         tonic::include_proto!("rowhouse.meta.v1");

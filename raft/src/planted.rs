@@ -55,3 +55,26 @@ pub(crate) fn vote_at_once() -> bool {
 pub(crate) fn forget_tombstones() -> bool {
     is_planted("forget-tombstones")
 }
+
+/// A record as an installed snapshot brings it: a shard's own forgets how far its event time is closed.
+#[cfg(feature = "planted-bugs")]
+pub(crate) fn restored(group: crate::GroupId, key: &[u8], value: bytes::Bytes) -> bytes::Bytes {
+    use prost::Message;
+    use rowhouse_proto::domain::slot::SHARD_COUNT_MAX;
+    use rowhouse_proto::wire::state::Shard;
+
+    /// The key of the shard's own record, as `rowhouse-node` has it; this crate knows nothing of it otherwise.
+    const SHARD: &[u8] = &[1];
+    if !is_planted("forget-last-t") || key != SHARD || u32::from(group) >= SHARD_COUNT_MAX {
+        return value;
+    }
+    let Ok(shard) = Shard::decode(&value[1..]) else { return value };
+    let shard = Shard { last_t: shard.last_event_t, ..shard };
+    [&value[..1], &shard.encode_to_vec()].concat().into()
+}
+
+/// A record as an installed snapshot brings it: unchanged, in this build.
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) fn restored(_group: crate::GroupId, _key: &[u8], value: bytes::Bytes) -> bytes::Bytes {
+    value
+}

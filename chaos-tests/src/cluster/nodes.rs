@@ -119,7 +119,7 @@ impl NodeClient {
 
     async fn query(&self, shard: u32, op: query_request::Op) -> Result<Option<query_reply::Result>, Error> {
         let request =
-            QueryRequest { version: WIRE_VERSION, group: shard, trace: Vec::new().into(), op: Some(op) };
+            QueryRequest { version: WIRE_VERSION, group: shard, op: Some(op), ..QueryRequest::default() };
         let mut client =
             ShardClient::new(self.gateway.clone()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX);
         Ok(client.query(request).await?.into_inner().result)

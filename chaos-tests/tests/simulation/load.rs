@@ -12,6 +12,7 @@ use rowhouse_raft::lock::lock;
 use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::Simulation;
 
+use crate::audit::Audit;
 use crate::client::{Answer, SimUser, execute, read};
 use crate::nemesis::Faults;
 use crate::nodes::Nodes;
@@ -29,6 +30,7 @@ pub struct Report {
     pub puts: u32,
     pub gets: u32,
     pub unknown: u32,
+    pub audit: Audit,
     /// Nodes accepted by the meta group.
     pub registered: u32,
     /// Virtual time.
@@ -44,6 +46,7 @@ impl Report {
         self.puts += other.puts;
         self.gets += other.gets;
         self.unknown += other.unknown;
+        self.audit.add(&other.audit);
         self.registered += other.registered;
         self.elapsed_us += other.elapsed_us;
     }

@@ -1,11 +1,14 @@
 //! Deterministic simulation: three nodes with two shards and the meta group on one thread and virtual time, under
 //! crashes, lost unsynced writes, partitions and clock steps, with clients and an oracle. In `churn` the cluster
 //! grows to five nodes and shrinks again meanwhile.
+//! An auditor reads the feed over all shards in each of them.
 //!
 //! The code under test is the real one: groups, log store, state store, framing, the Pubky state
 //! machine. Only disk and network are stand-ins. A seed fixes the whole run; `ROWHOUSE_SIM_SEEDS` sets
 //! how many are run, `ROWHOUSE_SIM_SEED` runs one and prints what happens in it.
 
+mod audit;
+mod auditor;
 mod churn;
 mod client;
 mod cluster;
@@ -62,11 +65,17 @@ fn clients_see_a_linearizable_homeserver_under_faults() {
     println!("{total:?}");
     assert!(total.registered >= seeds.len() as u32, "the meta group must have been used: {total:?}");
     assert!(total.puts > 10 * seeds.len() as u32, "the runs must have written: {total:?}");
+    assert!(total.audit.rounds > 5 * seeds.len() as u32, "the feed must have been read: {total:?}");
     if seeds.len() >= SEEDS_DEFAULT as usize {
         let faults = total.faults;
         assert!(
             faults.crashes > 0 && faults.partitions > 0 && faults.one_way > 0 && faults.clock_steps > 0,
             "every fault must have been tried: {faults:?}"
+        );
+        let audit = total.audit;
+        assert!(
+            audit.closes > 0 && audit.behind > 0 && audit.resumed > 0 && audit.unsettled > 0,
+            "the feed must have been read in every way: {audit:?}"
         );
     }
 }

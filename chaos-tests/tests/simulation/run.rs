@@ -15,6 +15,7 @@ use rowhouse_proto::domain::event::EventIds;
 use rowhouse_raft::sim::Simulation;
 use rowhouse_raft::{Group, GroupId, Machine};
 
+use crate::auditor;
 use crate::client::{Answer, read};
 use crate::cluster::{Clocks, Machines, NODES, SimCluster, uuid};
 use crate::load::{
@@ -61,6 +62,7 @@ async fn simulate(options: SimOptions) -> Report {
     let record = Shared::default();
     sign_up(&cluster, seed).await;
     let clients = spawn_clients(&cluster, &record, BUSY);
+    let auditor = auditor::spawn(&cluster, &record, ids(), seed);
     let meta_client = Simulation::spawn(use_meta(cluster.clone(), record.clone(), seed));
     let faults = nemesis::run(&cluster, fault_rounds).await;
     tell(|| "faults are over".to_owned());
@@ -69,7 +71,10 @@ async fn simulate(options: SimOptions) -> Report {
         client.await.unwrap_or_else(|error| panic!("seed {seed}: client: {error}"));
     }
     let mut meta_client = meta_client.await.unwrap_or_else(|error| panic!("seed {seed}: meta: {error}"));
+    let auditor = auditor.await.unwrap_or_else(|error| panic!("seed {seed}: auditor: {error}"));
     recover(&cluster, &record, seed).await;
+    let audit = auditor.finish().await;
+    with(&record, |record| record.report.audit = audit);
     let mut report = check(&cluster, &record, seed);
     report.registered = recover_meta(&cluster, &mut meta_client, seed).await;
     report.faults = faults;

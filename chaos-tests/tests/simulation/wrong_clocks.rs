@@ -13,18 +13,28 @@ use rowhouse_raft::GroupId;
 use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::Simulation;
 
+use crate::auditor;
 use crate::client::{Answer, execute};
 use crate::cluster::{Clocks, NODES, SimCluster};
 use crate::load::{BUSY, GROUPS, Report, Shared, sign_up, spawn_clients, user_of, with};
 use crate::nodes::Nodes;
-use crate::run::{check, machines, recover};
+use crate::run::{check, ids, machines, recover};
 
 const SECOND_US: i64 = 1_000_000;
-const HOUR_US: i64 = 3600 * SECOND_US;
+const MINUTE_US: i64 = 60 * SECOND_US;
+const HOUR_US: i64 = 60 * MINUTE_US;
 const DAY_US: i64 = 24 * HOUR_US;
 /// Ahead, and behind as far as a clock that counts from 1970 can be.
-pub const ERRORS_US: [i64; 6] =
-    [8 * HOUR_US, DAY_US, 80 * 365 * DAY_US, -8 * HOUR_US, -DAY_US, -50 * 365 * DAY_US];
+pub const ERRORS_US: [i64; 8] = [
+    8 * HOUR_US,
+    DAY_US,
+    80 * 365 * DAY_US,
+    -8 * HOUR_US,
+    -DAY_US,
+    -50 * 365 * DAY_US,
+    15 * MINUTE_US,
+    -15 * MINUTE_US,
+];
 
 /// As pings.
 const ROUND: Duration = Duration::from_secs(1);
@@ -51,6 +61,7 @@ async fn simulate(seed: u64, errors_us: [i64; NODES]) -> Report {
     let record = Shared::default();
     sign_up(&cluster, seed).await;
     let clients = spawn_clients(&cluster, &record, BUSY);
+    let auditor = auditor::spawn(&cluster, &record, ids(), seed);
 
     Simulation::sleep(PHASE).await;
     let wrong = puts_done(&record);
@@ -67,7 +78,10 @@ async fn simulate(seed: u64, errors_us: [i64; NODES]) -> Report {
     for client in clients {
         client.await.unwrap_or_else(|error| panic!("seed {seed}: client: {error}"));
     }
+    let auditor = auditor.await.unwrap_or_else(|error| panic!("seed {seed}: auditor: {error}"));
     recover(&cluster, &record, seed).await;
+    let audit = auditor.finish().await;
+    with(&record, |record| record.report.audit = audit);
     for group in GROUPS {
         check_served(&cluster, group, seed).await;
     }

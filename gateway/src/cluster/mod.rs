@@ -3,6 +3,7 @@
 
 mod account_room;
 mod admission;
+mod bucket;
 mod call;
 mod clock;
 mod feed;
@@ -12,13 +13,16 @@ mod meta;
 mod node;
 mod retry;
 mod send;
+mod take;
 mod watch;
 
 pub use account_room::{ACCOUNT_BODY_BYTES_MAX, AccountLease, subscriber};
 pub use admission::{Admission, ByteLease};
+pub use bucket::{Bucket, Taker};
 pub use call::Call;
 pub use clock::Clock;
 pub use handle::Cluster;
 pub use map::{Group, Map, VoterSet};
 pub use node::Node;
+pub use take::Cells;
 pub use watch::watch;

@@ -10,6 +10,7 @@ use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
 use rowhouse_proto::chunks;
 use rowhouse_proto::lock::lock;
 use rowhouse_proto::wire::feed::feed_client::FeedClient;
+use rowhouse_proto::wire::limits::limits_client::LimitsClient;
 use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
@@ -126,6 +127,11 @@ impl Node {
     /// A client of the event feed, on the next of the connections for small messages.
     pub fn feed(&self) -> FeedClient<Channel> {
         FeedClient::new(self.connection()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
+    }
+
+    /// A client of the limits service, on the next of the connections for small messages.
+    pub fn limits(&self) -> LimitsClient<Channel> {
+        LimitsClient::new(self.connection())
     }
 
     /// A client of the chunk service, on the connection for chunks.

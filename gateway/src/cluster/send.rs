@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rowhouse_proto::wire::shard::{
-    ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply, execute_request,
-    query_reply, query_request,
+    Bandwidth, Credential, ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply,
+    execute_request, query_reply, query_request,
 };
 use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use tokio::time::Instant;
@@ -24,6 +24,12 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the map that a refusal told of. It comes within 200 ms from a node that keeps up.
 const MAP_WAIT: Duration = Duration::from_secs(1);
 
+/// A shard's answer, and the rates of the session's user if it has any.
+pub struct Told<T> {
+    pub result: T,
+    pub bandwidth: Option<Bandwidth>,
+}
+
 impl Cluster {
     /// A change. Each call draws its own request id, kept over retries.
     pub async fn execute(
@@ -33,6 +39,17 @@ impl Cluster {
         client_addr: String,
         op: execute_request::Op,
     ) -> Result<execute_reply::Result, Rejection> {
+        Ok(self.execute_paced(call, shard, client_addr, op).await?.result)
+    }
+
+    /// As `execute`, with the rates of the user whose session it is.
+    pub async fn execute_paced(
+        &self,
+        call: &Call,
+        shard: u32,
+        client_addr: String,
+        op: execute_request::Op,
+    ) -> Result<Told<execute_reply::Result>, Rejection> {
         let _permit = self.admission.request()?;
         let issued_at_us = match call.issued_at_us {
             Some(issued_at_us) => issued_at_us,
@@ -74,9 +91,20 @@ impl Cluster {
         shard: u32,
         op: query_request::Op,
     ) -> Result<query_reply::Result, Rejection> {
+        Ok(self.query_paced(call, shard, None, op).await?.result)
+    }
+
+    /// As `query`, with the rates of the user whose session it is. `reader` is who reads what is open to all.
+    pub async fn query_paced(
+        &self,
+        call: &Call,
+        shard: u32,
+        reader: Option<Credential>,
+        op: query_request::Op,
+    ) -> Result<Told<query_reply::Result>, Rejection> {
         let _permit = self.admission.request()?;
-        let request =
-            QueryRequest { version: WIRE_VERSION, group: shard, trace: call.trace.clone(), op: Some(op) };
+        let trace = call.trace.clone();
+        let request = QueryRequest { version: WIRE_VERSION, group: shard, trace, reader, op: Some(op) };
         let mut walk = Walk::default();
         self.drive(call, shard, &mut walk, |node| send_query(node, request.clone())).await
     }
@@ -157,11 +185,11 @@ impl From<Failure> for Refused {
 async fn send_execute(
     node: Arc<Node>,
     request: ExecuteRequest,
-) -> Result<Answer<execute_reply::Result>, tonic::Status> {
-    let ExecuteReply { hlc, result } = node.shard().execute(request).await?.into_inner();
+) -> Result<Answer<Told<execute_reply::Result>>, tonic::Status> {
+    let ExecuteReply { hlc, result, bandwidth } = node.shard().execute(request).await?.into_inner();
     let result = match result {
         Some(execute_reply::Result::Failure(failure)) => Err(failure.into()),
-        Some(result) => Ok(result),
+        Some(result) => Ok(Told { result, bandwidth }),
         None => Err(unreadable()),
     };
     Ok(Answer { hlc, result })
@@ -170,11 +198,11 @@ async fn send_execute(
 async fn send_query(
     node: Arc<Node>,
     request: QueryRequest,
-) -> Result<Answer<query_reply::Result>, tonic::Status> {
-    let QueryReply { hlc, result } = node.shard().query(request).await?.into_inner();
+) -> Result<Answer<Told<query_reply::Result>>, tonic::Status> {
+    let QueryReply { hlc, result, bandwidth } = node.shard().query(request).await?.into_inner();
     let result = match result {
         Some(query_reply::Result::Failure(failure)) => Err(failure.into()),
-        Some(result) => Ok(result),
+        Some(result) => Ok(Told { result, bandwidth }),
         None => Err(unreadable()),
     };
     Ok(Answer { hlc, result })

@@ -82,8 +82,8 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Takes the answers to `request(tick)`, which cover all shards. `Internal`, and nothing taken, when they are not what
-    /// was asked for: a reader who saw them would miss events for ever.
+    /// Takes the answers to `request(tick)`, which cover all shards. `Internal`, and nothing taken, when they are not
+    /// what was asked for: a reader who saw them would miss events for ever.
     pub fn take(&mut self, replies: Vec<ReadReply>, tick: u64) -> Result<(), Rejection> {
         let merged = merge(replies, self.selection.reverse);
         let is_good = self.is_in_order(&merged, tick);

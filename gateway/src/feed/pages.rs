@@ -41,7 +41,7 @@ impl Feed {
     }
 
     /// The events that `selection` names, in the order of their ids: all of them up to its limit. A page that is not
-    /// full has all there are. `Unavailable` when a shard cannot be read, or cannot tell in time whether there are more.
+    /// full has all there are. `Unavailable` when a shard cannot be read, or cannot tell in time if there are more.
     pub async fn page(
         &self,
         call: &Call,
@@ -72,7 +72,7 @@ impl Feed {
         shards: &BTreeSet<u32>,
         tick: u64,
     ) -> Result<(), Rejection> {
-        // Each turn ends further on: the page checks it. The call's deadline ends those of a filter that matches nothing.
+        // Each turn ends further on: the page checks it. The call's deadline bounds those of a filter without matches.
         while page.has_more(tick) {
             let replies = self.cluster.read_events(call, shards, page.request(tick)).await?;
             page.take(replies, tick)?;

@@ -16,8 +16,8 @@ use crate::respond::Rejection;
 
 /// One question. A node answers within its own bound, or is asked again.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Others are asked for what a silent node may lead: much longer than a commit, shorter than an election.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Others are asked for what a silent node may have led: a successor is elected within 600 ms.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// First pause: a leader that hands over is replaced within milliseconds.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// An election takes 400 to 600 ms.

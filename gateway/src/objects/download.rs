@@ -22,6 +22,8 @@ use crate::cluster::{Cluster, Node};
 
 /// Chunks being fetched at once: the next one arrives while one is written to the client.
 const AHEAD: usize = 2;
+/// For a body at a pace: it holds room for one chunk at a time, because it may hold it for long.
+const AHEAD_AT_A_PACE: usize = 1;
 /// Asked for one chunk, a replica answers within this or another is asked.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Each replica is asked for a chunk this often at most.
@@ -110,16 +112,21 @@ impl Source {
 }
 
 /// A response body of exactly this non-empty range of the object. Its first bytes are here when this
-/// returns; if later ones cannot be had, the body breaks.
-pub async fn download(source: Source, range: Range<u64>) -> Result<Body, ErrorCode> {
+/// returns; if later ones cannot be had, the body breaks. `at_a_pace`: it will be taken slowly.
+pub async fn download(source: Source, range: Range<u64>, at_a_pace: bool) -> Result<Body, ErrorCode> {
     let left = range.end - range.start;
-    let mut parts = Box::pin(parts(source, range));
+    let ahead = if at_a_pace { AHEAD_AT_A_PACE } else { AHEAD };
+    let mut parts = Box::pin(parts(source, range, ahead));
     let first = parts.next().await.unwrap_or(Err(ErrorCode::Internal))?;
     let parts = stream::iter([Ok(first)]).chain(parts).boxed();
     Ok(Body::new(Exact { parts, left }))
 }
 
-fn parts(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, ErrorCode>> + Send {
+fn parts(
+    source: Source,
+    range: Range<u64>,
+    ahead: usize,
+) -> impl Stream<Item = Result<Bytes, ErrorCode>> + Send {
     let index_of = |position: u64| u32::try_from(position / CHUNK_BYTES as u64).unwrap_or(u32::MAX);
     let source = Arc::new(source);
     stream::iter(index_of(range.start)..=index_of(range.end - 1))
@@ -127,7 +134,7 @@ fn parts(source: Source, range: Range<u64>) -> impl Stream<Item = Result<Bytes, 
             let (source, range) = (Arc::clone(&source), range.clone());
             async move { source.part(index, range).await }
         })
-        .buffered(AHEAD)
+        .buffered(ahead)
         .map_ok(|pieces| stream::iter(pieces.map(Ok)))
         .try_flatten()
 }

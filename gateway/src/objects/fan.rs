@@ -269,7 +269,7 @@ mod tests {
     async fn try_upload(mut fan: Fan, chunks: usize) -> Result<Vec<u64>, ErrorCode> {
         let body = axum::body::Body::from(vec![0; chunks * rowhouse_proto::CHUNK_BYTES]);
         let admission = Admission::new(1, 0, usize::MAX);
-        let mut intake = super::super::Intake::new(Vec::new(), body, admission, PATIENCE);
+        let mut intake = super::super::Intake::new(Vec::new(), body, admission, PATIENCE, None);
         while let Some(chunk) = intake.chunk().await.expect("read") {
             fan.room().await?;
             fan.offer(&chunk).await?;

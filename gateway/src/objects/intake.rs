@@ -12,6 +12,7 @@ use rowhouse_proto::{CHUNK_BYTES, ErrorCode};
 use super::chunker::{Chunker, Digest};
 use crate::body::leased;
 use crate::cluster::{Admission, ByteLease};
+use crate::limits::Pace;
 
 /// A whole chunk must arrive within this many timeouts. A client that sends byte by byte would otherwise keep room
 /// that other uploads wait for.
@@ -37,12 +38,22 @@ pub struct Intake {
     /// Bounds idleness, of the client and in the queue for room: a large body may take as long as it takes.
     timeout: Duration,
     index: u32,
+    /// At which the user may send; no timeout counts the time it takes.
+    pace: Option<Pace>,
+    /// Bytes of the last chunk.
+    unpaid: usize,
 }
 
 impl Intake {
     /// `head` was read already; `rest` follows it. `timeout` bounds each silence of the client and each wait for
     /// room.
-    pub fn new(head: Vec<Bytes>, rest: Body, admission: Admission, timeout: Duration) -> Self {
+    pub fn new(
+        head: Vec<Bytes>,
+        rest: Body,
+        admission: Admission,
+        timeout: Duration,
+        pace: Option<Pace>,
+    ) -> Self {
         Self {
             data: head.into_iter(),
             open: Bytes::new(),
@@ -52,11 +63,17 @@ impl Intake {
             admission,
             timeout,
             index: 0,
+            pace,
+            unpaid: 0,
         }
     }
 
     /// `None` at the end of the body.
     pub async fn chunk(&mut self) -> Result<Option<Arc<Chunk>>, ErrorCode> {
+        // Before there is room for the next one: who waits for the pace keeps nobody from room.
+        if let Some(pace) = &self.pace {
+            pace.pay(std::mem::take(&mut self.unpaid)).await;
+        }
         let lease = self.admission.chunk(CHUNK_BYTES, self.timeout).await?;
         let whole = tokio::time::timeout(CHUNK_TIMEOUTS * self.timeout, self.cut());
         let body = whole.await.unwrap_or(Err(ErrorCode::RequestTimeout))?;
@@ -97,6 +114,7 @@ impl Intake {
     }
 
     fn number(&mut self, body: Bytes, lease: ByteLease) -> Result<Arc<Chunk>, ErrorCode> {
+        self.unpaid = body.len();
         let index = self.index;
         self.index = index.checked_add(1).ok_or(ErrorCode::Internal)?;
         Ok(Arc::new(Chunk { index, crc32c: crc32c::crc32c(&body), body: leased(body, lease) }))
@@ -130,7 +148,7 @@ mod tests {
 
     fn intake(body: Body, room: usize) -> Intake {
         let head = vec![Bytes::from_static(b"he"), Bytes::new(), Bytes::from_static(b"ad ")];
-        Intake::new(head, body, Admission::new(1, 0, room), PATIENCE)
+        Intake::new(head, body, Admission::new(1, 0, room), PATIENCE, None)
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 
 mod acting;
 mod audit;
+mod confirm;
 mod entries;
 mod items;
 mod merge;

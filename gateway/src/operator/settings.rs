@@ -9,6 +9,7 @@ use rowhouse_proto::wire::meta::{
 use rowhouse_proto::{ErrorCode, Refusal};
 
 use super::Operator;
+use super::confirm::{CONFIRM_TIMEOUT, unconfirmed};
 
 impl Operator {
     /// The settings in force.
@@ -18,15 +19,20 @@ impl Operator {
 
     /// Changes the signup mode, the default quota, or both; `None` stays. Refused as `SettingRefused`, with the reason,
     /// if a value is invalid.
+    ///
+    /// Returns once every node goes by the change, or `CONFIRM_TIMEOUT` later with the addresses of those that did not
+    /// say so.
     pub async fn change_settings(
         &self,
         signup_mode: Option<String>,
         defaults: Option<QuotaPatch>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<String>, Refusal> {
         let operator = self.clone();
         let target = target(signup_mode.as_deref(), defaults.as_ref());
         let op = meta_execute_request::Op::ChangeSettings(ChangeSettings { signup_mode, defaults });
-        self.audited(&target, async move { operator.meta_execute(op).await }).await
+        self.audited(&target, async move { operator.meta_execute(op).await }).await?;
+        let version = self.renewed().account_settings().await?.map_version;
+        Ok(unconfirmed(&self.cluster, version, CONFIRM_TIMEOUT).await)
     }
 
     /// The settings, how many tokens there are, and some of those that are kept for a user.

@@ -4,6 +4,7 @@
 use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
+use http::Method;
 use http_body::Body as _;
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::domain::path::{is_private, is_public};
@@ -18,6 +19,7 @@ use crate::cluster::Call;
 use crate::content_type;
 use crate::credentials::Credentials;
 use crate::layers::Target;
+use crate::limits::Pace;
 use crate::respond::Rejection;
 use crate::session::{authenticate, with_credentials};
 
@@ -91,7 +93,9 @@ impl<'a> EntryChange<'a> {
     }
 
     /// Stores the content under the path. Its type is told here, by its first bytes and the path.
-    pub async fn put(&self, call: &Call, content: Content) -> Result<(), Rejection> {
+    ///
+    /// Returns the pace of the body, which was not paid for yet.
+    pub async fn put(&self, call: &Call, content: Content) -> Result<Option<Pace>, Rejection> {
         let (opening, body, upload) = match content {
             Content::Inline(body) => (body.clone(), body, None),
             Content::Object { opening, upload } => (opening, Bytes::new(), Some(upload)),
@@ -107,28 +111,31 @@ impl<'a> EntryChange<'a> {
             upload,
         };
         let with = |credential| PutEntry { credential: Some(credential), ..put.clone() };
-        self.ask(call, |credential| execute_request::Op::PutEntry(with(credential))).await?;
-        Ok(())
+        Ok(self.ask(call, |credential| execute_request::Op::PutEntry(with(credential))).await?.1)
     }
 
-    /// One RPC to the tenant's shard for each credential until one lives.
+    /// One RPC to the tenant's shard for each credential until one lives; and the pace of a body that its user sends.
     pub async fn ask(
         &self,
         call: &Call,
         op: impl Fn(Credential) -> execute_request::Op,
-    ) -> Result<execute_reply::Result, Rejection> {
+    ) -> Result<(execute_reply::Result, Option<Pace>), Rejection> {
         let Self { app, target, author, .. } = self;
         let (credentials, address) = match author {
             Author::Client { credentials, address } => (credentials, address),
             Author::Operator => {
                 let shard = app.cluster.shard_of_user(&target.user).await?;
-                return app.cluster.execute(call, shard, String::new(), op(operator())).await;
+                return Ok((app.cluster.execute(call, shard, String::new(), op(operator())).await?, None));
             }
         };
         with_credentials(app, call, credentials, &target.user, ErrorCode::NoSession, |shard, credential| {
-            app.cluster.execute(call, shard, address.clone(), op(credential))
+            app.cluster.execute_paced(call, shard, address.clone(), op(credential))
         })
         .await
+        .map(|told| {
+            let pace = told.bandwidth.and_then(|told| Pace::of_user(&app.cluster, told, &Method::PUT));
+            (told.result, pace)
+        })
         .map_err(|rejection| outside_first(rejection, &target.path))
     }
 }

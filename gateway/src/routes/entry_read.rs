@@ -1,19 +1,21 @@
-//! A read of one entry on its way to the tenant's shard. Public reads carry no credential there: it would not
-//! change the answer. The mirror of `entry_change.rs`.
+//! A read of one entry on its way to the tenant's shard. Public reads are asked for without a credential,
+//! which would not change the answer; it goes along for the reader's rates alone. The mirror of `entry_change.rs`.
 
 use axum::extract::Request;
 use http::HeaderMap;
 use http::request::Parts;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::path::{is_private, is_public};
-use rowhouse_proto::wire::shard::{Credential, query_reply, query_request};
+use rowhouse_proto::wire::shard::{Bandwidth, Credential, query_reply, query_request};
 
 use super::entry_change::operator;
 use super::entry_target::EntryTarget;
+use super::receive::ClientAddr;
 use crate::app::App;
 use crate::cluster::Call;
-use crate::credentials::Credentials;
+use crate::credentials::{BearerHash, Credentials, cookie_wire};
 use crate::layers::Target;
+use crate::limits::Pace;
 use crate::respond::Rejection;
 use crate::session::with_credentials;
 
@@ -53,32 +55,52 @@ impl<'a> EntryRead<'a> {
         &self.parts.headers
     }
 
-    /// One RPC to the tenant's shard: without a credential for a public path, with each in turn until one
+    /// One RPC to the tenant's shard, and the pace of what it answers: without a credential for a public path, with each in turn until one
     /// lives for a private path.
     pub async fn ask(
         &self,
         op: impl Fn(Option<Credential>) -> query_request::Op,
-    ) -> Result<query_reply::Result, Rejection> {
+    ) -> Result<(query_reply::Result, Option<Pace>), Rejection> {
         let Self { app, target, call, credentials, .. } = self;
         let cluster = &app.cluster;
         let Some(credentials) = credentials else {
             let shard = cluster.shard_of_user(&target.user).await?;
-            return cluster.query(call, shard, op(Some(operator()))).await;
+            return Ok((cluster.query(call, shard, op(Some(operator()))).await?, None));
         };
         if is_public(&target.path) {
-            return cluster.query(call, cluster.shard_of_user(&target.user).await?, op(None)).await;
+            let map = cluster.map().await?;
+            let shard = map.shard_of_user(&target.user);
+            // A bearer of another shard's user is not known there, and counts as none.
+            let bearer = credentials.bearer.filter(|bearer| map.shard_of_slot(bearer.slot) == shard);
+            let reader = bearer.map(BearerHash::wire).or_else(|| credentials.cookie.map(cookie_wire));
+            let told = cluster.query_paced(call, shard, reader, op(None)).await?;
+            return Ok((told.result, self.pace(told.bandwidth, false)));
         }
         if !is_private(&target.path) {
             return Err(ErrorCode::ReadOutsideRoots.into());
         }
-        with_credentials(
+        let told = with_credentials(
             app,
             call,
             credentials,
             &target.user,
             ErrorCode::ReadNeedsAuth,
-            |shard, credential| cluster.query(call, shard, op(Some(credential))),
+            |shard, credential| cluster.query_paced(call, shard, None, op(Some(credential))),
         )
-        .await
+        .await?;
+        Ok((told.result, self.pace(told.bandwidth, true)))
+    }
+
+    /// The pace of the answer: that of the session's user, or of the address where no session is known.
+    fn pace(&self, told: Option<Bandwidth>, has_session: bool) -> Option<Pace> {
+        let Self { app, parts, .. } = self;
+        match told {
+            Some(told) => Pace::of_user(&app.cluster, told, &parts.method),
+            None if has_session => None,
+            None => {
+                let address = parts.extensions.get::<ClientAddr>()?.0;
+                Some(Pace::of_address(&app.cluster, app.address_rate?, address))
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::list_entries::list_entries;
 use super::list_params::ListParams;
 use crate::app::App;
 use crate::body::leased;
+use crate::limits::{Pace, paced};
 use crate::objects::{Source, download};
 use crate::respond::Rejection;
 
@@ -30,23 +31,23 @@ pub async fn get_entry(State(app): State<Arc<App>>, request: Request) -> Result<
 
 /// The file as its request wants it: whole, a part, or nothing if it is not modified.
 pub async fn get_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
-    let entry = entry_of(read, false).await?;
+    let (entry, pace) = entry_of(read, false).await?;
     let large = !entry.object.is_empty();
     let length = if large { entry.length } else { entry.body.len() as u64 };
     let response = EntryResponse::get(&entry, length, read.headers(), read.target.legacy)?;
     let body = if large && response.span.is_empty() {
         Body::empty()
     } else {
-        part_of(read, entry, response.span.clone()).await?
+        part_of(read, entry, response.span.clone(), pace.is_some()).await?
     };
-    Ok(response.with(body))
+    Ok(response.with(paced(pace, body)))
 }
 
-/// The whole file, whatever its request says, and its length.
+/// The whole file, whatever its request says, and its length. For the operator, who has no rate.
 pub async fn whole_file(read: &EntryRead<'_>) -> Result<(Body, u64), Rejection> {
-    let entry = entry_of(read, false).await?;
+    let (entry, _) = entry_of(read, false).await?;
     let length = entry.length;
-    Ok((part_of(read, entry, 0..length).await?, length))
+    Ok((part_of(read, entry, 0..length, false).await?, length))
 }
 
 /// `HEAD` of a file.
@@ -57,13 +58,13 @@ pub async fn head_entry(State(app): State<Arc<App>>, request: Request) -> Result
 
 /// The file's headers.
 pub async fn head_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
-    let entry = entry_of(read, true).await?;
+    let (entry, _) = entry_of(read, true).await?;
     Ok(head_response(&entry, read.target.legacy)?)
 }
 
-/// The entry as its shard has it. With `head` the shard leaves the body out.
-async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<Entry, Rejection> {
-    let result = read
+/// The entry as its shard has it, and the pace at which its body may be read. With `head` the shard leaves the body out.
+async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<(Entry, Option<Pace>), Rejection> {
+    let (result, pace) = read
         .ask(|credential| {
             query_request::Op::ReadEntry(ReadEntry {
                 credential,
@@ -74,13 +75,18 @@ async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<Entry, Rejection> 
         })
         .await?;
     match result {
-        query_reply::Result::Entry(entry) => Ok(entry),
+        query_reply::Result::Entry(entry) => Ok((entry, pace)),
         _ => Err(ErrorCode::Internal.into()),
     }
 }
 
-/// A part of the file's body; not empty if the body lies in chunks.
-async fn part_of(read: &EntryRead<'_>, entry: Entry, span: Range<u64>) -> Result<Body, Rejection> {
+/// A part of the file's body; not empty if the body lies in chunks. `at_a_pace`: it will be taken slowly.
+async fn part_of(
+    read: &EntryRead<'_>,
+    entry: Entry,
+    span: Range<u64>,
+    at_a_pace: bool,
+) -> Result<Body, Rejection> {
     let EntryRead { app, target, .. } = read;
     if entry.object.is_empty() {
         let mut lease = app.cluster.admission().bytes();
@@ -94,5 +100,5 @@ async fn part_of(read: &EntryRead<'_>, entry: Entry, span: Range<u64>) -> Result
     let shard = app.cluster.shard_of_user(&target.user).await?;
     let cluster = Arc::clone(&app.cluster);
     let source = Source::new(cluster, shard, entry.object, entry.length, app.limits.body_timeout_s);
-    Ok(download(source, span).await?)
+    Ok(download(source, span, at_a_pace).await?)
 }

@@ -9,6 +9,7 @@ use super::entry_read::EntryRead;
 use super::entry_response::vary_legacy;
 use super::list_params::ListParams;
 use crate::body::leased;
+use crate::limits::paced;
 use crate::respond::{Rejection, TEXT, with_body};
 
 const SCHEME: &str = "pubky://";
@@ -16,7 +17,7 @@ const SCHEME: &str = "pubky://";
 /// The listing of the directory that is read.
 pub async fn list_entries(read: &EntryRead<'_>, params: ListParams) -> Result<Response, Rejection> {
     let EntryRead { app, target, .. } = read;
-    let result = read
+    let (result, pace) = read
         .ask(|credential| {
             query_request::Op::ListEntries(ListEntries {
                 credential,
@@ -33,7 +34,8 @@ pub async fn list_entries(read: &EntryRead<'_>, params: ListParams) -> Result<Re
     let body = render(&target.user.z32(), &listing.paths);
     let mut lease = app.cluster.admission().bytes();
     lease.grow(body.len())?;
-    let mut response = with_body(StatusCode::OK, TEXT, leased(body.into(), lease));
+    let body = paced(pace, leased(body.into(), lease).into());
+    let mut response = with_body(StatusCode::OK, TEXT, body);
     vary_legacy(&mut response, target.legacy);
     Ok(response)
 }

@@ -34,7 +34,16 @@ pub async fn store(change: &EntryChange<'_>, mut call: Call, body: Body) -> Resu
     // A slow upload does not use up the time the cluster has.
     call.restart(app.limits.retry_timeout_s);
     match received {
-        Received::Inline(bytes) => change.put(&call, Content::Inline(bytes)).await,
+        Received::Inline(bytes) => {
+            let length = bytes.len();
+            let pace = change.put(&call, Content::Inline(bytes)).await?;
+            // It was read faster than it may be: the answer waits, and holds no room meanwhile.
+            drop(lease);
+            if let Some(pace) = pace {
+                pace.pay(length).await;
+            }
+            Ok(())
+        }
         Received::Large { head, rest } => {
             // Chunks have room of their own; small bodies want this.
             drop(lease);

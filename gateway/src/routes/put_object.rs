@@ -13,6 +13,7 @@ use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES, UPLOAD_WINDOW_BYTES};
 use super::entry_change::{Content, EntryChange};
 use crate::body::drain;
 use crate::cluster::Call;
+use crate::limits::Pace;
 use crate::objects::{Intake, Reserve, Sent, send};
 use crate::respond::Rejection;
 
@@ -31,8 +32,8 @@ pub async fn put_object(
     rest: Body,
 ) -> Result<(), Rejection> {
     let object = Bytes::copy_from_slice(&rand::random::<[u8; OBJECT_ID_BYTES]>());
-    let renew_every = match begin(change, call, &object, Beginning::First).await {
-        Ok(renew_every) => renew_every,
+    let (renew_every, pace) = match begin(change, call, &object, Beginning::First).await {
+        Ok(begun) => begun,
         Err(refused) => {
             if !change.body_held_back {
                 drain(rest).await;
@@ -49,7 +50,7 @@ pub async fn put_object(
         // A client sends no more than it declared.
         bytes: change.declared.unwrap_or(UPLOAD_WINDOW_BYTES),
     };
-    let mut intake = Intake::new(head, rest, admission, app.limits.body_timeout_s);
+    let mut intake = Intake::new(head, rest, admission, app.limits.body_timeout_s, pace);
     let outcome = tokio::select! {
         refused = renewed(renew_every, || begin_again(change, call, &object)) => Err(refused),
         sent = carry(change, &object, &mut intake, &mut reserved) => sent,
@@ -77,18 +78,18 @@ enum Beginning {
 }
 
 /// Asks the shard to expect the object. Everything that can be refused before the body is read is refused here.
-/// Returns the interval at which to ask again.
+/// Returns the interval at which to ask again, and the pace of the body.
 async fn begin(
     change: &EntryChange<'_>,
     call: &Call,
     object: &Bytes,
     beginning: Beginning,
-) -> Result<Duration, Rejection> {
+) -> Result<(Duration, Option<Pace>), Rejection> {
     let (renew, reserved_bytes) = match beginning {
         Beginning::First => (false, 0),
         Beginning::Again { reserved_bytes } => (true, reserved_bytes),
     };
-    let reply = change
+    let (reply, pace) = change
         .ask(call, |credential| {
             execute_request::Op::BeginUpload(BeginUpload {
                 credential: Some(credential),
@@ -101,18 +102,19 @@ async fn begin(
             })
         })
         .await?;
-    Ok(match reply {
+    let every = match reply {
         execute_reply::Result::UploadBegun(begun) => {
             let every = Duration::from_millis(begun.lifetime_ms) / RENEWALS;
             every.clamp(RENEW_EVERY_MIN, RENEW_EVERY_MAX)
         }
         _ => RENEW_EVERY_MAX,
-    })
+    };
+    Ok((every, pace))
 }
 
 async fn begin_again(change: &EntryChange<'_>, call: &Call, object: &Bytes) -> Result<Duration, Rejection> {
     let beginning = Beginning::Again { reserved_bytes: 0 };
-    begin(change, &change.app.cluster.call_again(call), object, beginning).await
+    Ok(begin(change, &change.app.cluster.call_again(call), object, beginning).await?.0)
 }
 
 /// Begins the object anew now and then. Ends only when the shard refuses it.
@@ -182,7 +184,8 @@ async fn commit(
     } else {
         Content::Inline(Bytes::new())
     };
-    change.put(call, content).await
+    // All of it was paid for while it came.
+    change.put(call, content).await.map(drop)
 }
 
 #[cfg(test)]

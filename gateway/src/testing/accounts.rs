@@ -73,6 +73,7 @@ impl Accounts {
             meta_query: Box::new(
                 move |request| Ok(lock(&question).question(request.op.expect("a question"))),
             ),
+            ..Script::default()
         }
     }
 
@@ -204,6 +205,7 @@ impl Accounts {
                     signup_tokens: self.tokens.len() as u64,
                     spent_signup_tokens: self.tokens.values().filter(|row| is_used(row)).count() as u64,
                     held: held.collect(),
+                    map_version: 0,
                 })
             }
             other => panic!("{other:?}"),

@@ -6,25 +6,24 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt};
-use pubky_common::crypto::Keypair;
-use rowhouse_peer::{Certificates, Connection, Dialer};
+use rowhouse_peer::{Certificates, Connection};
 use rowhouse_proto::wire::account::SignupAdmission;
 use rowhouse_proto::wire::account::signup_admission::Verdict;
+use rowhouse_proto::wire::limits::limits_server::{Limits, LimitsServer};
+use rowhouse_proto::wire::limits::{TakeReply, TakeRequest, Taken, take_reply};
 use rowhouse_proto::wire::meta::meta_server::{Meta, MetaServer};
 use rowhouse_proto::wire::meta::*;
 use rowhouse_proto::wire::shard::shard_server::{Shard, ShardServer};
 use rowhouse_proto::wire::shard::*;
-use rowhouse_proto::{ErrorCode, META_GROUP, WIRE_VERSION, map_change};
+use rowhouse_proto::{ErrorCode, map_change};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
-use super::SECRET;
 use super::disk::Disk;
 use super::feed::EventLogs;
-use crate::cluster::Map;
 
 pub const CLUSTER_ID: [u8; 16] = [9; 16];
 /// The time every answer and map tells.
@@ -44,6 +43,7 @@ pub struct Script {
     pub query: Answer<QueryRequest>,
     pub meta_execute: Answer<MetaExecuteRequest, meta_execute_reply::Result>,
     pub meta_query: Answer<MetaQueryRequest, meta_query_reply::Result>,
+    pub take: Answer<TakeRequest, take_reply::Result>,
 }
 
 impl Script {
@@ -72,7 +72,7 @@ impl Script {
 }
 
 impl Default for Script {
-    /// Every change succeeds, nothing is found, everybody may sign up.
+    /// Every change succeeds, nothing is found, everybody may sign up, no limit is reached.
     fn default() -> Self {
         Self {
             execute: Box::new(|_| Ok(Reaction::Execute(execute_reply::Result::Done(Done {})))),
@@ -90,6 +90,7 @@ impl Default for Script {
             meta_query: Box::new(|_| {
                 Ok(meta_query_reply::Result::Failure(failure(ErrorCode::SignupTokensNotRequired)))
             }),
+            take: Box::new(|_| Ok(take_reply::Result::Taken(Taken::default()))),
         }
     }
 }
@@ -116,9 +117,17 @@ struct State {
     executed: Mutex<VecDeque<ExecuteRequest>>,
     queried: Mutex<VecDeque<QueryRequest>>,
     meta_executed: Mutex<VecDeque<MetaExecuteRequest>>,
+    taken: Mutex<VecDeque<TakeRequest>>,
+    bandwidth: Mutex<Option<Bandwidth>>,
     announced: Mutex<Vec<Announced>>,
     map: tokio::sync::watch::Sender<ClusterMap>,
     hlc: u64,
+}
+
+impl State {
+    fn bandwidth(&self) -> Option<Bandwidth> {
+        self.bandwidth.lock().expect("bandwidth").clone()
+    }
 }
 
 impl FakeNode {
@@ -135,6 +144,8 @@ impl FakeNode {
             executed: Mutex::default(),
             queried: Mutex::default(),
             meta_executed: Mutex::default(),
+            taken: Mutex::default(),
+            bandwidth: Mutex::default(),
             announced: Mutex::default(),
             map: tokio::sync::watch::Sender::new(ClusterMap::default()),
             hlc: HLC_US,
@@ -156,6 +167,7 @@ impl FakeNode {
         let server = tonic::transport::Server::builder()
             .add_service(ShardServer::new(Service(Arc::clone(&state))))
             .add_service(MetaServer::new(Service(Arc::clone(&state))))
+            .add_service(LimitsServer::new(Service(Arc::clone(&state))))
             .add_service(disk.service())
             .add_service(feed.service())
             .serve_with_incoming_shutdown(accepted, stop.clone().cancelled_owned());
@@ -173,6 +185,11 @@ impl FakeNode {
         *self.state.script.lock().expect("script") = script;
     }
 
+    /// Tells these rates in every answer of a shard from now on.
+    pub fn tell(&self, bandwidth: Bandwidth) {
+        *self.state.bandwidth.lock().expect("bandwidth") = Some(bandwidth);
+    }
+
     pub fn publish(&self, map: ClusterMap) {
         self.state.map.send_replace(map);
     }
@@ -183,6 +200,10 @@ impl FakeNode {
 
     pub fn queried(&self) -> Vec<QueryRequest> {
         self.state.queried.lock().expect("log").iter().cloned().collect()
+    }
+
+    pub fn taken(&self) -> Vec<TakeRequest> {
+        self.state.taken.lock().expect("log").iter().cloned().collect()
     }
 
     pub fn announced(&self) -> Vec<Announced> {
@@ -205,7 +226,11 @@ impl Shard for Service {
         self.0.executed.lock().expect("log").push_back(request.clone());
         let reaction = (self.0.script.lock().expect("script").execute)(request)?;
         let Reaction::Execute(result) = reaction else { return Err(Status::internal("script")) };
-        Ok(Response::new(ExecuteReply { hlc: self.0.hlc, result: Some(result) }))
+        Ok(Response::new(ExecuteReply {
+            hlc: self.0.hlc,
+            result: Some(result),
+            bandwidth: self.0.bandwidth(),
+        }))
     }
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
@@ -213,7 +238,17 @@ impl Shard for Service {
         self.0.queried.lock().expect("log").push_back(request.clone());
         let reaction = (self.0.script.lock().expect("script").query)(request)?;
         let Reaction::Query(result) = reaction else { return Err(Status::internal("script")) };
-        Ok(Response::new(QueryReply { hlc: self.0.hlc, result: Some(result) }))
+        Ok(Response::new(QueryReply { hlc: self.0.hlc, result: Some(result), bandwidth: self.0.bandwidth() }))
+    }
+}
+
+#[tonic::async_trait]
+impl Limits for Service {
+    async fn take(&self, request: Request<TakeRequest>) -> Result<Response<TakeReply>, Status> {
+        let request = request.into_inner();
+        self.0.taken.lock().expect("log").push_back(request.clone());
+        let result = (self.0.script.lock().expect("script").take)(request)?;
+        Ok(Response::new(TakeReply { result: Some(result) }))
     }
 }
 
@@ -246,7 +281,8 @@ impl Meta for Service {
     }
 
     async fn node_status(&self, _: Request<NodeStatusRequest>) -> Result<Response<NodeStatusReply>, Status> {
-        Err(Status::unimplemented("scripted"))
+        let map_version = self.0.map.borrow().map_version;
+        Ok(Response::new(NodeStatusReply { map_version, ..NodeStatusReply::default() }))
     }
 
     async fn prepare_init(
@@ -329,49 +365,4 @@ pub fn session_of(user: &pubky_common::crypto::PublicKey) -> CookieSession {
         capabilities: vec!["/:rw".into()],
         created_at_us: 1_700_000_000_123_456,
     }
-}
-
-/// Every address holds every shard; node uuids are the index plus one, sixteen times.
-pub fn map_of(map_version: u64, shard_count: u32, addresses: &[SocketAddr], signup_mode: &str) -> ClusterMap {
-    let uuid = |index: usize| vec![u8::try_from(index + 1).expect("few nodes"); 16];
-    let replicas: Vec<ReplicaInfo> = (0..addresses.len())
-        .map(|index| ReplicaInfo { replica_id: index as u64 + 1, node_uuid: uuid(index).into() })
-        .collect();
-    let groups = (0..shard_count)
-        .chain([META_GROUP])
-        .map(|group| GroupInfo { group, epoch: 1, replicas: replicas.clone(), moving: None })
-        .collect();
-    let nodes = addresses
-        .iter()
-        .enumerate()
-        .map(|(index, address)| NodeInfo {
-            node_uuid: uuid(index).into(),
-            address: address.to_string(),
-            name: format!("n{}", index + 1),
-            ..NodeInfo::default()
-        })
-        .collect();
-    ClusterMap {
-        version: WIRE_VERSION,
-        map_version,
-        cluster_id: CLUSTER_ID.to_vec().into(),
-        shard_count,
-        nodes,
-        groups,
-        settings: Some(Settings { signup_mode: signup_mode.into(), defaults: None }),
-        hlc: HLC_US,
-        homeserver: Keypair::from_secret(&SECRET).public_key().as_bytes().to_vec().into(),
-        ..ClusterMap::default()
-    }
-}
-
-/// A map of one shard with this many replicas, and one more node without any. Nobody will connect to them; needs a
-/// runtime.
-pub fn routes_of(replicas: usize) -> Map {
-    let addresses = vec![SocketAddr::from(([127, 0, 0, 1], 1)); replicas + 1];
-    let mut wire = map_of(1, 1, &addresses, "open");
-    for group in &mut wire.groups {
-        group.replicas.truncate(replicas);
-    }
-    Map::build(&wire, None, &Dialer::plaintext()).expect("complete")
 }

@@ -93,7 +93,8 @@ impl<'a, 't> Turn<'a, 't> {
     /// Takes the time of this command's event (docs/rules/time.md#event-ids-rise). To be taken before anything is
     /// written, because a shard at the end of its event time must refuse.
     pub(super) fn event_slot(&self) -> Result<EventSlot, ErrorCode> {
-        let t = self.hlc_t.max(self.shard.last_t.saturating_add(1));
+        let above = if planted::ids_at_propose() { 0 } else { self.shard.last_t.saturating_add(1) };
+        let t = self.hlc_t.max(above);
         if t > self.ids.last_tick() { Err(ErrorCode::Internal) } else { Ok(EventSlot(t)) }
     }
 

@@ -66,24 +66,22 @@ impl Clocks {
 
     async fn of_shard(&self, group: &Group, tick: u64) -> Option<ShardClock> {
         group.read_barrier().await.ok()?;
-        let clock = clock_of(group)?;
-        if clock.closed >= tick {
-            return Some(clock);
+        if let Some(clock) = clock_of(group)?.told(tick) {
+            return Some(in_reply(group, clock));
         }
         if group.has_unapplied() {
             tokio::time::sleep(TRAFFIC_WAIT).await;
         }
         let _alone = self.closing[lock_of(group.id())].lock().await;
-        let clock = clock_of(group)?;
-        if clock.closed >= tick {
-            return Some(clock);
+        if let Some(clock) = clock_of(group)?.told(tick) {
+            return Some(in_reply(group, clock));
         }
         if let Err(error) = self.close(group, tick).await {
             debug!(shard = group.id(), %error, "the shard was not closed");
             return None;
         }
         // Applied here, because the proposal was answered.
-        clock_of(group).filter(|clock| clock.closed >= tick)
+        Some(in_reply(group, clock_of(group)?.told(tick)?))
     }
 
     /// Closes the shard up to `tick`, and up to this node's own clock: another gateway's time is mostly below that.
@@ -108,16 +106,13 @@ fn lock_of(shard: GroupId) -> usize {
 }
 
 /// As the last applied command left it. `None` if it cannot be read.
-fn clock_of(group: &Group) -> Option<ShardClock> {
-    match group.read_latest(read::clock) {
-        Ok(clock) => Some(ShardClock {
-            shard: group.id().into(),
-            closed: clock.closed_t,
-            last_event: clock.last_event_t,
-        }),
-        Err(error) => {
-            tracing::error!(shard = group.id(), %error, "the shard's clock cannot be read");
-            None
-        }
-    }
+fn clock_of(group: &Group) -> Option<read::ShardClock> {
+    let clock = group.read_latest(read::clock);
+    clock
+        .inspect_err(|error| tracing::error!(shard = group.id(), %error, "the shard's clock cannot be read"))
+        .ok()
+}
+
+fn in_reply(group: &Group, clock: read::ShardClock) -> ShardClock {
+    ShardClock { shard: group.id().into(), closed: clock.closed_t, last_event: clock.last_event_t }
 }

@@ -46,7 +46,7 @@ pub fn read(local: &Local, shard_count: u32, request: &ReadRequest) -> Result<Re
 
 /// Whether nothing at or below the tick will follow here. A replica whose state cannot be read is as good as none.
 fn is_closed(group: &Group, tick: u64) -> bool {
-    group.halted().is_none() && group.read_latest(read::clock).is_ok_and(|clock| clock.closed_t >= tick)
+    group.halted().is_none() && group.read_latest(read::clock).is_ok_and(|clock| clock.is_closed_to(tick))
 }
 
 /// A shard, and those of the users who live in it.

@@ -1,6 +1,7 @@
 //! Answers to queries, from one consistent view of a shard's applied state. The caller has made sure that
 //! the view is linearizable (a read barrier); nothing here waits, writes or remembers.
 
+mod bandwidth;
 mod collection;
 mod entry;
 mod event;
@@ -11,6 +12,7 @@ mod session;
 mod shard;
 mod users;
 
+pub use bandwidth::{bandwidth, bandwidth_of_read};
 pub use collection::{MEMBER_PAGE_MAX, find_member, list_collection};
 pub use entry::read_entry;
 pub use event::{EVENT_PAGE_MAX, list_events};

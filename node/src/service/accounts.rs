@@ -85,6 +85,7 @@ impl MetaService {
                 }
                 Question::GetAccountSettings(_) => Ok(Answer::AccountSettings(AccountSettings {
                     settings: cluster.settings,
+                    map_version: cluster.map_version,
                     signup_tokens: cluster.signup_tokens,
                     spent_signup_tokens: cluster.spent_signup_tokens,
                     held: meta::held(view, HELD_MAX, now_ms).map_err(|error| internal(&error))?,
@@ -120,6 +121,10 @@ impl MetaService {
         };
         let refused = |code: ErrorCode| says(Verdict::Refused(code.number()));
         user::parse(&asked.user)?;
+        // Before anything that costs more: a stranger may ask as often as here, and as often at the user's shard.
+        if !asked.client_addr.is_empty() {
+            self.attempts.admit_address(&asked.client_addr, self.local.clock.steady_us())?;
+        }
         group.read_barrier().await.map_err(of_barrier)?;
         let (cluster, row) = self.known(group, &asked.token)?;
         if is_open(&cluster) {

@@ -74,22 +74,34 @@ impl Attempts {
 
     /// Takes one attempt from the address's and the shard's bucket, or refuses.
     pub fn admit(&self, client_addr: &str, shard: u32, now_us: u64) -> Result<(), ErrorCode> {
-        let AttemptLimits { attempts_per_second: per_second, attempts_burst: burst } = self.limits;
         let mut buckets = lock(&self.buckets);
-        let key = buckets.key(client_addr, self.limits, now_us);
-        let address = buckets.addresses.entry(key).or_insert_with(|| Bucket::full(burst, now_us));
-        address.refill(per_second, burst, now_us);
         // The address pays first, so that one client cannot spend the shard's share by being refused.
-        if !address.take() {
-            return Err(ErrorCode::TooManyAttempts);
-        }
+        buckets.take_of_address(client_addr, self.limits, now_us)?;
         let shard = buckets.shards.entry(shard).or_insert_with(|| Bucket::full(SHARD_BURST, now_us));
         shard.refill(SHARD_PER_SECOND, SHARD_BURST, now_us);
         if shard.take() { Ok(()) } else { Err(ErrorCode::TooManyAttempts) }
     }
+
+    /// Takes one attempt from the address's bucket alone, or refuses: for what is asked before the shard is.
+    pub fn admit_address(&self, client_addr: &str, now_us: u64) -> Result<(), ErrorCode> {
+        lock(&self.buckets).take_of_address(client_addr, self.limits, now_us)
+    }
 }
 
 impl Buckets {
+    fn take_of_address(
+        &mut self,
+        client_addr: &str,
+        limits: AttemptLimits,
+        now_us: u64,
+    ) -> Result<(), ErrorCode> {
+        let AttemptLimits { attempts_per_second: per_second, attempts_burst: burst } = limits;
+        let key = self.key(client_addr, limits, now_us);
+        let address = self.addresses.entry(key).or_insert_with(|| Bucket::full(burst, now_us));
+        address.refill(per_second, burst, now_us);
+        if address.take() { Ok(()) } else { Err(ErrorCode::TooManyAttempts) }
+    }
+
     /// The key of an address, making room for a new one by forgetting those that would be full again.
     fn key(&mut self, client_addr: &str, limits: AttemptLimits, now_us: u64) -> [u8; 8] {
         let Ok(address) = client_addr.parse::<IpAddr>() else { return SHARED };

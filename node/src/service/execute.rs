@@ -12,19 +12,19 @@ use super::answer::Answer;
 use super::prepare::Verifier;
 use super::prepared::Prepared;
 use super::refusal::{internal, of_barrier, of_proposal, unable};
-use super::shard::ShardService;
+use super::shard::{ShardService, Told};
 use super::trace;
 use crate::Group;
 use crate::apply::{Precheck, changes_nothing, precheck};
 use crate::clock::Stamp;
 use crate::meta::OPEN_SIGNUP;
-use crate::planted;
+use crate::{planted, read};
 
 impl ShardService {
     /// Checks the request against applied state, then proposes its command and waits until it is applied.
     ///
     /// `Unavailable` while this node does not know the time; `WrongVersion` for a request of another wire version.
-    pub(super) async fn answer_execute(&self, request: ExecuteRequest) -> Result<Reply, Refusal> {
+    pub(super) async fn answer_execute(&self, request: ExecuteRequest) -> Result<Told<Reply>, Refusal> {
         if request.version != WIRE_VERSION {
             return Err(ErrorCode::WrongVersion.into());
         }
@@ -49,7 +49,7 @@ impl ShardService {
         group.read_barrier().await.map_err(of_barrier)?;
         let now_ms = self.clock.physical_ms();
         if group.read(|view| changes_nothing(view, &prepared.body, now_ms))? {
-            return Ok(Reply::Done(Done {}));
+            return Ok(Reply::Done(Done {}).into());
         }
         self.propose(&group, head, prepared, trace).await
     }
@@ -66,8 +66,7 @@ impl ShardService {
 
     /// Bytes that a user without a quota may store, as the cluster's settings have it.
     fn default_quota_bytes(&self) -> Option<u64> {
-        let map = self.view.map();
-        quota::storage_bytes(map.settings.as_ref().and_then(|settings| settings.defaults.as_ref()), None)
+        quota::storage_bytes(self.default_quota().as_ref(), None)
     }
 
     fn is_signup_open(&self) -> bool {
@@ -80,7 +79,7 @@ impl ShardService {
         head: Head,
         mut prepared: Prepared,
         trace: Bytes,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Told<Reply>, Refusal> {
         let version = self.view.command_version();
         if prepared.is_too_new(version) {
             return Err(ErrorCode::WrongVersion.into());
@@ -90,6 +89,7 @@ impl ShardService {
             return Err(ErrorCode::WrongVersion.into());
         }
         prepared.complete(version, self.default_quota_bytes());
+        let paced = prepared.paced_user();
         let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
         let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| unable(&error))?;
         let command = Command {
@@ -100,9 +100,18 @@ impl ShardService {
             now_ms,
             body: Some(body),
         };
-        let judged = group.read(|view| precheck(view, &command, content_length, now_ms));
-        match judged.map_err(|error| internal(&error))? {
-            Precheck::Known(outcome) => return finish(answer, outcome),
+        let judged = group.read(|view| {
+            let judged = precheck(view, &command, content_length, now_ms)?;
+            let bandwidth = match paced {
+                Some(user) => read::bandwidth(view, &user, self.default_quota().as_ref())?,
+                None => None,
+            };
+            Ok((judged, bandwidth))
+        });
+        let (judged, bandwidth) = judged.map_err(|error: rowhouse_raft::Error| internal(&error))?;
+        let told = |reply| Told { reply, bandwidth };
+        match judged {
+            Precheck::Known(outcome) => return finish(answer, outcome).map(told),
             Precheck::Refused(refusal) => return Err(refusal),
             Precheck::Propose => {}
         }
@@ -117,7 +126,7 @@ impl ShardService {
         }
         let reply = group.propose(command.encode_to_vec().into(), trace).await.map_err(of_proposal)?;
         let outcome = Outcome::decode(reply).map_err(|error| internal(&error))?;
-        finish(answer, outcome)
+        finish(answer, outcome).map(told)
     }
 }
 

@@ -25,6 +25,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::StatusReport;
+use super::attempts::Attempts;
 use super::map_stream::MapStream;
 use super::refusal::failure;
 use crate::coordinator::{Coordinator, propose};
@@ -33,7 +34,7 @@ use crate::init::InitServer;
 use crate::local::Local;
 use crate::peers::{Cluster, Report};
 use crate::placement::{CoordinatorId, Fence};
-use crate::{Error, Group, meta};
+use crate::{AttemptLimits, Error, Group, meta};
 
 /// Longest time of a call: a proposal's own deadline, and a little.
 const CALL_DEADLINE: Duration = Duration::from_secs(6);
@@ -45,6 +46,7 @@ pub struct MetaService {
     pub(super) cluster: Arc<Cluster>,
     pub(super) coordinator: Arc<Coordinator>,
     init: Arc<InitServer>,
+    pub(super) attempts: Arc<Attempts>,
     status: StatusReport,
     fence: Arc<Fence>,
     stop: CancellationToken,
@@ -61,13 +63,19 @@ pub(super) enum Forwarded {
 }
 
 impl MetaService {
-    /// Streams of the map end when `stop` is cancelled.
-    pub fn new(init: Arc<InitServer>, status: StatusReport, stop: CancellationToken) -> Self {
+    /// Streams of the map end when `stop` is cancelled. `attempts` bounds the signups of one address.
+    pub fn new(
+        init: Arc<InitServer>,
+        status: StatusReport,
+        attempts: AttemptLimits,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             local: status.local.clone(),
             cluster: status.cluster.clone(),
             coordinator: status.coordinator.clone(),
             init,
+            attempts: Arc::new(Attempts::new(attempts)),
             status,
             fence: Arc::default(),
             stop,

@@ -1,4 +1,4 @@
-//! The gRPC faces of a node: shards for gateways, meta for everyone, Raft's own lanes.
+//! The gRPC faces of a node: shards and limits for gateways, meta for everyone, Raft's own lanes.
 //!
 //! A handler decodes, asks the domain, asks the group, encodes. It runs in the request's own task, and
 //! each one has a deadline.
@@ -7,9 +7,12 @@ mod accounts;
 mod announce;
 mod answer;
 mod attempts;
+mod bucket;
+mod buckets;
 mod chunk;
 mod execute;
 mod feed;
+mod limits;
 mod map_stream;
 mod meta;
 mod operate;
@@ -29,6 +32,7 @@ mod trace;
 
 pub use chunk::ChunkService;
 pub use feed::FeedService;
+pub use limits::LimitsService;
 pub use meta::MetaService;
 pub use server::{Services, serve};
 pub use shard::ShardService;

@@ -65,20 +65,26 @@ impl Prepared {
         *field = default_quota_bytes.filter(|_| version >= ACCOUNTS_SINCE);
     }
 
+    /// The user of whose session a body comes; `None` if none does, or if the operator sends it.
+    pub fn paced_user(&self) -> Option<UserKey> {
+        let credential = match &self.body {
+            Body::PutEntry(put) => put.credential.as_ref(),
+            Body::BeginUpload(begin) => begin.credential.as_ref(),
+            _ => return None,
+        };
+        self.user.filter(|_| !by_operator(credential))
+    }
+
     /// Whether some replica may stop at the command while this version is in force.
     pub fn is_too_new(&self, version: u32) -> bool {
-        let by_operator = |presented: &Option<command::Credential>| {
-            let kind = presented.as_ref().and_then(|credential| credential.kind.as_ref());
-            matches!(kind, Some(credential::Kind::Operator(_)))
-        };
         let is_new = match &self.body {
             Body::SettleSignup(_) | Body::DisableUser(_) | Body::ChangeQuota(_) => true,
             Body::MakeCollection(_) | Body::RemoveCollection(_) | Body::MoveEntries(_) => true,
             Body::RevokeGrant(revoke) => matches!(revoke.by, Some(revoke_grant::By::ById(_))),
             Body::CreateUser(create) => !matches!(word(create), None | Some(Verdict::Open(_))),
-            Body::PutEntry(put) => by_operator(&put.credential),
-            Body::DeleteEntry(delete) => by_operator(&delete.credential),
-            Body::BeginUpload(begin) => by_operator(&begin.credential),
+            Body::PutEntry(put) => by_operator(put.credential.as_ref()),
+            Body::DeleteEntry(delete) => by_operator(delete.credential.as_ref()),
+            Body::BeginUpload(begin) => by_operator(begin.credential.as_ref()),
             _ => false,
         };
         is_new && version < ACCOUNTS_SINCE
@@ -102,6 +108,10 @@ impl Prepared {
         self.grows = true;
         self
     }
+}
+
+fn by_operator(presented: Option<&command::Credential>) -> bool {
+    matches!(presented.and_then(|credential| credential.kind.as_ref()), Some(credential::Kind::Operator(_)))
 }
 
 fn word(create: &command::CreateUser) -> Option<&Verdict> {

@@ -3,17 +3,18 @@
 use rowhouse_proto::wire::shard::query_reply::Result as Reply;
 use rowhouse_proto::wire::shard::{QueryRequest, credential::Kind, query_request::Op};
 use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
+use rowhouse_raft::state::View;
 
 use super::refusal::{internal, of_barrier};
-use super::shard::ShardService;
-use crate::{Group, read};
+use super::shard::{ShardService, Told};
+use crate::read;
 
 impl ShardService {
     /// Answers from applied state, once this node is known to lead the group.
     ///
     /// `Unavailable` for a bearer while this node does not know the time; `WrongVersion` for a request of another wire
     /// version.
-    pub(super) async fn answer_query(&self, request: QueryRequest) -> Result<Reply, Refusal> {
+    pub(super) async fn answer_query(&self, request: QueryRequest) -> Result<Told<Reply>, Refusal> {
         if request.version != WIRE_VERSION {
             return Err(ErrorCode::WrongVersion.into());
         }
@@ -24,7 +25,13 @@ impl ShardService {
             return Err(ErrorCode::Unavailable.into());
         }
         group.read_barrier().await.map_err(of_barrier)?;
-        answer(&group, request.group, &op, self.clock.physical_ms())
+        let (reader, shard, now_ms) = (request.reader.as_ref(), request.group, self.clock.physical_ms());
+        group.read(|view| {
+            let reply = answer(view, shard, &op, now_ms)?;
+            let judged_ms = self.clock.judged_ms();
+            let bandwidth = read::bandwidth_of_read(view, &op, reader, || self.default_quota(), judged_ms)?;
+            Ok(Told { reply, bandwidth })
+        })
     }
 }
 
@@ -42,8 +49,8 @@ fn presents_bearer(op: &Op) -> bool {
     credential.is_some_and(|credential| matches!(credential.kind, Some(Kind::BearerHash(_))))
 }
 
-fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refusal> {
-    group.read(|view| match op {
+fn answer(view: &View<'_>, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refusal> {
+    match op {
         Op::ReadEntry(query) => Ok(Reply::Entry(read::read_entry(view, query, now_ms)?)),
         Op::ListEntries(query) => Ok(Reply::Listing(read::list_entries(view, query, now_ms)?)),
         Op::GetSession(query) => Ok(read::get_session(view, query, now_ms)?),
@@ -54,5 +61,5 @@ fn answer(group: &Group, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Refu
         Op::FindMember(query) => Ok(Reply::Member(read::find_member(view, query)?)),
         Op::ListGrants(query) => Ok(Reply::GrantList(read::list_grants(view, query, now_ms)?)),
         Op::ShardStats(_) => read::stats(view).map(Reply::Stats).map_err(|error| internal(&error)),
-    })
+    }
 }

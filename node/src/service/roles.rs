@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 use tracing::warn;
 
 /// A call that does not stand here is refused to everybody.
-const RULES: [(&str, &[Role]); 23] = [
+const RULES: [(&str, &[Role]); 24] = [
     ("/rowhouse.transport.v1.Transport/Lane", &[Node]),
     ("/rowhouse.transport.v1.Transport/Snapshot", &[Node]),
     ("/rowhouse.shard.v1.Shard/Execute", &[Gateway, Ctl]),
@@ -25,6 +25,7 @@ const RULES: [(&str, &[Role]); 23] = [
     ("/rowhouse.feed.v1.Feed/Clocks", &[Gateway, Ctl]),
     ("/rowhouse.feed.v1.Feed/Read", &[Gateway, Ctl]),
     ("/rowhouse.feed.v1.Feed/Follow", &[Gateway]),
+    ("/rowhouse.limits.v1.Limits/Take", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Stage", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Fetch", &[Gateway, Node]),
     ("/rowhouse.meta.v1.Meta/WatchMap", &[Node, Gateway, Ctl]),
@@ -138,6 +139,7 @@ mod tests {
             include_str!("../../../proto/proto/feed.proto"),
             include_str!("../../../proto/proto/meta.proto"),
             include_str!("../../../proto/proto/chunk.proto"),
+            include_str!("../../../proto/proto/limits.proto"),
         ];
         let written: BTreeSet<String> = contracts.into_iter().flat_map(paths).collect();
         let ruled: BTreeSet<String> = RULES.iter().map(|(path, _)| (*path).to_owned()).collect();

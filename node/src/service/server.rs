@@ -6,6 +6,7 @@ use std::time::Duration;
 use rowhouse_peer::{ACCEPTED_AHEAD, Certificates, accept_callers};
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
 use rowhouse_proto::wire::feed::feed_server::FeedServer;
+use rowhouse_proto::wire::limits::limits_server::LimitsServer;
 use rowhouse_proto::wire::meta::meta_server::MetaServer;
 use rowhouse_proto::wire::shard::shard_server::ShardServer;
 use rowhouse_raft::transport::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, TransportServer, TransportService};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::roles::RolesLayer;
-use super::{ChunkService, FeedService, MetaService, ShardService};
+use super::{ChunkService, FeedService, LimitsService, MetaService, ShardService};
 use crate::Error;
 
 /// Calls in flight on one connection: a gateway's whole load runs over a few; more wait in HTTP/2.
@@ -39,6 +40,8 @@ pub struct Services {
     pub feed: FeedService,
     /// The cluster map, announcements, status and draining.
     pub meta: MetaService,
+    /// Buckets of the groups that this node leads.
+    pub limits: LimitsService,
     /// Chunks of large bodies.
     pub chunk: ChunkService,
     /// Raft messages between nodes.
@@ -70,6 +73,7 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .add_service(shard)
         .add_service(FeedServer::new(services.feed).max_encoding_message_size(RPC_MESSAGE_BYTES_MAX))
         .add_service(meta)
+        .add_service(LimitsServer::new(services.limits))
         .add_service(services.chunk)
         .serve_with_incoming_shutdown(incoming, async move { stopping.cancelled().await });
     // Accepting ends at once when the node stops, so that a caller is refused and turns to another node. It also ends

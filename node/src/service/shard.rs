@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::domain::user::UserKey;
+use rowhouse_proto::wire::account::UserQuota;
 use rowhouse_proto::wire::shard::shard_server::Shard;
 use rowhouse_proto::wire::shard::{
-    ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply, query_reply,
+    Bandwidth, ExecuteReply, ExecuteRequest, Failure, QueryReply, QueryRequest, execute_reply, query_reply,
 };
 use rowhouse_proto::{ErrorCode, Refusal};
 use tokio::time::timeout;
@@ -27,6 +28,18 @@ use crate::{AttemptLimits, Group, ObjectLimits};
 const EXECUTE_DEADLINE: Duration = Duration::from_secs(11);
 /// Longest time of a read: a barrier's wait, and a little.
 const QUERY_DEADLINE: Duration = Duration::from_secs(6);
+
+/// An answer, and the rates of the session's user if it has any.
+pub(super) struct Told<T> {
+    pub(super) reply: T,
+    pub(super) bandwidth: Option<Bandwidth>,
+}
+
+impl<T> From<T> for Told<T> {
+    fn from(reply: T) -> Self {
+        Self { reply, bandwidth: None }
+    }
+}
 
 /// Serves changes and reads of the shards that have a replica on this node.
 #[derive(Clone)]
@@ -70,6 +83,11 @@ impl ShardService {
         Failure { map_version: self.view.map().map_version, ..failure(refused) }
     }
 
+    /// The quota of users without their own, as the cluster's settings have it.
+    pub(super) fn default_quota(&self) -> Option<UserQuota> {
+        self.view.map().settings.as_ref().and_then(|settings| settings.defaults.clone())
+    }
+
     /// Refuses a user of another shard: a user's rows must all be in their own one.
     pub(super) fn check_home(&self, user: &UserKey, shard: u32) -> Result<(), Refusal> {
         let shard_count = self.view.map().shard_count;
@@ -89,11 +107,11 @@ impl Shard for ShardService {
         let span = info_span!("execute", shard = request.group);
         trace::adopt(&span, &request.trace);
         let answered = timeout(EXECUTE_DEADLINE, self.answer_execute(request).instrument(span)).await;
-        let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
-            Ok(reply) => reply,
-            Err(refused) => execute_reply::Result::Failure(self.failure(refused)),
+        let (result, bandwidth) = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
+            Ok(Told { reply, bandwidth }) => (reply, bandwidth),
+            Err(refused) => (execute_reply::Result::Failure(self.failure(refused)), None),
         };
-        Ok(Response::new(ExecuteReply { hlc: self.clock.latest(), result: Some(result) }))
+        Ok(Response::new(ExecuteReply { hlc: self.clock.latest(), result: Some(result), bandwidth }))
     }
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
@@ -101,10 +119,10 @@ impl Shard for ShardService {
         let span = info_span!("query", shard = request.group);
         trace::adopt(&span, &request.trace);
         let answered = timeout(QUERY_DEADLINE, self.answer_query(request).instrument(span)).await;
-        let result = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
-            Ok(reply) => reply,
-            Err(refused) => query_reply::Result::Failure(self.failure(refused)),
+        let (result, bandwidth) = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
+            Ok(Told { reply, bandwidth }) => (reply, bandwidth),
+            Err(refused) => (query_reply::Result::Failure(self.failure(refused)), None),
         };
-        Ok(Response::new(QueryReply { hlc: self.clock.latest(), result: Some(result) }))
+        Ok(Response::new(QueryReply { hlc: self.clock.latest(), result: Some(result), bandwidth }))
     }
 }

@@ -59,6 +59,7 @@ impl StatusReport {
             failovers,
             used_bytes,
             disk_bytes,
+            map_version: self.cluster.view.map().map_version,
             dead_after_s: self.coordinator.dead_after().as_secs(),
             certificate_expires_s: self.certificates.as_deref().map(expires_s),
             objects: Some(self.objects.status(scan)?),

@@ -12,6 +12,8 @@ use rowhouse_peer::Dialer;
 use rowhouse_proto::domain::secret::SecretHash;
 use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::wire::account::{SignupAdmission, signup_admission::Verdict};
+use rowhouse_proto::wire::limits::limits_client::LimitsClient;
+use rowhouse_proto::wire::limits::{TakeRequest, take_reply};
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::meta::{
     AnnounceGatewayRequest, MetaExecuteRequest, MetaQueryRequest, NodeStatusReply, NodeStatusRequest,
@@ -169,6 +171,14 @@ impl Client {
     async fn query_at(&self, address: &str, request: QueryRequest) -> Option<QueryReply> {
         let mut client = ShardClient::new(Self::connect(address, &self.gateway).await?);
         client.query(request).await.ok().map(tonic::Response::into_inner)
+    }
+
+    /// One wish for cells, whatever comes back.
+    pub fn take_once(&self, address: &str, request: TakeRequest) -> Option<take_reply::Result> {
+        self.runtime.block_on(async {
+            let mut client = LimitsClient::new(Self::connect(address, &self.gateway).await?);
+            client.take(request).await.ok()?.into_inner().result
+        })
     }
 
     /// Until a leader decides, over all nodes, with the same request id.

@@ -47,7 +47,7 @@ impl Gateway {
 
     /// The first step.
     pub fn admit(&self, user: &User, token: &str) -> AdmittedSignup {
-        let op = AdmitSignup { user: user.tenant(), token: token.to_owned() };
+        let op = AdmitSignup { user: user.tenant(), token: token.to_owned(), ..AdmitSignup::default() };
         let op = meta_execute_request::Op::AdmitSignup(op);
         match self.client.meta_execute(&self.cluster_id, op) {
             Ok(meta_execute_reply::Result::AdmittedSignup(admitted)) => admitted,

@@ -54,6 +54,32 @@ fn close_moves_the_event_clock_and_writes_nothing_else() {
 }
 
 #[test]
+fn a_snapshot_brings_what_is_closed() {
+    let mut script = Script::new();
+    assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"x")), None);
+    assert_eq!(script.run(close(event_t(50_000))), None);
+    let mut restored = script.replica.restored();
+    let behind = script.command(put(cookie(1), ALICE, "/pub/b", b"x"));
+    for replica in [&mut script.replica, &mut restored] {
+        assert_eq!(replica.refusal(&behind), None);
+        let newest = replica.events().pop().expect("two events");
+        assert_eq!(newest.id, ids().id(event_t(50_000) + 1, SHARD), "above what the first replica closed");
+    }
+    assert_eq!(script.replica.rows.0, restored.rows.0);
+}
+
+#[test]
+fn a_clock_is_told_once_the_shard_is_closed_that_far() {
+    let mut script = Script::new();
+    assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"x")), None);
+    let clock = read::clock(&script.replica.view()).expect("readable");
+    assert_eq!(clock.told(0), Some(clock), "an idle shard that nobody waits for needs no entry");
+    assert_eq!(clock.told(clock.closed_t), Some(clock));
+    assert_eq!(clock.told(clock.closed_t + 1), None);
+    assert!(clock.is_closed_to(clock.closed_t) && !clock.is_closed_to(clock.closed_t + 1));
+}
+
+#[test]
 fn a_retry_gets_the_first_answer_and_changes_nothing() {
     let mut script = Script::new();
     let first = script.command(put(cookie(1), ALICE, "/pub/a", b"x"));

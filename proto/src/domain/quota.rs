@@ -1,5 +1,6 @@
 //! What one user may use: which quotas are valid, how changes are merged, and what a quota lets its user do.
 
+mod bandwidth;
 mod json;
 mod rate;
 #[cfg(test)]
@@ -14,8 +15,9 @@ use crate::wire::account::{QuotaField, QuotaPatch, UserQuota};
 
 use rate::Rate;
 
+pub use bandwidth::{parse_bandwidth, read_bandwidth, write_bandwidth};
 pub use json::{PatchJson, QuotaJson};
-pub use rate::UNLIMITED;
+pub use rate::{UNLIMITED, period_ms};
 
 /// Bytes of a megabyte, as quotas count.
 pub const BYTES_PER_MB: u64 = 1024 * 1024;

@@ -38,6 +38,8 @@ pub enum Kind {
     },
     /// Up to [`Kind::LIST_MAX`] values of another kind.
     List(&'static Self),
+    /// Up to [`Kind::LIST_MAX`] tables. The text names what they hold; the section itself judges that.
+    Tables(&'static str),
 }
 
 impl Kind {
@@ -92,7 +94,7 @@ impl Kind {
                 .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())),
             Self::Domain => text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.'),
             Self::Secret => text != HIDDEN,
-            Self::Port | Self::Bool | Self::Number { .. } | Self::List(_) => false,
+            Self::Port | Self::Bool | Self::Number { .. } | Self::List(_) | Self::Tables(_) => false,
         }
     }
 
@@ -113,6 +115,7 @@ impl Kind {
             Self::List(item) => {
                 format!("a list of up to {} values, each {}", Self::LIST_MAX, item.expected())
             }
+            Self::Tables(content) => format!("a list of up to {} tables with {content}", Self::LIST_MAX),
         }
     }
 
@@ -131,6 +134,7 @@ impl Kind {
             Self::Secret => format!("text, shown as {HIDDEN}"),
             Self::Number { min, max, .. } => format!("{min} to {max}"),
             Self::List(item) => format!("list of {}", item.label()),
+            Self::Tables(_) => "list of tables".into(),
         }
     }
 }

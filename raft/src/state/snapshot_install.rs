@@ -11,6 +11,7 @@ use super::store::{Slot, StateStore};
 use crate::error::Error;
 use crate::log_store::LogHandle;
 use crate::runtime::Runtime;
+use crate::{GroupId, planted};
 
 const WHAT: &str = "a snapshot to install";
 
@@ -30,8 +31,8 @@ pub(super) async fn install<R: Runtime>(
     }
     let fresh = slot.fresh_generation();
     let applied = {
-        let (store, fresh) = (store.clone(), fresh.clone());
-        R::blocking(move || ingest(&store, &fresh, data)).await?
+        let (store, fresh, group) = (store.clone(), fresh.clone(), slot.group);
+        R::blocking(move || ingest(&store, group, &fresh, data)).await?
     };
     if meta(&applied) != *expected {
         return Err(Error::corrupt(WHAT, format_args!("it says {}, its sender {expected}", meta(&applied))));
@@ -43,14 +44,19 @@ pub(super) async fn install<R: Runtime>(
 }
 
 /// Writes the records under `fresh`; the current generation is untouched.
-fn ingest(store: &StateStore, fresh: &Generation, data: SnapshotData) -> Result<Applied, Error> {
+fn ingest(
+    store: &StateStore,
+    group: GroupId,
+    fresh: &Generation,
+    data: SnapshotData,
+) -> Result<Applied, Error> {
     let mut applied = None;
     let mut records = data.into_records().map(|record| {
         let (key, value) = record?;
         if key == APPLIED_KEY {
             applied = Some(Applied::decode(value.clone())?);
         }
-        Ok((fresh.key(&key), value))
+        Ok((fresh.key(&key), planted::restored(group, &key, value)))
     });
     store.engine().ingest(store.staging(), &mut records)?;
     drop(records);

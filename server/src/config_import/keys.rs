@@ -53,20 +53,12 @@ pub const KEYS: &[Row] = &[
     row("drive.icann_client_identity", Judged(identity)),
     row("drive.pubky_client_identity", Judged(identity)),
     row("drive.websites", Judged(websites)),
-    row(
-        "drive.rate_limits",
-        Missing(
-            "routes have no limits of their own; `limits.attempts_per_second` bounds signups and sign-ins of an address",
-        ),
-    ),
+    row("drive.rate_limits", Setting("limits.rate_limits")),
     row("default_quotas.rate_read", Command("--rate-read")),
     row("default_quotas.rate_read_burst", Command("--rate-read-burst")),
     row("default_quotas.rate_write", Command("--rate-write")),
     row("default_quotas.rate_write_burst", Command("--rate-write-burst")),
-    row(
-        "default_quotas.unauthenticated_ip_rate_read",
-        Missing("readers without a session are not slowed down"),
-    ),
+    row("default_quotas.unauthenticated_ip_rate_read", Setting("limits.unauthenticated_ip_rate_read")),
     row("storage.type", Judged(storage_kind)),
     row("storage.bucket_name", Meaningless(BUCKET)),
     row("storage.credential", Meaningless(BUCKET)),

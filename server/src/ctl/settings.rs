@@ -49,21 +49,24 @@ pub struct SetArgs {
 struct Shown {
     signup_mode: String,
     defaults: QuotaJson,
+    /// Nodes that may go by the settings before the change. They hear of it as soon as they are reached.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unconfirmed: Vec<String>,
 }
 
 impl From<Settings> for Shown {
     fn from(settings: Settings) -> Self {
         let defaults = QuotaJson::from(&settings.defaults.unwrap_or_default());
-        Self { signup_mode: settings.signup_mode, defaults }
+        Self { signup_mode: settings.signup_mode, defaults, unconfirmed: Vec::new() }
     }
 }
 
-/// Prints the settings, after the change if there is one.
+/// Prints the settings, after the change if there is one, and the nodes that did not confirm it.
 pub async fn run(command: SettingsCommand) -> Result<(), Error> {
-    let (settings, output) = match command {
+    let (settings, unconfirmed, output) = match command {
         SettingsCommand::Get(args) => {
             let operator = operator(&args.access, "ctl cluster settings get").await?;
-            (operator.settings().await, args.output)
+            (operator.settings().await, Vec::new(), args.output)
         }
         SettingsCommand::Set(args) => {
             let defaults = args.limits.patch()?;
@@ -72,11 +75,11 @@ pub async fn run(command: SettingsCommand) -> Result<(), Error> {
                 return Err(Error::Usage("name a setting to change".into()));
             }
             let operator = operator(&args.access, "ctl cluster settings set").await?;
-            operator.change_settings(mode, defaults).await.map_err(refused)?;
-            (operator.renewed().settings().await, args.output)
+            let unconfirmed = operator.change_settings(mode, defaults).await.map_err(refused)?;
+            (operator.renewed().settings().await, unconfirmed, args.output)
         }
     };
-    let shown = Shown::from(settings.map_err(refused)?);
+    let shown = Shown { unconfirmed, ..Shown::from(settings.map_err(refused)?) };
     output.print(|| text(&shown), &shown)
 }
 
@@ -85,7 +88,11 @@ fn text(shown: &Shown) -> String {
         words if words == "default" => "no limit".to_owned(),
         words => words,
     };
-    format!("signup mode    {}\ndefault quota  {defaults}\n", shown.signup_mode)
+    let mut text = format!("signup mode    {}\ndefault quota  {defaults}\n", shown.signup_mode);
+    if !shown.unconfirmed.is_empty() {
+        text.push_str(&format!("not confirmed  {}\n", shown.unconfirmed.join(", ")));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -99,6 +106,8 @@ mod tests {
         assert_eq!(text(&settings(None)), "signup mode    open\ndefault quota  no limit\n");
         let limited = settings(Some(UserQuota { rate_read: Some("1mb/s".into()), ..UserQuota::default() }));
         assert_eq!(text(&limited), "signup mode    open\ndefault quota  rate_read=1mb/s\n");
+        let one = Shown { unconfirmed: vec!["127.0.0.1:6301".into()], ..settings(None) };
+        assert!(text(&one).ends_with("\nnot confirmed  127.0.0.1:6301\n"), "{}", text(&one));
         let json = serde_json::json!({ "signup_mode": "open", "defaults": { "rate_read": "1mb/s" } });
         assert_eq!(serde_json::to_value(&limited).unwrap(), json);
     }

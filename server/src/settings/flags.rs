@@ -86,7 +86,7 @@ fn placeholder(kind: &Kind) -> &'static str {
         Kind::Url => "URL",
         Kind::Domain => "DOMAIN",
         Kind::Number { .. } => "NUMBER",
-        Kind::Text | Kind::Secret | Kind::Bool | Kind::List(_) => "TEXT",
+        Kind::Text | Kind::Secret | Kind::Bool | Kind::List(_) | Kind::Tables(_) => "TEXT",
     }
 }
 

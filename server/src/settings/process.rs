@@ -85,6 +85,7 @@ impl Settings for GatewaySettings {
         let mut complaints = Vec::from_iter(self.tls.complaint());
         complaints.extend(self.gateway.exposures().chain(self.admin.exposure()));
         complaints.extend(self.admin.complaint());
+        complaints.extend(self.limits.complaints());
         complaints
     }
 }

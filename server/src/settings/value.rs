@@ -1,6 +1,6 @@
 //! Values of keys: read from text, judged by the table, shown as TOML.
 
-use figment::value::Value;
+use figment::value::{Dict, Value};
 use rowhouse_proto::settings::Kind;
 use serde::Serialize;
 
@@ -15,8 +15,15 @@ pub fn read(kind: &Kind, text: &str) -> Value {
         Kind::Bool => text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
         Kind::List(_) if text.is_empty() => Value::from(Vec::<String>::new()),
         Kind::List(item) => Value::from(text.split(',').map(|part| read(item, part)).collect::<Vec<_>>()),
+        Kind::Tables(_) => tables(text).unwrap_or_else(|| Value::from(text)),
         _ => Value::from(text),
     }
+}
+
+/// Text that is what TOML has behind an equals sign.
+fn tables(text: &str) -> Option<Value> {
+    let file: Dict = toml::from_str(&format!("value = {text}\n")).ok()?;
+    file.get("value").filter(|_| file.len() == 1).cloned()
 }
 
 /// Whether the value is of this kind and within its bounds.
@@ -32,6 +39,9 @@ pub fn accepts(kind: &Kind, value: &Value) -> bool {
         Kind::Bool => value.to_bool().is_some(),
         Kind::List(item) => value.as_array().is_some_and(|items| {
             items.len() <= Kind::LIST_MAX && items.iter().all(|value| accepts(item, value))
+        }),
+        Kind::Tables(_) => value.as_array().is_some_and(|items| {
+            items.len() <= Kind::LIST_MAX && items.iter().all(|value| value.as_dict().is_some())
         }),
         _ => value.as_str().is_some_and(|text| kind.accepts_text(text)),
     }

@@ -32,6 +32,7 @@ use self::ledger::Counts;
 use self::settle::settle;
 use self::supervisor::supervise_all;
 use self::world::{PATHS, SHARD_COUNT, World};
+use crate::auditor;
 use crate::client::{Answer, execute, read};
 use crate::load::{
     self, GROUPS, Pace, Report, Shared, note, now_us, path, sign_up, spawn_clients, user_of, with,
@@ -85,6 +86,7 @@ async fn simulate(world: &World, seed: u64) -> Churned {
     sign_up(world, seed).await;
     write_once(world, &record).await;
     let clients = spawn_clients(world, &record, PACE);
+    let auditor = auditor::spawn(world, &record, world::ids(), seed);
     let mut faults = Faults::default();
     for (act, name) in ["it grows", "a node dies", "a disk is wiped", "a node is drained"].iter().enumerate()
     {
@@ -99,7 +101,10 @@ async fn simulate(world: &World, seed: u64) -> Churned {
     for client in clients {
         client.await.unwrap_or_else(|error| panic!("seed {seed}: client: {error}"));
     }
+    let auditor = auditor.await.unwrap_or_else(|error| panic!("seed {seed}: auditor: {error}"));
     read_all(world, &record, seed).await;
+    let audit = auditor.finish().await;
+    with(&record, |record| record.report.audit = audit);
     settle(world, seed, "it ends", false).await;
     let churned = check(world, &record, faults, seed);
     for node in world.living() {

@@ -77,6 +77,11 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// Another replica, which got this one's rows and none of its log.
+    pub fn restored(&self) -> Self {
+        Self { rows: Rows(self.rows.0.clone()), index: self.index }
+    }
+
     /// Applies commands as one batch of the log; answers their outcomes and what the batch wrote.
     pub fn apply_bytes(&mut self, commands: &[Bytes]) -> (Vec<Outcome>, Writes) {
         let mut txn = Txn::new(View::new(&self.rows, Bytes::new()));

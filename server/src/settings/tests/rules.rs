@@ -72,3 +72,32 @@ fn clients_may_be_met_beyond_loopback_and_the_admin_listener_only_behind_a_proxy
     Told::by(&admin, &[("ROWHOUSE_ADMIN__BEHIND_PROXY", "true")]).accepted::<GatewaySettings>();
     Told::by(&admin.replace("[::]", "127.0.0.1"), &[]).accepted::<GatewaySettings>();
 }
+
+#[test]
+fn tables_come_from_a_file_and_as_toml_from_a_variable_and_are_judged() {
+    const TABLE: &str =
+        "[[limits.rate_limits]]\npath = \"/session\"\nmethod = \"POST\"\nquota = \"20r/m\"\nkey = \"ip\"\n";
+    const VARIABLE: &str = "ROWHOUSE_LIMITS__RATE_LIMITS";
+    let file = format!("{GATEWAY}{TABLE}");
+    let limits = |variables: &[(&str, &str)]| {
+        Told::by(&file, variables).accepted::<GatewaySettings>().limits.rate_limits
+    };
+    let from_file = limits(&[]);
+    assert_eq!((from_file.len(), from_file[0].quota.as_str()), (1, "20r/m"), "in place of the default");
+    assert_eq!(limits(&[(VARIABLE, "[]")]), []);
+    let inline = r#"[{ path = "/x", method = "GET", quota = "1r/s", key = "user", burst = 3 }]"#;
+    assert_eq!(limits(&[(VARIABLE, inline)])[0].burst, Some(3));
+
+    let refused = |variables: &[(&str, &str)]| Told::by(&file, variables).refused::<GatewaySettings>();
+    assert_says(&refused(&[(VARIABLE, "10r/m")]), &[VARIABLE, "\"10r/m\"", "a list of up to 32 tables"]);
+    assert_says(&refused(&[(VARIABLE, &inline.replace("burst", "bursts"))]), &["bursts"]);
+    let zero = Told::by(&file.replace("20r/m", "0r/m"), &[]).refused::<GatewaySettings>();
+    assert_says(&zero, &["`limits.rate_limits[0]`: \"0r/m\" is no quota such as"]);
+    let rate = Told::by(&format!("{GATEWAY}[limits]\nunauthenticated_ip_rate_read = \"1r/s\"\n"), &[]);
+    assert_says(&rate.refused::<GatewaySettings>(), &["`limits.unauthenticated_ip_rate_read`", "no rate"]);
+
+    let printed =
+        Told::by(&file, &[]).load::<GatewaySettings>(super::Layer::flags()).unwrap().text().unwrap();
+    let again = Told::by(&printed, &[]).accepted::<GatewaySettings>();
+    assert_eq!(again.limits.rate_limits, from_file, "what is printed says the same");
+}
