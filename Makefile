@@ -27,6 +27,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 SEEDS ?= 500
 SEED ?=
 KILLS ?= 20
+KILL_S ?=
 KINDS ?=
 ROUNDS ?= 1
 ARGS ?=
@@ -101,9 +102,9 @@ seed: deps ## Replay one seed of the simulation and print what happens in it (SE
 		$(if $(FILTER),$(FILTER),clients_see a_cluster_grows)
 
 .PHONY: survival
-survival: deps ## Kill processes of a fresh cluster under load and judge what clients saw (KILLS=20, KINDS=lose,add)
+survival: deps ## Kill processes of a fresh cluster under load and judge what clients saw (KILLS=20 or KILL_S=600, KINDS=lose,add)
 	$(BUILD)
-	"$(CHAOS)" survival --kills $(KILLS) $(if $(KINDS),--kinds $(KINDS)) $(ARGS)
+	"$(CHAOS)" survival $(if $(KILL_S),--seconds $(KILL_S),--kills $(KILLS)) $(if $(KINDS),--kinds $(KINDS)) $(ARGS)
 
 .PHONY: day
 day: deps ## A day in the life: the cluster grows, heals and shrinks under load and kills (SEED=1)
