@@ -11,6 +11,7 @@ const STREAM: &[(&str, &str)] = &[
     ("content-type", "=text/plain; charset=utf-8"),
 ];
 const BOB: &[(&str, &str)] = &[("cookie", "{bob.cookie}")];
+const ALICES_BEARER: &[(&str, &str)] = &[("authorization", "{alice.bearer}")];
 const BOBS_BEARER: &[(&str, &str)] = &[("authorization", "{bob.bearer}")];
 const APP: &[(&str, &str)] = &[("cookie", "{alice.app}")];
 const READER: &[(&str, &str)] = &[("cookie", "{alice.reader}")];
@@ -62,12 +63,14 @@ pub const CASES: &[Case] = &[
         .text("Reading from directories other than '/pub/' and '/priv/' is forbidden").answer(STREAM),
     case("stream of pub without slash", "GET /events-stream?user={alice}&path=/pub", 403),
     case("stream of elsewhere before nobody", "GET /events-stream?user={nobody}&path=/other/", 403),
-    case("stream of secrets, anonymous", "GET /events-stream?user={alice}&path=/priv/", 401).text("No authenticated session found").answer(STREAM),
+    case("stream of secrets, anonymous", "GET /events-stream?user={alice}&path=/priv/", 401).text("Authentication required to read private storage").answer(STREAM),
     case("stream of secrets before the cursor", "GET /events-stream?user={alice}:abc&path=/priv/", 401),
     case("stream of nobody's secrets, anonymous", "GET /events-stream?user={nobody}&path=/priv/", 401),
     case("stream of secrets, another's cookie", "GET /events-stream?user={alice}&path=/priv/", 401).with(BOB),
     case("stream of secrets, another's bearer", "GET /events-stream?user={alice}&path=/priv/", 403).with(BOBS_BEARER),
-    case("stream of secrets of two", "GET /events-stream?user={alice}&user={bob}&path=/priv/", 403).with(ALICE),
+    case("stream of secrets of two", "GET /events-stream?user={alice}&user={bob}&path=/priv/", 403).with(ALICE).host("{alice}"),
+    case("stream of secrets of two, a bearer", "GET /events-stream?user={alice}&user={bob}&path=/priv/", 403).with(ALICES_BEARER),
+    case("stream of secrets of two, anonymous", "GET /events-stream?user={alice}&user={bob}&path=/priv/", 401),
     case("stream of secrets, mixed with public", "GET /events-stream?user={alice}&path=/pub/&path=/priv/", 401),
     case("stream of secrets, beyond the scope", "GET /events-stream?user={alice}&path=/priv/", 403).with(READER),
     case("stream of secrets, no such scope", "GET /events-stream?user={alice}&path=/priv/app/", 403).with(APP),
