@@ -1,6 +1,9 @@
 //! How the state database is tuned (docs/rules/storage.md#one-memory-budget): one memory budget, split by code.
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Options, SliceTransform, WriteBufferManager};
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Options, SliceTransform,
+    WriteBufferManager,
+};
 
 use crate::fatal::{self, OnFatal};
 
@@ -34,6 +37,9 @@ const BLOB_FILE_BYTES: u64 = 256 << 20;
 /// The oldest quarter of the blob files is collected as it fills with garbage.
 const BLOB_GC_AGE: f64 = 0.25;
 const BLOCK_BYTES: usize = 16 << 10;
+/// Parts of filters and indexes. A whole filter grows with its file, and one that is larger than a shard of the block
+/// cache would be read anew by every lookup.
+const PART_BYTES: usize = 16 << 10;
 /// Flush and compaction must go on side by side; more would starve a two-core machine.
 const BACKGROUND_JOBS: i32 = 2;
 /// Only generation flips are logged: a few dozen bytes each.
@@ -102,20 +108,27 @@ impl StateOptions {
         let mut options = Options::default();
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_prefix_extractor(SliceTransform::create_fixed_prefix(PREFIX_BYTES));
-        let mut table = BlockBasedOptions::default();
-        table.set_bloom_filter(BLOOM_BITS, false);
-        table.set_block_size(BLOCK_BYTES);
-        options.set_block_based_table_factory(&table);
+        options.set_block_based_table_factory(&layout());
         options
     }
 
     fn table(&self) -> BlockBasedOptions {
-        let mut table = BlockBasedOptions::default();
+        let mut table = layout();
         table.set_block_cache(&self.block_cache);
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        table.set_bloom_filter(BLOOM_BITS, false);
-        table.set_block_size(BLOCK_BYTES);
+        table.set_pin_top_level_index_and_filter(true);
         table
     }
+}
+
+/// How a table lies in its file.
+fn layout() -> BlockBasedOptions {
+    let mut table = BlockBasedOptions::default();
+    table.set_bloom_filter(BLOOM_BITS, false);
+    table.set_block_size(BLOCK_BYTES);
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_metadata_block_size(PART_BYTES);
+    table
 }
