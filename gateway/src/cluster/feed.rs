@@ -15,6 +15,8 @@ use crate::respond::Rejection;
 
 /// One read of at most 1000 events. A node that takes longer is given up for another.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// Fewest events asked of a node: another question costs more than some events too many.
+const SHARE_MIN: u32 = 64;
 /// First pause: a replica is behind its leader by milliseconds.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// As for other requests of a shard that nobody leads.
@@ -43,6 +45,7 @@ impl Cluster {
         while !search.wanted.is_empty() {
             let map = self.map().await?;
             let (parts, is_complete) = search.plan(&map);
+            let request = ReadRequest { limit: share(request.limit, parts.len()), ..request.clone() };
             let asked = parts.into_iter().map(|part| self.read(call, part, &request));
             for (part, reply) in join_all(asked).await {
                 replies.extend(search.take(&map, part, reply));
@@ -75,6 +78,13 @@ impl Cluster {
             Err(_elapsed) => (part, None),
         }
     }
+}
+
+/// Events that each of so many nodes is asked for. Together they have a quarter more than the page, because none has
+/// exactly its share; what is missing then is asked for once more.
+fn share(limit: u32, nodes: usize) -> u32 {
+    let nodes = u32::try_from(nodes).unwrap_or(u32::MAX).max(1);
+    (limit.saturating_mul(5) / nodes.saturating_mul(4)).max(SHARE_MIN).min(limit)
 }
 
 /// What one node is asked for.
