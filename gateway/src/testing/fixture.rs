@@ -5,6 +5,7 @@ use rowhouse_proto::domain::secret::{Bearer, CookieSecret};
 use rowhouse_proto::domain::slot::Slot;
 
 use rowhouse_proto::ErrorCode;
+use rowhouse_proto::wire::limits::take_reply;
 use rowhouse_proto::wire::shard::{Failure, execute_reply, query_reply};
 
 use super::{Client, FakeNode, Script, failure, map_of};
@@ -64,8 +65,9 @@ impl Fixture {
 /// Names the first node.
 fn following() -> Script {
     let elsewhere = || Failure { leader_node: vec![1; 16].into(), ..failure(ErrorCode::NotLeader) };
-    Script::execute(move |_| Ok(execute_reply::Result::Failure(elsewhere())))
-        .and_query(move |_| Ok(query_reply::Result::Failure(elsewhere())))
+    let following = Script::execute(move |_| Ok(execute_reply::Result::Failure(elsewhere())))
+        .and_query(move |_| Ok(query_reply::Result::Failure(elsewhere())));
+    Script { take: Box::new(move |_| Ok(take_reply::Result::Failure(elsewhere()))), ..following }
 }
 
 /// A user and what they may present.
