@@ -14,10 +14,14 @@ use rowhouse_proto::{ErrorCode, Refusal};
 
 use crate::Group;
 use crate::local::Local;
-use crate::read::{self, Direction, Page, Selection};
+use crate::read::{self, Bounds, Direction, Page, Selection};
 
 /// Fewest events read of a shard at once: a seek costs more than some events too many.
 const SHARE_MIN: usize = 16;
+/// Events that match no path are passed over in one page of all shards together, about, and of one shard at least.
+/// A page that has them all behind it ends early, so that a user with millions of private files delays nobody's page.
+const PASSED_ALL_MAX: usize = 4 * read::PASSED_MAX;
+const PASSED_MIN: usize = 64;
 
 /// One page, or the shards that are behind. Refused: a malformed path or user. `hlc` is the caller's to fill.
 pub fn read(local: &Local, shard_count: u32, request: &ReadRequest) -> Result<ReadReply, Refusal> {
@@ -76,7 +80,10 @@ impl Request<'_> {
         let after = read::cursor(self.request.after, direction);
         // A quarter more than an even share: shards are about equally busy, and the rest is read in vain.
         let share = (5 * limit / (4 * shards.len().max(1))).clamp(SHARE_MIN, limit.max(SHARE_MIN));
-        read::merge(shards.len(), limit, direction, |number, from| {
+        let passed_max = (PASSED_ALL_MAX / shards.len().max(1)).max(PASSED_MIN);
+        // As many questions as a full page takes where every event matches.
+        let bounds = Bounds { limit, asks_max: shards.len() + limit / SHARE_MIN };
+        read::merge(shards.len(), bounds, direction, |number, from| {
             let shard = &shards[number];
             // Users were asked for, and none of them lives here.
             if shard.users.is_empty() && !self.request.users.is_empty() {
@@ -89,6 +96,7 @@ impl Request<'_> {
                 tick_max: self.request.tick_max,
                 direction,
                 limit: share,
+                passed_max,
                 users: &shard.users,
                 paths: &self.paths,
             };

@@ -14,7 +14,7 @@ use rowhouse_raft::Error;
 use rowhouse_raft::state::{ScanOrder, View};
 
 use super::entry::shard_now_s;
-use super::merge::{Direction, Page, merge};
+use super::merge::{Bounds, Direction, Page, merge};
 use crate::apply::ApplyError;
 use crate::state::session::{self, Presented};
 use crate::state::{records, tables};
@@ -22,7 +22,7 @@ use crate::state::{records, tables};
 /// Most events of one page.
 pub const EVENT_PAGE_MAX: u32 = 1000;
 /// Events that match no path are passed over in one page: a few milliseconds' worth.
-const PASSED_MAX: usize = 4096;
+pub(crate) const PASSED_MAX: usize = 4096;
 /// Fewest event times read of a user at once: a seek costs more than some times too many.
 const TIMES_MIN: usize = 8;
 
@@ -38,6 +38,8 @@ pub(crate) struct Selection<'a> {
     pub direction: Direction,
     /// From 1.
     pub limit: usize,
+    /// Events that match no path and are passed over, from 1.
+    pub passed_max: usize,
     /// Users with their own cursors, as `after`; none: the whole shard.
     pub users: &'a [(UserKey, Option<u64>)],
     pub paths: &'a [StoragePath],
@@ -70,6 +72,7 @@ pub fn list_events(
         tick_max: ids.last_tick(),
         direction,
         limit: page_limit(query.limit),
+        passed_max: PASSED_MAX,
         users: &users,
         paths: &paths,
     };
@@ -154,7 +157,7 @@ fn of_shard(view: &View<'_>, selection: &Selection<'_>) -> Result<Page<EventReco
         } else {
             passed += 1;
         }
-        if page.items.len() < selection.limit && passed < PASSED_MAX {
+        if page.items.len() < selection.limit && passed < selection.passed_max {
             return Ok(ControlFlow::Continue(()));
         }
         page.reached = Some(id);
@@ -182,7 +185,7 @@ fn of_users(view: &View<'_>, selection: &Selection<'_>) -> Result<Page<EventReco
             }
         }
         page.reached = times.reached;
-        if page.reached.is_none() || page.items.len() == selection.limit || passed >= PASSED_MAX {
+        if page.reached.is_none() || page.items.len() == selection.limit || passed >= selection.passed_max {
             return Ok(page);
         }
     }
@@ -197,7 +200,8 @@ fn times_of_users(
 ) -> Result<Page<u64>, Error> {
     let users = selection.users;
     let share = (2 * limit / users.len()).max(TIMES_MIN);
-    merge(users.len(), limit, selection.direction, |number, from| {
+    let bounds = Bounds { limit, asks_max: users.len() + limit };
+    merge(users.len(), bounds, selection.direction, |number, from| {
         let (user, own) = &users[number];
         let bounds = [after, *own, from];
         let bound = bounds.into_iter().flatten().max_by_key(|id| selection.direction.rank(*id));

@@ -34,6 +34,16 @@ impl Direction {
     }
 }
 
+/// How much one merge may give and ask.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Items, from 1.
+    pub limit: usize,
+    /// Questions. Every source is asked once in any case; when there are no more, the merge ends where a source has
+    /// looked at all it told.
+    pub asks_max: usize,
+}
+
 /// Items that a source has told and that were not taken yet.
 struct Source<T> {
     ahead: VecDeque<(u64, T)>,
@@ -48,12 +58,12 @@ impl<T> Source<T> {
     }
 }
 
-/// The first `limit` items of all sources together. `ask(source, from)` gives a source's next page behind the id
+/// The first items of all sources together. `ask(source, from)` gives a source's next page behind the id
 /// `from`, or its first page; a page without items and with `reached` ends the merge there, because its source has
 /// looked at enough.
 pub(crate) fn merge<T, E>(
     sources: usize,
-    limit: usize,
+    Bounds { limit, asks_max }: Bounds,
     direction: Direction,
     mut ask: impl FnMut(usize, Option<u64>) -> Result<Page<T>, E>,
 ) -> Result<Page<T>, E> {
@@ -63,11 +73,17 @@ pub(crate) fn merge<T, E>(
     // Nothing beyond this id is known of every source.
     let mut bound: Option<u64> = None;
     let mut drained: Vec<usize> = (0..sources).collect();
+    let mut asks_left = asks_max.max(sources);
     let mut items = Vec::with_capacity(limit.min(sources.saturating_mul(16)));
     loop {
         while let Some(number) = drained.pop() {
             let source = &mut told[number];
-            let page = ask(number, source.reached)?;
+            let page = if asks_left > 0 {
+                asks_left -= 1;
+                ask(number, source.reached)?
+            } else {
+                Page { items: Vec::new(), reached: source.reached }
+            };
             (source.began, source.reached) = (true, page.reached);
             source.ahead.extend(page.items);
             match (source.ahead.front(), source.reached) {
@@ -110,7 +126,7 @@ mod tests {
     /// Reads all of it by pages, as a client does.
     fn read_all(
         sources: &[Vec<u64>],
-        limit: usize,
+        bounds: Bounds,
         share: usize,
         looks: usize,
         direction: Direction,
@@ -119,7 +135,7 @@ mod tests {
         let mut after = None;
         for _ in 0..10_000 {
             let mut asked = 0;
-            let page = merge(sources.len(), limit, direction, |source, from| {
+            let page = merge(sources.len(), bounds, direction, |source, from| {
                 asked += 1;
                 let from = from.or(after);
                 let behind = |id: &&u64| from.is_none_or(|from| direction.rank(**id) > direction.rank(from));
@@ -133,7 +149,7 @@ mod tests {
                 Ok(Page { items, reached })
             })
             .expect("infallible");
-            assert!(page.items.len() <= limit);
+            assert!(page.items.len() <= bounds.limit && asked <= bounds.asks_max.max(sources.len()));
             found.extend(page.items.iter().map(|(id, _)| *id));
             match page.reached {
                 None => return found,
@@ -148,6 +164,7 @@ mod tests {
         fn pages_of_merged_sources_are_the_sorted_whole(
             ids in prop::collection::btree_map(1u64..500, 0usize..4, 0..120),
             limit in 1usize..20,
+            asks_max in 0usize..12,
             share in 1usize..8,
             looks in prop_oneof![Just(0usize), 5usize..9],
             reverse in any::<bool>(),
@@ -162,13 +179,14 @@ mod tests {
                 whole.reverse();
                 sources.iter_mut().for_each(|source| source.reverse());
             }
-            prop_assert_eq!(read_all(&sources, limit, share, looks, direction), whole);
+            prop_assert_eq!(read_all(&sources, Bounds { limit, asks_max }, share, looks, direction), whole);
         }
     }
 
     #[test]
     fn no_source_and_no_room_are_no_items() {
-        let none = merge::<(), ()>(0, 5, Direction::Ascending, |_, _| Err(())).expect("nothing to ask");
+        let none = merge::<(), ()>(0, Bounds { limit: 5, asks_max: 0 }, Direction::Ascending, |_, _| Err(()))
+            .expect("nothing to ask");
         assert!(none.items.is_empty() && none.reached.is_none());
     }
 }
