@@ -3,6 +3,7 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "proto/account.proto",
+        "proto/entry.proto",
         "proto/raft.proto",
         "proto/transport.proto",
         "proto/shard.proto",

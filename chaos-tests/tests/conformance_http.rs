@@ -16,6 +16,8 @@ mod bad_days;
 mod capability_cases;
 #[path = "conformance_http/case.rs"]
 mod case;
+#[path = "conformance_http/conditional_writes.rs"]
+mod conditional_writes;
 #[path = "conformance_http/cookie_rights.rs"]
 mod cookie_rights;
 #[path = "conformance_http/dav.rs"]
@@ -48,6 +50,8 @@ mod kills;
 mod limits;
 #[path = "conformance_http/listing_cases.rs"]
 mod listing_cases;
+#[path = "conformance_http/locks.rs"]
+mod locks;
 #[path = "conformance_http/rates.rs"]
 mod rates;
 #[path = "conformance_http/replay.rs"]
@@ -159,6 +163,16 @@ async fn limits_are_counted_once_for_all_gateways() {
     // The limits of a server that is already there are unknown.
     let Some(world) = World::with(ClusterOptions::default()).await else { return };
     let failures = rates::run(&world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn of_many_writers_one_wins_and_locks_hold_others_off() {
+    // The reference knows no conditional writes.
+    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    let world = world.taking_turns();
+    let mut failures = conditional_writes::run(&world).await;
+    failures.extend(locks::run(&world).await);
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }
 

@@ -140,7 +140,8 @@ pub fn set_cookie(response: Response, cookie: HeaderValue) -> Response {
     with_header(response, SET_COOKIE, cookie)
 }
 
-fn with_header(mut response: Response, name: HeaderName, value: HeaderValue) -> Response {
+/// The response with one more header.
+pub fn with_header(mut response: Response, name: HeaderName, value: HeaderValue) -> Response {
     response.headers_mut().insert(name, value);
     response
 }

@@ -12,12 +12,11 @@ use tower_http::cors::CorsLayer;
 use crate::app::App;
 use crate::layers::{AdminCalls, admin_calls, cache_policy, stream_cache_policy, tenant, trace};
 use crate::limits::{RouteLimits, route_limits};
-use crate::not_implemented::no_such_storage_method;
 use crate::routes::signup_token::{only_get, signup_token};
 use crate::routes::{
     cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, events, events_stream,
     get_entry, grant_exchange, grant_list, grant_revoke, grant_session, grant_signout, grant_signup,
-    head_entry, info, put_entry, root,
+    head_entry, info, lock_or_unlock, put_entry, root,
 };
 
 /// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
@@ -60,7 +59,7 @@ pub fn router(app: Arc<App>) -> Router {
 fn storage_router() -> Router<Arc<App>> {
     let entries = get(get_entry).head(head_entry).put(put_entry).delete(delete_entry);
     Router::new()
-        .route("/storage/{user}/{*path}", entries.clone().fallback(no_such_storage_method))
+        .route("/storage/{user}/{*path}", entries.clone().fallback(lock_or_unlock))
         .route("/{*path}", entries)
         .layer(from_fn(cache_policy))
 }

@@ -132,6 +132,9 @@ section! {
         /// closing socket.
         idle_timeout_s: Duration as "seconds" = Duration::from_secs(100), TIMEOUT,
             "Time between requests of a connection. SDKs keep theirs for 90 s and should close first.";
+        /// Whoever disappears blocks a path for so long. Shards grant no more than an hour.
+        lock_timeout_s: Duration as "seconds" = Duration::from_secs(60), TIMEOUT,
+            "Longest time to live of a lock, which clients may refresh.";
         /// An upload in chunks also ends when there is no room for its next chunk for this long.
         body_timeout_s: Duration as "seconds" = Duration::from_secs(30), TIMEOUT,
             "Time for a whole request body; for a body over 64 KiB, the time without a byte.";

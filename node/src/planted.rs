@@ -35,6 +35,16 @@ pub(crate) const fn diverge() -> bool {
     false
 }
 
+/// Whether a write happens although its conditions do not hold.
+pub(crate) fn ignore_conditions() -> bool {
+    is_planted("ignore-conditions")
+}
+
+/// Whether a write, or another lock, happens although the path is locked.
+pub(crate) fn ignore_locks() -> bool {
+    is_planted("ignore-locks")
+}
+
 /// Whether a chunk is answered without a look at its checksum.
 pub(crate) fn skip_checksum() -> bool {
     is_planted("skip-checksum")

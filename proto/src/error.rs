@@ -166,6 +166,17 @@ error_codes! {
     /// Detail carries the whole text: `Invalid path: ...`.
     InvalidEventPath = 175, BAD_REQUEST, "Invalid path";
 
+    // ---- locks and conditions ----
+    Locked = 180, LOCKED, "Resource is locked";
+    LockTokenMismatch = 181, PRECONDITION_FAILED, "The If header does not name the live lock on this path";
+    NoSuchLock = 182, CONFLICT, "No lock with this token on this path";
+    InvalidLockToken = 183, BAD_REQUEST, "Missing or malformed Lock-Token header";
+    UnsupportedLock = 184, BAD_REQUEST, "Only exclusive write locks are supported";
+    LockInfoTooLarge = 185, PAYLOAD_TOO_LARGE, "lockinfo body too large";
+    /// A user holds a bounded number of locks. Abandoned ones expire.
+    TooManyLocks = 186, TOO_MANY_REQUESTS, "Too many locks at once, retry later";
+    InvalidCondition = 187, BAD_REQUEST, "Malformed If-Match or If-None-Match header";
+
     // ---- storage ----
     DirectoryNotFound = 110, NOT_FOUND, "Directory Not Found";
     PathCollision = 111, CONFLICT, "File/folder path collision";
@@ -204,6 +215,7 @@ impl ErrorCode {
                 | Self::TooFewCopies
                 | Self::BodyUnavailable
                 | Self::TooManyUploads
+                | Self::TooManyLocks
         )
     }
 }

@@ -15,6 +15,13 @@ pub mod account {
     pub use v1::*;
 }
 
+pub mod entry {
+    pub mod v1 {
+        tonic::include_proto!("rowhouse.entry.v1");
+    }
+    pub use v1::*;
+}
+
 pub mod raft {
     pub mod v1 {
         tonic::include_proto!("rowhouse.raft.v1");

@@ -88,6 +88,7 @@ impl SimUser {
             content_type: "text/plain".to_owned(),
             object: None,
             default_quota_bytes: None,
+            conditions: None,
         })
     }
 }

@@ -4,13 +4,14 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::shard::{DeleteEntry, RemoveCollection, execute_request};
+use rowhouse_proto::wire::shard::{DeleteEntry, RemoveCollection, execute_request::Op};
 
 use super::headers::conditions_hold;
 use super::member::{Member, find, tenant};
 use super::place::{Place, as_collection};
 use super::transfer::as_file;
 use crate::app::App;
+use crate::conditions::tag_conditions;
 use crate::respond::{Rejection, empty};
 use crate::routes::operator;
 
@@ -22,11 +23,14 @@ pub async fn delete(app: &App, place: Place, request: Request) -> Result<Respons
     if !conditions_hold(request.headers(), found.file()) {
         return Err(ErrorCode::PreconditionFailed.into());
     }
+    let conditions = tag_conditions(request.headers())?;
+    let op = if conditions.is_some() { Op::DeleteEntryIf } else { Op::DeleteEntry };
     let op = match found {
-        Member::File(_) => execute_request::Op::DeleteEntry(DeleteEntry {
+        Member::File(_) => op(DeleteEntry {
             credential: Some(operator()),
             tenant: tenant(&user),
             path: as_file(&path)?.as_str().to_owned(),
+            conditions,
         }),
         Member::Collection => {
             // A collection goes with its members (RFC 4918 §9.6.1).
@@ -34,10 +38,7 @@ pub async fn delete(app: &App, place: Place, request: Request) -> Result<Respons
             if depth.is_some_and(|depth| !depth.as_bytes().eq_ignore_ascii_case(b"infinity")) {
                 return Err(ErrorCode::InvalidDepth.into());
             }
-            execute_request::Op::RemoveCollection(RemoveCollection {
-                tenant: tenant(&user),
-                path: as_collection(&path),
-            })
+            Op::RemoveCollection(RemoveCollection { tenant: tenant(&user), path: as_collection(&path) })
         }
     };
     let shard = app.cluster.shard_of_user(&user).await?;

@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTION
 use http::{HeaderMap, HeaderValue};
 use rowhouse_proto::wire::shard::Entry;
 
-use super::names::etag;
+use crate::etag::etag;
 use crate::respond::NO_STORE;
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");

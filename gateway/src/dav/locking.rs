@@ -24,11 +24,11 @@ use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::shard::Entry;
 
 use super::member::{Member, account, find};
-use super::names::etag;
 use super::place::{PREFIX, Place};
 use super::transfer::put_nothing;
 use super::xml_body;
 use crate::app::App;
+use crate::etag::etag;
 use crate::respond::Rejection;
 
 /// `LOCK`, `UNLOCK` or `PROPPATCH` of what is at a place.

@@ -13,7 +13,6 @@ mod locking;
 mod make;
 mod member;
 mod multistatus;
-mod names;
 mod options;
 mod pages;
 mod place;
@@ -26,8 +25,6 @@ mod xml_body;
 
 #[cfg(fuzzing)]
 pub use multistatus::document;
-#[cfg(fuzzing)]
-pub use names::url_path;
 #[cfg(fuzzing)]
 pub use properties::{Resource, Wanted};
 pub use request::router;

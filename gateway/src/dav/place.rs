@@ -5,7 +5,7 @@ use pubky_common::crypto::PublicKey;
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::{ErrorCode, Refusal};
 
-use super::names::url_path;
+use crate::escape::url_path;
 use crate::layers::{KEY_CHARS, decode_path, parse_key};
 
 /// Where WebDAV is on the admin listener.

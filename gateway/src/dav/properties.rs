@@ -7,8 +7,9 @@ use rowhouse_proto::domain::quota::storage_bytes;
 use rowhouse_proto::wire::account::UserQuota;
 use rowhouse_proto::wire::shard::{Account, Entry};
 
-use super::names::{etag, push_escaped};
 use super::xml_body::Name;
+use crate::escape::push_escaped;
+use crate::etag::etag;
 
 const DAV: &str = "DAV:";
 /// The last second that HTTP dates can name.

@@ -84,7 +84,7 @@ pub async fn copy(app: &Arc<App>, place: Place, request: Request) -> Result<Resp
     let read = EntryRead::by_operator(app, source, parts, app.cluster.call_again(&call));
     let (body, length) = whole_file(&read).await?;
     let target = EntryTarget { user: way.user, path: to, legacy: false };
-    let change = EntryChange::by_operator(app, target, Some(length), false);
+    let change = EntryChange::by_operator(app, target, Some(length), false, None);
     store(&change, app.cluster.call_again(&call), body).await?;
     Ok(empty(made_or_replaced(existed)))
 }

@@ -11,6 +11,7 @@ use pubky_common::crypto::PublicKey;
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::path::is_private;
+use rowhouse_proto::wire::entry::Conditions;
 
 use super::headers::conditions_hold;
 use super::member::{Member, account, find};
@@ -19,6 +20,7 @@ use super::place::Place;
 use crate::app::App;
 use crate::body::{declared_length, drain, expects_continue};
 use crate::cluster::Call;
+use crate::conditions::tag_conditions;
 use crate::respond::{NO_STORE, Rejection, empty, method_not_allowed};
 use crate::routes::{EntryChange, EntryRead, EntryTarget, get_file, head_file, store};
 
@@ -58,7 +60,7 @@ pub async fn put(app: &Arc<App>, place: Place, request: Request) -> Result<Respo
     let call = app.call(request.extensions());
     let (parts, body) = request.into_parts();
     let held_back = expects_continue(&parts.headers) && !body.is_end_stream();
-    let (target, existed) = match put_target(app, &call, place, &parts.headers).await {
+    let (target, existed, conditions) = match put_target(app, &call, place, &parts.headers).await {
         Ok(target) => target,
         Err(refused) => {
             if !held_back {
@@ -67,7 +69,8 @@ pub async fn put(app: &Arc<App>, place: Place, request: Request) -> Result<Respo
             return Err(refused);
         }
     };
-    let change = EntryChange::by_operator(app, target, expected_length(&parts.headers), held_back);
+    let change =
+        EntryChange::by_operator(app, target, expected_length(&parts.headers), held_back, conditions);
     store(&change, app.cluster.call_again(&call), body).await?;
     Ok(empty(made_or_replaced(existed)))
 }
@@ -78,7 +81,7 @@ async fn put_target(
     call: &Call,
     place: Place,
     headers: &HeaderMap,
-) -> Result<(EntryTarget, bool), Rejection> {
+) -> Result<(EntryTarget, bool, Option<Conditions>), Rejection> {
     let (user, path) = place.into_member()?;
     // A part of a file cannot be written (RFC 9110 §14.5).
     if headers.contains_key(CONTENT_RANGE) {
@@ -91,14 +94,16 @@ async fn put_target(
     if !conditions_hold(headers, found.as_ref().and_then(Member::file)) {
         return Err(ErrorCode::PreconditionFailed.into());
     }
-    Ok((EntryTarget { user, path, legacy: false }, found.is_some()))
+    let conditions = tag_conditions(headers)?;
+    Ok((EntryTarget { user, path, legacy: false }, found.is_some(), conditions))
 }
 
 /// Stores an empty file: a lock of nothing makes one (RFC 4918 §7.3).
 pub async fn put_nothing(app: &App, user: PublicKey, path: StoragePath) -> Result<(), Rejection> {
     let call = app.cluster.call(None);
     let target = EntryTarget { user, path, legacy: false };
-    store(&EntryChange::by_operator(app, target, Some(0), false), call, axum::body::Body::empty()).await
+    let change = EntryChange::by_operator(app, target, Some(0), false, None);
+    store(&change, call, axum::body::Body::empty()).await.map(drop)
 }
 
 /// The status of a change that put something at a path.

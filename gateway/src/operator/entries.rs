@@ -15,6 +15,7 @@ impl Operator {
             credential: Some(Credential { kind: Some(credential::Kind::Operator(true)) }),
             tenant: user.as_bytes().to_vec().into(),
             path: path.as_str().to_owned(),
+            conditions: None,
         });
         let shard = self.shard_of(user.as_bytes()).await?;
         self.audited(&target, async move { operator.execute(shard, op).await.map(drop) }).await

@@ -8,7 +8,9 @@ use http::Method;
 use http_body::Body as _;
 use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::domain::path::{is_private, is_public};
-use rowhouse_proto::wire::shard::{Credential, PutEntry, Upload, credential, execute_reply, execute_request};
+use rowhouse_proto::wire::entry::Conditions;
+use rowhouse_proto::wire::shard::execute_request::Op;
+use rowhouse_proto::wire::shard::{Credential, PutEntry, Upload, credential, execute_reply};
 use rowhouse_proto::{ErrorCode, Refusal};
 
 use super::entry_target::EntryTarget;
@@ -16,6 +18,7 @@ use super::receive;
 use crate::app::App;
 use crate::body::{declared_length, expects_continue};
 use crate::cluster::Call;
+use crate::conditions::conditions;
 use crate::content_type;
 use crate::credentials::Credentials;
 use crate::layers::Target;
@@ -31,12 +34,19 @@ pub struct EntryChange<'a> {
     pub declared: Option<u64>,
     /// The client waits with its body until it is asked for.
     pub body_held_back: bool,
+    /// What must hold of the path for it to happen.
+    pub conditions: Option<Conditions>,
     author: Author,
 }
 
 /// Whose change it is.
 enum Author {
-    Client { credentials: Credentials, address: String },
+    Client {
+        credentials: Credentials,
+        address: String,
+        /// The refusal when no credential lives.
+        anonymous: ErrorCode,
+    },
     Operator,
 }
 
@@ -56,29 +66,35 @@ pub enum Content {
 impl<'a> EntryChange<'a> {
     /// Refuses a request that brings no credential, or names no file. The second refusal is for live sessions only:
     /// without one every other flaw goes unmentioned (docs/rules/protocol.md#order-of-checks), so a malformed request
-    /// costs a question to a shard.
-    pub async fn of(app: &'a App, request: Request) -> Result<(Self, Call, Body), Rejection> {
+    /// costs a question to a shard. `anonymous` is the first refusal.
+    pub async fn of(
+        app: &'a App,
+        request: Request,
+        anonymous: ErrorCode,
+    ) -> Result<(Self, Call, Body), Rejection> {
         let (mut parts, body) = request.into_parts();
         let call = app.call(&parts.extensions);
         let found = parts.extensions.remove::<Target>();
         let tenant = found.as_ref().map(|target| target.user.clone());
         let credentials = Credentials::of(&parts.headers, tenant.as_ref());
         if credentials.is_empty() {
-            return Err(ErrorCode::NoSession.into());
+            return Err(anonymous.into());
         }
-        let flaw = match EntryTarget::of(found, &mut parts).await {
-            Ok(target) if target.path.is_file() => {
+        let conditions = conditions(&parts.headers);
+        let flaw = match (EntryTarget::of(found, &mut parts).await, conditions) {
+            (Ok(target), Ok(conditions)) if target.path.is_file() => {
                 let (declared, address) = (declared_length(&parts.headers), receive::client_addr(&parts));
                 let body_held_back = expects_continue(&parts.headers) && !body.is_end_stream();
-                let author = Author::Client { credentials, address };
-                return Ok((Self { app, target, declared, body_held_back, author }, call, body));
+                let author = Author::Client { credentials, address, anonymous };
+                return Ok((Self { app, target, declared, body_held_back, conditions, author }, call, body));
             }
-            Ok(_) => Refusal::from(ErrorCode::TargetMustBeFile),
-            Err(refusal) => refusal,
+            (Ok(target), Err(malformed)) if target.path.is_file() => Refusal::from(malformed),
+            (Ok(_), _) => Refusal::from(ErrorCode::TargetMustBeFile),
+            (Err(refusal), _) => refusal,
         };
         match authenticate(app, &call, &credentials, tenant.as_ref()).await? {
             Some(_) => Err(flaw.into()),
-            None => Err(ErrorCode::NoSession.into()),
+            None => Err(anonymous.into()),
         }
     }
 
@@ -88,8 +104,14 @@ impl<'a> EntryChange<'a> {
         target: EntryTarget,
         declared: Option<u64>,
         body_held_back: bool,
+        conditions: Option<Conditions>,
     ) -> Self {
-        Self { app, target, declared, body_held_back, author: Author::Operator }
+        Self { app, target, declared, body_held_back, conditions, author: Author::Operator }
+    }
+
+    /// Whether it presents the lock that it needs, which must live until the end.
+    pub fn holds_lock(&self) -> bool {
+        self.conditions.as_ref().is_some_and(|conditions| conditions.held.is_some())
     }
 
     /// Stores the content under the path. Its type is told here, by its first bytes and the path.
@@ -109,26 +131,28 @@ impl<'a> EntryChange<'a> {
             body,
             content_length: self.declared,
             upload,
+            conditions: self.conditions.clone(),
         };
+        let op = if put.conditions.is_some() { Op::PutEntryIf } else { Op::PutEntry };
         let with = |credential| PutEntry { credential: Some(credential), ..put.clone() };
-        Ok(self.ask(call, |credential| execute_request::Op::PutEntry(with(credential))).await?.1)
+        Ok(self.ask(call, |credential| op(with(credential))).await?.1)
     }
 
     /// One RPC to the tenant's shard for each credential until one lives; and the pace of a body that its user sends.
     pub async fn ask(
         &self,
         call: &Call,
-        op: impl Fn(Credential) -> execute_request::Op,
+        op: impl Fn(Credential) -> Op,
     ) -> Result<(execute_reply::Result, Option<Pace>), Rejection> {
         let Self { app, target, author, .. } = self;
-        let (credentials, address) = match author {
-            Author::Client { credentials, address } => (credentials, address),
+        let (credentials, address, anonymous) = match author {
+            Author::Client { credentials, address, anonymous } => (credentials, address, *anonymous),
             Author::Operator => {
                 let shard = app.cluster.shard_of_user(&target.user).await?;
                 return Ok((app.cluster.execute(call, shard, String::new(), op(operator())).await?, None));
             }
         };
-        with_credentials(app, call, credentials, &target.user, ErrorCode::NoSession, |shard, credential| {
+        with_credentials(app, call, credentials, &target.user, anonymous, |shard, credential| {
             app.cluster.execute_paced(call, shard, address.clone(), op(credential))
         })
         .await

@@ -7,7 +7,8 @@ use http::StatusCode;
 use crate::respond;
 
 /// Only what works: clients choose their routes by this list.
-const FEATURES: &str = r#"{"features":["path-addressed-storage","grant-proof-logout"]}"#;
+const FEATURES: &str =
+    r#"{"features":["path-addressed-storage","grant-proof-logout","webdav-locks","conditional-writes"]}"#;
 
 /// `GET /`: a greeting.
 pub async fn root() -> Response {
@@ -24,9 +25,13 @@ mod tests {
     use super::*;
     use pubky_common::constants::features::{GRANT_PROOF_LOGOUT, PATH_ADDRESSED_STORAGE};
 
+    /// Without names in the common crate.
+    const OTHERS: [&str; 2] = ["webdav-locks", "conditional-writes"];
+
     #[test]
     fn the_list_is_json_of_known_features() {
         let list: serde_json::Value = serde_json::from_str(FEATURES).expect("json");
-        assert_eq!(list, serde_json::json!({ "features": [PATH_ADDRESSED_STORAGE, GRANT_PROOF_LOGOUT] }));
+        let features = [&[PATH_ADDRESSED_STORAGE, GRANT_PROOF_LOGOUT][..], &OTHERS].concat();
+        assert_eq!(list, serde_json::json!({ "features": features }));
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use rowhouse_proto::wire::shard::{BeginUpload, Upload, execute_reply, execute_request};
+use rowhouse_proto::wire::shard::{BeginUpload, Upload, execute_reply, execute_request::Op};
 use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES, UPLOAD_WINDOW_BYTES};
 
 use super::entry_change::{Content, EntryChange};
+use super::keep_lock::KEEP_EVERY;
 use crate::body::drain;
 use crate::cluster::Call;
 use crate::limits::Pace;
@@ -24,13 +25,13 @@ const RENEW_EVERY_MAX: Duration = Duration::from_secs(60);
 const RENEW_EVERY_MIN: Duration = Duration::from_millis(250);
 
 /// Stores a body in chunks. `head` was read already, `rest` follows it. When the upload is refused the rest is
-/// drained, unless the client waits to be asked for it.
+/// drained, unless the client waits to be asked for it. Answers the hash of the whole.
 pub async fn put_object(
     change: &EntryChange<'_>,
     call: &Call,
     head: Vec<Bytes>,
     rest: Body,
-) -> Result<(), Rejection> {
+) -> Result<Bytes, Rejection> {
     let object = Bytes::copy_from_slice(&rand::random::<[u8; OBJECT_ID_BYTES]>());
     let (renew_every, pace) = match begin(change, call, &object, Beginning::First).await {
         Ok(begun) => begun,
@@ -89,9 +90,10 @@ async fn begin(
         Beginning::First => (false, 0),
         Beginning::Again { reserved_bytes } => (true, reserved_bytes),
     };
+    let op = if change.conditions.is_some() { Op::BeginUploadIf } else { Op::BeginUpload };
     let (reply, pace) = change
         .ask(call, |credential| {
-            execute_request::Op::BeginUpload(BeginUpload {
+            op(BeginUpload {
                 credential: Some(credential),
                 tenant: change.target.tenant_bytes(),
                 path: change.target.path.as_str().to_owned(),
@@ -99,6 +101,7 @@ async fn begin(
                 content_length: change.declared,
                 renew,
                 reserved_bytes,
+                conditions: change.conditions.clone(),
             })
         })
         .await?;
@@ -109,6 +112,8 @@ async fn begin(
         }
         _ => RENEW_EVERY_MAX,
     };
+    // Each renewal extends the lock as well.
+    let every = if change.holds_lock() { every.min(KEEP_EVERY) } else { every };
     Ok((every, pace))
 }
 
@@ -175,17 +180,17 @@ async fn commit(
     call: &Call,
     object: Bytes,
     Sent { digest, holders }: Sent,
-) -> Result<(), Rejection> {
+) -> Result<Bytes, Rejection> {
     let hash = Bytes::copy_from_slice(&digest.hash);
     // A body of unknown length may have been empty: nothing lies on the disks then.
     let content = if digest.length > 0 {
-        let upload = Upload { object, length: digest.length, hash, holders };
+        let upload = Upload { object, length: digest.length, hash: hash.clone(), holders };
         Content::Object { opening: digest.opening, upload }
     } else {
         Content::Inline(Bytes::new())
     };
     // All of it was paid for while it came.
-    change.put(call, content).await.map(drop)
+    change.put(call, content).await.map(|_| hash)
 }
 
 #[cfg(test)]

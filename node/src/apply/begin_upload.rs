@@ -12,7 +12,7 @@ use super::error::ApplyError;
 use super::object::{self, UPLOADS_MAX};
 use super::put_entry::{self, Length, Target};
 use super::turn::Turn;
-use super::{outcome, physical, quota};
+use super::{lock, outcome, physical, quota};
 use crate::state::objects::parse_id;
 
 /// An upload that nobody continues for so long is over, whatever its proposer asked for.
@@ -25,6 +25,8 @@ impl<'a> From<&'a BeginUpload> for Target<'a> {
             user: &begin.user,
             path: &begin.path,
             default_quota_bytes: begin.default_quota_bytes,
+            conditions: begin.conditions.as_ref(),
+            began_unlocked: begin.renew,
         }
     }
 }
@@ -33,7 +35,7 @@ impl ShardCommand for BeginUpload {
     fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
         let length = self.content_length.map_or(Length::Unknown, Length::Declared);
         let (user, quota_bytes) =
-            put_entry::accept(proposal.read, self.into(), length, proposal.now_s())?.owner();
+            put_entry::accept(proposal.read, &proposal.shard, self.into(), length)?.owner();
         if !self.renew && proposal.shard.uploads >= UPLOADS_MAX {
             return Err(ErrorCode::GuardTableFull.into());
         }
@@ -41,12 +43,16 @@ impl ShardCommand for BeginUpload {
         physical::check_upload(proposal.read, quota_bytes, &user, &id, reserved(self))
     }
 
-    /// Judges again only who writes, and what it may add to the disks. Path and quota are judged by the PUT at the
-    /// end; judging them here on every replica would cost as much as all the rest.
+    /// Judges again only who writes, the lock it writes under, and what it may add to the disks. Path and quota are
+    /// judged by the PUT at the end; judging them here on every replica would cost as much as all the rest.
     fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
         let now_s = turn.now_s();
-        let Target { credential, user, path, default_quota_bytes } = self.into();
+        let Target { credential, user, path, default_quota_bytes, conditions, .. } = self.into();
         let Granted { user, account, .. } = authorize::write(&*turn.txn, credential, user, path, now_s)?;
+        let held = match conditions.and_then(|conditions| conditions.held.as_ref()) {
+            None => None,
+            presented => lock::check(&*turn.txn, &turn.shard, &user, path, presented)?,
+        };
         let quota_bytes = quota::storage_bytes(account.quota.as_ref(), default_quota_bytes);
         let id = parse_id(&self.object).ok_or(ErrorCode::Internal)?;
         let reserved = reserved(self);
@@ -57,6 +63,7 @@ impl ShardCommand for BeginUpload {
         } else {
             object::stage(turn, id, &user, until_ms, reserved)?;
         }
+        lock::keep(turn, &user, &self.path, held)?;
         Ok(outcome::done())
     }
 }

@@ -71,5 +71,8 @@ pub(super) fn of(body: &Body) -> &dyn ShardCommand {
         Body::MakeCollection(command) => command,
         Body::RemoveCollection(command) => command,
         Body::MoveEntries(command) => command,
+        Body::LockEntry(command) => command,
+        Body::RefreshLock(command) => command,
+        Body::UnlockEntry(command) => command,
     }
 }

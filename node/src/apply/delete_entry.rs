@@ -3,30 +3,45 @@
 use bytes::Bytes;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::command::{DeleteEntry, Outcome};
-use rowhouse_proto::wire::state::{Entry, Event};
+use rowhouse_proto::wire::state::{Entry, Event, Shard};
 
 use super::authorize::{self, Granted};
 use super::commands::{Proposal, ShardCommand};
 use super::error::ApplyError;
+use super::lock::{self, Held};
 use super::turn::Turn;
-use super::{object, outcome, quota};
+use super::{conditions, object, outcome, quota};
 use crate::state::{Read, records, tables};
 
-/// The whole decision. Existence comes before the write paths (docs/rules/protocol.md#order-of-checks).
-fn accept(read: &dyn Read, command: &DeleteEntry, now_s: u64) -> Result<(Granted, Entry), ApplyError> {
-    let granted = authorize::write(read, command.credential.as_ref(), &command.user, &command.path, now_s)?;
+/// A DELETE that may happen.
+struct Accepted {
+    granted: Granted,
+    entry: Entry,
+    held: Option<Held>,
+}
+
+/// The whole decision. The lock comes before existence, and existence before the write paths
+/// (docs/rules/protocol.md#order-of-checks).
+fn accept(read: &dyn Read, shard: &Shard, command: &DeleteEntry) -> Result<Accepted, ApplyError> {
+    let DeleteEntry { credential, user, path, conditions } = command;
+    let granted = authorize::write(read, credential.as_ref(), user, path, shard.now_ms / 1000)?;
+    let presented = conditions.as_ref().and_then(|conditions| conditions.held.as_ref());
+    let held =
+        if granted.by_operator { None } else { lock::check(read, shard, &granted.user, path, presented)? };
     let entry = records::entry(read, &granted.user, granted.path.as_str())?.ok_or(ErrorCode::NotFound)?;
     authorize::check_allowed_write_path(&granted)?;
-    Ok((granted, entry))
+    conditions::check(conditions.as_ref(), Some(&entry))?;
+    Ok(Accepted { granted, entry, held })
 }
 
 impl ShardCommand for DeleteEntry {
     fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
-        accept(proposal.read, self, proposal.now_s()).map(drop)
+        accept(proposal.read, &proposal.shard, self).map(drop)
     }
 
     fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
-        let (Granted { user, path, .. }, entry) = accept(&*turn.txn, self, turn.now_s())?;
+        let Accepted { granted, entry, held } = accept(&*turn.txn, &turn.shard, self)?;
+        let Granted { user, path, .. } = granted;
         let slot = turn.event_slot()?;
 
         let user = &user;
@@ -36,6 +51,7 @@ impl ShardCommand for DeleteEntry {
         turn.txn.delete(tables::entry(user, path.as_str()));
         object::discard_body(turn, user, path.as_str(), &entry)?;
         turn.store_usage(user, &before, &after);
+        lock::keep(turn, user, path.as_str(), held)?;
         let event = Event { user: self.user.clone(), path: path.as_str().to_owned(), hash: Bytes::new() };
         turn.emit(slot, user, &event);
         Ok(outcome::done())

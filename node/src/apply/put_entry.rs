@@ -7,15 +7,17 @@ use pubky_common::StoragePath;
 use rowhouse_proto::domain::path::ancestors;
 use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::command::{Credential, Outcome, PutEntry};
-use rowhouse_proto::wire::state::{Entry, Event, Usage};
+use rowhouse_proto::wire::entry::Conditions;
+use rowhouse_proto::wire::state::{Entry, Event, Shard, Usage};
 use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX};
 use rowhouse_raft::Error;
 
 use super::authorize;
 use super::commands::{Proposal, ShardCommand};
 use super::error::ApplyError;
+use super::lock::{self, Held};
 use super::turn::Turn;
-use super::{modified, object, outcome, physical, quota};
+use super::{conditions, modified, object, outcome, physical, quota};
 use crate::state::{Read, records, tables};
 
 /// Length of a BLAKE3 hash.
@@ -41,6 +43,9 @@ pub(super) struct Target<'a> {
     pub(super) path: &'a str,
     /// Of users without a storage quota of their own; `None`: no limit.
     pub(super) default_quota_bytes: Option<u64>,
+    pub(super) conditions: Option<&'a Conditions>,
+    /// Whether the path may be locked by another writer by now: it was free when the body began to come.
+    pub(super) began_unlocked: bool,
 }
 
 impl<'a> From<&'a PutEntry> for Target<'a> {
@@ -50,6 +55,8 @@ impl<'a> From<&'a PutEntry> for Target<'a> {
             user: &put.user,
             path: &put.path,
             default_quota_bytes: put.default_quota_bytes,
+            conditions: put.conditions.as_ref(),
+            began_unlocked: put.object.is_some(),
         }
     }
 }
@@ -60,6 +67,7 @@ pub(super) struct Accepted {
     path: StoragePath,
     quota_bytes: Option<u64>,
     previous: Option<Entry>,
+    held: Option<Held>,
     before: Usage,
     after: Usage,
 }
@@ -74,10 +82,11 @@ impl Accepted {
 /// The whole decision, in the order of docs/rules/protocol.md#order-of-checks.
 pub(super) fn accept(
     read: &dyn Read,
+    shard: &Shard,
     target: Target<'_>,
     length: Length,
-    now_s: u64,
 ) -> Result<Accepted, ApplyError> {
+    let now_s = shard.now_ms / 1000;
     let granted = authorize::write(read, target.credential, target.user, target.path, now_s)?;
     if granted.account.disabled && !granted.by_operator {
         return Err(ErrorCode::UserDisabled.into());
@@ -90,6 +99,7 @@ pub(super) fn accept(
     if let Length::Declared(bytes) = length {
         quota::check(quota_bytes, &after(bytes))?;
     }
+    let held = if granted.by_operator { None } else { check_lock(read, shard, target, &user)? };
     authorize::check_allowed_write_path(&granted)?;
     // A file that is there collides with nothing, or it would not be there.
     if previous.is_none() && collides(read, &user, path)? {
@@ -104,7 +114,23 @@ pub(super) fn accept(
         }
         Length::Unknown => before,
     };
-    Ok(Accepted { user, path: granted.path, quota_bytes, previous, before, after })
+    conditions::check(target.conditions, previous.as_ref())?;
+    Ok(Accepted { user, path: granted.path, quota_bytes, previous, held, before, after })
+}
+
+/// A write that presents no lock does not hold one off that is taken while its body comes
+/// (docs/rules/protocol.md#locks).
+fn check_lock(
+    read: &dyn Read,
+    shard: &Shard,
+    target: Target<'_>,
+    user: &UserKey,
+) -> Result<Option<Held>, ApplyError> {
+    let presented = target.conditions.and_then(|conditions| conditions.held.as_ref());
+    if presented.is_none() && target.began_unlocked {
+        return Ok(None);
+    }
+    lock::check(read, shard, user, target.path, presented)
 }
 
 /// Whether the path is the name of a directory, or lies below a file.
@@ -137,13 +163,13 @@ impl ShardCommand for PutEntry {
     fn check(&self, proposal: &Proposal<'_>) -> Result<(), ApplyError> {
         let counted = Length::Counted(self.body.len() as u64);
         let length = proposal.content_length.map_or(counted, Length::Declared);
-        accept(proposal.read, self.into(), length, proposal.now_s()).map(drop)
+        accept(proposal.read, &proposal.shard, self.into(), length).map(drop)
     }
 
     fn apply(&self, turn: &mut Turn<'_, '_>) -> Result<Outcome, ApplyError> {
         let length = body_length(self);
         let declared = Length::Declared(length.unwrap_or(self.body.len() as u64));
-        let accepted = accept(&*turn.txn, self.into(), declared, turn.now_s())?;
+        let accepted = accept(&*turn.txn, &turn.shard, self.into(), declared)?;
         let length = length?;
         if self.hash.len() != HASH_BYTES {
             return Err(ErrorCode::Internal.into());
@@ -161,7 +187,7 @@ impl ShardCommand for PutEntry {
         }
         let slot = turn.event_slot()?;
 
-        let Accepted { user, path, previous, before, after, .. } = accepted;
+        let Accepted { user, path, previous, held, before, after, .. } = accepted;
         let user = &user;
         let entry = Entry {
             hash: self.hash.clone(),
@@ -179,6 +205,7 @@ impl ShardCommand for PutEntry {
             None => turn.txn.put(tables::body(user, path.as_str()), records::wrap_raw(&self.body)),
         }
         turn.store_usage(user, &before, &after);
+        lock::keep(turn, user, path.as_str(), held)?;
         let event =
             Event { user: self.user.clone(), path: path.as_str().to_owned(), hash: self.hash.clone() };
         turn.emit(slot, user, &event);

@@ -22,6 +22,9 @@ pub const HOLDERS_SINCE: u32 = 3;
 /// From this command version on operators settle accounts, and shards keep the orders in which they list them.
 pub const ACCOUNTS_SINCE: u32 = 4;
 
+/// From this command version on writes have conditions, and paths have locks.
+pub const LOCKS_SINCE: u32 = 5;
+
 /// One command while it is applied.
 pub(super) struct Turn<'a, 't> {
     /// Reads see what this turn wrote.

@@ -1,8 +1,11 @@
 //! The answer to a client whose change succeeded.
 
+use bytes::Bytes;
 use rowhouse_proto::wire::command::{Outcome, outcome::Value};
 use rowhouse_proto::wire::shard::execute_reply::Result as Reply;
-use rowhouse_proto::wire::shard::{CookieSession, Done, GrantSession, SignupSettled, UploadBegun};
+use rowhouse_proto::wire::shard::{
+    CookieSession, Done, GrantSession, LockRefreshed, SignupSettled, UploadBegun,
+};
 
 /// The answer as far as it is known before the log decides. Times and ids come from the outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +20,8 @@ pub enum Answer {
     UploadBegun { lifetime_ms: u64 },
     /// What became of a reservation; the outcome tells.
     SignupSettled,
+    /// The lock's token, one of these; the outcome tells which.
+    LockRefreshed { presented: Vec<Bytes> },
 }
 
 impl Answer {
@@ -36,6 +41,10 @@ impl Answer {
             (Self::UploadBegun { lifetime_ms }, _) => Reply::UploadBegun(UploadBegun { lifetime_ms }),
             (Self::SignupSettled, Some(Value::Settled(settled))) => {
                 Reply::SignupSettled(SignupSettled { spent: settled.spent })
+            }
+            (Self::LockRefreshed { presented }, Some(Value::Refreshed(refreshed))) => {
+                let token = presented.get(refreshed.token as usize).cloned().unwrap_or_default();
+                Reply::LockRefreshed(LockRefreshed { token })
             }
             _ => Reply::Done(Done {}),
         }

@@ -19,6 +19,7 @@ mod operate;
 mod prepare;
 mod prepare_account;
 mod prepare_collection;
+mod prepare_lock;
 mod prepared;
 mod query;
 mod recover;

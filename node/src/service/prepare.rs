@@ -15,6 +15,7 @@ use rowhouse_proto::{ErrorCode, INLINE_BODY_BYTES_MAX, Refusal};
 use super::answer::Answer;
 use super::prepare_account as accounts;
 use super::prepare_collection as collections;
+use super::prepare_lock as locks;
 use super::prepared::{Prepared, credential};
 
 /// Verifies operations: what it knows of this homeserver and of time.
@@ -39,9 +40,12 @@ impl Verifier<'_> {
             Op::GrantExchange(op) => self.grant_exchange(op),
             Op::BearerLogout(op) => Ok(bearer_logout(op)),
             Op::ProofLogout(op) => self.proof_logout(&op),
-            Op::PutEntry(op) => put_entry(op),
-            Op::DeleteEntry(op) => delete_entry(op),
-            Op::BeginUpload(op) => self.begin_upload(op),
+            Op::PutEntry(op) | Op::PutEntryIf(op) => put_entry(op),
+            Op::DeleteEntry(op) | Op::DeleteEntryIf(op) => delete_entry(op),
+            Op::BeginUpload(op) | Op::BeginUploadIf(op) => self.begin_upload(op),
+            Op::LockEntry(op) => locks::lock_entry(op),
+            Op::RefreshLock(op) => locks::refresh_lock(op),
+            Op::UnlockEntry(op) => locks::unlock_entry(op),
             Op::SettleSignup(op) => accounts::settle_signup(op),
             Op::DisableUser(op) => accounts::disable_user(op),
             Op::ChangeQuota(op) => accounts::change_quota(op),
@@ -116,6 +120,7 @@ impl Verifier<'_> {
             renew: op.renew,
             reserved_bytes: op.reserved_bytes,
             default_quota_bytes: None,
+            conditions: op.conditions,
         };
         let answer = Answer::UploadBegun { lifetime_ms: self.upload_lifetime_ms };
         Ok(Prepared::new(Body::BeginUpload(command), answer, Some(user)).growing())
@@ -187,6 +192,7 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refusal> {
         content_type: op.content_type,
         object,
         default_quota_bytes: None,
+        conditions: op.conditions,
     };
     let prepared = Prepared::new(Body::PutEntry(command), Answer::Done, Some(user)).growing();
     let later = too_large.then(|| ErrorCode::BodyTooLarge.into());
@@ -199,6 +205,7 @@ fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refusal> {
         credential: op.credential.and_then(credential),
         user: op.tenant,
         path: op.path,
+        conditions: op.conditions,
     };
     Ok(Prepared::new(Body::DeleteEntry(command), Answer::Done, Some(user)))
 }

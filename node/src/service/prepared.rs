@@ -8,7 +8,7 @@ use rowhouse_proto::wire::shard;
 use rowhouse_raft::ReplicaId;
 
 use super::answer::Answer;
-use crate::apply::{ACCOUNTS_SINCE, HOLDERS_SINCE};
+use crate::apply::{ACCOUNTS_SINCE, HOLDERS_SINCE, LOCKS_SINCE};
 
 /// A change ready to be judged and proposed.
 pub struct Prepared {
@@ -87,7 +87,18 @@ impl Prepared {
             Body::BeginUpload(begin) => by_operator(begin.credential.as_ref()),
             _ => false,
         };
-        is_new && version < ACCOUNTS_SINCE
+        is_new && version < ACCOUNTS_SINCE || self.has_condition() && version < LOCKS_SINCE
+    }
+
+    /// Whether it is about locks, or depends on what is there. An older program would leave the condition out.
+    fn has_condition(&self) -> bool {
+        match &self.body {
+            Body::LockEntry(_) | Body::RefreshLock(_) | Body::UnlockEntry(_) => true,
+            Body::PutEntry(put) => put.conditions.is_some(),
+            Body::DeleteEntry(delete) => delete.conditions.is_some(),
+            Body::BeginUpload(begin) => begin.conditions.is_some(),
+            _ => false,
+        }
     }
 
     /// Whether it is a signup on which the meta group has said nothing that this program understands.

@@ -1,4 +1,4 @@
-//! Bounded tables whose rows die of age: replay guards, remembered requests, bearers.
+//! Bounded tables whose rows die of age: replay guards, remembered requests, bearers, locks.
 //!
 //! A row has an id and the age of the shard (`log_time`) at which it dies. An index by that age lets every command
 //! sweep a few dead rows, whatever the clocks say. The sweep starts from a remembered floor and never from the table's
@@ -40,6 +40,10 @@ pub(crate) const NONCES: Aged =
 /// Bearers of the last hour: far above the users a shard is meant for.
 pub(crate) const BEARERS: Aged =
     Aged { rows: tables::BEARER, ages: tables::BEARER_AGE, rows_max: 1 << 20, step: STEP_MS };
+
+/// Locks of entries; a few for each user who edits at this moment.
+pub(crate) const LOCKS: Aged =
+    Aged { rows: tables::LOCK, ages: tables::LOCK_AGE, rows_max: 1 << 16, step: STEP_MS };
 
 /// One row's key, the age at which it dies, and what a sweep reads of it without looking at the row.
 pub(crate) struct Row<'a> {

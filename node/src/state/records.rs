@@ -1,8 +1,11 @@
 //! Typed access to single rows.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use rowhouse_proto::wire::state::{
-    Bearer, CookieSession, Entry, Event, Grant, PhysicalUsage, Shard, Usage, User, UserSessions, VoidSignup,
+    Bearer, CookieSession, Entry, Event, Grant, Lock, PhysicalUsage, Shard, Usage, User, UserSessions,
+    VoidSignup,
 };
 use rowhouse_raft::Error;
 
@@ -78,6 +81,22 @@ pub(crate) fn decode_entry(value: &[u8]) -> Result<Entry, Error> {
 /// The body of the file at this path, if it is one that lies in the log.
 pub(crate) fn body(read: &dyn Read, user: &UserKey, path: &str) -> Result<Option<Bytes>, Error> {
     read.get(&tables::body(user, path))?.map(|value| unwrap_raw(&value, "body")).transpose()
+}
+
+/// The lock of this path, expired or not.
+pub(crate) fn lock(read: &dyn Read, user: &UserKey, path: &str) -> Result<Option<Lock>, Error> {
+    load(read, &tables::key(tables::LOCK, &[user, path.as_bytes()]), "lock")
+}
+
+/// The rows of the user's locks, as far as they are counted.
+pub(crate) fn locks_of_user(read: &dyn Read, user: &UserKey, most: usize) -> Result<usize, Error> {
+    let (from, to) = (tables::key(tables::LOCK, &[user]), tables::key(tables::LOCK, &[user, &[0xFF]]));
+    let mut rows = 0;
+    read.scan(&from, &to, &mut |_, _| {
+        rows += 1;
+        if rows < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(rows)
 }
 
 /// An event from its row. Fails on a version or field that this program does not know.

@@ -57,6 +57,10 @@ pub const ENTRY: u8 = 0x30;
 pub const BODY: u8 = 0x31;
 /// user, path with its last slash: collections that an operator made. Those with a file below need no row
 pub const COLLECTION: u8 = 0x32;
+/// user, path → Lock
+pub const LOCK: u8 = 0x33;
+/// age at which it dies, user, path
+pub const LOCK_AGE: u8 = 0x34;
 /// event time → Event
 pub const EVENT: u8 = 0x40;
 /// user, event time: a user's own stream needs no scan of the shard's
@@ -150,6 +154,11 @@ pub fn body(user: &UserKey, path: &str) -> Bytes {
 /// Key of a row of `COLLECTION`.
 pub fn collection(user: &UserKey, directory: &str) -> Bytes {
     key(COLLECTION, &[user, directory.as_bytes()])
+}
+
+/// What comes behind the table in a key of `LOCK`.
+pub fn lock_id(user: &UserKey, path: &str) -> Vec<u8> {
+    [user, path.as_bytes()].concat()
 }
 
 /// Key of a row of `EVENT`.

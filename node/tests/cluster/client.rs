@@ -323,6 +323,7 @@ impl Client {
             content_type: "text/plain".into(),
             content_length: Some(body.len() as u64),
             upload: None,
+            conditions: None,
         })
     }
 
@@ -360,7 +361,8 @@ impl Client {
     }
 
     pub fn delete(&self, user: &User, path: &str) -> Result<(), Failure> {
-        let op = DeleteEntry { credential: user.credential(), tenant: user.tenant(), path: path.into() };
+        let (credential, tenant) = (user.credential(), user.tenant());
+        let op = DeleteEntry { credential, tenant, path: path.into(), conditions: None };
         self.execute(user.shard(), request_id(), execute_request::Op::DeleteEntry(op)).map(|_| ())
     }
 

@@ -46,6 +46,7 @@ fn begin(cluster: &Cluster, user: &User, path: &str, object: [u8; 16]) {
         content_length: None,
         renew: false,
         reserved_bytes: 0,
+        conditions: None,
     };
     let op = execute_request::Op::BeginUpload(begin);
     cluster.client.execute(user.shard(), request_id(), op).expect("begun");

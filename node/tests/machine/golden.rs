@@ -5,6 +5,7 @@ use crate::machine_fixture;
 
 use bytes::Bytes;
 use machine_fixture::account::*;
+use machine_fixture::condition::*;
 use machine_fixture::golden::golden_files;
 use machine_fixture::upload::*;
 use machine_fixture::*;
@@ -25,11 +26,12 @@ golden_files! {
     MintBearer => "mint_bearer", "mint_another_bearer", "mint_chosen_bearer";
     RevokeGrant => "revoke_grant", "revoke_grant_by_proof", "revoke_grant_by_id";
     PutEntry => "put_entry", "put_object", "replace_object", "refused", "put_held_object",
-        "put_object_with_few_copies", "put_under_default_quota", "put_over_default_quota", "put_by_operator";
-    DeleteEntry => "delete_entry", "delete_by_operator";
+        "put_object_with_few_copies", "put_under_default_quota", "put_over_default_quota", "put_by_operator",
+        "put_if_matching", "put_under_lock";
+    DeleteEntry => "delete_entry", "delete_by_operator", "delete_if_matching";
     Close => "close";
     BeginUpload => "begin_upload", "begin_sized_upload", "renew_upload", "begin_another_upload",
-        "begin_upload_under_default_quota";
+        "begin_upload_under_default_quota", "begin_upload_under_lock";
     CollectObjects => "collect_objects";
     SettleSignup => "settle_signup", "settle_spent_signup";
     DisableUser => "disable_user", "enable_user";
@@ -37,6 +39,9 @@ golden_files! {
     MakeCollection => "make_collection";
     MoveEntries => "move_entries", "move_over_a_file";
     RemoveCollection => "remove_collection";
+    LockEntry => "lock_entry";
+    RefreshLock => "refresh_lock";
+    UnlockEntry => "unlock_entry";
 }
 
 fn check(replica: &mut Replica, name: &str, command: &Command) {
@@ -124,6 +129,23 @@ fn collection_steps(user: u8) -> impl Iterator<Item = (&'static str, Body)> {
     .into_iter()
 }
 
+/// Conditions and locks, of version 5.
+fn lock_steps(user: u8) -> impl Iterator<Item = (u32, &'static str, Body)> {
+    let path = "/pub/app/locked";
+    let tag = |body: &[u8]| tags(&[body]);
+    [
+        ("lock_entry", lock(1, user, path, 7, 60)),
+        ("put_under_lock", on(holding(&[7]), put(cookie(1), user, path, b"hello"))),
+        ("refresh_lock", refresh(1, user, path, &[8, 7], 5, false)),
+        ("begin_upload_under_lock", on(holding(&[7]), begin(user, path, 8, None))),
+        ("unlock_entry", unlock(1, user, path, 7)),
+        ("put_if_matching", on(if_match(tag(b"hello")), put(cookie(1), user, path, b"world"))),
+        ("delete_if_matching", on(if_match(tag(b"hello")), delete(cookie(1), user, path))),
+    ]
+    .into_iter()
+    .map(|(name, body)| (5, name, body))
+}
+
 #[test]
 fn every_command_writes_the_bytes_it_always_wrote() {
     let mut replica = Replica::default();
@@ -155,6 +177,7 @@ fn every_command_writes_the_bytes_it_always_wrote() {
     ];
     let collections = collection_steps(user).map(|(name, body)| (4, name, body));
     let steps = steps.into_iter().chain(account_steps(user, another)).chain(collections);
+    let steps = steps.chain(lock_steps(user));
     let mut compared = Vec::new();
     for (number, (version, name, body)) in (0..).zip(steps) {
         assert!(files_of(&body).contains(&name), "{name} is listed under its command");

@@ -2,11 +2,13 @@
 
 mod accounts;
 mod collections;
+mod conditions;
 mod events;
 mod golden;
 mod grant_list;
 mod input;
 mod list;
+mod locks;
 mod log;
 mod machine_fixture;
 mod meta;

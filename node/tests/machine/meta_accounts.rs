@@ -5,6 +5,7 @@ use crate::machine_fixture::{Rows, account::TOKEN, hash, quota};
 
 use bytes::Bytes;
 use prost::Message;
+use rowhouse_node::apply::ACCOUNTS_SINCE;
 use rowhouse_node::meta::{self, AUDIT_RECORDS_MAX, MetaMachine, SIGNUP_TOKENS_MAX, audit_hash, audit_page};
 use rowhouse_proto::wire::account::{QuotaField, QuotaPatch, UserQuota};
 use rowhouse_proto::wire::command::meta_command::Body;
@@ -231,7 +232,7 @@ fn settings_are_changed_one_by_one_and_told_in_the_map() {
     ] {
         store.refused(bad);
     }
-    assert!(!store.apply_as(COMMAND_VERSION - 1, change(Some("token_required"), None, &[])).accepted);
+    assert!(!store.apply_as(ACCOUNTS_SINCE - 1, change(Some("token_required"), None, &[])).accepted);
     store.accepted(change(Some("open"), None, &[QuotaField::Storage, QuotaField::RateRead]));
     assert_eq!(
         (settings(&store).signup_mode, settings(&store).defaults),

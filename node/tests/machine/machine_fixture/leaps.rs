@@ -204,6 +204,7 @@ impl Run {
             renew: false,
             reserved_bytes: 0,
             default_quota_bytes: None,
+            conditions: None,
         };
         let command = self.now(Body::BeginUpload(begin));
         assert_eq!(self.replica.refusal(&command), None);

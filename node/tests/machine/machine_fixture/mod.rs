@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod account;
+pub mod condition;
 pub mod golden;
 pub mod leaps;
 pub mod meta_store;
@@ -289,6 +290,7 @@ pub fn put(credential: Option<command::Credential>, user: u8, path: &str, body: 
         content_type: "text/plain".to_owned(),
         object: None,
         default_quota_bytes: None,
+        conditions: None,
     })
 }
 
@@ -312,7 +314,12 @@ fn writer(body: &Body) -> Option<&Bytes> {
 }
 
 pub fn delete(credential: Option<command::Credential>, user: u8, path: &str) -> Body {
-    Body::DeleteEntry(command::DeleteEntry { credential, user: key_of(user), path: path.to_owned() })
+    Body::DeleteEntry(command::DeleteEntry {
+        credential,
+        user: key_of(user),
+        path: path.to_owned(),
+        conditions: None,
+    })
 }
 
 pub fn close(t: u64) -> Body {

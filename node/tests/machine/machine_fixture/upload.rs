@@ -36,6 +36,7 @@ pub fn begin_id(user: u8, path: &str, object: &ObjectId, content_length: Option<
         renew: false,
         reserved_bytes: 0,
         default_quota_bytes: None,
+        conditions: None,
     })
 }
 

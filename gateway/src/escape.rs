@@ -1,7 +1,5 @@
 //! Names as XML and as parts of a URL.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// All but the unreserved characters and the slash.
@@ -30,11 +28,6 @@ pub fn push_escaped(xml: &mut String, text: &str) {
 /// XML 1.0, production 2.
 fn is_xml(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
-}
-
-/// The entity tag of a file with this hash, with its quotes.
-pub fn etag(hash: &[u8]) -> String {
-    format!("\"{}\"", STANDARD.encode(hash))
 }
 
 #[cfg(test)]
