@@ -1,10 +1,12 @@
 //! Judges of a survival run: each takes evidence and returns what contradicts the promises.
 
+mod chain;
 mod event_log;
 mod feed;
 mod register;
 mod replicas;
 
+pub use chain::{Attempt, Fate, Link, check_chain};
 pub use event_log::{Event, EventLog, check_events};
 pub use feed::{Acknowledged, PageSeen, Union, check_pages, check_streams};
 pub use register::{Verdict, check_register};

@@ -92,7 +92,8 @@ impl Names {
     }
 }
 
-async fn shard_events(
+/// The whole event log of one shard.
+pub async fn shard_events(
     cluster: &Cluster,
     shard: u32,
 ) -> Result<Vec<rowhouse_proto::wire::shard::EventRecord>, Error> {

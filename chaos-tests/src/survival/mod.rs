@@ -3,6 +3,7 @@
 
 mod audit;
 mod auditor;
+mod chains;
 mod change;
 mod content;
 mod copies;
@@ -20,6 +21,7 @@ mod sight;
 mod worker;
 
 pub use audit::AuditCounts;
+pub use chains::ChainCounts;
 pub use change::Change;
 pub use content::Sizes;
 pub use copies::LIMITS;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::audit::AuditCounts;
+use super::chains::ChainCounts;
 use super::change::Change;
 use super::faults::Victim;
 
@@ -34,6 +35,8 @@ pub struct SurvivalReport {
     pub events: usize,
     /// What readers of the event feed saw, all of it compared with the shards' logs.
     pub audit: AuditCounts,
+    /// Updates of what was read before, compared with the events of their files.
+    pub chains: ChainCounts,
     pub hash_comparisons: u64,
     pub scans_compared: u64,
     /// Longest pause of writes for each kill of a node that led shards in use, sorted.
@@ -64,6 +67,8 @@ impl SurvivalReport {
             (self.audit.resumes == 0, "no reader of the feed went back to an old cursor"),
             (self.audit.stream_events == 0, "no live stream was compared"),
             (self.audit.streams_opened < 2, "no live stream was resumed"),
+            (self.chains.updates_by_condition == 0, "nothing was changed on a condition"),
+            (self.chains.updates_under_lock == 0, "nothing was changed under a lock"),
             (self.hash_comparisons == 0, "no two replicas were compared"),
             (self.scans_compared == 0, "no two replicas were scanned"),
             (self.keys_undecided > 0, "some histories could not be decided"),
@@ -110,6 +115,12 @@ impl std::fmt::Display for SurvivalReport {
             out,
             "live streams: {} opened, {} ended by the cluster, {} events",
             audit.streams_opened, audit.streams_ended, audit.stream_events
+        )?;
+        let chains = self.chains;
+        writeln!(
+            out,
+            "read and changed: {} on a condition, {} under a lock, {} refused, {} unknown",
+            chains.updates_by_condition, chains.updates_under_lock, chains.refused, chains.unknown
         )?;
         if let (Some(median), Some(longest)) = (self.gap_median_ms(), self.write_gaps_ms.last()) {
             let count = self.write_gaps_ms.len();

@@ -11,6 +11,7 @@ use rowhouse_proto::domain::slot::Slot;
 use tokio::task::JoinSet;
 
 use super::audit::{Audit, Audited};
+use super::chains::Chains;
 use super::copies;
 use super::gaps::write_gaps;
 use super::in_flight::InFlight;
@@ -44,6 +45,7 @@ pub async fn run(
     for number in 0..options.workers {
         workers.spawn(Worker::new(Arc::clone(&shared), number, options.seed).run());
     }
+    let chains = Chains::begin(&shared, shard_count, options.seed).await?;
     let audit = Audit::begin(&shared, options.seed);
     let mut hashes = ReplicaHashes::new("chained state hash");
     let deeds = torment(cluster, options, &shared, &mut hashes).await;
@@ -55,7 +57,10 @@ pub async fn run(
     at_rest(cluster).await?;
     let audited = audit.finish().await?;
     read_everything(&shared, options.seed).await?;
+    let (broken_chains, chains) = chains.verdict(cluster).await?;
     let mut report = verdict(cluster, shared, deeds, shard_count, hashes, &audited).await?;
+    report.violations.extend(broken_chains.iter().map(ToString::to_string));
+    report.chains = chains;
     report.seed = options.seed;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
