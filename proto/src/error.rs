@@ -166,6 +166,11 @@ error_codes! {
     /// Detail carries the whole text: `Invalid path: ...`.
     InvalidEventPath = 175, BAD_REQUEST, "Invalid path";
 
+    // ---- websites ----
+    WebsitePathNotUtf8 = 180, BAD_REQUEST, "Website path is not valid UTF-8";
+    /// Detail carries the whole text: `Invalid website path: ...`.
+    InvalidWebsitePath = 181, BAD_REQUEST, "Invalid website path";
+
     // ---- storage ----
     DirectoryNotFound = 110, NOT_FOUND, "Directory Not Found";
     PathCollision = 111, CONFLICT, "File/folder path collision";

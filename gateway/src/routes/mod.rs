@@ -22,6 +22,7 @@ mod put_object;
 mod range;
 pub mod receive;
 pub mod signup_token;
+mod website;
 
 pub use cookie_session::{cookie_session, cookie_signin, cookie_signout};
 pub use cookie_signup::cookie_signup;
@@ -40,3 +41,4 @@ pub use grant_signup::grant_signup;
 pub use info::{info, root};
 pub use put_entry::{put_entry, store};
 pub use receive::ClientAddr;
+pub use website::serve_website;

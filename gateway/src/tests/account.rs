@@ -56,7 +56,7 @@ async fn the_small_routes_answer_without_a_cluster() {
     let root = fixture.client.get("/", &[("host", "(none)")]).await;
     assert_eq!((root.status, root.text().as_str()), (200, "Pubky Homeserver"));
     let info = fixture.client.get("/info", &[]).await;
-    assert_eq!(info.text(), r#"{"features":["path-addressed-storage","grant-proof-logout"]}"#);
+    assert_eq!(info.text(), r#"{"features":["path-addressed-storage","grant-proof-logout","websites"]}"#);
     assert_eq!(info.header("content-type").as_deref(), Some("application/json"));
     assert_eq!(info.header("cache-control").as_deref(), Some("no-store"));
     assert!(fixture.node.queried().is_empty() && fixture.node.executed().is_empty());

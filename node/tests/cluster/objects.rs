@@ -129,6 +129,7 @@ fn fetch(cluster: &Cluster, n: usize, user: &User, object: [u8; 16], length: usi
         object: object.to_vec().into(),
         from: 0,
         to: length.div_ceil(CHUNK_BYTES) as u32,
+        ..FetchRequest::default()
     };
     cluster.client.runtime.block_on(async {
         let channel = Client::connect(cluster.address(n), &cluster.client.gateway).await?;
