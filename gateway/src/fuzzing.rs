@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Request};
 use pubky_common::crypto::PublicKey;
+use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::Refusal;
 use rowhouse_proto::domain::secret::CookieSecret;
 use rowhouse_proto::wire::shard::Entry;
@@ -9,6 +10,7 @@ use rowhouse_proto::wire::shard::Entry;
 use crate::cookie::{self, RequestHost};
 pub use crate::credentials::Credentials;
 pub use crate::layers::Target;
+pub use crate::routes::range::Wanted;
 use crate::{dav, layers, routes};
 
 /// Whose AuthToken this is.
@@ -29,6 +31,16 @@ pub fn session_cookie(headers: &HeaderMap, user: &PublicKey) -> Option<HeaderVal
 /// The user, and perhaps the path, that a request is about.
 pub fn target(request: &Request<()>) -> Result<Option<Target>, Refusal> {
     layers::resolve(request)
+}
+
+/// The part of a file of this length that a `Range` header asks for.
+pub fn wanted(range: &str, length: u64) -> Wanted {
+    routes::range::wanted(range, length)
+}
+
+/// The website's file that a request asks for; `None` if it asks for none.
+pub fn website_file(request: &Request<()>, homeserver: &PublicKey) -> Option<StoragePath> {
+    layers::WebsiteHosts::new(true, homeserver).find(request).ok().flatten().map(|site| site.file)
 }
 
 /// The multistatus that answers a PROPFIND with this body about a file of this name; `None` if the body is refused.
