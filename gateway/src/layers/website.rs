@@ -68,7 +68,8 @@ impl WebsiteHosts {
             return Ok(None);
         }
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let Some((user, label)) = host.or(request.uri().host()).and_then(|host| self.owner(host)) else {
+        let Some((user, label)) = host.or_else(|| request.uri().host()).and_then(|host| self.owner(host))
+        else {
             return Ok(None);
         };
         Website::new(user, &label, raw).map(Some)

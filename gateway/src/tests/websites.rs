@@ -226,7 +226,7 @@ async fn a_disabled_owner_has_no_site_whatever_the_release_of_the_node() {
     }
     let site = Site::with(&files, Owner { disabled: false, old_node: true }).await;
     assert_eq!(site.get("/", &[]).await.text(), "home");
-    assert_eq!(site.asked(), ["/_/index.html", "GetUser(GetUser"]);
+    assert_eq!(site.asked(), ["/_/index.html", "Some(GetUser(GetUser"]);
 }
 
 #[tokio::test]
