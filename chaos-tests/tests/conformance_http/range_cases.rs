@@ -10,7 +10,7 @@ const BEYOND: &[(&str, &str)] = &[("content-range", "=bytes */10")];
 const BEYOND_EMPTY: &[(&str, &str)] = &[("content-range", "=bytes */0")];
 
 /// A part of the file of ten bytes.
-const fn part(
+const fn part_case(
     name: &'static str,
     range: &'static [(&'static str, &'static str)],
     text: &'static str,
@@ -19,11 +19,11 @@ const fn part(
 }
 
 /// A range that is ignored.
-const fn whole(name: &'static str, range: &'static [(&'static str, &'static str)]) -> Case {
+const fn whole_case(name: &'static str, range: &'static [(&'static str, &'static str)]) -> Case {
     case(name, FILE, 200).with(range).text("0123456789").answer(ALL)
 }
 
-const fn beyond(name: &'static str, range: &'static [(&'static str, &'static str)]) -> Case {
+const fn beyond_case(name: &'static str, range: &'static [(&'static str, &'static str)]) -> Case {
     case(name, FILE, 416).with(range).text("").answer(BEYOND)
 }
 
@@ -33,7 +33,7 @@ pub const CASES: &[Case] = &[
     case("ten bytes of a website", "PUT /storage/{alice}/pub/website/_/ten", 201)
         .with(ALICE)
         .body(b"0123456789"),
-    part("two bytes", &[("range", "bytes=0-1")], "01").answer(&[
+    part_case("two bytes", &[("range", "bytes=0-1")], "01").answer(&[
         ("content-range", "=bytes 0-1/10"),
         ("content-length", "=2"),
         ("accept-ranges", "=bytes"),
@@ -41,26 +41,26 @@ pub const CASES: &[Case] = &[
         ("last-modified", "~GMT"),
         ("content-security-policy", "!"),
     ]),
-    part("the last byte", &[("range", "bytes=9-")], "9").answer(&[("content-range", "=bytes 9-9/10")]),
-    part("past the end", &[("range", "bytes=0-99")], "0123456789")
+    part_case("the last byte", &[("range", "bytes=9-")], "9").answer(&[("content-range", "=bytes 9-9/10")]),
+    part_case("past the end", &[("range", "bytes=0-99")], "0123456789")
         .answer(&[("content-range", "=bytes 0-9/10")]),
-    part("far past the end", &[("range", "bytes=0-18446744073709551615")], "0123456789")
+    part_case("far past the end", &[("range", "bytes=0-18446744073709551615")], "0123456789")
         .answer(&[("content-range", "=bytes 0-9/10")]),
-    part("as many as there are", &[("range", "bytes=-10")], "0123456789"),
-    part("more than there are", &[("range", "bytes=-11")], "0123456789")
+    part_case("as many as there are", &[("range", "bytes=-10")], "0123456789"),
+    part_case("more than there are", &[("range", "bytes=-11")], "0123456789")
         .answer(&[("content-range", "=bytes 0-9/10")]),
-    part("an empty member first", &[("range", "bytes=,0-1")], "01"),
-    part("an empty member last", &[("range", "bytes=0-1,")], "01"),
-    part("a bad range beside a good one", &[("range", "bytes=10-,0-1")], "01")
+    part_case("an empty member first", &[("range", "bytes=,0-1")], "01"),
+    part_case("an empty member last", &[("range", "bytes=0-1,")], "01"),
+    part_case("a bad range beside a good one", &[("range", "bytes=10-,0-1")], "01")
         .answer(&[("content-range", "=bytes 0-1/10")]),
-    beyond("from the size on", &[("range", "bytes=10-")]),
-    beyond("behind the size", &[("range", "bytes=11-")]),
-    beyond("from beyond all numbers", &[("range", "bytes=18446744073709551616-")]),
-    beyond("the last none", &[("range", "bytes=-0")]),
-    whole("backwards", &[("range", "bytes=5-4")]),
-    whole("another unit", &[("range", "bits=0-1")]),
-    whole("a space in the unit", &[("range", "bytes = 0-1")]),
-    whole("several parts", &[("range", "bytes=0-1,3-4")]),
+    beyond_case("from the size on", &[("range", "bytes=10-")]),
+    beyond_case("behind the size", &[("range", "bytes=11-")]),
+    beyond_case("from beyond all numbers", &[("range", "bytes=18446744073709551616-")]),
+    beyond_case("the last none", &[("range", "bytes=-0")]),
+    whole_case("backwards", &[("range", "bytes=5-4")]),
+    whole_case("another unit", &[("range", "bits=0-1")]),
+    whole_case("a space in the unit", &[("range", "bytes = 0-1")]),
+    whole_case("several parts", &[("range", "bytes=0-1,3-4")]),
     case("head has no parts", "HEAD /storage/{alice}/pub/ranges/ten", 200)
         .with(&[("range", "bytes=0-1")])
         .answer(ALL),

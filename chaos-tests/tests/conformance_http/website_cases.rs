@@ -5,7 +5,7 @@ use super::case::{ALICE, Case, PLAIN, case};
 const STAMPS: &[(&str, &str)] = &[("cache-control", "=no-cache"), ("x-content-type-options", "=nosniff")];
 
 /// What the site of alice's key, or of a label before it, answers.
-const fn site(name: &'static str, request: &'static str, status: u16) -> Case {
+const fn site_case(name: &'static str, request: &'static str, status: u16) -> Case {
     case(name, request, status).host("{alice}").answer(STAMPS)
 }
 
@@ -24,7 +24,7 @@ pub const CASES: &[Case] = &[
     case("a home page of a label", "PUT /storage/{alice}/pub/website/blog/index.html", 201)
         .with(ALICE)
         .body(b"blog"),
-    site("the home page", "GET /", 200).text("home").answer(&[
+    site_case("the home page", "GET /", 200).text("home").answer(&[
         ("cache-control", "=no-cache"),
         ("x-content-type-options", "=nosniff"),
         ("content-type", "=text/html"),
@@ -35,46 +35,51 @@ pub const CASES: &[Case] = &[
         ("vary", "-pubky-host"),
         ("set-cookie", "!"),
     ]),
-    site("its head", "HEAD /", 200).answer(&[
+    site_case("its head", "HEAD /", 200).answer(&[
         ("cache-control", "=no-cache"),
         ("x-content-type-options", "=nosniff"),
         ("content-length", "=4"),
     ]),
-    site("the home page by its name", "GET /index.html", 200).text("home"),
-    site("a style sheet", "GET /a%20b.css?v=1", 200).text("a{}").answer(&[("content-type", "=text/css")]),
-    site("a folder", "GET /docs/", 200).text("docs"),
-    site("a folder by dots", "GET /x/../docs/.", 200).text("docs"),
-    site("a folder without its slash", "GET /docs?lang=en", 301)
+    site_case("the home page by its name", "GET /index.html", 200).text("home"),
+    site_case("a style sheet", "GET /a%20b.css?v=1", 200)
+        .text("a{}")
+        .answer(&[("content-type", "=text/css")]),
+    site_case("a folder", "GET /docs/", 200).text("docs"),
+    site_case("a folder by dots", "GET /x/../docs/.", 200).text("docs"),
+    site_case("a folder without its slash", "GET /docs?lang=en", 301)
         .text("")
         .answer(&[("location", "=/docs/?lang=en"), ("cache-control", "=no-cache")]),
-    site("a folder without its slash, by HEAD", "HEAD /docs", 301).answer(&[("location", "=/docs/")]),
-    site("a redirect stays on this host", "GET //docs", 301).answer(&[("location", "=/docs/")]),
-    site("a missing page", "GET /nope.html", 404).text("missing").answer(&[
+    site_case("a folder without its slash, by HEAD", "HEAD /docs", 301).answer(&[("location", "=/docs/")]),
+    site_case("a redirect stays on this host", "GET //docs", 301).answer(&[("location", "=/docs/")]),
+    site_case("a missing page", "GET /nope.html", 404).text("missing").answer(&[
         ("content-type", "=text/html"),
         ("cache-control", "=no-cache"),
         ("x-content-type-options", "=nosniff"),
         ("etag", "!"),
         ("last-modified", "!"),
     ]),
-    site("a missing page, by HEAD", "HEAD /nope.html", 404)
+    site_case("a missing page, by HEAD", "HEAD /nope.html", 404)
         .answer(&[("content-length", "=7"), ("etag", "!")]),
-    site("a folder is never listed", "GET /assets/", 404).text("missing"),
-    site("the page for what is missing, by its name", "GET /404.html", 200).text("missing"),
-    site("an encoded segment is no segment of the protocol", "GET /%70ub/app/a.txt", 404).text("missing"),
-    site("not UTF-8", "GET /%FF", 400).text("Website path is not valid UTF-8"),
-    site("above the site", "GET /a/%2e%2e%2F..%2Fpriv/app/secret.txt", 400)
+    site_case("a folder is never listed", "GET /assets/", 404).text("missing"),
+    site_case("the page for what is missing, by its name", "GET /404.html", 200).text("missing"),
+    site_case("an encoded segment is no segment of the protocol", "GET /%70ub/app/a.txt", 404)
+        .text("missing"),
+    site_case("not UTF-8", "GET /%FF", 400).text("Website path is not valid UTF-8"),
+    site_case("above the site", "GET /a/%2e%2e%2F..%2Fpriv/app/secret.txt", 400)
         .text("Invalid website path: path traverses above root")
         .answer(PLAIN),
-    site("a backslash", "GET /%5Cexample.com", 400),
-    site("pubky-host and cookies do not matter", "GET /", 200)
+    site_case("a backslash", "GET /%5Cexample.com", 400),
+    site_case("pubky-host and cookies do not matter", "GET /", 200)
         .with(&[("pubky-host", "{bob}"), ("cookie", "{bob.cookie}"), ("authorization", "{bob.bearer}")])
         .text("home")
         .answer(&[("set-cookie", "!"), ("cache-control", "=no-cache")]),
-    site("a label", "GET /", 200).host("blog.{alice}").text("blog"),
-    site("a label has no page of another site", "GET /docs/", 404).host("blog.{alice}").text("Not Found"),
-    site("a label without a site", "GET /", 404).host("none.{alice}").text("Not Found").answer(PLAIN),
-    site("a port and a dot", "GET /", 200).host("blog.{alice}.:6287").text("blog"),
-    site("nobody's site", "GET /", 404).host("{nobody}").text("Not Found"),
+    site_case("a label", "GET /", 200).host("blog.{alice}").text("blog"),
+    site_case("a label has no page of another site", "GET /docs/", 404)
+        .host("blog.{alice}")
+        .text("Not Found"),
+    site_case("a label without a site", "GET /", 404).host("none.{alice}").text("Not Found").answer(PLAIN),
+    site_case("a port and a dot", "GET /", 200).host("blog.{alice}.:6287").text("blog"),
+    site_case("nobody's site", "GET /", 404).host("{nobody}").text("Not Found"),
     case("the SDK's host is no site", "GET /", 200).host("_pubky.{alice}").text("Pubky Homeserver"),
     case("two labels are no site", "GET /", 200).host("a.b.{alice}").text("Pubky Homeserver"),
     case("an underscore is no site", "GET /", 200).host("a_b.{alice}").text("Pubky Homeserver"),
