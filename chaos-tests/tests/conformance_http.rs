@@ -52,6 +52,10 @@ mod limits;
 mod listing_cases;
 #[path = "conformance_http/locks.rs"]
 mod locks;
+#[path = "conformance_http/range_cases.rs"]
+mod range_cases;
+#[path = "conformance_http/range_flow.rs"]
+mod range_flow;
 #[path = "conformance_http/rates.rs"]
 mod rates;
 #[path = "conformance_http/replay.rs"]
@@ -64,6 +68,10 @@ mod storage_cases;
 mod storage_flow;
 #[path = "conformance_http/tenant_cases.rs"]
 mod tenant_cases;
+#[path = "conformance_http/website_cases.rs"]
+mod website_cases;
+#[path = "conformance_http/website_flow.rs"]
+mod website_flow;
 #[path = "conformance_http/world.rs"]
 mod world;
 
@@ -81,7 +89,7 @@ struct Table {
     cases: &'static [Case],
 }
 
-fn tables() -> [Table; 6] {
+fn tables() -> [Table; 8] {
     [
         Table { name: "tenants", cases: tenant_cases::CASES },
         Table { name: "authentication", cases: auth_cases::CASES },
@@ -89,6 +97,8 @@ fn tables() -> [Table; 6] {
         Table { name: "storage", cases: storage_cases::CASES },
         Table { name: "listing", cases: listing_cases::CASES },
         Table { name: "events", cases: event_cases::CASES },
+        Table { name: "ranges", cases: range_cases::CASES },
+        Table { name: "websites", cases: website_cases::CASES },
     ]
 }
 
@@ -100,6 +110,8 @@ async fn flows(world: &World) -> Vec<String> {
     failures.extend(grant_order::run(world).await);
     failures.extend(grant_rights::run(world).await);
     failures.extend(storage_flow::run(world).await);
+    failures.extend(range_flow::run(world).await);
+    failures.extend(website_flow::run(world).await);
     failures
 }
 

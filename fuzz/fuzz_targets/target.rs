@@ -1,11 +1,11 @@
-//! The user and path that a request is about: from any path, query, `Host` and `pubky-host`.
+//! The user and path that a request is about: from any path, query, `Host` and `pubky-host`. And the file of a website.
 #![no_main]
 
 use http::{HeaderValue, Request, Uri};
 use libfuzzer_sys::fuzz_target;
 use pubky_common::crypto::Keypair;
 use pubky_common::storage_path::StoragePath;
-use rowhouse_gateway::fuzzing::target;
+use rowhouse_gateway::fuzzing::{target, website_file};
 use rowhouse_proto::domain::path;
 
 fuzz_target!(|data: &[u8]| {
@@ -22,6 +22,11 @@ fuzz_target!(|data: &[u8]| {
             if let Ok(value) = HeaderValue::from_bytes(value) {
                 request.headers_mut().insert(name, value);
             }
+        }
+        let homeserver = Keypair::from_secret(&[8; 32]).public_key();
+        if let Some(file) = website_file(&request, &homeserver) {
+            assert!(file.is_file() && file.as_str().starts_with("/pub/website/"), "within the site: {file}");
+            assert!(path::parse_canonical(file.as_str()).is_ok());
         }
         let Ok(Some(target)) = target(&request) else { continue };
         if let Some(path) = &target.path {

@@ -23,6 +23,8 @@ pub struct App {
     pub follow: Arc<Follow>,
     /// The key of the homeserver this gateway speaks for.
     pub homeserver: PublicKey,
+    /// Whether users' websites are served.
+    pub websites: bool,
     /// Every bound a client can run into.
     pub limits: Limits,
     /// How often routes may be asked, in the order in which that is judged.

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Request};
 use pubky_common::crypto::PublicKey;
+use pubky_common::storage_path::StoragePath;
 use rowhouse_proto::Refusal;
 use rowhouse_proto::domain::secret::CookieSecret;
 use rowhouse_proto::wire::shard::Entry;
@@ -9,6 +10,7 @@ use rowhouse_proto::wire::shard::Entry;
 use crate::cookie::{self, RequestHost};
 pub use crate::credentials::Credentials;
 pub use crate::layers::Target;
+pub use crate::routes::range::Wanted;
 use crate::{dav, layers, routes};
 
 /// Whose AuthToken this is.
@@ -31,11 +33,21 @@ pub fn target(request: &Request<()>) -> Result<Option<Target>, Refusal> {
     layers::resolve(request)
 }
 
+/// The part of a file of this length that a `Range` header asks for.
+pub fn wanted(range: &str, length: u64) -> Wanted {
+    routes::range::wanted(range, length)
+}
+
+/// The website's file that a request asks for; `None` if it asks for none.
+pub fn website_file(request: &Request<()>, homeserver: &PublicKey) -> Option<StoragePath> {
+    layers::WebsiteHosts::new(true, homeserver).find(request).ok().flatten().map(|site| site.file)
+}
+
 /// The multistatus that answers a PROPFIND with this body about a file of this name; `None` if the body is refused.
 pub fn multistatus_of(propfind: &[u8], name: &str) -> Option<String> {
     let wanted = dav::Wanted::of(&dav::elements(propfind).ok()?).ok()?;
     let file = Some(Entry { content_type: name.to_owned(), ..Entry::default() });
-    let href = dav::url_path(&format!("/dav/user/pub/{name}"));
+    let href = crate::escape::url_path(&format!("/dav/user/pub/{name}"));
     Some(dav::document(&dav::Resource { href, name: name.to_owned(), file, quota: None }, &wanted))
 }
 

@@ -59,6 +59,7 @@ impl Gateway {
             feed: Arc::new(Feed::new(Arc::clone(&cluster))),
             follow: Arc::new(follow),
             homeserver: keypair.public_key(),
+            websites: config.gateway.websites,
             limits: config.limits.clone(),
             route_limits,
             address_rate: config.limits.address_rate().map_err(Error::Config)?,

@@ -10,13 +10,15 @@ use http::header::RETRY_AFTER;
 use tower_http::cors::CorsLayer;
 
 use crate::app::App;
-use crate::layers::{AdminCalls, admin_calls, cache_policy, stream_cache_policy, tenant, trace};
+use crate::layers::{
+    AdminCalls, WebsiteHosts, admin_calls, cache_policy, stream_cache_policy, tenant, trace, website,
+};
 use crate::limits::{RouteLimits, route_limits};
 use crate::routes::signup_token::{only_get, signup_token};
 use crate::routes::{
     cookie_session, cookie_signin, cookie_signout, cookie_signup, delete_entry, events, events_stream,
     get_entry, grant_exchange, grant_list, grant_revoke, grant_session, grant_signout, grant_signup,
-    head_entry, info, lock_or_unlock, put_entry, root,
+    head_entry, info, lock_or_unlock, put_entry, root, serve_website,
 };
 
 /// Response headers that scripts of other origins may read (docs/rules/protocol.md#layers).
@@ -26,6 +28,7 @@ const EXPOSED: [HeaderName; 3] =
 /// The client API, the same on every client listener.
 pub fn router(app: Arc<App>) -> Router {
     let limits = RouteLimits::new(Arc::clone(&app.cluster), app.route_limits.clone());
+    let sites = WebsiteHosts::new(app.websites, &app.homeserver);
     Router::new()
         .route("/", get(root))
         .route("/info", get(info))
@@ -42,11 +45,15 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/auth/grant/sessions", get(grant_list))
         .route("/auth/grant/session/{gid}", delete(grant_revoke))
         .merge(storage_router())
-        .with_state(app)
+        .with_state(Arc::clone(&app))
+        // In place of every route, for what was found to be a website's.
+        .layer(from_fn_with_state(app, serve_website))
         // Before all work on the request. The tenant is known, whose path counts from its own root.
         .layer(from_fn_with_state(Arc::new(limits), route_limits))
         // The root span knows the tenant, so it stands inside the tenant's layer.
         .layer(from_fn(trace))
+        // Replaces the tenant, so that the root span and limits know whose site it is.
+        .layer(from_fn_with_state(Arc::new(sites), website))
         // Malformed storage paths are refused before anyone asks who is there.
         .layer(from_fn(tenant))
         // Only watches: what asks for the operator's API here is refused by the routes.

@@ -49,6 +49,9 @@ section! {
         announce: bool = true, Kind::Bool,
             "Whether this gateway's address enters the homeserver's record. The flag says false.",
             flag_off("--no-announce");
+        websites: bool = true, Kind::Bool,
+            "Whether users' websites are served, by their Host. The flag says false.",
+            flag_off("--no-websites");
         development: bool = false, Kind::Bool,
             "A development cluster: the admin password `admin` is accepted, and the testnet's key beyond loopback.",
             flag("--development");

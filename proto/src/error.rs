@@ -177,6 +177,11 @@ error_codes! {
     TooManyLocks = 186, TOO_MANY_REQUESTS, "Too many locks at once, retry later";
     InvalidCondition = 187, BAD_REQUEST, "Malformed If-Match or If-None-Match header";
 
+    // ---- websites ----
+    WebsitePathNotUtf8 = 190, BAD_REQUEST, "Website path is not valid UTF-8";
+    /// Detail carries the whole text: `Invalid website path: ...`.
+    InvalidWebsitePath = 191, BAD_REQUEST, "Invalid website path";
+
     // ---- storage ----
     DirectoryNotFound = 110, NOT_FOUND, "Directory Not Found";
     PathCollision = 111, CONFLICT, "File/folder path collision";

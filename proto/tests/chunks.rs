@@ -279,7 +279,8 @@ fn request(index: u32) -> StageRequest {
 }
 
 fn asked(from: u32, to: u32) -> FetchRequest {
-    FetchRequest { version: 1, group: 300, object: "an object's id..".into(), from, to }
+    let object = "an object's id..".into();
+    FetchRequest { version: 1, group: 300, object, from, to, ..FetchRequest::default() }
 }
 
 #[test]

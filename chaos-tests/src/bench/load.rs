@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::histogram::Histogram;
 use super::options::Scenario;
+use super::range::byte_request;
 use super::target::{FILES_PER_USER, LIST_USERS, Member, Target, file_path};
 use crate::error::Error;
 use crate::feed::{LIMIT_MAX, page_request};
@@ -201,6 +202,11 @@ impl Slot {
                 self.put(member, &path)
             }
             Scenario::SignIn => self.sign_in(member),
+            Scenario::GetRange => {
+                let position = self.random.random_range(0..size);
+                self.request = byte_request(&target.host, &target.members[0], size, position);
+                206
+            }
             Scenario::FeedHistory => {
                 self.request = page_request(&target.host, self.cursor, LIMIT_MAX);
                 200

@@ -52,6 +52,9 @@ pub async fn run(options: &BenchOptions) -> Result<Report, Error> {
         if needs(&[Scenario::Get, Scenario::PutOver, Scenario::Mixed]) {
             target.fill_files(*size).await?;
         }
+        if needs(&[Scenario::GetRange]) {
+            target.fill_large(*size).await?;
+        }
         for scenario in options.scenario.iter().filter(|scenario| **scenario != Scenario::Idle) {
             for concurrency in &options.concurrency {
                 let cell = cell(options, *scenario, *size, *concurrency);

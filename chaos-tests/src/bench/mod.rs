@@ -9,6 +9,7 @@ mod load;
 mod matrix;
 mod options;
 mod process;
+mod range;
 mod report;
 mod streams;
 mod tail;

@@ -12,6 +12,8 @@ pub enum Scenario {
     PutOver,
     /// GET of a public file, without credentials.
     Get,
+    /// GET of one byte of one file of the size asked for, at random places.
+    GetRange,
     /// The first 100 of a directory of 1,000 files.
     List,
     /// Nine GETs to one PUT over an existing file.
@@ -39,6 +41,7 @@ impl Scenario {
             Self::PutNew => "put_new",
             Self::PutOver => "put_over",
             Self::Get => "get",
+            Self::GetRange => "get_range",
             Self::List => "list",
             Self::Mixed => "mixed",
             Self::SignIn => "sign_in",

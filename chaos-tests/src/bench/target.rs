@@ -130,12 +130,12 @@ impl Target {
         Ok(())
     }
 
-    fn put(&self, member: &Member, path: &str, body: &[u8]) -> Vec<u8> {
+    pub(super) fn put(&self, member: &Member, path: &str, body: &[u8]) -> Vec<u8> {
         let target = format!("/storage/{}{path}", member.z32);
         request("PUT", &target, &self.host, &[(member.session.header, &member.session.value)], body)
     }
 
-    async fn send_all(&self, requests: Vec<Vec<u8>>) -> Result<(), Error> {
+    pub(super) async fn send_all(&self, requests: Vec<Vec<u8>>) -> Result<(), Error> {
         let mut workers = JoinSet::new();
         let share = requests.len().div_ceil(SETUP_CONNECTIONS).max(1);
         for (slot, part) in requests.chunks(share).enumerate() {

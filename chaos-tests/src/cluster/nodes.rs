@@ -106,6 +106,7 @@ impl NodeClient {
             object: object.to_vec().into(),
             from: 0,
             to: u32::try_from(length.div_ceil(CHUNK_BYTES as u64)).unwrap_or(u32::MAX),
+            ..FetchRequest::default()
         };
         let mut client =
             ChunkClient::new(self.gateway.clone()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX);

@@ -156,11 +156,25 @@ impl Operator<'_> {
         findings.equal("a user without files", &item["used_bytes"], &json!(0));
     }
 
+    /// The home page of a user's website, through the gateway of this number.
+    async fn website(&self, number: usize, user: &User) -> Response {
+        let bytes = request("GET", "/", &user.z32, &[], b"");
+        let mut connection = self.gateway(number).await;
+        connection.exchange(&bytes, false).await.expect("an answer")
+    }
+
+    async fn gateway(&self, number: usize) -> Connection {
+        let address = self.gateways[number % self.gateways.len()];
+        Connection::open(address, false).await.expect("it listens")
+    }
+
     async fn disabling(&self, findings: &mut Findings) {
         let user = User::random();
         let (_, cookie) = self.signup(0, &user, "").await;
         let file = format!("/storage/{}/pub/a", user.z32);
         findings.status("before", &self.client(0, "PUT", &file, &cookie, b"a").await, 201);
+        let home = format!("/storage/{}/pub/website/_/index.html", user.z32);
+        findings.status("a website", &self.client(1, "PUT", &home, &cookie, b"home").await, 201);
         for round in 0..2 {
             let said = self.send("POST", &format!("/users/{}/disable", user.z32), &[], b"").await;
             findings.refused("disabling", &said, 200, "Ok");
@@ -173,6 +187,8 @@ impl Operator<'_> {
                     "User is disabled",
                 );
                 findings.status("a read", &self.client(number, "GET", &file, "", b"").await, 200);
+                let site = self.website(number, &user).await;
+                findings.refused("the website of a disabled user", &site, 403, "User is disabled");
             }
             let disabled = self.json("/users/disabled").await;
             findings.equal(
@@ -190,6 +206,7 @@ impl Operator<'_> {
             for number in 0..self.gateways.len() {
                 let put = self.client(number, "PUT", &file, &cookie, b"c").await;
                 findings.status(&format!("a put of an enabled user, {number}"), &put, 201);
+                findings.status("the website of an enabled user", &self.website(number, &user).await, 200);
             }
         }
     }

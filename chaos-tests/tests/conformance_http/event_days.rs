@@ -47,6 +47,8 @@ pub async fn without_quorum(world: &World) -> Vec<String> {
         let response = ask(&request("GET", &world.fill(target), &host, &[], b"")).await;
         unavailable(&mut findings, target, &response);
     }
+    let site = ask(&request("GET", "/none", &world.fill("{alice}"), &[], b"")).await;
+    unavailable(&mut findings, "a file that a website may not have", &site);
     let bad = ask(&request("GET", "/events/?cursor=abc", &host, &[], b"")).await;
     findings.status("a bad cursor", &bad, 400);
     findings.equal("and nothing that reads like events", &refusal(&bad), &None);

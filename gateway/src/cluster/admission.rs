@@ -79,6 +79,13 @@ impl ByteLease {
         }
         Ok(())
     }
+
+    /// Gives back all room but that of so many bytes.
+    pub fn keep(&mut self, bytes: usize) {
+        if let Some(held) = &mut self.held {
+            drop(held.split(held.num_permits().saturating_sub(bytes)));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +119,9 @@ mod tests {
             drop(first);
         };
         let (second, ()) = tokio::join!(admission.chunk(6, PATIENCE), release);
-        assert!(second.is_ok());
+        let mut second = second.expect("given back");
+        second.keep(3);
+        assert!(admission.chunk(8, Duration::ZERO).await.is_err());
+        assert!(admission.chunk(7, Duration::ZERO).await.is_ok());
     }
 }

@@ -5,6 +5,7 @@ mod cache_policy;
 mod known_keys;
 mod tenant;
 mod trace;
+mod website;
 
 pub use admin_calls::{AdminCalls, admin_calls};
 pub use cache_policy::{cache_policy, stream_cache_policy};
@@ -13,3 +14,4 @@ pub use known_keys::{KEY_CHARS, parse_key};
 pub use tenant::resolve;
 pub use tenant::{Target, decode_path, tenant};
 pub use trace::{RequestTrace, trace};
+pub use website::{Website, WebsiteHosts, website};

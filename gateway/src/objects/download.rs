@@ -58,16 +58,18 @@ impl Source {
     ) -> Result<impl Iterator<Item = Bytes> + use<>, ErrorCode> {
         let start = u64::from(index) * CHUNK_BYTES as u64;
         let size = usize_of((self.length - start).min(CHUNK_BYTES as u64));
-        let lease = Arc::new(self.cluster.admission().chunk(size, self.patience).await?);
-        let mut data = self.chunk(index, size).await.ok_or(ErrorCode::BodyUnavailable)?;
         let within =
             usize_of(range.start.saturating_sub(start))..usize_of((range.end - start).min(size as u64));
-        data.advance(within.start);
-        let pieces = data.split_to(within.len()).into_iter();
-        Ok(pieces.map(move |data| leased(data, Arc::clone(&lease))))
+        let part = Part { index, size, within };
+        // Room for all of it: a node of the last release does not send parts.
+        let mut lease = self.cluster.admission().chunk(size, self.patience).await?;
+        let data = self.chunk(&part).await.ok_or(ErrorCode::BodyUnavailable)?;
+        lease.keep(data.len());
+        let lease = Arc::new(lease);
+        Ok(data.into_iter().map(move |data| leased(data, Arc::clone(&lease))))
     }
 
-    async fn chunk(&self, index: u32, size: usize) -> Option<Pieces> {
+    async fn chunk(&self, part: &Part) -> Option<Pieces> {
         for round in 0..ROUNDS {
             if round > 0 {
                 tokio::time::sleep(ROUND_PAUSE).await;
@@ -77,7 +79,7 @@ impl Source {
             let places = map.group(self.shard)?.places();
             let near = self.near.load(Ordering::Relaxed);
             for at in (0..places.len()).map(|turn| (near + turn) % places.len()) {
-                if let Some(data) = self.fetch(&places[at], index, size).await {
+                if let Some(data) = self.fetch(&places[at], part).await {
                     self.near.store(at, Ordering::Relaxed);
                     return Some(data);
                 }
@@ -86,13 +88,17 @@ impl Source {
         None
     }
 
-    async fn fetch(&self, node: &Node, index: u32, size: usize) -> Option<Pieces> {
+    async fn fetch(&self, node: &Node, part: &Part) -> Option<Pieces> {
+        let Part { index, size, within } = part;
+        let asked_for = if within.len() == *size { 0..0 } else { within.clone() };
         let request = FetchRequest {
             version: WIRE_VERSION,
             group: self.shard,
             object: self.object.clone(),
-            from: index,
+            from: *index,
             to: index + 1,
+            part_from: u32_of(asked_for.start),
+            part_bytes: u32_of(asked_for.len()),
         };
         let mut client = node.chunk();
         let asking = async { client.fetch(request).await?.next().await };
@@ -100,8 +106,13 @@ impl Source {
             .await
             .unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
         let why = match reply {
-            Ok(Some(Parcel { head, body })) if head.index == index && body.len() == size => {
+            Ok(Some(Parcel { head, body })) if head.index == *index && body.len() == within.len() => {
                 return Some(body);
+            }
+            // From a node of the last release.
+            Ok(Some(Parcel { head, mut body })) if head.index == *index && body.len() == *size => {
+                body.advance(within.start);
+                return Some(body.split_to(within.len()));
             }
             Ok(_) => tonic::Status::data_loss("not the chunk that was asked for"),
             Err(status) => status,
@@ -109,6 +120,15 @@ impl Source {
         tracing::warn!(shard = self.shard, node = node.address(), index, %why, "a chunk was not fetched");
         None
     }
+}
+
+/// What is wanted of one chunk.
+struct Part {
+    index: u32,
+    /// Bytes of the whole chunk.
+    size: usize,
+    /// Not empty.
+    within: Range<usize>,
 }
 
 /// A response body of exactly this non-empty range of the object. Its first bytes are here when this
@@ -142,6 +162,11 @@ fn parts(
 /// Converts a count of bytes that is at most a chunk.
 fn usize_of(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(CHUNK_BYTES)
+}
+
+/// Converts a count of bytes that is at most a chunk.
+fn u32_of(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// A body whose length is known: it has all of it, or it breaks.

@@ -40,6 +40,13 @@ impl<'a> EntryRead<'a> {
         Ok(Self { app, target, parts, call, credentials })
     }
 
+    /// A read of a website's file. Credentials do not matter to it, but for the reader's rates.
+    pub fn of_website(app: &'a App, target: EntryTarget, parts: Parts) -> Self {
+        let call = app.call(&parts.extensions);
+        let credentials = Some(Credentials::of(&parts.headers, Some(&target.user)));
+        Self { app, target, parts, call, credentials }
+    }
+
     /// A read by the operator, to whom everything is open.
     pub fn by_operator(app: &'a App, target: EntryTarget, parts: Parts, call: Call) -> Self {
         Self { app, target, parts, call, credentials: None }

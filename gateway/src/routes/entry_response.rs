@@ -78,6 +78,23 @@ pub fn head_response(entry: &Entry, legacy: bool) -> Result<Response, ErrorCode>
     Ok(response)
 }
 
+/// HEAD of a website's file: conditions are honoured, unlike elsewhere.
+pub fn website_head_response(entry: &Entry, request: &HeaderMap) -> Result<Response, ErrorCode> {
+    if Validators::of(entry)?.match_request(request) {
+        return Ok(EntryResponse::get(entry, entry.length, request, false)?.with(Body::empty()));
+    }
+    head_response(entry, false)
+}
+
+/// A website's page for what it does not have. It has no version of its own: no validators, and no ranges.
+pub fn not_found_page(entry: &Entry, length: u64, body: Body) -> Response {
+    let mut response = empty(StatusCode::NOT_FOUND).map(|_empty| body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type(&entry.content_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
 fn describe(headers: &mut HeaderMap, entry: &Entry) {
     headers.insert(CONTENT_TYPE, content_type(&entry.content_type));
     headers.insert(ACCEPT_RANGES, BYTES);

@@ -31,21 +31,34 @@ pub async fn get_entry(State(app): State<Arc<App>>, request: Request) -> Result<
 
 /// The file as its request wants it: whole, a part, or nothing if it is not modified.
 pub async fn get_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
-    let (entry, pace) = entry_of(read, false).await?;
-    let large = !entry.object.is_empty();
-    let length = if large { entry.length } else { entry.body.len() as u64 };
-    let response = EntryResponse::get(&entry, length, read.headers(), read.target.legacy)?;
-    let body = if large && response.span.is_empty() {
-        Body::empty()
-    } else {
-        part_of(read, entry, response.span.clone(), pace.is_some()).await?
-    };
-    Ok(response.with(paced(pace, body)))
+    let (entry, pace) = entry_of(read, Asked::default()).await?;
+    let response = EntryResponse::get(&entry, length_of(&entry), read.headers(), read.target.legacy)?;
+    let body = body_of(read, entry, response.span.clone(), pace).await?;
+    Ok(response.with(body))
+}
+
+/// Bytes of the file.
+pub(super) fn length_of(entry: &Entry) -> u64 {
+    if entry.object.is_empty() { entry.body.len() as u64 } else { entry.length }
+}
+
+/// These bytes of the file, as a body at this pace.
+pub(super) async fn body_of(
+    read: &EntryRead<'_>,
+    entry: Entry,
+    span: Range<u64>,
+    pace: Option<Pace>,
+) -> Result<Body, Rejection> {
+    if span.is_empty() {
+        return Ok(Body::empty());
+    }
+    let body = part_of(read, entry, span, pace.is_some()).await?;
+    Ok(paced(pace, body))
 }
 
 /// The whole file, whatever its request says, and its length. For the operator, who has no rate.
 pub async fn whole_file(read: &EntryRead<'_>) -> Result<(Body, u64), Rejection> {
-    let (entry, _) = entry_of(read, false).await?;
+    let (entry, _) = entry_of(read, Asked::default()).await?;
     let length = entry.length;
     Ok((part_of(read, entry, 0..length, false).await?, length))
 }
@@ -58,12 +71,24 @@ pub async fn head_entry(State(app): State<Arc<App>>, request: Request) -> Result
 
 /// The file's headers.
 pub async fn head_file(read: &EntryRead<'_>) -> Result<Response, Rejection> {
-    let (entry, _) = entry_of(read, true).await?;
+    let (entry, _) = entry_of(read, Asked { head: true, ..Asked::default() }).await?;
     Ok(head_response(&entry, read.target.legacy)?)
 }
 
-/// The entry as its shard has it, and the pace at which its body may be read. With `head` the shard leaves the body out.
-async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<(Entry, Option<Pace>), Rejection> {
+/// The parts of a question for an entry that differ.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked {
+    /// The shard leaves the body out.
+    pub head: bool,
+    /// The shard refuses a disabled user.
+    pub of_enabled: bool,
+}
+
+/// The entry as its shard has it, and the pace at which its body may be read.
+pub(super) async fn entry_of(
+    read: &EntryRead<'_>,
+    Asked { head, of_enabled }: Asked,
+) -> Result<(Entry, Option<Pace>), Rejection> {
     let (result, pace) = read
         .ask(|credential| {
             query_request::Op::ReadEntry(ReadEntry {
@@ -71,6 +96,7 @@ async fn entry_of(read: &EntryRead<'_>, head: bool) -> Result<(Entry, Option<Pac
                 tenant: read.target.tenant_bytes(),
                 path: read.target.path.as_str().to_owned(),
                 head,
+                of_enabled,
             })
         })
         .await?;

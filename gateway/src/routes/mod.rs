@@ -21,9 +21,13 @@ mod list_params;
 mod lock_entry;
 mod put_entry;
 mod put_object;
+#[cfg(fuzzing)]
+pub mod range;
+#[cfg(not(fuzzing))]
 mod range;
 pub mod receive;
 pub mod signup_token;
+mod website;
 
 pub use cookie_session::{cookie_session, cookie_signin, cookie_signout};
 pub use cookie_signup::cookie_signup;
@@ -43,3 +47,4 @@ pub use info::{info, root};
 pub use lock_entry::lock_or_unlock;
 pub use put_entry::{put_entry, store};
 pub use receive::ClientAddr;
+pub use website::serve_website;

@@ -1,5 +1,5 @@
-//! Which part of a file a GET asks for (RFC 9110 §14): one range of bytes. Anything else the header may say
-//! is ignored, as the RFC allows. Pure.
+//! Which part of a file a GET asks for (RFC 9110 §14): one range of bytes. A header that is malformed, or asks for
+//! several parts, is ignored, as the RFC allows: work is bounded by the header's length. Pure.
 
 use std::ops::Range;
 
@@ -13,21 +13,31 @@ pub enum Wanted {
     Unsatisfiable,
 }
 
-/// `header` as it came; `length` of the file.
+/// `header` as it came; `length` of the file. Ranges beyond the file do not count beside one within it.
 pub fn wanted(header: &str, length: u64) -> Wanted {
-    // Nothing of an empty file can be left out.
-    if length == 0 {
+    let Some((unit, list)) = header.trim().split_once('=') else { return Wanted::Whole };
+    if !unit.eq_ignore_ascii_case("bytes") {
         return Wanted::Whole;
     }
-    match parse(header) {
-        None => Wanted::Whole,
-        Some(Spec::Last(count)) => part(length.saturating_sub(count)..length),
-        Some(Spec::From { first, last }) => part(first..last.saturating_add(1).min(length)),
+    let (mut named, mut found) = (false, None);
+    for member in list.split(',').map(|member| member.trim_matches([' ', '\t'])) {
+        // Lists may have empty members (RFC 9110 §5.6.1.2).
+        if member.is_empty() {
+            continue;
+        }
+        let Some(spec) = parse(member) else { return Wanted::Whole };
+        named = true;
+        let Some(span) = spec.within(length) else { continue };
+        // The empty end of an empty file is no part of it, and several parts are not sent.
+        if span.is_empty() || found.replace(span).is_some() {
+            return Wanted::Whole;
+        }
     }
-}
-
-fn part(range: Range<u64>) -> Wanted {
-    if range.is_empty() { Wanted::Unsatisfiable } else { Wanted::Part(range) }
+    match found {
+        Some(span) => Wanted::Part(span),
+        None if named => Wanted::Unsatisfiable,
+        None => Wanted::Whole,
+    }
 }
 
 enum Spec {
@@ -35,12 +45,19 @@ enum Spec {
     Last(u64),
 }
 
-fn parse(header: &str) -> Option<Spec> {
-    let (unit, ranges) = header.trim().split_once('=')?;
-    if !unit.eq_ignore_ascii_case("bytes") {
-        return None;
+impl Spec {
+    /// The bytes of a file of this length; `None` if it has none of them.
+    fn within(self, length: u64) -> Option<Range<u64>> {
+        match self {
+            Self::Last(count) => (count > 0).then(|| length.saturating_sub(count)..length),
+            Self::From { first, last } => (first < length).then(|| first..last.saturating_add(1).min(length)),
+        }
     }
-    let (first, last) = ranges.trim().split_once('-')?;
+}
+
+/// `None`: malformed.
+fn parse(range: &str) -> Option<Spec> {
+    let (first, last) = range.split_once('-')?;
     match (number(first)?, number(last)?) {
         (None, None) => None,
         (None, Some(count)) => Some(Spec::Last(count)),
@@ -61,43 +78,93 @@ fn number(text: &str) -> Option<Option<u64>> {
 mod tests {
     use super::*;
 
+    fn check(cases: &[(&str, u64, Wanted)]) {
+        for (header, length, expected) in cases {
+            assert_eq!(wanted(header, *length), *expected, "{header:?} of {length}");
+        }
+    }
+
     #[test]
     fn one_range_of_bytes_is_understood() {
-        for (header, length, expected) in [
+        check(&[
             ("bytes=0-0", 10, Wanted::Part(0..1)),
-            ("bytes=0-4", 10, Wanted::Part(0..5)),
+            ("bytes=0-1", 10, Wanted::Part(0..2)),
             ("bytes=2-", 10, Wanted::Part(2..10)),
-            ("bytes=2-99", 10, Wanted::Part(2..10)),
+            ("bytes=9-", 10, Wanted::Part(9..10)),
+            ("bytes=0-99", 10, Wanted::Part(0..10)),
             ("bytes=0-9", 10, Wanted::Part(0..10)),
             ("bytes=9-9", 10, Wanted::Part(9..10)),
             ("bytes=-3", 10, Wanted::Part(7..10)),
-            ("bytes=-99", 10, Wanted::Part(0..10)),
-            ("Bytes = 1-2", 10, Wanted::Whole),
+            ("bytes=-10", 10, Wanted::Part(0..10)),
+            ("bytes=-11", 10, Wanted::Part(0..10)),
             ("BYTES=1-2", 10, Wanted::Part(1..3)),
             (" bytes= 1-2 ", 10, Wanted::Part(1..3)),
-            ("bytes=0-99999999999999999999999", 10, Wanted::Part(0..10)),
+            ("bytes=0-18446744073709551615", 10, Wanted::Part(0..10)),
             ("bytes=-99999999999999999999999", 10, Wanted::Part(0..10)),
-            ("bytes=10-", 10, Wanted::Unsatisfiable),
-            ("bytes=10-12", 10, Wanted::Unsatisfiable),
-            ("bytes=99999999999999999999999-", 10, Wanted::Unsatisfiable),
-            ("bytes=-0", 10, Wanted::Unsatisfiable),
-            ("bytes=5-4", 10, Wanted::Whole),
-            ("bytes=-", 10, Wanted::Whole),
-            ("bytes=", 10, Wanted::Whole),
-            ("bytes=5", 10, Wanted::Whole),
-            ("bytes=0-1,3-4", 10, Wanted::Whole),
-            ("bytes=0-1,", 10, Wanted::Whole),
-            ("bytes=+1-2", 10, Wanted::Whole),
-            ("bytes=--2", 10, Wanted::Whole),
-            ("bytes=a-b", 10, Wanted::Whole),
-            ("lines=0-1", 10, Wanted::Whole),
-            ("0-1", 10, Wanted::Whole),
-            ("", 10, Wanted::Whole),
-            ("bytes=0-0", 0, Wanted::Whole),
-            ("bytes=-1", 0, Wanted::Whole),
             ("bytes=0-", u64::MAX, Wanted::Part(0..u64::MAX)),
+        ]);
+    }
+
+    #[test]
+    fn a_range_beyond_the_file_is_unsatisfiable() {
+        check(&[
+            ("bytes=10-", 10, Wanted::Unsatisfiable),
+            ("bytes=11-", 10, Wanted::Unsatisfiable),
+            ("bytes=10-12", 10, Wanted::Unsatisfiable),
+            ("bytes=18446744073709551616-", 10, Wanted::Unsatisfiable),
+            ("bytes=-0", 10, Wanted::Unsatisfiable),
+            ("bytes=10-,-0,11-12", 10, Wanted::Unsatisfiable),
+            ("bytes=0-", 0, Wanted::Unsatisfiable),
+            ("bytes=0-0", 0, Wanted::Unsatisfiable),
+            ("bytes=-0", 0, Wanted::Unsatisfiable),
+            ("bytes=-5", 0, Wanted::Whole),
+            ("bytes=0-,-5", 0, Wanted::Whole),
+        ]);
+    }
+
+    #[test]
+    fn empty_members_and_ranges_beyond_the_file_spoil_no_other() {
+        check(&[
+            ("bytes=,0-1", 10, Wanted::Part(0..2)),
+            ("bytes=0-1,", 10, Wanted::Part(0..2)),
+            ("bytes= , ,\t0-1 ,,", 10, Wanted::Part(0..2)),
+            ("bytes=10-,0-1", 10, Wanted::Part(0..2)),
+            ("bytes=-0,0-1,99-100", 10, Wanted::Part(0..2)),
+            ("bytes=0-1,3-4", 10, Wanted::Whole),
+            ("bytes=0-1,0-1", 10, Wanted::Whole),
+        ]);
+    }
+
+    #[test]
+    fn malformed_headers_and_other_units_are_ignored() {
+        for header in [
+            "Bytes = 1-2",
+            "bytes = 0-1",
+            "bytes=5-4",
+            "bytes=0-1,5-4",
+            "bytes=10-,5-4",
+            "bytes=-",
+            "bytes=",
+            "bytes=,",
+            "bytes=5",
+            "bytes=0 - 1",
+            "bytes=0-1;2-3",
+            "bytes=+1-2",
+            "bytes=--2",
+            "bytes=a-b",
+            "bits=0-1",
+            "0-1",
+            "",
         ] {
-            assert_eq!(wanted(header, length), expected, "{header:?} of {length}");
+            for length in [0, 10] {
+                assert_eq!(wanted(header, length), Wanted::Whole, "{header:?} of {length}");
+            }
         }
+    }
+
+    #[test]
+    fn a_header_full_of_ranges_is_judged_by_its_first_two() {
+        assert_eq!(wanted(&format!("bytes={}", "0-,".repeat(1_000)), 10), Wanted::Whole);
+        assert_eq!(wanted(&format!("bytes={}3-4", "10-,".repeat(10_000)), 10), Wanted::Part(3..5));
     }
 }

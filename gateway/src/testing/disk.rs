@@ -34,6 +34,8 @@ pub enum Fetching {
     RefuseFrom(u32, Code),
     /// One byte is missing.
     ShortenFrom(u32),
+    /// As a node of a release that knows no parts of chunks.
+    WholeAlways,
 }
 
 #[derive(Clone)]
@@ -46,6 +48,7 @@ struct State {
     chunks: BTreeMap<(Bytes, u32), Bytes>,
     offered: usize,
     asked: Vec<u32>,
+    sent: usize,
 }
 
 impl Default for Disk {
@@ -57,6 +60,7 @@ impl Default for Disk {
             chunks: BTreeMap::new(),
             offered: 0,
             asked: Vec::new(),
+            sent: 0,
         })))
     }
 }
@@ -102,6 +106,11 @@ impl Disk {
         self.state().asked.clone()
     }
 
+    /// Bytes of chunks that were sent.
+    pub fn sent(&self) -> usize {
+        self.state().sent
+    }
+
     pub fn service(&self) -> ChunkServer<Self> {
         ChunkServer::new(self.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -133,16 +142,21 @@ impl Disk {
         }
     }
 
-    fn fetched(&self, object: &Bytes, index: u32) -> Result<FetchReply, Status> {
+    fn fetched(&self, request: &FetchRequest, index: u32) -> Result<FetchReply, Status> {
         let mut state = self.state();
         state.asked.push(index);
         let missing = || Status::not_found("no such chunk");
-        let body = state.chunks.get(&(object.clone(), index)).cloned().ok_or_else(missing)?;
-        match state.fetching {
-            Fetching::RefuseFrom(from, code) if index >= from => Err(Status::new(code, "scripted")),
-            Fetching::ShortenFrom(from) if index >= from => Ok(FetchReply { index, body: body.slice(1..) }),
-            _ => Ok(FetchReply { index, body }),
-        }
+        let chunk = state.chunks.get(&(request.object.clone(), index)).cloned().ok_or_else(missing)?;
+        let (from, bytes) = (request.part_from as usize, request.part_bytes as usize);
+        let part = if bytes == 0 { chunk.clone() } else { chunk.slice(from..from + bytes) };
+        let body = match state.fetching {
+            Fetching::RefuseFrom(from, code) if index >= from => return Err(Status::new(code, "scripted")),
+            Fetching::ShortenFrom(from) if index >= from => part.slice(1..),
+            Fetching::WholeAlways => chunk,
+            _ => part,
+        };
+        state.sent += body.len();
+        Ok(FetchReply { index, body })
     }
 }
 
@@ -166,8 +180,8 @@ impl Chunk for Disk {
     }
 
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
-        let FetchRequest { object, from, to, .. } = request.into_inner();
-        let disk = self.clone();
-        Ok(Response::new(stream::iter(from..to).map(move |index| disk.fetched(&object, index)).boxed()))
+        let (disk, request) = (self.clone(), request.into_inner());
+        let chunks = request.from..request.to;
+        Ok(Response::new(stream::iter(chunks).map(move |index| disk.fetched(&request, index)).boxed()))
     }
 }

@@ -31,7 +31,7 @@ fn entry_of(body: &Bytes) -> Entry {
         content_type: "text/html".into(),
         modified_ms: 1_445_412_480_000,
         body: body.clone(),
-        object: Bytes::new(),
+        ..Entry::default()
     }
 }
 

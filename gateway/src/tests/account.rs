@@ -58,7 +58,7 @@ async fn the_small_routes_answer_without_a_cluster() {
     let info = fixture.client.get("/info", &[]).await;
     assert_eq!(
         info.text(),
-        r#"{"features":["path-addressed-storage","grant-proof-logout","webdav-locks","conditional-writes"]}"#
+        r#"{"features":["path-addressed-storage","grant-proof-logout","webdav-locks","websites","conditional-writes"]}"#
     );
     assert_eq!(info.header("content-type").as_deref(), Some("application/json"));
     assert_eq!(info.header("cache-control").as_deref(), Some("no-store"));

@@ -23,4 +23,5 @@ mod read;
 mod retries;
 mod routes;
 mod transport;
+mod websites;
 mod write;

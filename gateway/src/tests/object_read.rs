@@ -159,6 +159,70 @@ async fn ranges_cross_chunk_borders() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_chunk_is_all_that_is_fetched() {
+    let (fixture, user) = kept_on(&[0, 1, 2]).await;
+    let (whole, chunk) = (body(), CHUNK_BYTES);
+    for span in [0..1, chunk - 1..chunk, chunk..chunk + 1, chunk - 1..chunk + 2, LENGTH - 1..LENGTH] {
+        let before = fixture.node.disk.sent();
+        let range = format!("bytes={}-{}", span.start, span.end - 1);
+        let reply = get(&fixture, &user, &[("range", &range)]).await;
+        assert!(reply.status == 206 && reply.body == whole[span.clone()], "{range}");
+        assert_eq!(fixture.node.disk.sent() - before, span.len(), "{range}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_knows_no_parts_is_understood() {
+    let (fixture, user) = kept_on(&[0, 1, 2]).await;
+    fixture.node.disk.fetching(Fetching::WholeAlways);
+    let (whole, chunk) = (body(), CHUNK_BYTES);
+    for span in [0..1, chunk - 1..chunk + 2, 5..3 * chunk + 6, LENGTH - 7..LENGTH] {
+        let range = format!("bytes={}-{}", span.start, span.end - 1);
+        let reply = get(&fixture, &user, &[("range", &range)]).await;
+        assert!(reply.status == 206 && reply.body == whole[span], "{range}");
+    }
+    assert!(asked(&fixture)[1..].iter().all(Vec::is_empty), "its answers were good");
+    // A part that is too short is no part.
+    fixture.node.disk.fetching(Fetching::ShortenFrom(0));
+    let reply = get(&fixture, &user, &[("range", "bytes=3-9")]).await;
+    assert!(reply.status == 206 && reply.body == whole[3..10]);
+    assert_eq!(asked(&fixture)[1], [0]);
+}
+
+#[tokio::test]
+async fn one_bad_range_spoils_no_good_one_and_many_cost_nothing() {
+    let (fixture, user) = kept_on(&[0, 1, 2]).await;
+    for range in [format!("bytes={LENGTH}-,0-1"), "bytes=,0-1".into(), "bytes=0-1,".into()] {
+        let reply = get(&fixture, &user, &[("range", &range)]).await;
+        assert!(reply.status == 206 && reply.body == body()[..2], "{range}");
+        assert_eq!(reply.header("content-range"), Some(format!("bytes 0-1/{LENGTH}")), "{range}");
+    }
+    let before = fixture.node.disk.sent();
+    let reply = get(&fixture, &user, &[("range", &format!("bytes={}", "0-,".repeat(1_000)))]).await;
+    assert!(reply.status == 200 && reply.body == body());
+    assert_eq!(fixture.node.disk.sent() - before, LENGTH, "once");
+}
+
+#[tokio::test]
+async fn nothing_of_an_empty_file_can_be_had() {
+    let empty = Entry { object: Bytes::new(), ..entry(0) };
+    let script = Script::query(move |_| Ok(query_reply::Result::Entry(empty.clone())));
+    let (fixture, user) = (Fixture::start(script).await, User::random());
+    let etag = get(&fixture, &user, &[]).await.header("etag").expect("etag");
+    for (range, status) in [("bytes=0-", 416), ("bytes=0-0", 416), ("bytes=-5", 200), ("bytes=-0", 416)] {
+        for condition in [None, Some(("if-range", etag.as_str()))] {
+            let headers: Vec<_> = std::iter::once(("range", range)).chain(condition).collect();
+            let reply = get(&fixture, &user, &headers).await;
+            assert_eq!((reply.status, reply.text().as_str()), (status, ""), "{range}");
+            let told = (status == 416).then(|| "bytes */0".to_owned());
+            assert_eq!(reply.header("content-range"), told, "{range}");
+        }
+        let head = fixture.client.send("HEAD", &user.storage("/pub/a"), &[("range", range)], b"").await;
+        assert_eq!((head.status, head.header("content-length").as_deref()), (200, Some("0")));
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_stops_reading_stops_the_fetching() {
     const CHUNKS: u32 = 256;
     let (fixture, user) = three(CHUNKS as usize * CHUNK_BYTES).await;

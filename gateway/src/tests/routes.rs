@@ -83,7 +83,9 @@ async fn every_route_of_the_protocol_is_served_or_says_that_it_is_not_there_yet(
     })
     .await;
     let user = User::random();
-    assert_answers(&fixture.client, &CLIENT, &user, &[("host", &user.z32)]).await;
+    // The key alone is the user's website.
+    let host = format!("_pubky.{}", user.z32);
+    assert_answers(&fixture.client, &CLIENT, &user, &[("host", &host)]).await;
     let admin = Client::new(fixture.gateway.admin_address().expect("admin"));
     assert_answers(&admin, &ADMIN, &user, &[("x-admin-password", "correct horse")]).await;
 

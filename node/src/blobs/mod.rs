@@ -14,6 +14,7 @@ mod key;
 mod ledger;
 mod metrics;
 mod options;
+mod part;
 mod queue;
 mod record;
 mod recover;
@@ -21,6 +22,7 @@ mod scrub_mark;
 mod segments;
 mod shared;
 mod store;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod walk;

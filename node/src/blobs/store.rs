@@ -1,6 +1,6 @@
 //! `BlobStore`: the face of the chunk store to the rest of the node.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -25,6 +25,7 @@ use super::recover::recover;
 use super::scrub_mark::ScrubMark;
 use super::segments::{Record, Segments};
 use super::shared::{Shared, blocking};
+use super::sums::Sums;
 use super::writer::Writer;
 use crate::Error;
 
@@ -50,7 +51,7 @@ impl BlobStore {
         let active = recover(&index, &segments)?;
         let (queue, metrics) = (Queue::new(options.queue_permits()), BlobMetrics::default());
         let fatal = FatalLatch::new(options.on_fatal.clone(), "The chunks of large bodies", ADVICE);
-        let shared = Arc::new(Shared { index, segments, queue, metrics, options, fatal });
+        let shared = Arc::new(Shared { index, segments, sums: Sums::new(), queue, metrics, options, fatal });
         let writer = Writer::new(shared.clone(), active);
         let writer = start_thread("blob-writer", move || writer.run())
             .map_err(|error| Error::io("starting the writer of chunks", error))?;
@@ -81,6 +82,13 @@ impl BlobStore {
     pub async fn get(&self, key: ChunkKey) -> Result<Option<Bytes>, Error> {
         let shared = self.shared.clone();
         blocking(move || shared.get(key)).await
+    }
+
+    /// As `get`, of a part of the chunk; shorter where the chunk ends before. Nothing unchecked comes out, and a chunk
+    /// that was read in parts before is not read whole.
+    pub async fn get_part(&self, key: ChunkKey, part: Range<usize>) -> Result<Option<Bytes>, Error> {
+        let shared = self.shared.clone();
+        blocking(move || shared.get_part(key, part)).await
     }
 
     /// Asks the index only.

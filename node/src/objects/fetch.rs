@@ -85,6 +85,7 @@ impl Objects {
             object: object.to_vec().into(),
             from: range.start,
             to,
+            ..FetchRequest::default()
         };
         let mut client = self.cluster.pool.chunk(&peer.address, &peer.name)?;
         let answer = timeout(CHUNK_DEADLINE, client.fetch(request)).await.map_err(late)?;

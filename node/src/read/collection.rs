@@ -69,7 +69,7 @@ fn known(view: &View<'_>, tenant: &[u8]) -> Result<UserKey, ApplyError> {
 
 fn without_body(entry: state::Entry) -> Entry {
     let state::Entry { hash, length, content_type, modified_ms, object } = entry;
-    Entry { hash, length, content_type, modified_ms, body: Bytes::new(), object }
+    Entry { hash, length, content_type, modified_ms, body: Bytes::new(), object, of_enabled: false }
 }
 
 struct Walk<'a> {

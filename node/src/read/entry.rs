@@ -16,6 +16,9 @@ use crate::state::{log_time, records};
 /// `now_ms` is the leader's physical clock. A directory's name is no file: 404.
 pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Entry, ApplyError> {
     let (user, path) = may_read(view, query.credential.as_ref(), &query.tenant, &query.path, now_ms)?;
+    if query.of_enabled && records::user(view, &user)?.ok_or(ErrorCode::NotFound)?.disabled {
+        return Err(ErrorCode::UserDisabled.into());
+    }
     let entry = records::entry(view, &user, path.as_str())?.ok_or(ErrorCode::NotFound)?;
     let body = if query.head || !entry.object.is_empty() {
         Bytes::new()
@@ -30,6 +33,7 @@ pub fn read_entry(view: &View<'_>, query: &ReadEntry, now_ms: u64) -> Result<Ent
         modified_ms: entry.modified_ms,
         body,
         object: entry.object,
+        of_enabled: query.of_enabled,
     })
 }
 

@@ -2,6 +2,7 @@
 //! votes does not matter here: a learner takes chunks, and gives those it has.
 
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -62,15 +63,19 @@ impl ChunkService {
     async fn fetch(self, body: Body) -> Result<Response<Body>, Status> {
         let asked = Messages::<FetchRequest>::of_request(body).next().await?;
         let asked = asked.ok_or_else(|| Status::internal("nothing is asked for"))?;
-        let FetchRequest { version, group, object, from, to } = asked.head;
+        let FetchRequest { version, group, object, from, to, part_from, part_bytes } = asked.head;
         let group = self.group(version, group)?;
         let version = object_id(&object)?;
         if to < from || to - from > FETCH_MAX {
             return Err(Status::invalid_argument("too many chunks"));
         }
+        let part = (part_bytes > 0).then(|| part_from as usize..part_from as usize + part_bytes as usize);
+        if part.as_ref().is_some_and(|part| to - from != 1 || part.end > CHUNK_BYTES) {
+            return Err(Status::invalid_argument("a part lies within one chunk"));
+        }
         let (id, replica) = (group.id(), group.replica());
         let chunks = futures::stream::iter(from..to)
-            .map(move |index| self.clone().load(ChunkKey { replica, version, index }, id))
+            .map(move |index| self.clone().load(ChunkKey { replica, version, index }, part.clone(), id))
             .buffered(IN_FLIGHT);
         Ok(reply(chunks))
     }
@@ -101,9 +106,19 @@ impl ChunkService {
         Ok(StageReply { index: request.index, replica: group.replica() })
     }
 
-    async fn load(self, key: ChunkKey, group: GroupId) -> Result<Parcel<FetchReply>, Status> {
+    /// A chunk, or these bytes of it.
+    async fn load(
+        self,
+        key: ChunkKey,
+        part: Option<Range<usize>>,
+        group: GroupId,
+    ) -> Result<Parcel<FetchReply>, Status> {
         let damage = Damage { replica: key.replica, object: key.version, index: Some(key.index) };
-        match self.objects.blobs.get(key).await {
+        let loaded = match part {
+            None => self.objects.blobs.get(key).await,
+            Some(part) => self.objects.blobs.get_part(key, part).await,
+        };
+        match loaded {
             Ok(Some(body)) => {
                 let head = FetchReply { index: key.index, body: Bytes::new() };
                 Ok(Parcel { head, body: body.into() })

@@ -368,7 +368,8 @@ impl Client {
 
     /// `None`: not found.
     pub fn get(&self, user: &User, path: &str) -> Option<Bytes> {
-        let op = ReadEntry { credential: None, tenant: user.tenant(), path: path.into(), head: false };
+        let op =
+            ReadEntry { credential: None, tenant: user.tenant(), path: path.into(), ..ReadEntry::default() };
         match self.query(user.shard(), query_request::Op::ReadEntry(op)) {
             Ok(query_reply::Result::Entry(entry)) => Some(entry.body),
             Err(failure) if failure.code == ErrorCode::NotFound.number() => None,

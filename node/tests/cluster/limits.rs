@@ -95,7 +95,7 @@ fn told_of_read(
     credential: Option<Credential>,
     reader: Option<Credential>,
 ) -> Option<Bandwidth> {
-    let op = ReadEntry { credential, tenant: user.tenant(), path: path.into(), head: false };
+    let op = ReadEntry { credential, tenant: user.tenant(), path: path.into(), ..ReadEntry::default() };
     let request = QueryRequest {
         version: WIRE_VERSION,
         group: user.shard(),

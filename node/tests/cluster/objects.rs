@@ -2,6 +2,7 @@
 
 mod copies;
 mod moves;
+mod parts;
 mod repair;
 
 use std::time::Duration;
@@ -124,13 +125,13 @@ fn upload(cluster: &Cluster, user: &User, path: &str, object: [u8; 16], body: &B
 
 /// What one node has of an object; `None` if it lacks a chunk.
 fn fetch(cluster: &Cluster, n: usize, user: &User, object: [u8; 16], length: usize) -> Option<Vec<u8>> {
-    let request = FetchRequest {
-        version: WIRE_VERSION,
-        group: user.shard(),
-        object: object.to_vec().into(),
-        from: 0,
-        to: length.div_ceil(CHUNK_BYTES) as u32,
-    };
+    let to = length.div_ceil(CHUNK_BYTES) as u32;
+    fetched(cluster, n, user, FetchRequest { object: object.to_vec().into(), to, ..FetchRequest::default() })
+}
+
+/// What one node answers; `None` if it is an error.
+fn fetched(cluster: &Cluster, n: usize, user: &User, request: FetchRequest) -> Option<Vec<u8>> {
+    let request = FetchRequest { version: WIRE_VERSION, group: user.shard(), ..request };
     cluster.client.runtime.block_on(async {
         let channel = Client::connect(cluster.address(n), &cluster.client.gateway).await?;
         let mut client = ChunkClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);

@@ -14,7 +14,7 @@ use rowhouse_proto::wire::account::user_quota::Storage;
 use rowhouse_proto::wire::account::{QuotaField, QuotaPatch, UserQuota};
 use rowhouse_proto::wire::command::{self, command::Body, outcome::Value};
 use rowhouse_proto::wire::shard::credential::Kind;
-use rowhouse_proto::wire::shard::{self, GetUser};
+use rowhouse_proto::wire::shard::{self, GetUser, ReadEntry};
 use rowhouse_proto::wire::state::VoidSignup;
 
 const CAROL: u8 = 3;
@@ -101,6 +101,25 @@ fn what_became_of_a_signup_is_settled_for_good() {
     let Body::SettleSignup(nobody) = settle(CAROL, TOKEN, 1) else { panic!("a settlement") };
     let nobody = command::SettleSignup { user: hash(1).slice(..31), ..nobody };
     assert_eq!(script.both(Body::SettleSignup(nobody)), Some(InvalidStorageOwner));
+}
+
+#[test]
+fn who_asks_for_files_of_enabled_users_hears_of_disabled_ones() {
+    let mut script = Script::new();
+    assert_eq!(script.run(put(cookie(1), ALICE, "/pub/a", b"x")), None);
+    let ask = |script: &Script, user: u8, path: &str, of_enabled: bool| {
+        let query = ReadEntry { tenant: key_of(user), path: path.into(), of_enabled, ..ReadEntry::default() };
+        unrefused(read::read_entry(&script.replica.view(), &query, START_MS)).map(|entry| entry.of_enabled)
+    };
+    assert_eq!(ask(&script, ALICE, "/pub/a", true), Ok(true));
+    assert_eq!(ask(&script, ALICE, "/pub/a", false), Ok(false), "not asked");
+    assert_eq!(ask(&script, ALICE, "/pub/b", true), Err(NotFound));
+    assert_eq!(ask(&script, CAROL, "/pub/a", true), Err(NotFound), "there is no such user");
+    assert_eq!(script.both(disable(ALICE, true)), None);
+    for path in ["/pub/a", "/pub/b"] {
+        assert_eq!(ask(&script, ALICE, path, true), Err(UserDisabled), "{path}");
+    }
+    assert_eq!(ask(&script, ALICE, "/pub/a", false), Ok(false));
 }
 
 #[test]

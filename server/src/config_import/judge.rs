@@ -38,13 +38,6 @@ pub fn identity(asked: &Asked<'_>) -> Option<Fate> {
     })
 }
 
-pub fn websites(asked: &Asked<'_>) -> Option<Fate> {
-    Some(match asked.value.to_bool() {
-        Some(false) => Fate::Meaningless("websites are not served anyway"),
-        _ => Fate::Missing("users' websites are not served"),
-    })
-}
-
 pub fn storage_kind(asked: &Asked<'_>) -> Option<Fate> {
     Some(match asked.value.as_str() {
         Some("google_bucket") => {

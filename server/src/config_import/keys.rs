@@ -5,7 +5,7 @@ use super::asked::Asked;
 use super::fate::Fate;
 use super::judge::{
     admin_enabled, admin_listen, admin_password, bootstrap, database_quota, domain, identity, level, relays,
-    storage_kind, websites,
+    storage_kind,
 };
 
 /// One key of the other program.
@@ -52,7 +52,7 @@ pub const KEYS: &[Row] = &[
     row("drive.pubky_listen_socket", Setting("gateway.tls_listen")),
     row("drive.icann_client_identity", Judged(identity)),
     row("drive.pubky_client_identity", Judged(identity)),
-    row("drive.websites", Judged(websites)),
+    row("drive.websites", Setting("gateway.websites")),
     row("drive.rate_limits", Setting("limits.rate_limits")),
     row("default_quotas.rate_read", Command("--rate-read")),
     row("default_quotas.rate_read_burst", Command("--rate-read-burst")),

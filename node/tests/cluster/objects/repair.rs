@@ -24,7 +24,7 @@ fn a_replica_that_was_away_is_filled() {
 }
 
 /// Flips a byte in the middle of every chunk store file of a node.
-fn rot(cluster: &Cluster, n: usize) {
+pub(super) fn rot(cluster: &Cluster, n: usize) {
     let segments = cluster.dir(n).path().join("data/blobs/segments");
     for file in std::fs::read_dir(segments).expect("segments") {
         let path = file.expect("a segment").path();

@@ -107,7 +107,8 @@ impl Script {
 
     pub fn get(&self, path: &str, kind: Option<Kind>) -> Result<shard::Entry, ErrorCode> {
         let credential = kind.map(|kind| shard::Credential { kind: Some(kind) });
-        let query = ReadEntry { credential, tenant: key_of(ALICE), path: path.to_owned(), head: false };
+        let query =
+            ReadEntry { credential, tenant: key_of(ALICE), path: path.to_owned(), ..ReadEntry::default() };
         unrefused(read::read_entry(&self.replica.view(), &query, START_MS + self.ms))
     }
 }
