@@ -34,6 +34,10 @@ mod event_live;
 mod event_stream;
 #[path = "conformance_http/events.rs"]
 mod events;
+#[path = "conformance_http/far_keys.rs"]
+mod far_keys;
+#[path = "conformance_http/framing.rs"]
+mod framing;
 #[path = "conformance_http/grant_flow.rs"]
 mod grant_flow;
 #[path = "conformance_http/grant_order.rs"]
@@ -50,6 +54,10 @@ mod limits;
 mod listing_cases;
 #[path = "conformance_http/rates.rs"]
 mod rates;
+#[path = "conformance_http/raw.rs"]
+mod raw;
+#[path = "conformance_http/refusals.rs"]
+mod refusals;
 #[path = "conformance_http/replay.rs"]
 mod replay;
 #[path = "conformance_http/session_flow.rs"]
@@ -60,6 +68,8 @@ mod storage_cases;
 mod storage_flow;
 #[path = "conformance_http/tenant_cases.rs"]
 mod tenant_cases;
+#[path = "conformance_http/tls.rs"]
+mod tls;
 #[path = "conformance_http/world.rs"]
 mod world;
 
@@ -151,6 +161,16 @@ async fn who_meets_a_limit_hears_when_to_come_back() {
     // The limits of a server that is already there are unknown.
     let Some(world) = World::with(limits::options()).await else { return };
     let failures = limits::run(&world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_are_read_as_they_are_framed_and_refusals_are_always_readable() {
+    // The admin listener and the TLS port of a server that is already there are unknown.
+    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    let mut failures = refusals::run(&world).await;
+    failures.extend(framing::run(&world).await);
+    failures.extend(far_keys::run(&world).await);
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }
 

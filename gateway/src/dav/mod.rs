@@ -29,6 +29,8 @@ pub use multistatus::document;
 #[cfg(fuzzing)]
 pub use names::url_path;
 #[cfg(fuzzing)]
+pub use place::Place;
+#[cfg(fuzzing)]
 pub use properties::{Resource, Wanted};
 pub use request::router;
 #[cfg(fuzzing)]

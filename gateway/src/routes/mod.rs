@@ -38,5 +38,7 @@ pub use grant_list::{grant_list, grant_revoke};
 pub use grant_session::{grant_exchange, grant_session, grant_signout};
 pub use grant_signup::grant_signup;
 pub use info::{info, root};
+#[cfg(fuzzing)]
+pub use list_params::ListParams;
 pub use put_entry::{put_entry, store};
 pub use receive::ClientAddr;
