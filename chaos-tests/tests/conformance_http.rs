@@ -44,6 +44,8 @@ mod grant_flow;
 mod grant_order;
 #[path = "conformance_http/grant_rights.rs"]
 mod grant_rights;
+#[path = "conformance_http/header_cases.rs"]
+mod header_cases;
 #[path = "conformance_http/indexers.rs"]
 mod indexers;
 #[path = "conformance_http/kills.rs"]
@@ -52,6 +54,8 @@ mod kills;
 mod limits;
 #[path = "conformance_http/listing_cases.rs"]
 mod listing_cases;
+#[path = "conformance_http/quotas.rs"]
+mod quotas;
 #[path = "conformance_http/rates.rs"]
 mod rates;
 #[path = "conformance_http/raw.rs"]
@@ -87,13 +91,14 @@ struct Table {
     cases: &'static [Case],
 }
 
-fn tables() -> [Table; 6] {
+fn tables() -> [Table; 7] {
     [
         Table { name: "tenants", cases: tenant_cases::CASES },
         Table { name: "authentication", cases: auth_cases::CASES },
         Table { name: "capabilities", cases: capability_cases::CASES },
         Table { name: "storage", cases: storage_cases::CASES },
         Table { name: "listing", cases: listing_cases::CASES },
+        Table { name: "headers", cases: header_cases::CASES },
         Table { name: "events", cases: event_cases::CASES },
     ]
 }
@@ -170,6 +175,7 @@ async fn uploads_are_read_as_they_are_framed_and_refusals_are_always_readable() 
     let Some(world) = World::with(ClusterOptions::default()).await else { return };
     let mut failures = refusals::run(&world).await;
     failures.extend(framing::run(&world).await);
+    failures.extend(quotas::run(&world).await);
     failures.extend(far_keys::run(&world).await);
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }
