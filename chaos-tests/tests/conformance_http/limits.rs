@@ -35,12 +35,7 @@ pub fn options() -> ClusterOptions {
         ],
         gateway_flags: vec![
             format!("--requests-max={REQUESTS_MAX}"),
-            format!(
-                "--rate-limits={}",
-                serde_json::json!([{
-                    "path": "/events/", "method": "GET", "quota": "1r/m", "key": "ip",
-                }])
-            ),
+            r#"--rate-limits=[{ path = "/events/", method = "GET", quota = "1r/m", key = "ip" }]"#.into(),
         ],
         ..ClusterOptions::default()
     }

@@ -2,7 +2,7 @@
 //!
 //! A client that writes all of its body before it reads would meet a reset instead of the refusal, since a socket that
 //! is closed over unread bytes is reset. So the gateway closes its own half first, and throws away what still comes
-//! (RFC 9112 §9.6).
+//! (RFC 9112 §9.6, docs/rules/protocol.md#refusals-can-be-read).
 
 use std::io::Result;
 use std::pin::Pin;
