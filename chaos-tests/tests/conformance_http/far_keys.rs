@@ -37,8 +37,8 @@ pub async fn run(world: &World) -> Vec<String> {
         }
         people.push(sign_up(world, shard, |_: &[u8; 32]| true).await);
     }
-    for number in 0..people.len() {
-        write(world, &mut findings, &mut people[number], number).await;
+    for (number, person) in people.iter_mut().enumerate() {
+        write(world, &mut findings, person, number).await;
     }
     for person in &people {
         check(world, &mut findings, person).await;
