@@ -11,6 +11,7 @@ use rowhouse_chaos_tests::identity::{Session, User, signup_by_cookie};
 use rowhouse_chaos_tests::request::{head, request};
 use rowhouse_proto::UPLOAD_WINDOW_BYTES;
 use rowhouse_proto::domain::slot::Slot;
+use rowhouse_proto::wire::meta::ObjectStatus;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -31,6 +32,8 @@ const READ_BYTES: usize = 40 * MIB;
 /// Uploads that are given up, of each kind.
 const ABORTED: usize = 10;
 const ABORTED_BYTES: usize = 6 * MIB;
+/// A file of chunks is given back once it is so long and little of it counts.
+const WASTED_BYTES: u64 = 20 * MIB as u64;
 const PASSWORD: (&str, &str) = ("x-admin-password", "admin");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -101,14 +104,29 @@ impl World {
         told["used_bytes"].as_u64().expect("a number")
     }
 
+    /// What each node says of its chunks.
+    async fn chunks(&self) -> Vec<ObjectStatus> {
+        let mut told = Vec::new();
+        for node in self.cluster.nodes().expect("nodes") {
+            told.extend(node.status(false).await.ok().and_then(|status| status.objects));
+        }
+        told
+    }
+
     /// Bytes of chunks on each node that are not erased.
     async fn stored_bytes(&self) -> Vec<u64> {
-        let mut stored = Vec::new();
-        for node in self.cluster.nodes().expect("nodes") {
-            let status = node.status(false).await.ok().and_then(|status| status.objects);
-            stored.extend(status.map(|objects| objects.live_bytes));
-        }
-        stored
+        self.chunks().await.iter().map(|chunks| chunks.live_bytes).collect()
+    }
+
+    /// Waits until erased chunks take no room to speak of.
+    async fn wait_given_back(&self) {
+        let mut last = Vec::new();
+        let given_back = wait_until(PATIENCE, "the room of erased chunks to come back", async || {
+            last = self.chunks().await.iter().map(|chunks| chunks.dead_bytes).collect();
+            last.len() == NODES && last.iter().all(|dead| *dead < WASTED_BYTES)
+        });
+        let given_back = given_back.await;
+        assert!(given_back.is_ok(), "{last:?} bytes of erased chunks are on the disks");
     }
 
     /// Waits until each node holds these bytes, give or take the heads of chunks.
@@ -241,6 +259,9 @@ async fn uploads_that_are_given_up_leave_nothing() {
             drop(stream);
         }
     }
+    let stored = world.stored_bytes().await;
+    let sent = stored.iter().all(|stored| *stored > (old.len() + 5 * MIB) as u64);
+    assert!(sent, "{stored:?}: uploads were given up before their chunks were on a disk");
     for what in ["gateway-1", "the leader"] {
         let mut open = Vec::new();
         for _ in 0..ABORTED {
@@ -253,6 +274,7 @@ async fn uploads_that_are_given_up_leave_nothing() {
     }
 
     world.wait_stored("what was sent in vain to go", old.len() as u64).await;
+    world.wait_given_back().await;
     assert_eq!(world.used_bytes(&person).await, used);
     assert_eq!(world.events(&person).await, events);
     let read = world.send(&person, "GET", "/pub/old", b"").await;
