@@ -36,12 +36,18 @@ mod event_live;
 mod event_stream;
 #[path = "conformance_http/events.rs"]
 mod events;
+#[path = "conformance_http/far_keys.rs"]
+mod far_keys;
+#[path = "conformance_http/framing.rs"]
+mod framing;
 #[path = "conformance_http/grant_flow.rs"]
 mod grant_flow;
 #[path = "conformance_http/grant_order.rs"]
 mod grant_order;
 #[path = "conformance_http/grant_rights.rs"]
 mod grant_rights;
+#[path = "conformance_http/header_cases.rs"]
+mod header_cases;
 #[path = "conformance_http/indexers.rs"]
 mod indexers;
 #[path = "conformance_http/kills.rs"]
@@ -50,6 +56,8 @@ mod kills;
 mod limits;
 #[path = "conformance_http/listing_cases.rs"]
 mod listing_cases;
+#[path = "conformance_http/quotas.rs"]
+mod quotas;
 #[path = "conformance_http/locks.rs"]
 mod locks;
 #[path = "conformance_http/range_cases.rs"]
@@ -58,6 +66,10 @@ mod range_cases;
 mod range_flow;
 #[path = "conformance_http/rates.rs"]
 mod rates;
+#[path = "conformance_http/raw.rs"]
+mod raw;
+#[path = "conformance_http/refusals.rs"]
+mod refusals;
 #[path = "conformance_http/replay.rs"]
 mod replay;
 #[path = "conformance_http/session_flow.rs"]
@@ -68,6 +80,8 @@ mod storage_cases;
 mod storage_flow;
 #[path = "conformance_http/tenant_cases.rs"]
 mod tenant_cases;
+#[path = "conformance_http/tls.rs"]
+mod tls;
 #[path = "conformance_http/website_cases.rs"]
 mod website_cases;
 #[path = "conformance_http/website_flow.rs"]
@@ -89,13 +103,14 @@ struct Table {
     cases: &'static [Case],
 }
 
-fn tables() -> [Table; 8] {
+fn tables() -> [Table; 9] {
     [
         Table { name: "tenants", cases: tenant_cases::CASES },
         Table { name: "authentication", cases: auth_cases::CASES },
         Table { name: "capabilities", cases: capability_cases::CASES },
         Table { name: "storage", cases: storage_cases::CASES },
         Table { name: "listing", cases: listing_cases::CASES },
+        Table { name: "headers", cases: header_cases::CASES },
         Table { name: "events", cases: event_cases::CASES },
         Table { name: "ranges", cases: range_cases::CASES },
         Table { name: "websites", cases: website_cases::CASES },
@@ -167,6 +182,17 @@ async fn who_meets_a_limit_hears_when_to_come_back() {
     // The limits of a server that is already there are unknown.
     let Some(world) = World::with(limits::options()).await else { return };
     let failures = limits::run(&world).await;
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_are_read_as_they_are_framed_and_refusals_are_always_readable() {
+    // The admin listener and the TLS port of a server that is already there are unknown.
+    let Some(world) = World::with(ClusterOptions::default()).await else { return };
+    let mut failures = refusals::run(&world).await;
+    failures.extend(framing::run(&world).await);
+    failures.extend(quotas::run(&world).await);
+    failures.extend(far_keys::run(&world).await);
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }
 

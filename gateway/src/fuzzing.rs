@@ -9,7 +9,9 @@ use rowhouse_proto::wire::shard::Entry;
 
 use crate::cookie::{self, RequestHost};
 pub use crate::credentials::Credentials;
-pub use crate::layers::Target;
+pub use crate::feed::{StreamParams, old_cursor};
+pub use crate::layers::{Target, decode_path, reads_private};
+pub use crate::routes::ListParams;
 pub use crate::routes::range::Wanted;
 use crate::{dav, layers, routes};
 
@@ -55,4 +57,9 @@ pub fn multistatus_of(propfind: &[u8], name: &str) -> Option<String> {
 pub fn xml_elements(document: &[u8]) -> Option<Vec<(usize, String, String)>> {
     let elements = dav::elements(document).ok()?;
     Some(elements.into_iter().map(|(depth, name)| (depth, name.namespace, name.local)).collect())
+}
+
+/// The user and path below `/dav` that a URL is about; `None` for the roots, and for a URL that names nothing.
+pub fn dav_member(uri: &http::Uri) -> Option<(PublicKey, pubky_common::storage_path::StoragePath)> {
+    dav::Place::of(uri).ok()?.into_member().ok()
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rowhouse_chaos_tests::cluster::{ClusterOptions, wait_until};
-use rowhouse_chaos_tests::feed::{EventStream, StreamItem, page_request, refusal};
+use rowhouse_chaos_tests::feed::{EventStream, FeedPage, StreamItem, page_request, refusal};
 use rowhouse_chaos_tests::http1::{Connection, Response};
 use rowhouse_chaos_tests::request::{head, request};
 
@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Streams without traffic, and connections without requests.
 const STREAMS: usize = 20;
 const IDLE: usize = 50;
+/// Connections that ask for the feed while the gateway stops, and files in it.
+const ASKERS: usize = 6;
+const FILES: usize = 30;
 /// A slow upload: pieces of a body, and the pause between them.
 const PIECES: usize = 12;
 const PIECE_BYTES: usize = 10_000;
@@ -87,10 +90,12 @@ pub async fn a_gateway_stops(world: &World) -> Vec<String> {
         findings.status("an idle connection", &greeting.expect("an answer"), 200);
         idle.push(connection);
     }
+    let (whole, mut asking) = askers(world, &mut findings).await;
     let uploading = slow_upload(world);
     let stopping = async {
         tokio::time::sleep(PIECE_PAUSE * 2).await;
-        cluster.terminate("gateway-1").expect("it runs")
+        let pid = cluster.terminate("gateway-1").expect("it runs");
+        (pid, pages_of_the_last_hour(world, &mut asking).await)
     };
     let ending = async {
         let mut ends = Vec::new();
@@ -99,7 +104,8 @@ pub async fn a_gateway_stops(world: &World) -> Vec<String> {
         }
         ends
     };
-    let (put, pid, ends) = tokio::join!(uploading, stopping, ending);
+    let (put, (pid, pages), ends) = tokio::join!(uploading, stopping, ending);
+    last_pages(&mut findings, &whole, &pages);
     match put {
         Ok(response) => findings.status("the upload", &response, 201),
         Err(error) => findings.holds(&format!("the upload: {error}"), false),
@@ -118,6 +124,52 @@ pub async fn a_gateway_stops(world: &World) -> Vec<String> {
     let gone = wait_until(PATIENCE, "the gateway to be gone", gone).await;
     findings.holds(&format!("the gateway goes: {gone:?}"), gone.is_ok());
     findings.0
+}
+
+/// The whole feed, and connections that have each read it once.
+async fn askers(world: &World, findings: &mut Findings) -> (String, Vec<Connection>) {
+    for number in 0..FILES {
+        put(world, findings, "alice", &format!("/pub/days/{number}"), b"x").await;
+    }
+    let host = world.address.to_string();
+    let (mut whole, mut open) = (String::new(), Vec::new());
+    for _ in 0..ASKERS {
+        let mut connection = world.connect().await;
+        let page = connection.exchange(&page_request(&host, 0, 1000), false).await.expect("a page");
+        findings.status("a page", &page, 200);
+        whole = page.text();
+        open.push(connection);
+    }
+    (whole, open)
+}
+
+/// What each of them is told while the gateway stops, one after the other; None: nothing, its connection has ended.
+async fn pages_of_the_last_hour(world: &World, asking: &mut [Connection]) -> Vec<Option<Response>> {
+    let host = world.address.to_string();
+    let mut told = Vec::new();
+    for connection in asking {
+        let asks = page_request(&host, 0, 1000);
+        let asked = connection.exchange(&asks, false);
+        told.push(tokio::time::timeout(PATIENCE, asked).await.ok().and_then(Result::ok));
+        tokio::time::sleep(PIECE_PAUSE / 2).await;
+    }
+    told
+}
+
+/// A page is whole, or a refusal that reads like nothing.
+fn last_pages(findings: &mut Findings, whole: &str, told: &[Option<Response>]) {
+    let lines = |text: &str| FeedPage::parse(text, 0, 1000).map(|page| page.lines);
+    let whole = lines(whole).expect("a page");
+    for response in told.iter().flatten() {
+        if response.status != 200 {
+            findings.equal("a refusal while the gateway stops", &refusal(response), &None);
+            continue;
+        }
+        let page = lines(&response.text()).unwrap_or_default();
+        findings.holds(&format!("a part of a page: {} events", page.len()), page.starts_with(&whole));
+    }
+    let answered = told.iter().flatten().count();
+    findings.holds(&format!("{answered} of {} were answered", told.len()), answered > 0);
 }
 
 async fn refuses(address: SocketAddr) -> bool {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use rowhouse_chaos_tests::cluster::{ClusterOptions, Signal};
+use rowhouse_chaos_tests::feed::{page_request, refusal};
 use rowhouse_chaos_tests::http1::{Connection, Response};
 use rowhouse_chaos_tests::request::request;
 use tokio::task::JoinSet;
@@ -19,6 +20,10 @@ const REQUESTS_MAX: usize = 4;
 const REQUESTS: usize = 12;
 /// The client that asks for too much; the world's own requests come from 127.0.0.1.
 const CROWD: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 77));
+/// Asks for pages of the feed.
+const INDEXER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 78));
+/// Pages asked for in a row, of which one a minute is granted.
+const PAGES: usize = 5;
 /// Nothing here measures time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -28,7 +33,10 @@ pub fn options() -> ClusterOptions {
             format!("--attempts-burst={ATTEMPTS_BURST}"),
             format!("--attempts-per-second={ATTEMPTS_PER_SECOND}"),
         ],
-        gateway_flags: vec![format!("--requests-max={REQUESTS_MAX}")],
+        gateway_flags: vec![
+            format!("--requests-max={REQUESTS_MAX}"),
+            r#"--rate-limits=[{ path = "/events/", method = "GET", quota = "1r/m", key = "ip" }]"#.into(),
+        ],
         ..ClusterOptions::default()
     }
 }
@@ -36,6 +44,7 @@ pub fn options() -> ClusterOptions {
 pub async fn run(world: &World) -> Vec<String> {
     let mut findings = Findings::default();
     attempts(world, &mut findings).await;
+    pages(world, &mut findings).await;
     requests(world, &mut findings).await;
     findings.0
 }
@@ -86,6 +95,24 @@ async fn attempts(world: &World, findings: &mut Findings) {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// Indexers read the body of a page without looking at its status: a refusal is one line that is neither event nor cursor.
+async fn pages(world: &World, findings: &mut Findings) {
+    let host = world.address.to_string();
+    let mut indexer = Connection::open_from(INDEXER, world.address).await.expect("the gateway listens");
+    // A leader that is elected in between counts anew.
+    for _ in 0..PAGES {
+        let response = indexer.exchange(&page_request(&host, 0, 1000), false).await.expect("an answer");
+        if response.status == 200 {
+            continue;
+        }
+        findings.refused("one page too many", &response, 429, "Rate limit exceeded");
+        findings.equal("what a careless indexer makes of it", &refusal(&response), &None);
+        let wait = response.header("retry-after").and_then(|wait| wait.parse().ok()).unwrap_or(0);
+        return findings.holds(&format!("Retry-After {wait}"), (1..=60).contains(&wait));
+    }
+    findings.holds("a second page within a minute is refused", false);
 }
 
 /// A gateway whose shards do not answer holds so many requests and no more.

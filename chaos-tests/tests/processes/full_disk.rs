@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions, Disk, SmallDisk, mountable, wait_until};
+use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions, Disk, Kind, SmallDisk, mountable, wait_until};
 use rowhouse_chaos_tests::http1::{Connection, Response};
-use rowhouse_chaos_tests::identity::{Session, User, signup_by_cookie};
+use rowhouse_chaos_tests::identity::{Session, User, session_cookie, signup_by_cookie};
 use rowhouse_chaos_tests::request::request;
 use rowhouse_chaos_tests::survival::scans;
 
@@ -61,6 +61,22 @@ impl World {
         let credentials = [(session.header, session.value.as_str())];
         let bytes = request(method, &target, &self.host, &credentials, body);
         self.connection.exchange(&bytes, false).await.expect("the gateway answers")
+    }
+
+    /// A request that is about no file.
+    async fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        let bytes = request(method, path, &self.host, headers, body);
+        self.connection.exchange(&bytes, false).await.expect("the gateway answers")
+    }
+
+    /// A request of the operator.
+    async fn operate(&self, method: &str, path: &str) -> Response {
+        let file = self.cluster.file().expect("a cluster file");
+        let admin = file.of_kind(Kind::Gateway).find_map(|gateway| gateway.address("admin").ok());
+        let admin = admin.expect("an admin listener");
+        let mut connection = Connection::open(admin, false).await.expect("it listens");
+        let bytes = request(method, path, &admin.to_string(), &[("x-admin-password", "admin")], b"");
+        connection.exchange(&bytes, false).await.expect("an answer")
     }
 
     /// A write to a new path, remembered if it is acknowledged.
@@ -189,10 +205,42 @@ async fn two_of_three(world: &mut World) {
     let deleted = world.send("DELETE", user, &path, b"").await;
     assert_eq!(deleted.status, 204, "{}", deleted.text());
     world.kept.remove(&(user, path));
+    accounts_go_on(world).await;
 
     world.cluster.disk(SECOND).empty().expect("there is a filler");
     world.wait_low(SECOND, false).await;
     world.all_are_taken().await;
+}
+
+/// People come and go meanwhile, and an operator shuts one out: none of it needs room to speak of. A sign-in may be
+/// refused as writes are, and then says so.
+async fn accounts_go_on(world: &mut World) {
+    let (user, session) = &world.users[0];
+    let (z32, token, cookie) = (user.z32.clone(), user.auth_token(), session.value.clone());
+    let signin = world.ask("POST", "/session", &[], &token).await;
+    match signin.status {
+        200 => {
+            let second = session_cookie(&signin, &world.users[0].0).expect("a cookie").value;
+            let credentials = [("pubky-host", z32.as_str()), ("cookie", second.as_str())];
+            assert_eq!(world.ask("GET", "/session", &credentials, b"").await.status, 200);
+            let logout = world.ask("DELETE", "/session", &credentials, b"").await;
+            assert_eq!(logout.status, 200, "{}", logout.text());
+            let after = world.ask("GET", "/session", &credentials, b"").await;
+            assert_eq!(after.status, 401, "a session that was logged out");
+        }
+        503 | 507 => assert!(signin.header("retry-after").is_some(), "{}", signin.text()),
+        status => panic!("a sign-in: {status} {}", signin.text()),
+    }
+    let credentials = [("pubky-host", z32.as_str()), ("cookie", cookie.as_str())];
+    assert_eq!(world.ask("GET", "/session", &credentials, b"").await.status, 200, "who was here stays");
+
+    let last = world.users.len() - 1;
+    let path = format!("/users/{}", world.users[last].0.z32);
+    assert_eq!(world.operate("POST", &format!("{path}/disable")).await.status, 200);
+    let told: serde_json::Value =
+        serde_json::from_slice(&world.operate("GET", &path).await.body).expect("JSON");
+    assert_eq!(told["disabled"], true, "{told}");
+    assert_eq!(world.operate("POST", &format!("{path}/enable")).await.status, 200);
 }
 
 /// Not a byte is left: that node ends and says so, the others go on, and it returns once there is room.

@@ -26,6 +26,8 @@ mod xml_body;
 #[cfg(fuzzing)]
 pub use multistatus::document;
 #[cfg(fuzzing)]
+pub use place::Place;
+#[cfg(fuzzing)]
 pub use properties::{Resource, Wanted};
 pub use request::router;
 #[cfg(fuzzing)]

@@ -31,4 +31,6 @@ pub use page::Selection;
 pub use pages::{Feed, Freshness};
 pub use stream_body::StreamBody;
 pub use stream_params::{StreamParams, StreamUser, refused};
+#[cfg(fuzzing)]
+pub use timestamp::unix_us as old_cursor;
 pub use user_pages::{UserPages, UserSelection};

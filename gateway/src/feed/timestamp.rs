@@ -38,8 +38,8 @@ impl Feed {
     }
 }
 
-/// Unix microseconds of an old cursor.
-fn unix_us(text: &str) -> Option<u64> {
+/// Unix microseconds of an old cursor; `None` for any other text.
+pub fn unix_us(text: &str) -> Option<u64> {
     let timestamp = Timestamp::try_from(text.to_owned()).ok();
     timestamp.filter(|_| text.len() == TIMESTAMP_CHARS).map(|timestamp| timestamp.as_u64())
 }

@@ -45,8 +45,9 @@ pub async fn stream_cache_policy(request: Request, next: Next) -> Response {
     response
 }
 
-/// Paths that do not decode or normalise are judged by what is readable of them.
-fn reads_private(raw: &str) -> bool {
+/// Whether an undecoded path lies below `/priv/`. One that does not decode or normalise is judged by what is readable
+/// of it.
+pub fn reads_private(raw: &str) -> bool {
     if is_below_private(raw) {
         return true;
     }

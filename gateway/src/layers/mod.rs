@@ -8,6 +8,8 @@ mod trace;
 mod website;
 
 pub use admin_calls::{AdminCalls, admin_calls};
+#[cfg(fuzzing)]
+pub use cache_policy::reads_private;
 pub use cache_policy::{cache_policy, stream_cache_policy};
 pub use known_keys::{KEY_CHARS, parse_key};
 #[cfg(fuzzing)]

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::life::Life;
+use super::linger::{Leftover, Linger};
 use super::patience::{Patience, Phase};
 use crate::body::expects_continue;
 use crate::routes::ClientAddr;
@@ -85,13 +86,15 @@ async fn speak<S>(stream: S, peer: SocketAddr, http: Http, life: &Life)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let phase = Phase::default();
+    let (phase, leftover) = (Phase::default(), Leftover::default());
     let service = ConnectionService {
         router: http.router.clone(),
         peer,
         phase: phase.clone(),
+        leftover: leftover.clone(),
         stop: life.stop.clone(),
     };
+    let stream = Linger::new(stream, leftover);
     let stream = Patience::new(stream, phase, http.limits.head_timeout_s, http.limits.write_timeout_s);
     let connection = http.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
@@ -113,6 +116,7 @@ struct ConnectionService {
     router: Router,
     peer: SocketAddr,
     phase: Phase,
+    leftover: Leftover,
     stop: CancellationToken,
 }
 
@@ -126,7 +130,7 @@ impl Service<http::Request<Incoming>> for ConnectionService {
     }
 
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| Body::new(self.leftover.watch(body)));
         request.extensions_mut().insert(ClientAddr(self.peer.ip()));
         let held_back = expects_continue(request.headers());
         let busy = self.phase.busy();

@@ -3,6 +3,7 @@
 mod accept;
 mod connection;
 mod life;
+mod linger;
 mod patience;
 
 pub use accept::{Door, Listener, bind};

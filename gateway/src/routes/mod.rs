@@ -44,6 +44,8 @@ pub use grant_list::{grant_list, grant_revoke};
 pub use grant_session::{grant_exchange, grant_session, grant_signout};
 pub use grant_signup::grant_signup;
 pub use info::{info, root};
+#[cfg(fuzzing)]
+pub use list_params::ListParams;
 pub use lock_entry::lock_or_unlock;
 pub use put_entry::{put_entry, store};
 pub use receive::ClientAddr;

@@ -20,6 +20,9 @@ const STEP_BYTES_MAX: u64 = WRITE_BYTES_MAX / 2;
 const UNLINKED_MAX: usize = 16;
 /// Records looked at in one step, dead ones among them.
 const WALKED_MAX: usize = 16 * 1024;
+/// The segment that is written is given back once it has this share of a segment's length, and little of it counts.
+/// Otherwise a disk smaller than a segment would never get room back.
+const WASTED_SHARE: u64 = 16;
 
 /// The result of one step; the default when there was nothing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +48,7 @@ impl BlobStore {
     /// One bounded step: unlinks some segments, moves some chunks.
     pub async fn compact(&self) -> Result<CompactReport, Error> {
         let mut compacting = self.compacting.lock().await;
+        self.seal().await?;
         let mut report =
             CompactReport { unlinked_segments: self.unlink().await?, ..CompactReport::default() };
         let ledger = &self.shared.index.ledger;
@@ -65,6 +69,17 @@ impl BlobStore {
         *compacting = Some(Cursor { segment: cursor.segment, place });
         report.unlinked_segments += self.unlink().await?;
         Ok(report)
+    }
+
+    /// Seals the newest segment where little of it counts, so that it is compacted like the others.
+    async fn seal(&self) -> Result<(), Error> {
+        let written_min = self.shared.options.segment_bytes / WASTED_SHARE;
+        let Some(segment) = self.shared.index.ledger.wasted(written_min) else { return Ok(()) };
+        match self.ask(|done| Job::Seal { segment, done }).await {
+            // The next step tries again. Segments without live chunks can go meanwhile.
+            Err(Error::NoSpace) => Ok(()),
+            sealed => sealed,
+        }
     }
 
     async fn unlink(&self) -> Result<u64, Error> {

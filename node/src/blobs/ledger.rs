@@ -96,6 +96,13 @@ impl Ledger {
         sparse.min_by_key(|(_, share)| share.live).map(|(segment, _)| segment)
     }
 
+    /// The segment that is written, if it has these bytes at least and less than a quarter of them count.
+    pub(super) fn wasted(&self, written_min: u64) -> Option<u64> {
+        let shares = self.shares();
+        let (segment, share) = shares.last_key_value()?;
+        (share.written >= written_min && share.live < share.written / 4).then_some(*segment)
+    }
+
     /// Over all segments.
     pub(super) fn usage(&self) -> BlobUsage {
         let shares = self.shares();

@@ -36,6 +36,8 @@ pub(super) enum Job {
         lost: Vec<(ChunkKey, Location)>,
         done: Done<()>,
     },
+    /// Begins a new segment, if this one is still the newest.
+    Seal { segment: u64, done: Done<()> },
 }
 
 impl Job {
@@ -43,7 +45,7 @@ impl Job {
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Put { record, .. } => record.header.record_bytes(),
-            Self::Delete { .. } => 0,
+            Self::Delete { .. } | Self::Seal { .. } => 0,
             Self::Move { records, .. } => {
                 records.iter().map(|(record, _)| record.header.record_bytes()).sum()
             }
@@ -54,7 +56,9 @@ impl Job {
     pub(super) fn refuse(self, error: Error) {
         // The task that asked may have gone.
         match self {
-            Self::Put { done, .. } | Self::Move { done, .. } => drop(done.send(Err(error))),
+            Self::Put { done, .. } | Self::Move { done, .. } | Self::Seal { done, .. } => {
+                drop(done.send(Err(error)));
+            }
             Self::Delete { done, .. } => drop(done.send(Err(error))),
         }
     }

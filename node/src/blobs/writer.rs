@@ -66,7 +66,7 @@ impl Writer {
         if let Some(dead) = self.shared.fatal.dead() {
             return Err(Failure::Fatal(Error::io("writing chunks", io::Error::other(dead.to_owned()))));
         }
-        let mut records = Vec::new();
+        let (mut records, mut seals) = (Vec::new(), false);
         for Accepted { job, .. } in accepted.iter_mut() {
             match job {
                 Job::Put { record, .. } => {
@@ -77,10 +77,11 @@ impl Writer {
                     let copies = moved.iter().map(|(record, _)| record);
                     records.extend(copies.map(|r| Record { header: r.header, body: r.body.clone() }));
                 }
+                Job::Seal { segment, .. } => seals |= *segment == self.active.id,
                 Job::Delete { .. } => {}
             }
         }
-        let appended = self.append(&records);
+        let appended = self.append(&records, seals);
         let locations = match &appended {
             Ok(locations) => locations.as_slice(),
             Err(Failure::NoSpace) => &[],
@@ -102,12 +103,16 @@ impl Writer {
         Ok(())
     }
 
-    fn append(&mut self, records: &[Record]) -> Result<Vec<Location>, Failure> {
+    /// `seals`: into a new segment, however short the newest is.
+    fn append(&mut self, records: &[Record], seals: bool) -> Result<Vec<Location>, Failure> {
         const WHAT: &str = "appending chunks";
+        let is_long = self.active.length >= self.shared.options.segment_bytes;
+        if seals || is_long && !records.is_empty() {
+            self.roll()?;
+        }
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        self.roll()?;
         let start = self.active.length;
         match self.active.append(records, &mut self.buffer).and_then(|()| self.did(DiskStep::Append)) {
             Err(error) if is_full(&error) => {
@@ -138,11 +143,8 @@ impl Writer {
         Ok(locations.collect())
     }
 
-    /// Begins a new segment once the newest is long enough.
+    /// Begins a new segment.
     fn roll(&mut self) -> Result<(), Failure> {
-        if self.active.length < self.shared.options.segment_bytes {
-            return Ok(());
-        }
         let next = match self.shared.segments.create(self.active.id + 1) {
             Err(error) if is_full(&error) => return Err(Failure::NoSpace),
             created => created.map_err(|error| Error::io("beginning a segment", error))?,
@@ -165,6 +167,7 @@ impl Writer {
                     }
                 }
                 Job::Delete { range, more, .. } => *more = index.remove_some(range)?,
+                Job::Seal { .. } => {}
                 Job::Move { records, lost, .. } => {
                     for ((record, _), at) in records.iter().zip(locations.by_ref()) {
                         index.enter(record.header.key, at)?;
@@ -194,7 +197,9 @@ impl Writer {
                 }
                 (None, Job::Delete { more, done, .. }) => drop(done.send(Ok(more))),
                 (None, job) if full => job.refuse(Error::NoSpace),
-                (None, Job::Put { done, .. } | Job::Move { done, .. }) => drop(done.send(Ok(()))),
+                (None, Job::Put { done, .. } | Job::Move { done, .. } | Job::Seal { done, .. }) => {
+                    drop(done.send(Ok(())));
+                }
             }
         }
         if let Some(error) = fatal {

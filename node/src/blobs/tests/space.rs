@@ -4,6 +4,7 @@ use tokio::task::JoinSet;
 
 use super::writing::{gated, queued, until};
 use super::*;
+use crate::blobs::CompactReport;
 
 const SEGMENT_BYTES: u64 = segment_of(20);
 
@@ -27,6 +28,31 @@ async fn segments_without_live_chunks_are_unlinked() {
     assert_eq!(after.segments as usize, segments(dir.path()).len());
     assert!(after.dead_bytes < 2 * SEGMENT_BYTES, "{after:?}");
     assert_holds(&store, &version(2, 5)).await;
+}
+
+#[tokio::test]
+async fn the_newest_segment_is_given_back_too_once_little_of_it_counts() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path(), segment_of(400));
+    let kept = version(2, 3);
+    put_all(&store, &version(1, 100)).await;
+    put_all(&store, &kept).await;
+    assert_eq!(compact_fully(&store).await, CompactReport::default(), "all of it counts");
+    store.delete_version(1, [1; 16]).await.expect("deleted");
+    assert_eq!(segments(dir.path()).len(), 1);
+    let report = compact_fully(&store).await;
+    assert_eq!((report.moved_chunks, report.unlinked_segments), (3, 1));
+    assert_eq!(store.usage().dead_bytes, 0);
+    assert_holds(&store, &kept).await;
+
+    store.delete_version(1, [2; 16]).await.expect("deleted");
+    assert_eq!(compact_fully(&store).await, CompactReport::default(), "too few bytes to begin another file");
+    drop(store);
+    let store = open(dir.path(), segment_of(400));
+    put_all(&store, &version(3, 30)).await;
+    store.delete_version(1, [3; 16]).await.expect("deleted");
+    assert_eq!(compact_fully(&store).await.unlinked_segments, 1);
+    assert_eq!((store.usage().live_bytes, store.usage().dead_bytes), (0, 0));
 }
 
 #[tokio::test]
