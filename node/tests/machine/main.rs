@@ -7,6 +7,7 @@ mod golden;
 mod grant_list;
 mod input;
 mod list;
+mod list_cost;
 mod log;
 mod machine_fixture;
 mod meta;
