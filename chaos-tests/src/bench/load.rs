@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
+use super::directory::Part;
 use super::histogram::Histogram;
 use super::options::Scenario;
 use super::target::{FILES_PER_USER, LIST_USERS, Member, Target, file_path};
@@ -27,6 +28,7 @@ const MIXED_PUT_EVERY: u32 = 10;
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
     pub scenario: Scenario,
+    pub part: Part,
     pub size: usize,
     pub concurrency: usize,
     pub warmup: Duration,
@@ -184,8 +186,11 @@ impl Slot {
     /// Writes the next request; tells the status that counts as success.
     fn build(&mut self) -> u16 {
         self.counter += 1;
-        let Cell { scenario, size, run, .. } = self.cell;
+        let Cell { scenario, part, size, run, .. } = self.cell;
         let target = Arc::clone(&self.target);
+        if part != Part::Whole {
+            return self.ask(&target.members[0], part);
+        }
         let among = if scenario == Scenario::List {
             target.members.len().min(LIST_USERS)
         } else {
@@ -224,6 +229,23 @@ impl Slot {
             self.request.extend_from_slice(part.as_bytes());
         }
         200
+    }
+
+    /// One user has the directories.
+    fn ask(&mut self, member: &Member, part: Part) -> u16 {
+        let file = format!(
+            "{:08}-{:x}-{}-{}",
+            self.random.random_range(0..u16::MAX),
+            self.cell.run,
+            self.slot,
+            self.counter
+        );
+        let (url, expected) = part.url(member, &file);
+        let headers = [(member.session.header, member.session.value.as_str())];
+        let (method, headers, body) =
+            if part.writes() { ("PUT", &headers[..], &self.body[..]) } else { ("GET", &[][..], &[][..]) };
+        self.request = request(method, &url, &self.target.host, headers, body);
+        expected
     }
 
     fn sign_in(&mut self, member: &Member) -> u16 {
