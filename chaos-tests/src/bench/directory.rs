@@ -27,8 +27,8 @@ pub enum Part {
     End(u32),
     /// PUT of a new file into a directory that was empty before this run.
     Empty,
-    /// PUT of a new file into the directory of many files.
-    Full,
+    /// PUT of a new file into the directory of so many files, anywhere among them.
+    Full(u32),
     /// The first name of the directory whose files were deleted.
     Page,
     /// The children of the directory above it.
@@ -56,7 +56,7 @@ impl Part {
             Self::Middle(_) => "in the middle",
             Self::End(_) => "at the end",
             Self::Empty => "empty directory",
-            Self::Full => "full directory",
+            Self::Full(_) => "full directory",
             Self::Page => "page",
             Self::Shallow => "shallow page",
             Self::Collision => "collision",
@@ -64,8 +64,9 @@ impl Part {
         }
     }
 
-    /// The resource that is asked for, and the status that counts as success.
-    pub fn url(self, member: &Member, file: &str) -> (String, u16) {
+    /// The resource that is asked for, and the status that counts as success. A new file is named by a random number
+    /// and what makes it new.
+    pub fn url(self, member: &Member, random: u32, new: &str) -> (String, u16) {
         let z32 = &member.z32;
         let many = |query: String| format!("/storage/{z32}/pub/bench/many/?limit={PAGE}{query}");
         let behind = |number: u32| many(format!("&cursor={z32}/pub/bench/many/{number:08}"));
@@ -73,9 +74,11 @@ impl Part {
             Self::Whole | Self::Begin(_) => (many(String::new()), 200),
             Self::Middle(files) => (behind(files / 2), 200),
             Self::End(files) => (behind(files.saturating_sub(PAGE + 1)), 200),
-            Self::Empty => (format!("/storage/{z32}/pub/bench/few/{file}"), 201),
-            // Among those that are there, as names come anywhere in a directory.
-            Self::Full => (format!("/storage/{z32}/pub/bench/many/{file}"), 201),
+            Self::Empty => (format!("/storage/{z32}/pub/bench/few/{random:08}-{new}"), 201),
+            Self::Full(files) => {
+                let among = random % files.max(1);
+                (format!("/storage/{z32}/pub/bench/many/{among:08}-{new}"), 201)
+            }
             Self::Page => (format!("/storage/{z32}/pub/bench/gone/x/?limit=1"), 200),
             Self::Shallow => (format!("/storage/{z32}/pub/bench/gone/?shallow=true"), 200),
             Self::Collision => (format!("/storage/{z32}/pub/bench/gone/x"), 409),
@@ -85,7 +88,7 @@ impl Part {
 
     /// Whether it is a PUT, and not a GET.
     pub fn writes(self) -> bool {
-        matches!(self, Self::Empty | Self::Full | Self::Collision)
+        matches!(self, Self::Empty | Self::Full(_) | Self::Collision)
     }
 }
 

@@ -233,14 +233,8 @@ impl Slot {
 
     /// One user has the directories.
     fn ask(&mut self, member: &Member, part: Part) -> u16 {
-        let file = format!(
-            "{:08}-{:x}-{}-{}",
-            self.random.random_range(0..u16::MAX),
-            self.cell.run,
-            self.slot,
-            self.counter
-        );
-        let (url, expected) = part.url(member, &file);
+        let new = format!("{:x}-{}-{}", self.cell.run, self.slot, self.counter);
+        let (url, expected) = part.url(member, self.random.random(), &new);
         let headers = [(member.session.header, member.session.value.as_str())];
         let (method, headers, body) =
             if part.writes() { ("PUT", &headers[..], &self.body[..]) } else { ("GET", &[][..], &[][..]) };

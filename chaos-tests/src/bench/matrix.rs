@@ -184,7 +184,7 @@ async fn puts(
 ) -> Result<[Row; 2], Error> {
     let (mut empty, mut full) = (Vec::new(), Vec::new());
     for _ in 0..options.reps.max(1) {
-        for (part, rows) in [(Part::Empty, &mut empty), (Part::Full, &mut full)] {
+        for (part, rows) in [(Part::Empty, &mut empty), (Part::Full(options.files), &mut full)] {
             rows.push(once(options, target, pids, Cell { part, run: rand::random(), ..cell }).await?);
         }
     }
