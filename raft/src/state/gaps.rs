@@ -123,6 +123,9 @@ impl Gaps {
 
     /// The first gap that reaches into `from <= key < to` and was empty at `sequence`, when that lies in the past.
     pub(super) fn first(&self, from: &[u8], to: &[u8], sequence: u64) -> Option<Span> {
+        if from >= to {
+            return None;
+        }
         let known = lock(&self.known);
         let at = known.gaps.range::<[u8], _>((Bound::Unbounded, Bound::Included(from))).next_back();
         let after = known.gaps.range::<[u8], _>((Bound::Excluded(from), Bound::Excluded(to)));
