@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
+use super::directory::Part;
 use super::histogram::Histogram;
 use super::options::Scenario;
 use super::range::byte_request;
@@ -28,6 +29,7 @@ const MIXED_PUT_EVERY: u32 = 10;
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
     pub scenario: Scenario,
+    pub part: Part,
     pub size: usize,
     pub concurrency: usize,
     pub warmup: Duration,
@@ -185,8 +187,11 @@ impl Slot {
     /// Writes the next request; tells the status that counts as success.
     fn build(&mut self) -> u16 {
         self.counter += 1;
-        let Cell { scenario, size, run, .. } = self.cell;
+        let Cell { scenario, part, size, run, .. } = self.cell;
         let target = Arc::clone(&self.target);
+        if part != Part::Whole {
+            return self.ask(&target.members[0], part);
+        }
         let among = if scenario == Scenario::List {
             target.members.len().min(LIST_USERS)
         } else {
@@ -230,6 +235,17 @@ impl Slot {
             self.request.extend_from_slice(part.as_bytes());
         }
         200
+    }
+
+    /// One user has the directories.
+    fn ask(&mut self, member: &Member, part: Part) -> u16 {
+        let new = format!("{:x}-{}-{}", self.cell.run, self.slot, self.counter);
+        let (url, expected) = part.url(member, self.random.random(), &new);
+        let headers = [(member.session.header, member.session.value.as_str())];
+        let (method, headers, body) =
+            if part.writes() { ("PUT", &headers[..], &self.body[..]) } else { ("GET", &[][..], &[][..]) };
+        self.request = request(method, &url, &self.target.host, headers, body);
+        expected
     }
 
     fn sign_in(&mut self, member: &Member) -> u16 {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::directory::{self, Part};
 use super::feed::Tailer;
 use super::load::{self, Cell, Tally};
 use super::options::{BenchOptions, Scenario};
@@ -15,6 +16,9 @@ use crate::error::Error;
 
 /// Between polls of the reader beside writes: pubky-nexus polls so on a test network, and every five seconds elsewhere.
 const TAIL_PAUSE: Duration = Duration::from_millis(100);
+
+/// Without traffic, before a directory of deleted files is looked at again.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Edges of the measured part.
 struct Edge {
@@ -47,6 +51,9 @@ pub async fn run(options: &BenchOptions) -> Result<Report, Error> {
         target.note_cursors().await?;
     }
     let target = Arc::new(target);
+    if needs(&[Scenario::ListMillion, Scenario::PutMillion]) {
+        directory::fill(&target, options.files).await?;
+    }
     let mut rows = Vec::new();
     for size in &options.sizes {
         if needs(&[Scenario::Get, Scenario::PutOver, Scenario::Mixed]) {
@@ -60,6 +67,9 @@ pub async fn run(options: &BenchOptions) -> Result<Report, Error> {
                 let cell = cell(options, *scenario, *size, *concurrency);
                 match scenario {
                     Scenario::ClosingCost => rows.extend(pairs(options, &target, &pids, cell).await?),
+                    Scenario::ListMillion => rows.extend(pages(options, &target, &pids, cell).await?),
+                    Scenario::PutMillion => rows.extend(puts(options, &target, &pids, cell).await?),
+                    Scenario::ListDeleted => rows.extend(deleted(options, &target, &pids, cell).await?),
                     Scenario::LiveStreams => rows.push(streaming(options, &target, &pids, cell).await?),
                     _ => rows.push(repeated(options, &target, &pids, cell).await?),
                 }
@@ -90,7 +100,7 @@ fn measured(options: &BenchOptions) -> Result<Vec<u32>, Error> {
 
 fn cell(options: &BenchOptions, scenario: Scenario, size: usize, concurrency: usize) -> Cell {
     let (warmup, duration) = (Duration::from_secs(options.warmup), Duration::from_secs(options.duration));
-    Cell { scenario, size, concurrency, warmup, duration, run: rand::random() }
+    Cell { scenario, part: Part::Whole, size, concurrency, warmup, duration, run: rand::random() }
 }
 
 async fn repeated(
@@ -142,14 +152,69 @@ async fn pairs(
         let row = row?;
         tailed.push(Row { errors: row.errors + errors, ..row });
     }
-    let median = |mut rows: Vec<Row>, scenario: &'static str| {
-        let cpu = |row: &Row| row.server_cpu_us_per_operation;
-        rows.sort_by(|left, right| cpu(left).total_cmp(&cpu(right)));
-        let repetitions = rows.len();
-        let median = rows.swap_remove(repetitions / 2);
-        Row { scenario, repetitions, ..median }
-    };
     Ok([median(plain, "closing_cost without a reader"), median(tailed, "closing_cost with a reader")])
+}
+
+/// The run with the median CPU time of an operation.
+fn median(mut rows: Vec<Row>, scenario: &str) -> Row {
+    let cpu = |row: &Row| row.server_cpu_us_per_operation;
+    rows.sort_by(|left, right| cpu(left).total_cmp(&cpu(right)));
+    let repetitions = rows.len();
+    let median = rows.swap_remove(repetitions / 2);
+    Row { scenario: scenario.to_owned(), repetitions, ..median }
+}
+
+/// Pages of the directory of many files, each at its own cursor.
+async fn pages(
+    options: &BenchOptions,
+    target: &Arc<Target>,
+    pids: &[u32],
+    cell: Cell,
+) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    for part in Part::pages(options.files) {
+        rows.push(repeated(options, target, pids, Cell { part, ..cell }).await?);
+    }
+    Ok(rows)
+}
+
+/// Writes into an empty directory and into the one of many files in turn.
+async fn puts(
+    options: &BenchOptions,
+    target: &Arc<Target>,
+    pids: &[u32],
+    cell: Cell,
+) -> Result<[Row; 2], Error> {
+    let (mut empty, mut full) = (Vec::new(), Vec::new());
+    for _ in 0..options.reps.max(1) {
+        for (part, rows) in [(Part::Empty, &mut empty), (Part::Full(options.files), &mut full)] {
+            rows.push(once(options, target, pids, Cell { part, run: rand::random(), ..cell }).await?);
+        }
+    }
+    Ok([median(empty, "put_million empty directory"), median(full, "put_million full directory")])
+}
+
+/// The questions to a directory before files were deleted in it, at once after, and when it was quiet for a while.
+async fn deleted(
+    options: &BenchOptions,
+    target: &Arc<Target>,
+    pids: &[u32],
+    cell: Cell,
+) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    directory::begin_deleted(target).await?;
+    for when in ["before", "after", "a minute later"] {
+        match when {
+            "after" => directory::delete_all(target, options.deleted).await?,
+            "a minute later" => tokio::time::sleep(QUIET).await,
+            _ => {}
+        }
+        for part in Part::OF_DELETED {
+            let row = repeated(options, target, pids, Cell { part, ..cell }).await?;
+            rows.push(Row { scenario: format!("{} {when}", row.scenario), ..row });
+        }
+    }
+    Ok(rows)
 }
 
 /// The row's memory is that of the gateway alone.
@@ -171,8 +236,7 @@ async fn idle(options: &BenchOptions, pids: &[u32]) -> Row {
     tokio::time::sleep(Duration::from_secs(options.duration)).await;
     let edges = [begin, Edge::now(pids)];
     let duration = Duration::from_secs(options.duration);
-    let cell =
-        Cell { scenario: Scenario::Idle, size: 0, concurrency: 0, warmup: Duration::ZERO, duration, run: 0 };
+    let cell = Cell { warmup: Duration::ZERO, duration, ..cell(options, Scenario::Idle, 0, 0) };
     row(options, cell, &Tally::default(), &edges, pids)
 }
 
@@ -187,7 +251,7 @@ fn row(options: &BenchOptions, cell: Cell, tally: &Tally, edges: &[Edge], pids: 
     let rate = operations as f64 / seconds;
     Row {
         system: options.name.clone(),
-        scenario: cell.scenario.name(),
+        scenario: format!("{} {}", cell.scenario.name(), cell.part.name()).trim_end().to_owned(),
         size: cell.size,
         concurrency: cell.concurrency,
         quickack: options.quickack,

@@ -3,6 +3,7 @@
 //! It talks plain HTTP and cookie sessions only, so that the reference and Rowhouse are measured by
 //! the same bytes. Closed loop: at saturation latency is concurrency divided by the rate.
 
+mod directory;
 mod feed;
 mod histogram;
 mod load;

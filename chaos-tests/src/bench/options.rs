@@ -30,6 +30,12 @@ pub enum Scenario {
     LiveStreams,
     /// Pairs of PUTs to new paths without and with a reader of the feed, one pair for each repetition: CPU of a write.
     ClosingCost,
+    /// Pages of 1,000 of a directory of `--files` files: at its beginning, in its middle, at its end.
+    ListMillion,
+    /// Pairs of PUTs to new paths in an empty directory and in one of `--files` files, one pair for each repetition.
+    PutMillion,
+    /// Questions to a directory before `--deleted` files were put and deleted in it, at once after, and a minute later.
+    ListDeleted,
     /// No requests: CPU of the measured processes at rest.
     Idle,
 }
@@ -50,6 +56,9 @@ impl Scenario {
             Self::UserBatchEmpty => "user_batch_empty",
             Self::LiveStreams => "live_streams",
             Self::ClosingCost => "closing_cost",
+            Self::ListMillion => "list_million",
+            Self::PutMillion => "put_million",
+            Self::ListDeleted => "list_deleted",
             Self::Idle => "idle",
         }
     }
@@ -71,6 +80,12 @@ pub struct BenchOptions {
     /// Users to sign up; each operation picks one at random.
     #[arg(long, default_value_t = 64)]
     pub users: usize,
+    /// Files of the directory that `list_million` and `put_million` fill.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub files: u32,
+    /// Files that `list_deleted` puts and deletes.
+    #[arg(long, default_value_t = 50_000)]
+    pub deleted: u32,
     /// Body sizes: bytes, or with k or m.
     #[arg(long, value_delimiter = ',', default_value = "1k", value_parser = parse_size)]
     pub sizes: Vec<usize>,

@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub system: String,
-    pub scenario: &'static str,
+    pub scenario: String,
     pub size: usize,
     pub concurrency: usize,
     pub quickack: bool,

@@ -9,6 +9,7 @@ mod grant_list;
 mod input;
 mod list;
 mod locks;
+mod list_cost;
 mod log;
 mod machine_fixture;
 mod meta;

@@ -61,7 +61,7 @@ pub trait StateEngine: StateRead + 'static {
     /// Bytes of `from <= key < to`, about: a store may leave out what it holds in memory. Blocks on the disk.
     fn approximate_bytes(&self, from: &[u8], to: &[u8]) -> u64;
 
-    /// Atomic, not durable until `flush`.
+    /// Atomic, not durable until `flush`. Each table of a generation has one writer at a time.
     fn write(&self, batch: StateBatch) -> Result<(), Error>;
 
     /// Everything written before the call is durable when it returns.

@@ -31,17 +31,7 @@ impl Generation {
 
     /// First key behind the range.
     pub fn end(&self) -> Bytes {
-        let mut end = self.prefix().to_vec();
-        // Shortest key above every key with this prefix: drop trailing 0xFF, raise the last byte.
-        while end.last() == Some(&u8::MAX) {
-            end.pop();
-        }
-        match end.last_mut() {
-            Some(last) => *last += 1,
-            // Group 0xFFFF, generation 0xFFFFFFFF: nothing is above it, and no group lives that long.
-            None => end = vec![u8::MAX; PREFIX_BYTES + 2],
-        }
-        end.into()
+        end_of(&self.prefix())
     }
 
     /// A group's own key as the store has it.
@@ -52,6 +42,21 @@ impl Generation {
         full.put_slice(key);
         full.freeze()
     }
+}
+
+/// First key behind all that begin with `prefix`, a generation's or a table's of it.
+pub(super) fn end_of(prefix: &[u8]) -> Bytes {
+    let mut end = prefix.to_vec();
+    // Shortest key above every key with this prefix: drop trailing 0xFF, raise the last byte.
+    while end.last() == Some(&u8::MAX) {
+        end.pop();
+    }
+    match end.last_mut() {
+        Some(last) => *last += 1,
+        // Group 0xFFFF, generation 0xFFFFFFFF: nothing is above it, and no group lives that long.
+        None => end = vec![u8::MAX; PREFIX_BYTES + 2],
+    }
+    end.into()
 }
 
 /// Generation of every group that ever left its first.

@@ -7,17 +7,20 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, DEFAULT_COLUMN_FAMILY_NAME,
-    IngestExternalFileOptions, Range, ReadOptions, Snapshot, SstFileWriter, WriteBatch, WriteOptions,
+    ColumnFamily, ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME, IngestExternalFileOptions, Range,
+    ReadOptions, Snapshot, SstFileWriter, WriteBatch, WriteOptions,
 };
 
 use super::engine::{ScanOrder, StateBatch, StateEngine, StateRead, StateRecord, StateRecords, Visit};
+use super::gap_search;
+use super::gaps::Gaps;
 use super::rocks_options::StateOptions;
+use super::rocks_scan::{self, bounded, failed, walk};
 use super::staged_file::StagedFile;
 use crate::error::Error;
 use crate::fatal::FatalLatch;
@@ -43,6 +46,9 @@ pub struct RocksState {
     db: DB,
     options: StateOptions,
     staged: AtomicU64,
+    gaps: Gaps,
+    /// Held by all who write rows, and alone by who writes a range tombstone: the gap it stands for has no row then.
+    writing: RwLock<()>,
     fatal: FatalLatch,
 }
 
@@ -55,7 +61,8 @@ impl RocksState {
         ];
         let db = DB::open_cf_descriptors(&options.database(), dir, families).map_err(failed("open state"))?;
         let fatal = FatalLatch::new(options.on_fatal.clone(), STORE, ADVICE);
-        let state = Self { db, options, staged: AtomicU64::new(0), fatal };
+        let gaps = Gaps::new(options.gaps);
+        let state = Self { db, options, staged: AtomicU64::new(0), gaps, writing: RwLock::default(), fatal };
         state.check_format()?;
         Ok(state)
     }
@@ -89,6 +96,25 @@ impl RocksState {
         };
         self.fatal.fall(&error);
         Err(error)
+    }
+
+    /// Writes range tombstones for gaps that last: compactions then drop what lies below, and a restart need not learn
+    /// them again.
+    fn record_gaps(&self) -> Result<(), Error> {
+        let _alone = self.writing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut writes = WriteBatch::default();
+        for gap in self.gaps.settle() {
+            writes.delete_range(&gap.start, &gap.end);
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.written("record gaps of state", self.db.write_opt(writes, &without_log()))
+    }
+
+    #[cfg(test)]
+    pub(super) fn gaps(&self) -> usize {
+        self.gaps.len()
     }
 
     /// Writes one file of at most `STAGED_FILE_BYTES`; `None` when there are no more records.
@@ -129,13 +155,17 @@ impl StateRead for RocksState {
         if from >= to {
             return Ok(());
         }
+        if self.gaps.first(from, to, u64::MAX).is_some() {
+            return self.snapshot().scan(from, to, order, visit);
+        }
+        self.gaps.note_scan(from);
         walk(self.db.raw_iterator_opt(bounded(from, to)), order, visit)
     }
 }
 
 impl StateEngine for RocksState {
     fn snapshot(&self) -> Box<dyn StateRead + '_> {
-        Box::new(RocksView(self.db.snapshot()))
+        Box::new(RocksView { view: self.db.snapshot(), gaps: &self.gaps })
     }
 
     fn records(self: Arc<Self>, from: Bytes, to: Bytes) -> Box<dyn StateRecords> {
@@ -154,10 +184,20 @@ impl StateEngine for RocksState {
                 None => writes.delete(key),
             }
         }
-        self.written("write state", self.db.write_opt(writes, &without_log()))
+        let changed = {
+            let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+            let changed = self.gaps.note_writes(&batch.writes);
+            self.written("write state", self.db.write_opt(writes, &without_log()))?;
+            changed
+        };
+        for keys in changed {
+            gap_search::search(&self.db, &self.gaps, keys)?;
+        }
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), Error> {
+        self.record_gaps()?;
         self.written("flush state", self.db.flush())
     }
 
@@ -196,6 +236,7 @@ impl StateEngine for RocksState {
     }
 
     fn drop_range(&self, from: &[u8], to: &[u8]) -> Result<(), Error> {
+        self.gaps.forget_within(from, to);
         // Whole files at once, then one tombstone for what shares its files with others.
         self.written("drop state range", self.db.delete_file_in_range(from, to))?;
         let mut writes = WriteBatch::default();
@@ -224,11 +265,14 @@ impl StateEngine for RocksState {
 }
 
 /// A view at one sequence number.
-struct RocksView<'a>(Snapshot<'a>);
+struct RocksView<'a> {
+    view: Snapshot<'a>,
+    gaps: &'a Gaps,
+}
 
 impl StateRead for RocksView<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        let value = self.0.get_pinned(key).map_err(failed("read state"))?;
+        let value = self.view.get_pinned(key).map_err(failed("read state"))?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -236,7 +280,8 @@ impl StateRead for RocksView<'_> {
         if from >= to {
             return Ok(());
         }
-        walk(self.0.raw_iterator_opt(bounded(from, to)), order, visit)
+        self.gaps.note_scan(from);
+        rocks_scan::scan(&self.view, self.gaps, (from, to), order, visit)
     }
 }
 
@@ -333,41 +378,8 @@ fn read_page(
     Ok(page)
 }
 
-fn bounded(from: &[u8], to: &[u8]) -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.set_iterate_lower_bound(from);
-    options.set_iterate_upper_bound(to);
-    // Ranges may span prefixes, and reverse seeks must not trust the prefix filter.
-    options.set_total_order_seek(true);
-    options
-}
-
-fn walk(mut records: DBRawIterator<'_>, order: ScanOrder, visit: Visit<'_>) -> Result<(), Error> {
-    match order {
-        ScanOrder::Ascending => records.seek_to_first(),
-        ScanOrder::Descending => records.seek_to_last(),
-    }
-    while let Some((key, value)) = records.item() {
-        if visit(key, value).is_break() {
-            return Ok(());
-        }
-        match order {
-            ScanOrder::Ascending => records.next(),
-            ScanOrder::Descending => records.prev(),
-        }
-    }
-    records.status().map_err(failed("scan state"))
-}
-
 fn without_log() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
     options
-}
-
-fn failed(what: &'static str) -> impl FnOnce(rocksdb::Error) -> Error {
-    move |error| match error.kind() {
-        rocksdb::ErrorKind::Corruption => Error::corrupt(what, error),
-        _ => Error::io(what, std::io::Error::other(error)),
-    }
 }

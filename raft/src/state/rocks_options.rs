@@ -5,6 +5,7 @@ use rocksdb::{
     WriteBufferManager,
 };
 
+use super::gaps::{self, GapLimits};
 use crate::fatal::{self, OnFatal};
 
 /// Options of a node's state database.
@@ -17,6 +18,8 @@ pub struct StateOptions {
     pub block_cache: Cache,
     /// Told once that the database cannot be written.
     pub on_fatal: OnFatal,
+    /// Only tests have others.
+    pub(super) gaps: GapLimits,
 }
 
 /// Largest memtable: beyond it a flush takes longer than it saves.
@@ -36,6 +39,10 @@ const BLOB_BYTES_MIN: u64 = 16 << 10;
 const BLOB_FILE_BYTES: u64 = 256 << 20;
 /// The oldest quarter of the blob files is collected as it fills with garbage.
 const BLOB_GC_AGE: f64 = 0.25;
+/// A file is compacted at once if so many of so many records in a row are tombstones: files were deleted in a mass.
+/// Requests that are forgotten in order leave fewer, and must not make every flush rewrite a level.
+const TOMBSTONES_MAX: usize = 16 << 10;
+const TOMBSTONE_WINDOW: usize = 20 << 10;
 const BLOCK_BYTES: usize = 16 << 10;
 /// Parts of filters and indexes. A whole filter grows with its file, and one that is larger than a shard of the block
 /// cache would be read anew by every lookup.
@@ -53,7 +60,7 @@ impl StateOptions {
     /// The options of production, with `memory_bytes` for the whole node's storage.
     pub fn new(memory_bytes: usize) -> Self {
         let block_cache = Cache::new_lru_cache(memory_bytes / 8 * 3);
-        Self { memory_bytes, block_cache, on_fatal: fatal::abort() }
+        Self { memory_bytes, block_cache, on_fatal: fatal::abort(), gaps: gaps::LIMITS }
     }
 
     fn memtable_budget(&self) -> usize {
@@ -85,6 +92,7 @@ impl StateOptions {
         options.set_prefix_extractor(SliceTransform::create_fixed_prefix(PREFIX_BYTES));
         options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
         options.set_memtable_whole_key_filtering(true);
+        options.add_compact_on_deletion_collector_factory(TOMBSTONE_WINDOW, TOMBSTONES_MAX, 0.0);
         options.set_enable_blob_files(true);
         options.set_min_blob_size(BLOB_BYTES_MIN);
         options.set_blob_file_size(BLOB_FILE_BYTES);

@@ -5,6 +5,7 @@ mod check;
 mod crash;
 mod engine;
 mod gapless;
+mod gaps;
 mod kit;
 mod snapshot;
 mod store;
