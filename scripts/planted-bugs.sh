@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/rowhouse/target}"
 BUGS=("${@:-ack-before-sync skip-dedup vote-at-once diverge commit-with-one-copy erase-at-overwrite skip-checksum \
     vote-before-complete reuse-replica-id obey-deposed-coordinators forget-tombstones keep-removed-chunks \
-    ids-at-propose emit-past-frontier close-without-entry forget-last-t}")
+    ids-at-propose emit-past-frontier close-without-entry forget-last-t ignore-conditions ignore-locks}")
 SEEDS="${SEEDS:-200}"
 KILLS="${KILLS:-40}"
 LOGS="$CARGO_TARGET_DIR/planted-bugs"
@@ -17,6 +17,8 @@ mkdir -p "$LOGS" "$PLANTED"
 # The selection of the Makefile: with another one cargo would compile RocksDB a second time.
 FEATURES=(--workspace --features "rowhouse/planted-bugs,rowhouse-chaos-tests/planted-bugs")
 OF_OBJECTS=" commit-with-one-copy erase-at-overwrite skip-checksum "
+# The simulation writes without conditions.
+OF_CONDITIONS=" ignore-conditions ignore-locks "
 
 # Nothing is removed where the cluster does not change.
 OF_CHANGES=" keep-removed-chunks "
@@ -32,6 +34,9 @@ found_by_test() {
     if [[ "$OF_OBJECTS" == *" $1 "* ]]; then
         TEST=cluster
         ! run_planted "$1" cluster cluster::objects
+    elif [[ "$OF_CONDITIONS" == *" $1 "* ]]; then
+        TEST=machine
+        ! run_planted "$1" machine ""
     else
         TEST=simulation
         ! run_planted "$1" simulation ""
@@ -56,10 +61,11 @@ found_by_survival() {
 }
 
 missed=0
-cargo test "${FEATURES[@]}" --test simulation --test cluster --no-run
+cargo test "${FEATURES[@]}" --test simulation --test cluster --test machine --no-run
 # Without a bug they pass: else a failure would be no finding.
 run_planted none simulation ""
 run_planted none cluster cluster::objects
+run_planted none machine ""
 for bug in ${BUGS[*]}; do
     if found_by_test "$bug"; then
         echo "$bug: found by the test \`$TEST\` ($LOGS/$bug.$TEST.log)"

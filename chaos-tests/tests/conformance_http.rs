@@ -56,10 +56,12 @@ mod kills;
 mod limits;
 #[path = "conformance_http/listing_cases.rs"]
 mod listing_cases;
-#[path = "conformance_http/quotas.rs"]
-mod quotas;
+#[path = "conformance_http/lock_days.rs"]
+mod lock_days;
 #[path = "conformance_http/locks.rs"]
 mod locks;
+#[path = "conformance_http/quotas.rs"]
+mod quotas;
 #[path = "conformance_http/range_cases.rs"]
 mod range_cases;
 #[path = "conformance_http/range_flow.rs"]
@@ -211,6 +213,14 @@ async fn of_many_writers_one_wins_and_locks_hold_others_off() {
     let world = world.taking_turns();
     let mut failures = conditional_writes::run(&world).await;
     failures.extend(locks::run(&world).await);
+    assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+#[tokio::test]
+async fn a_lock_outlives_the_leader_and_the_other_gateway() {
+    // Nobody kills a server that is already there.
+    let Some(world) = World::with(lock_days::options()).await else { return };
+    let failures = lock_days::run(&world).await;
     assert!(failures.is_empty(), "{} failures:\n  {}", failures.len(), failures.join("\n  "));
 }
 

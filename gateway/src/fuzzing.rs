@@ -7,10 +7,12 @@ use rowhouse_proto::Refusal;
 use rowhouse_proto::domain::secret::CookieSecret;
 use rowhouse_proto::wire::shard::Entry;
 
+pub use crate::conditions::{conditions, format_token, unlock_token};
 use crate::cookie::{self, RequestHost};
 pub use crate::credentials::Credentials;
 pub use crate::feed::{StreamParams, old_cursor};
 pub use crate::layers::{Target, decode_path, reads_private};
+pub use crate::locks::is_exclusive_write;
 pub use crate::routes::ListParams;
 pub use crate::routes::range::Wanted;
 use crate::{dav, layers, routes};

@@ -33,12 +33,15 @@ async fn write(world: &World, method: &str, path: &str, condition: (&str, &str),
     world.send(method, &target, &[("cookie", cookie.as_str()), condition], body).await
 }
 
+/// Method, condition, body and status.
+type Step<'a> = (&'a str, (&'a str, &'a str), &'a [u8], u16);
+
 async fn rules(world: &World, findings: &mut Findings) {
     let (one, two) = (tag(b"one"), tag(b"two"));
     let weak = format!("W/{one}");
     let list = format!("\"x\", ,{one}");
     let path = "/pub/if/file";
-    let steps: [(&str, (&str, &str), &[u8], u16); 18] = [
+    let steps: [Step<'_>; 18] = [
         ("PUT", ("if-match", "*"), b"one", 412),
         ("PUT", ("if-match", &one), b"one", 412),
         ("DELETE", ("if-match", &one), b"", 404),

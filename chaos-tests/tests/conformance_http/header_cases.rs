@@ -23,6 +23,10 @@ const SECRET_BY_HOST: Answer = &[
     ("etag", "!"),
     ("last-modified", "!"),
 ];
+/// A secret that its owner has put.
+const PUT: Answer = &[("cache-control", "=no-store"), ("vary", "~authorization"), ("vary", "-pubky-host")];
+/// The same by host.
+const PUT_BY_HOST: Answer = &[("cache-control", "=no-store"), ("vary", "~pubky-host"), ("vary", "~cookie")];
 /// A secret that its owner sees.
 const SHOWN: Answer = &[
     ("cache-control", "=no-store"),
@@ -63,11 +67,8 @@ const READER: &[(&str, &str)] = &[("cookie", "{alice.reader}")];
 const APP: &[(&str, &str)] = &[("cookie", "{alice.app}")];
 
 pub const CASES: &[Case] = &[
-    case("secret 201", "PUT /storage/{alice}/priv/heads/a", 201).with(ALICE).body(b"1").answer(SECRET),
-    case("secret 201 by host", "PUT /priv/heads/b", 201)
-        .with(ALICE_BY_HOST)
-        .body(b"1")
-        .answer(SECRET_BY_HOST),
+    case("secret 201", "PUT /storage/{alice}/priv/heads/a", 201).with(ALICE).body(b"1").answer(PUT),
+    case("secret 201 by host", "PUT /priv/heads/b", 201).with(ALICE_BY_HOST).body(b"1").answer(PUT_BY_HOST),
     case("secret 200", "GET /storage/{alice}/priv/heads/a", 200).with(ALICE).text("1").answer(SHOWN),
     case("secret 200 by host", "GET /priv/heads/a", 200).with(ALICE_BY_HOST).text("1").answer(SHOWN_BY_HOST),
     case("secret head", "HEAD /storage/{alice}/priv/heads/a", 200).with(ALICE).answer(SHOWN),

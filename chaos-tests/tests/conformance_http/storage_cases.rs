@@ -67,7 +67,7 @@ pub const CASES: &[Case] = &[
         .body(b"text"),
     case("the extension counts", "HEAD /storage/{alice}/pub/new/typed.txt", 200)
         .answer(&[("content-type", "=text/plain")]),
-    case("writes know no conditions", "PUT /storage/{alice}/pub/new/a.txt", 201)
+    case("a write on a condition", "PUT /storage/{alice}/pub/new/a.txt", 412)
         .with(&[("cookie", "{alice.cookie}"), ("if-none-match", "*"), ("if-match", "\"x\"")])
         .body(b"333"),
     case("below a file", "PUT /storage/{alice}/pub/new/a.txt/b", 409)

@@ -63,6 +63,13 @@ impl World {
         self.connection.exchange(&bytes, false).await.expect("the gateway answers")
     }
 
+    /// LOCK or UNLOCK of the first user.
+    async fn lock_method(&mut self, method: &str, path: &str, header: (&str, &str)) -> Response {
+        let (user, session) = &self.users[0];
+        let (target, cookie) = (format!("/storage/{}{path}", user.z32), session.value.clone());
+        self.ask(method, &target, &[("cookie", &cookie), header], b"").await
+    }
+
     /// A request that is about no file.
     async fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let bytes = request(method, path, &self.host, headers, body);
@@ -191,6 +198,8 @@ async fn one_of_three(world: &mut World) {
 
 /// No quorum has room: what grows is refused, what does not goes on, and room ends it.
 async fn two_of_three(world: &mut World) {
+    let locked = world.lock_method("LOCK", "/pub/disk/locked", ("timeout", "Infinite")).await;
+    let token = locked.header("lock-token").expect("a lock");
     fill(&world.cluster.disk(SECOND), LEFT_WHEN_LOW).await;
     world.wait_low(SECOND, true).await;
     let deadline = Instant::now() + PATIENCE;
@@ -205,6 +214,11 @@ async fn two_of_three(world: &mut World) {
     let deleted = world.send("DELETE", user, &path, b"").await;
     assert_eq!(deleted.status, 204, "{}", deleted.text());
     world.kept.remove(&(user, path));
+    let refused = world.lock_method("LOCK", "/pub/disk/other", ("timeout", "Infinite")).await;
+    assert_eq!(refused.status, 507, "a new lock adds a row");
+    // It may have expired by now, and can be given up all the same.
+    let unlocked = world.lock_method("UNLOCK", "/pub/disk/locked", ("lock-token", &token)).await;
+    assert_eq!(unlocked.status, 204, "{}", unlocked.text());
     accounts_go_on(world).await;
 
     world.cluster.disk(SECOND).empty().expect("there is a filler");

@@ -37,7 +37,7 @@ pub fn if_tokens(headers: &HeaderMap) -> Result<Option<LockTokens>, ErrorCode> {
 /// it.
 pub fn unlock_token(headers: &HeaderMap) -> Option<Bytes> {
     let value = headers.get(LOCK_TOKEN)?.to_str().ok()?;
-    let url = coded_urls(value).next().unwrap_or(value.trim());
+    let url = coded_urls(value).next().unwrap_or_else(|| value.trim());
     url.strip_prefix(SCHEME).map(|_| token(url).unwrap_or_default())
 }
 

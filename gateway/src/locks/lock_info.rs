@@ -25,7 +25,7 @@ async fn read(body: Body, timeout: Duration) -> Result<Bytes, ErrorCode> {
     }
 }
 
-/// Elements count by their local names, whatever their namespaces and places: clients differ in both, and nothing else
+/// Whether a body asks for an exclusive lock for writes. Elements count by their local names, whatever their namespaces and places: clients differ in both, and nothing else
 /// of the document matters.
 pub fn is_exclusive_write(body: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(body) else { return false };

@@ -6,5 +6,7 @@ mod lock_response;
 mod timeout;
 
 pub use lock_info::check_lock_info;
+#[cfg(fuzzing)]
+pub use lock_info::is_exclusive_write;
 pub use lock_response::lock_response;
 pub use timeout::requested_timeout_s;

@@ -14,7 +14,7 @@ pub fn requested_timeout_s(headers: &HeaderMap, most: u32) -> u32 {
         }
         part.strip_prefix("Second-")?.parse::<i64>().ok()
     });
-    let seconds = wanted.unwrap_or(i64::from(DEFAULT_S)).clamp(1, i64::from(most.max(1)));
+    let seconds = wanted.unwrap_or_else(|| DEFAULT_S.into()).clamp(1, i64::from(most.max(1)));
     u32::try_from(seconds).unwrap_or(DEFAULT_S)
 }
 

@@ -15,6 +15,7 @@ mod feed_pages;
 mod feed_users;
 mod fuzz;
 mod limits;
+mod locks;
 mod mtls;
 mod object_read;
 mod object_write;

@@ -109,7 +109,7 @@ const SEGMENTS: [&str; 21] = [
     "a.",
     "a0",
     "a b",
-    " ",
+    " .",
     "b",
     "d",
     "d\u{10FFFF}",

@@ -153,7 +153,9 @@ async fn what_is_replaced_or_deleted_while_it_is_moved_does_not_come_back() {
     let store = BlobStore::open(dir.path(), options).expect("opened");
     let (replaced, deleted, kept) = (key(1, 1, 0), key(1, 2, 0), key(1, 3, 0));
     let fillers = (0..30).map(|index| key(2, 1, index));
-    for key in [replaced, deleted, kept].into_iter().chain(fillers) {
+    // Enough that the newest segment is not given back.
+    let newest: Vec<ChunkKey> = (0..6).map(|index| key(1, 4, index)).collect();
+    for key in [replaced, deleted, kept].into_iter().chain(fillers).chain(newest.iter().copied()) {
         gate.send(()).expect("open");
         store.put(key, body(1, 900)).await.expect("written");
     }
@@ -174,8 +176,9 @@ async fn what_is_replaced_or_deleted_while_it_is_moved_does_not_come_back() {
         ended.expect("no panic");
     }
     assert!(!store.has(deleted).expect("readable"));
-    assert_eq!(store.usage().live_bytes, 2 * chunk);
-    let chunks: Chunks = [(replaced, body(2, 900)), (kept, body(1, 900))].into();
+    assert_eq!(store.usage().live_bytes, (2 + newest.len() as u64) * chunk);
+    let mut chunks: Chunks = [(replaced, body(2, 900)), (kept, body(1, 900))].into();
+    chunks.extend(newest.iter().map(|key| (*key, body(1, 900))));
     assert_holds(&store, &chunks).await;
     drop(store);
     std::fs::remove_dir_all(dir.path().join("index")).expect("removed");

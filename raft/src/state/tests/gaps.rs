@@ -182,6 +182,10 @@ fn a_table_that_nobody_scans_has_no_gaps() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "RocksDB compacts in threads of its own, which know no other time"
+)]
 fn a_file_full_of_tombstones_is_compacted_at_once() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let state = open(dir.path());
