@@ -30,6 +30,8 @@ const ERROR_PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MS_MAX: u64 = 40;
 /// Of the account that all chains belong to.
 const SIGNUP_ATTEMPTS: usize = 50;
+const REMOVE_ATTEMPTS: usize = 60;
+const REMOVE_PAUSE: Duration = Duration::from_secs(1);
 /// A lock that was taken and forgotten holds the others up for so long.
 const LOCK_S: u64 = 4;
 /// One write in so many takes longer than its lock was to live.
@@ -108,6 +110,10 @@ impl Chains {
         while let Some(ended) = self.tasks.join_next().await {
             ended.map_err(|error| Error::Cluster(format!("a writer of a chain: {error}")))?;
         }
+        let events = judge::shard_events(cluster, self.writers.account.shard).await?;
+        for kind in Kind::ALL {
+            remove(&self.writers, kind).await?;
+        }
         let writers =
             Arc::into_inner(self.writers).ok_or_else(|| Error::Cluster("a writer still runs".into()))?;
         let attempts = writers.attempts.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -116,7 +122,6 @@ impl Chains {
             .flat_map(|(_, attempt)| [false, true].map(|large| (attempt, large)))
             .map(|(attempt, large)| (blake3::hash(&body(attempt, large)).as_bytes().to_vec(), attempt.link))
             .collect();
-        let events = judge::shard_events(cluster, writers.account.shard).await?;
         let mut violations = Vec::new();
         for kind in Kind::ALL {
             let of_kind: Vec<Attempt> =
@@ -132,6 +137,23 @@ impl Chains {
         }
         Ok((violations, counts(&attempts)))
     }
+}
+
+/// Deletes a chain's file, so that the disks hold at the end what the run's clients have written. A lock that was
+/// forgotten lives for a while.
+async fn remove(writers: &Arc<Writers>, kind: Kind) -> Result<(), Error> {
+    let random = StdRng::seed_from_u64(0);
+    let mut writer = Writer { writers: Arc::clone(writers), kind, random, gateway: 0, open: None };
+    let mut last = None;
+    for _ in 0..REMOVE_ATTEMPTS {
+        last = writer.ask("DELETE", &[], b"").await.map(|answer| answer.status);
+        if matches!(last, Some(204 | 404)) {
+            return Ok(());
+        }
+        writer.gateway += 1;
+        tokio::time::sleep(REMOVE_PAUSE).await;
+    }
+    Err(Error::Answer(format!("{} is not deleted: {last:?}", kind.path())))
 }
 
 fn counts(attempts: &[(Kind, Attempt)]) -> ChainCounts {

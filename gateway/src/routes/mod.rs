@@ -27,6 +27,7 @@ pub mod range;
 mod range;
 pub mod receive;
 pub mod signup_token;
+mod staged_upload;
 mod website;
 
 pub use cookie_session::{cookie_session, cookie_signin, cookie_signout};

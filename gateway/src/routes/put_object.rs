@@ -3,6 +3,7 @@
 //! vain expire by themselves.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,6 +13,7 @@ use rowhouse_proto::{ErrorCode, OBJECT_ID_BYTES, UPLOAD_WINDOW_BYTES};
 
 use super::entry_change::{Content, EntryChange};
 use super::keep_lock::KEEP_EVERY;
+use super::staged_upload::StagedUpload;
 use crate::body::drain;
 use crate::cluster::Call;
 use crate::limits::Pace;
@@ -43,6 +45,9 @@ pub async fn put_object(
         }
     };
     let app = change.app;
+    let shard = app.cluster.shard_of_user(&change.target.user).await?;
+    let staged =
+        StagedUpload::new(Arc::clone(&app.cluster), shard, change.target.tenant_bytes(), object.clone());
     let admission = app.cluster.admission().clone();
     let mut reserved = Reserved {
         change,
@@ -57,7 +62,18 @@ pub async fn put_object(
         sent = carry(change, &object, &mut intake, &mut reserved) => sent,
     };
     match outcome {
-        Ok(sent) => commit(change, &app.cluster.call_again(call), object, sent).await,
+        Ok(sent) => {
+            let has_chunks = sent.digest.length > 0;
+            let committed = commit(change, &app.cluster.call_again(call), object, sent).await;
+            let is_put = match &committed {
+                Ok(_) => has_chunks,
+                Err(refused) => refused.code().is_transient(),
+            };
+            if is_put {
+                staged.put();
+            }
+            committed
+        }
         Err(refused) => {
             // A client that sends nothing waits for nothing but the answer.
             let sends = intake.asked() || !change.body_held_back;

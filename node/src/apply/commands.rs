@@ -74,5 +74,6 @@ pub(super) fn of(body: &Body) -> &dyn ShardCommand {
         Body::LockEntry(command) => command,
         Body::RefreshLock(command) => command,
         Body::UnlockEntry(command) => command,
+        Body::AbandonUpload(command) => command,
     }
 }

@@ -8,6 +8,7 @@
 //! A command's file holds its two decisions: `check`, before the log, and `apply`, after it. `commands` is the one
 //! dispatch to both. The leader asks `precheck` before a proposal, so that a bad request never reaches the log.
 
+mod abandon_upload;
 mod authorize;
 mod begin_upload;
 mod change_quota;

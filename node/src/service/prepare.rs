@@ -43,6 +43,7 @@ impl Verifier<'_> {
             Op::PutEntry(op) | Op::PutEntryIf(op) => put_entry(op),
             Op::DeleteEntry(op) | Op::DeleteEntryIf(op) => delete_entry(op),
             Op::BeginUpload(op) | Op::BeginUploadIf(op) => self.begin_upload(op),
+            Op::AbandonUpload(op) => abandon_upload(op),
             Op::LockEntry(op) => locks::lock_entry(op),
             Op::RefreshLock(op) => locks::refresh_lock(op),
             Op::UnlockEntry(op) => locks::unlock_entry(op),
@@ -197,6 +198,12 @@ fn put_entry(op: shard::PutEntry) -> Result<Prepared, Refusal> {
     let prepared = Prepared::new(Body::PutEntry(command), Answer::Done, Some(user)).growing();
     let later = too_large.then(|| ErrorCode::BodyTooLarge.into());
     Ok(Prepared { content_length: length, later, holders, ..prepared })
+}
+
+fn abandon_upload(op: shard::AbandonUpload) -> Result<Prepared, Refusal> {
+    let user = user::parse(&op.tenant)?;
+    let command = command::AbandonUpload { user: op.tenant, object: op.object };
+    Ok(Prepared::new(Body::AbandonUpload(command), Answer::Done, Some(user)))
 }
 
 fn delete_entry(op: shard::DeleteEntry) -> Result<Prepared, Refusal> {

@@ -87,13 +87,13 @@ impl Prepared {
             Body::BeginUpload(begin) => by_operator(begin.credential.as_ref()),
             _ => false,
         };
-        is_new && version < ACCOUNTS_SINCE || self.has_condition() && version < LOCKS_SINCE
+        is_new && version < ACCOUNTS_SINCE || self.needs_locks() && version < LOCKS_SINCE
     }
 
-    /// Whether it is about locks, or depends on what is there. An older program would leave the condition out.
-    fn has_condition(&self) -> bool {
+    /// Whether it came with locks, or depends on what is there. An older program would leave the condition out.
+    fn needs_locks(&self) -> bool {
         match &self.body {
-            Body::LockEntry(_) | Body::RefreshLock(_) | Body::UnlockEntry(_) => true,
+            Body::LockEntry(_) | Body::RefreshLock(_) | Body::UnlockEntry(_) | Body::AbandonUpload(_) => true,
             Body::PutEntry(put) => put.conditions.is_some(),
             Body::DeleteEntry(delete) => delete.conditions.is_some(),
             Body::BeginUpload(begin) => begin.conditions.is_some(),

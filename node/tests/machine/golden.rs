@@ -42,6 +42,7 @@ golden_files! {
     LockEntry => "lock_entry";
     RefreshLock => "refresh_lock";
     UnlockEntry => "unlock_entry";
+    AbandonUpload => "abandon_upload";
 }
 
 fn check(replica: &mut Replica, name: &str, command: &Command) {
@@ -141,6 +142,7 @@ fn lock_steps(user: u8) -> impl Iterator<Item = (u32, &'static str, Body)> {
         ("unlock_entry", unlock(1, user, path, 7)),
         ("put_if_matching", on(if_match(tag(b"hello")), put(cookie(1), user, path, b"world"))),
         ("delete_if_matching", on(if_match(tag(b"hello")), delete(cookie(1), user, path))),
+        ("abandon_upload", abandon(user, 8)),
     ]
     .into_iter()
     .map(|(name, body)| (5, name, body))

@@ -160,6 +160,24 @@ fn a_refused_commit_leaves_the_old_file_and_the_upload() {
 }
 
 #[test]
+fn an_abandoned_upload_gives_its_place_back_and_nothing_else_is_abandoned() {
+    let mut script = Script::new();
+    assert_eq!(script.run(begin(ALICE, "/pub/a", 4, Some(MIB))), None);
+    assert_eq!(script.run(begin(ALICE, "/pub/b", 5, Some(MIB))), None);
+    assert_eq!(script.run(commit(ALICE, "/pub/b", 5, MIB)), None);
+    assert_eq!(script.run(abandon(BOB, 4)), None, "another user's");
+    assert_eq!(uploads(&script.replica), 1);
+    for _ in 0..2 {
+        assert_eq!(script.run(abandon(ALICE, 4)), None);
+        assert_eq!((uploads(&script.replica), physical(&script.replica, ALICE).uploads), (0, 0));
+        assert_eq!(state(&script, 4), Some(State::Dead));
+    }
+    assert_eq!(script.run(commit(ALICE, "/pub/a", 4, MIB)), Some(UploadExpired));
+    assert_eq!(script.run(abandon(ALICE, 5)), None);
+    assert_eq!(state(&script, 5), Some(State::Live), "its file was put after all");
+}
+
+#[test]
 fn collecting_is_bounded_and_changes_nothing_that_is_not_due() {
     let mut script = Script::new();
     let objects = u16::from(u8::MAX) + 200;

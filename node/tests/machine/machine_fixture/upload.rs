@@ -72,6 +72,11 @@ pub fn commit(user: u8, path: &str, n: u8, length: u64) -> Body {
     commit_id(user, path, &id(n), length)
 }
 
+pub fn abandon(user: u8, n: u8) -> Body {
+    let object = Bytes::copy_from_slice(&id(n));
+    Body::AbandonUpload(command::AbandonUpload { user: key_of(user), object })
+}
+
 pub fn collect() -> Body {
     Body::CollectObjects(command::CollectObjects { grace_ms: GRACE_MS })
 }
