@@ -1,4 +1,5 @@
-//! Bodies of refused requests: read for a while and thrown away, so that the client sees the answer.
+//! Bodies of refused requests: read for a while and thrown away, so that their connection can be used again. A longer
+//! body ends its connection (`listen/linger.rs`).
 
 use std::time::Duration;
 
@@ -6,10 +7,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
-/// Most clients that do not wait for the answer have sent no more than this when they are refused. A connection
-/// that closes earlier is reset, and the reset overtakes the answer.
+/// Most clients that do not wait for the answer have sent no more than this when they are refused.
 const DRAIN_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Time for those bytes; a client slower than this may meet the reset.
+/// Time for those bytes: the answer waits for them.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads at most 4 MiB for at most 2 s, and keeps nothing.

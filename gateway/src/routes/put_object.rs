@@ -34,7 +34,9 @@ pub async fn put_object(
     head: Vec<Bytes>,
     rest: Body,
 ) -> Result<Bytes, Rejection> {
+    let app = change.app;
     let object = Bytes::copy_from_slice(&rand::random::<[u8; OBJECT_ID_BYTES]>());
+    let shard = app.cluster.shard_of_user(&change.target.user).await?;
     let (renew_every, pace) = match begin(change, call, &object, Beginning::First).await {
         Ok(begun) => begun,
         Err(refused) => {
@@ -44,8 +46,6 @@ pub async fn put_object(
             return Err(refused);
         }
     };
-    let app = change.app;
-    let shard = app.cluster.shard_of_user(&change.target.user).await?;
     let staged =
         StagedUpload::new(Arc::clone(&app.cluster), shard, change.target.tenant_bytes(), object.clone());
     let admission = app.cluster.admission().clone();
@@ -65,12 +65,12 @@ pub async fn put_object(
         Ok(sent) => {
             let has_chunks = sent.digest.length > 0;
             let committed = commit(change, &app.cluster.call_again(call), object, sent).await;
-            let is_put = match &committed {
+            let may_stand = match &committed {
                 Ok(_) => has_chunks,
                 Err(refused) => refused.code().is_transient(),
             };
-            if is_put {
-                staged.put();
+            if may_stand {
+                staged.keep();
             }
             committed
         }

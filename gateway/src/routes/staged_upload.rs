@@ -9,12 +9,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::cluster::Cluster;
 
-/// Tells the shard when it is dropped, unless the upload was put. The telling is left to itself: a client that has gone
+/// Tells the shard when it is dropped, unless it is kept. The telling is left to itself: a client that has gone
 /// waits for nothing, and an upload whose shard does not hear of it expires.
 pub struct StagedUpload {
     cluster: Arc<Cluster>,
     shard: u32,
-    /// `None`: it was put, or may have been.
+    /// `None`: nothing is to be told.
     abandon: Option<AbandonUpload>,
 }
 
@@ -24,8 +24,8 @@ impl StagedUpload {
         Self { cluster, shard, abandon: Some(AbandonUpload { tenant, object }) }
     }
 
-    /// Its file was put, or nobody knows.
-    pub fn put(mut self) {
+    /// The shard is told nothing: its file stands, or nobody knows.
+    pub fn keep(mut self) {
         self.abandon = None;
     }
 }
