@@ -2,11 +2,12 @@
 //! replica that is closed far enough may tell events, so a shard is asked for elsewhere before it is waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rowhouse_proto::wire::feed::{ClocksReply, ClocksRequest, ReadReply, ReadRequest};
+use rowhouse_proto::wire::feed::{ClocksReply, ClocksRequest, PageReply, PageRequest};
 use rowhouse_proto::{Backoff, ErrorCode, Spread, WIRE_VERSION};
 use tokio::time::Instant;
 
@@ -37,15 +38,17 @@ impl Cluster {
         &self,
         call: &Call,
         shards: &BTreeSet<u32>,
-        request: ReadRequest,
-    ) -> Result<Vec<ReadReply>, Rejection> {
-        let mut search = Search { wanted: shards.clone(), tried: BTreeMap::new() };
+        request: PageRequest,
+        whom: Whom,
+    ) -> Result<Vec<PageReply>, Rejection> {
+        let order = Order { whom, salt: rand::random() };
+        let mut search = Search { wanted: shards.clone(), tried: BTreeMap::new(), order };
         let mut pauses = Backoff::new(PAUSE_MIN, PAUSE_MAX, Spread::UpperHalf);
         let mut replies = Vec::new();
         while !search.wanted.is_empty() {
             let map = self.map().await?;
             let (parts, is_complete) = search.plan(&map);
-            let request = ReadRequest { limit: share(request.limit, parts.len()), ..request.clone() };
+            let request = PageRequest { limit: share(request.limit, parts.len()), ..request.clone() };
             let asked = parts.into_iter().map(|part| self.read(call, part, &request));
             for (part, reply) in join_all(asked).await {
                 replies.extend(search.take(&map, part, reply));
@@ -61,22 +64,24 @@ impl Cluster {
         Ok(replies)
     }
 
-    async fn read(&self, call: &Call, part: Part, request: &ReadRequest) -> (Part, Option<ReadReply>) {
-        let request = ReadRequest { shards: part.shards.clone(), ..request.clone() };
+    async fn read(&self, call: &Call, part: Part, request: &PageRequest) -> (Part, Option<PageReply>) {
+        let request = PageRequest { shards: part.shards.clone(), ..request.clone() };
         let until = call.deadline.min(Instant::now() + READ_TIMEOUT);
         let mut feed = part.node.feed();
-        match tokio::time::timeout_at(until, feed.read(request)).await {
+        let reply = match tokio::time::timeout_at(until, feed.page(request)).await {
             Ok(Ok(reply)) => {
                 let reply = reply.into_inner();
                 self.clock.observe(reply.hlc);
-                (part, Some(reply))
+                Some(reply)
             }
             Ok(Err(status)) => {
                 tracing::debug!(node = part.node.address(), %status, "a node tells no events");
-                (part, None)
+                None
             }
-            Err(_elapsed) => (part, None),
-        }
+            Err(_elapsed) => None,
+        };
+        part.node.answered(reply.is_some());
+        (part, reply)
     }
 }
 
@@ -85,6 +90,15 @@ impl Cluster {
 fn share(limit: u32, nodes: usize) -> u32 {
     let nodes = u32::try_from(nodes).unwrap_or(u32::MAX).max(1);
     (limit.saturating_mul(5) / nodes.saturating_mul(4)).max(SHARE_MIN).min(limit)
+}
+
+/// Who is asked for a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Those who lead: nobody knows of an entry earlier.
+    Leaders,
+    /// Any that have replicas, and as few as possible: an answer costs more than its events.
+    Fewest,
 }
 
 /// What one node is asked for.
@@ -98,17 +112,26 @@ struct Search {
     wanted: BTreeSet<u32>,
     /// By shard the uuids of the nodes that could not tell of it.
     tried: BTreeMap<u32, BTreeSet<Vec<u8>>>,
+    order: Order,
+}
+
+/// The order in which a shard's replicas are asked.
+struct Order {
+    whom: Whom,
+    /// Another one for each page, so that all nodes get their part of the pages.
+    salt: u64,
 }
 
 impl Search {
-    /// Whom to ask for what: a shard's known leader, else the next replica in turn, but none twice. `false`:
-    /// there are shards that every replica was asked for. They are asked for anew in the next plan.
+    /// Whom to ask for what, in the search's order, but none twice. `false`: there are shards that every replica was
+    /// asked for. They are asked for anew in the next plan.
     fn plan(&mut self, map: &Map) -> (Vec<Part>, bool) {
         let mut parts: BTreeMap<&[u8], Part> = BTreeMap::new();
         let mut is_complete = true;
         for shard in &self.wanted {
             let tried = self.tried.get(shard);
-            match choose(map, *shard, |node| tried.is_none_or(|tried| !tried.contains(node.uuid()))) {
+            match self.order.first(map, *shard, |node| tried.is_none_or(|tried| !tried.contains(node.uuid())))
+            {
                 Some(node) => {
                     let part = || Part { node: Arc::clone(node), shards: Vec::new() };
                     parts.entry(node.uuid()).or_insert_with(part).shards.push(*shard);
@@ -123,7 +146,7 @@ impl Search {
     }
 
     /// Takes what a node answered. `None` for an answer without events: it could not tell of all that it was asked for.
-    fn take(&mut self, map: &Map, part: Part, reply: Option<ReadReply>) -> Option<ReadReply> {
+    fn take(&mut self, map: &Map, part: Part, reply: Option<PageReply>) -> Option<PageReply> {
         let missing = match &reply {
             None => &part.shards,
             Some(reply) => &reply.behind,
@@ -145,13 +168,24 @@ impl Search {
     }
 }
 
-/// The replica to ask: the one that leads, else in turn, so that the shards of a cluster whose leaders are not known
-/// spread over its nodes.
-fn choose(map: &Map, shard: u32, may_know: impl Fn(&Node) -> bool) -> Option<&Arc<Node>> {
-    let group = map.group(shard)?;
-    let leader = group.leader().and_then(|at| group.places().get(at));
-    let replicas = group.replicas();
-    let turn = (shard as usize).checked_rem(replicas.len()).unwrap_or(0);
-    let in_turn = replicas[turn..].iter().chain(&replicas[..turn]);
-    leader.into_iter().chain(in_turn).find(|node| may_know(node))
+impl Order {
+    /// The replica to ask, of those that may know.
+    fn first<'m>(&self, map: &'m Map, shard: u32, may_know: impl Fn(&Node) -> bool) -> Option<&'m Arc<Node>> {
+        let group = map.group(shard)?;
+        let replicas = group.replicas().iter().filter(|node| may_know(node));
+        match self.whom {
+            Whom::Fewest => replicas.min_by_key(|node| self.rank(node)),
+            Whom::Leaders => {
+                let leader = group.leader().and_then(|at| group.places().get(at));
+                leader.filter(|node| may_know(node)).or_else(|| replicas.min_by_key(|node| self.rank(node)))
+            }
+        }
+    }
+
+    /// Those that answer first; then a random number, the same for all shards: they choose the same nodes where they can.
+    fn rank(&self, node: &Node) -> (bool, u64) {
+        let mut hasher = DefaultHasher::new();
+        (self.salt, node.uuid()).hash(&mut hasher);
+        (node.is_silent(), hasher.finish())
+    }
 }

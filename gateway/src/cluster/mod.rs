@@ -21,6 +21,7 @@ pub use admission::{Admission, ByteLease};
 pub use bucket::{Bucket, Taker};
 pub use call::Call;
 pub use clock::Clock;
+pub use feed::Whom;
 pub use handle::Cluster;
 pub use map::{Group, Map, VoterSet};
 pub use node::Node;

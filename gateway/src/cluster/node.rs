@@ -40,6 +40,8 @@ const CHUNK_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const CHUNK_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
 /// A node stays marked as slow for this long. Without the mark, a disk that hangs would slow every upload.
 const LAG_REMEMBERED: Duration = Duration::from_secs(10);
+/// A node that gave no answer is tried again so much later at the latest.
+const SILENCE_REMEMBERED: Duration = Duration::from_secs(5);
 /// Calls waiting for a connection to take them; admission bounds them before.
 const BUFFERED_CALLS: usize = 1024;
 
@@ -55,6 +57,7 @@ pub struct Node {
     chunks: Channel,
     next: AtomicUsize,
     lagged_at: Mutex<Option<Instant>>,
+    silent_since: Mutex<Option<Instant>>,
 }
 
 impl Node {
@@ -94,6 +97,7 @@ impl Node {
             name,
             next: AtomicUsize::new(0),
             lagged_at: Mutex::default(),
+            silent_since: Mutex::default(),
         })
     }
 
@@ -155,6 +159,17 @@ impl Node {
     pub fn is_lagging(&self) -> bool {
         let lagged_at = *lock(&self.lagged_at);
         lagged_at.is_some_and(|at| at.elapsed() < LAG_REMEMBERED)
+    }
+
+    /// Marks the node as one that gave no answer, or takes the mark away.
+    pub fn answered(&self, answered: bool) {
+        *lock(&self.silent_since) = (!answered).then(Instant::now);
+    }
+
+    /// Whether questions that others can answer too go to them first.
+    pub fn is_silent(&self) -> bool {
+        let silent_since = *lock(&self.silent_since);
+        silent_since.is_some_and(|at| at.elapsed() < SILENCE_REMEMBERED)
     }
 
     fn connection(&self) -> Channel {

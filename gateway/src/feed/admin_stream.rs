@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rowhouse_proto::wire::shard::EventRecord;
+use rowhouse_proto::{ErrorCode, EventRow, Malformed};
 
 use super::frames::{Due, Source, room_for};
 use super::{Feed, Freshness, Selection};
@@ -53,6 +54,8 @@ impl Source for AllPages {
         let call = cluster.call_again(&self.call);
         selection.limit = rows;
         let page = feed.page(&call, selection, Freshness::Acknowledged).await?;
+        let page = page.iter().map(EventRow::to_record).collect::<Result<Vec<_>, Malformed>>();
+        let page = page.map_err(|Malformed| ErrorCode::Internal)?;
         let lease = room_for(&page, cluster.admission())?;
         self.more = page.len() >= rows as usize;
         selection.after = page.last().map_or(selection.after, |event| event.id);

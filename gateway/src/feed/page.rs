@@ -3,9 +3,8 @@
 
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::domain::event::EventIds;
-use rowhouse_proto::wire::feed::{ReadReply, ReadRequest};
-use rowhouse_proto::wire::shard::EventRecord;
-use rowhouse_proto::{ErrorCode, WIRE_VERSION};
+use rowhouse_proto::wire::feed::{PageReply, PageRequest};
+use rowhouse_proto::{ErrorCode, EventRow, Malformed, WIRE_VERSION};
 
 use super::merge::{Merged, merge};
 use crate::respond::Rejection;
@@ -37,7 +36,7 @@ pub struct Page<'a> {
     /// In reverse: there are no more.
     is_over: bool,
     limit: usize,
-    events: Vec<EventRecord>,
+    events: Vec<EventRow>,
 }
 
 impl<'a> Page<'a> {
@@ -68,8 +67,8 @@ impl<'a> Page<'a> {
     }
 
     /// The question for what comes next, without its shards.
-    pub fn request(&self, tick: u64) -> ReadRequest {
-        ReadRequest {
+    pub fn request(&self, tick: u64) -> PageRequest {
+        PageRequest {
             version: WIRE_VERSION,
             shards: Vec::new(),
             tick_max: tick,
@@ -84,8 +83,11 @@ impl<'a> Page<'a> {
 
     /// Takes the answers to `request(tick)`, which cover all shards. `Internal`, and nothing taken, when they are not
     /// what was asked for: a reader who saw them would miss events for ever.
-    pub fn take(&mut self, replies: Vec<ReadReply>, tick: u64) -> Result<(), Rejection> {
-        let merged = merge(replies, self.selection.reverse);
+    pub fn take(&mut self, replies: Vec<PageReply>, tick: u64) -> Result<(), Rejection> {
+        let merged = merge(replies, self.selection.reverse).map_err(|Malformed| {
+            tracing::error!("a node told events that are none");
+            ErrorCode::Internal
+        })?;
         let is_good = self.is_in_order(&merged, tick);
         debug_assert!(is_good, "events out of order: {:?}", self.offence(&merged, tick));
         if !is_good {
@@ -103,7 +105,7 @@ impl<'a> Page<'a> {
     }
 
     /// What it has.
-    pub fn into_events(self) -> Vec<EventRecord> {
+    pub fn into_events(self) -> Vec<EventRow> {
         self.events
     }
 
@@ -117,15 +119,16 @@ impl<'a> Page<'a> {
         };
         let mut before = self.position;
         let follow = merged.events.iter().all(|event| {
-            let follows = is_next(before, event.id);
-            before = event.id;
-            follows && self.ids.tick_of(event.id) <= tick
+            let id = event.id();
+            let follows = is_next(before, id);
+            before = id;
+            follows && self.ids.tick_of(id) <= tick
         });
         follow && merged.reached.is_none_or(|reached| is_next(self.position, reached))
     }
 
     fn offence(&self, merged: &Merged, tick: u64) -> Offence {
-        let ids = merged.events.iter().map(|event| event.id).collect();
+        let ids = merged.events.iter().map(EventRow::id).collect();
         Offence { position: self.position, tick, ids, reached: merged.reached }
     }
 }
@@ -143,11 +146,11 @@ struct Offence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::rows_of_ids;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    fn reply(ids: &[u64], reached: u64) -> ReadReply {
-        let events = ids.iter().map(|id| EventRecord { id: *id, ..EventRecord::default() }).collect();
-        ReadReply { events, reached, ..ReadReply::default() }
+    fn reply(ids: &[u64], reached: u64) -> PageReply {
+        PageReply { rows: rows_of_ids(ids), reached, ..PageReply::default() }
     }
 
     fn layout() -> EventIds {
@@ -191,7 +194,7 @@ mod tests {
         assert_eq!((page.request(10).after, page.request(10).limit), (20, 1));
         page.take(vec![reply(&[], 0), reply(&[30], 0)], 10).expect("in order");
         assert!(!page.has_more(10) && !page.goes_above(10), "it is full");
-        let ids: Vec<u64> = page.into_events().iter().map(|event| event.id).collect();
+        let ids: Vec<u64> = page.into_events().iter().map(EventRow::id).collect();
         assert_eq!(ids, [17, 20, 30]);
     }
 }

@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::event::EventIds;
-use rowhouse_proto::wire::shard::EventRecord;
+use rowhouse_proto::{ErrorCode, EventRow};
 
 use super::frontier::Frontier;
 use super::page::{Page, Selection};
-use crate::cluster::{Call, Cluster, Map};
+use crate::cluster::{Call, Cluster, Map, Whom};
 use crate::respond::Rejection;
 
 /// What a page must not miss.
@@ -47,20 +46,22 @@ impl Feed {
         call: &Call,
         selection: &Selection,
         freshness: Freshness,
-    ) -> Result<Vec<EventRecord>, Rejection> {
+    ) -> Result<Vec<EventRow>, Rejection> {
         let _permit = self.cluster.admission().request()?;
         let map = self.cluster.map().await?;
         let shards = shards_of(&map, selection);
         let mut page = Page::new(selection, self.ids().await?);
         let mut tick = self.frontier.known();
         let is_enough = matches!(freshness, Freshness::UpTo(needed) if needed <= tick);
+        // What was closed in an earlier round is mostly applied everywhere by now.
+        let mut whom = Whom::Fewest;
         if !selection.reverse {
-            self.fill(call, &mut page, &shards, tick).await?;
+            self.fill(call, &mut page, &shards, tick, whom).await?;
         }
         if page.goes_above(tick) && !is_enough {
-            tick = self.frontier.fresh().await?;
+            (tick, whom) = (self.frontier.fresh().await?, Whom::Leaders);
         }
-        self.fill(call, &mut page, &shards, tick).await?;
+        self.fill(call, &mut page, &shards, tick, whom).await?;
         Ok(page.into_events())
     }
 
@@ -71,10 +72,11 @@ impl Feed {
         page: &mut Page<'_>,
         shards: &BTreeSet<u32>,
         tick: u64,
+        whom: Whom,
     ) -> Result<(), Rejection> {
         // Each turn ends further on: the page checks it. The call's deadline bounds those of a filter without matches.
         while page.has_more(tick) {
-            let replies = self.cluster.read_events(call, shards, page.request(tick)).await?;
+            let replies = self.cluster.read_events(call, shards, page.request(tick), whom).await?;
             page.take(replies, tick)?;
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Cursors of clients: an event's id, or its time as old readers kept it (docs/rules/feed.md#cursors).
 
 use pubky_common::timestamp::Timestamp;
-use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::event::EVENT_EPOCH_MS;
+use rowhouse_proto::{ErrorCode, EventRow};
 
 use super::page::Selection;
 use super::pages::{Feed, Freshness};
@@ -34,7 +34,7 @@ impl Feed {
         }
         let selection = Selection { after: ids.id(tick, 0) - 1, limit: 1, ..Selection::default() };
         let page = self.page(call, &selection, Freshness::UpTo(tick)).await?;
-        Ok(page.first().map(|event| event.id).filter(|id| ids.tick_of(*id) == tick))
+        Ok(page.first().map(EventRow::id).filter(|id| ids.tick_of(*id) == tick))
     }
 }
 

@@ -1,16 +1,15 @@
 //! `GET /events/`: the public events of all users, as indexers poll them (docs/rules/feed.md#a-page-of-events).
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::Write;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
 use http::StatusCode;
 use pubky_common::crypto::PublicKey;
-use rowhouse_proto::ErrorCode;
-use rowhouse_proto::wire::shard::EventRecord;
+use rowhouse_proto::{ErrorCode, EventRow};
 
 use super::list_params::ListParams;
 use crate::app::App;
@@ -19,6 +18,8 @@ use crate::feed::{Freshness, Selection, metrics};
 use crate::respond::{Rejection, TEXT, with_body};
 
 const SCHEME: &str = "pubky://";
+/// A line without its path: the kind, the scheme, a key in z-base-32 and the break.
+const LINE_BYTES: usize = 4 + 8 + 52 + 1;
 /// Events of other paths are never told here, whoever asks.
 const PUBLIC: &str = "/pub/";
 
@@ -44,36 +45,36 @@ pub async fn events(State(app): State<Arc<App>>, request: Request) -> Result<Res
 }
 
 /// One line for each event, decoded, then the cursor of the last one, without a last newline. Nothing for none.
-fn render(events: &[EventRecord]) -> Result<String, ErrorCode> {
+fn render(events: &[EventRow]) -> Result<Vec<u8>, ErrorCode> {
     let mut names = Names::default();
-    let mut body = String::new();
+    let mut body = Vec::with_capacity(events.iter().map(|event| event.path().len() + LINE_BYTES).sum());
     for event in events {
-        let kind = if event.deleted { "DEL" } else { "PUT" };
-        body.push_str(kind);
-        body.push(' ');
-        body.push_str(SCHEME);
-        body.push_str(names.of(&event.user)?);
-        body.push_str(&event.path);
-        body.push('\n');
+        let kind: &[u8] = if event.is_deleted() { b"DEL " } else { b"PUT " };
+        let name = names.of(event.user())?.as_bytes();
+        for part in [kind, SCHEME.as_bytes(), name, event.path(), b"\n"] {
+            body.extend_from_slice(part);
+        }
     }
     if let Some(last) = events.last() {
-        write!(body, "cursor: {}", last.id).map_err(|_| ErrorCode::Internal)?;
+        write!(body, "cursor: {}", last.id()).map_err(|_| ErrorCode::Internal)?;
     }
     Ok(body)
 }
 
 /// Keys in z-base-32: a page has few users and many events, and a key is checked when it is read.
 #[derive(Default)]
-struct Names(BTreeMap<Bytes, String>);
+struct Names<'e>(HashMap<&'e [u8], String>);
 
-impl Names {
-    fn of(&mut self, user: &Bytes) -> Result<&str, ErrorCode> {
-        if !self.0.contains_key(user) {
-            let key = <&[u8; 32]>::try_from(&user[..]).map_err(|_| ErrorCode::Internal)?;
-            let key = pkarr::PublicKey::try_from(key).map_err(|_| ErrorCode::Internal)?;
-            self.0.insert(user.clone(), PublicKey::from(key).z32());
+impl<'e> Names<'e> {
+    fn of(&mut self, user: &'e [u8]) -> Result<&str, ErrorCode> {
+        match self.0.entry(user) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let key = <&[u8; 32]>::try_from(user).map_err(|_| ErrorCode::Internal)?;
+                let key = pkarr::PublicKey::try_from(key).map_err(|_| ErrorCode::Internal)?;
+                Ok(new.insert(PublicKey::from(key).z32()))
+            }
         }
-        self.0.get(user).map(String::as_str).ok_or(ErrorCode::Internal)
     }
 }
 
@@ -84,16 +85,15 @@ mod tests {
 
     #[test]
     fn lines_end_in_the_cursor_of_the_last_event_and_without_a_newline() {
-        assert_eq!(render(&[]).as_deref(), Ok(""));
+        assert_eq!(render(&[]), Ok(Vec::new()));
         let user = Keypair::from_secret(&[7; 32]).public_key();
-        let event = |id, path: &str, deleted| EventRecord {
-            id,
-            deleted,
-            user: user.as_bytes().to_vec().into(),
-            path: path.into(),
-            ..EventRecord::default()
+        let event = |id, path: &str, hash: &[u8]| {
+            let mut rows = Vec::new();
+            EventRow::push(&mut rows, id, user.as_bytes(), hash, path.as_bytes()).expect("an event");
+            EventRow::take(&mut rows.into()).expect("one").expect("a row")
         };
-        let body = render(&[event(4, "/pub/a b", false), event(9, "/pub/%20", true)]).expect("a key");
+        let body = render(&[event(4, "/pub/a b", &[0; 32]), event(9, "/pub/%20", &[])]).expect("a key");
+        let body = String::from_utf8(body).expect("text");
         let z32 = user.z32();
         assert_eq!(body, format!("PUT pubky://{z32}/pub/a b\nDEL pubky://{z32}/pub/%20\ncursor: 9"));
     }

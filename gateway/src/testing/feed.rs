@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::feed::feed_server::{Feed, FeedServer};
 use rowhouse_proto::wire::feed::{
-    ClocksReply, ClocksRequest, EventMark, FollowReply, FollowRequest, ReadReply, ReadRequest, ShardClock,
+    ClocksReply, ClocksRequest, EventMark, FollowReply, FollowRequest, PageReply, PageRequest, ShardClock,
 };
 use rowhouse_proto::wire::shard::EventRecord;
+use rowhouse_proto::{EventRow, WIRE_VERSION};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
@@ -32,7 +34,7 @@ struct State {
     looks_at: usize,
     holds: watch::Sender<bool>,
     clocks: Vec<ClocksRequest>,
-    reads: Vec<ReadRequest>,
+    reads: Vec<PageRequest>,
     follows: usize,
     /// Rises with every event; the streams that it opened end when it is replaced.
     news: watch::Sender<u64>,
@@ -48,6 +50,23 @@ impl Replica {
     fn last_event(&self) -> u64 {
         self.events.last_key_value().map_or(0, |(id, _)| ids().tick_of(*id))
     }
+}
+
+/// Events as nodes tell them in a page. A user without a key becomes one of zeros.
+pub fn rows(events: &[EventRecord]) -> Bytes {
+    let mut rows = Vec::new();
+    for event in events {
+        let user = UserKey::try_from(&event.user[..]).unwrap_or_default();
+        let hash = if event.deleted || !event.hash.is_empty() { &event.hash[..] } else { &[0; 32] };
+        EventRow::push(&mut rows, event.id, &user, hash, event.path.as_bytes()).expect("an event");
+    }
+    rows.into()
+}
+
+/// As `rows`, of events that have nothing but their ids.
+pub fn rows_of_ids(ids: &[u64]) -> Bytes {
+    let events: Vec<_> = ids.iter().map(|id| EventRecord { id: *id, ..EventRecord::default() }).collect();
+    rows(&events)
 }
 
 /// The layout of the fixture's event ids.
@@ -124,7 +143,7 @@ impl EventLogs {
     }
 
     /// The reads, in order.
-    pub fn reads(&self) -> Vec<ReadRequest> {
+    pub fn reads(&self) -> Vec<PageRequest> {
         self.state().reads.clone()
     }
 
@@ -171,12 +190,12 @@ impl State {
         replicas.map(clock).collect()
     }
 
-    fn page(&self, request: &ReadRequest) -> ReadReply {
+    fn page(&self, request: &PageRequest) -> PageReply {
         let is_behind =
             |shard: &u32| self.replicas.get(shard).is_none_or(|replica| replica.closed < request.tick_max);
         let behind: Vec<u32> = request.shards.iter().copied().filter(is_behind).collect();
         if !behind.is_empty() {
-            return ReadReply { hlc: HLC_US, behind, ..ReadReply::default() };
+            return PageReply { hlc: HLC_US, behind, ..PageReply::default() };
         }
         let limit = if request.limit == 0 { PAGE_MAX } else { request.limit.min(PAGE_MAX) } as usize;
         let mut found: Vec<&EventRecord> =
@@ -194,15 +213,15 @@ impl State {
                 break;
             }
         }
-        ReadReply { hlc: HLC_US, events, reached, behind }
+        PageReply { hlc: HLC_US, rows: rows(&events), reached, behind }
     }
 }
 
-fn is_ahead(request: &ReadRequest, id: u64) -> bool {
+fn is_ahead(request: &PageRequest, id: u64) -> bool {
     if request.reverse { request.after == 0 || id < request.after } else { id > request.after }
 }
 
-fn matches(request: &ReadRequest, event: &EventRecord) -> bool {
+fn matches(request: &PageRequest, event: &EventRecord) -> bool {
     let is_below = |path: &String| {
         if path.ends_with('/') { event.path.starts_with(path.as_str()) } else { event.path == *path }
     };
@@ -228,7 +247,7 @@ impl Feed for EventLogs {
         Ok(Response::new(ClocksReply { hlc: HLC_US, clocks }))
     }
 
-    async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadReply>, Status> {
+    async fn page(&self, request: Request<PageRequest>) -> Result<Response<PageReply>, Status> {
         let request = request.into_inner();
         let mut state = self.state();
         state.reads.push(request.clone());

@@ -16,7 +16,7 @@ pub use accounts::{Accounts, page};
 pub use client::{Client, Reply, raw};
 pub use disk::{Fetching, Staging};
 pub use drive::{Drive, account, answer, assert_harmless, dechunked};
-pub use feed::ids;
+pub use feed::{ids, rows_of_ids};
 pub use fixture::{Fixture, SECRET, SHARDS, User};
 pub use issuer::Issuer;
 pub use map::{map_of, routes_of};

@@ -9,6 +9,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use pubky_common::crypto::{Keypair, PublicKey};
 use rowhouse_peer::Dialer;
+use rowhouse_proto::EventRow;
 use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::wire::shard::EventRecord;
 
@@ -36,7 +37,7 @@ impl World {
         Self { feed: Feed::new(Arc::clone(&cluster)), cluster }
     }
 
-    async fn page(&self, selection: &Selection) -> Vec<EventRecord> {
+    async fn page(&self, selection: &Selection) -> Vec<EventRow> {
         let call = self.cluster.call(None);
         let page = self.feed.page(&call, selection, Freshness::Acknowledged).await;
         page.expect("every shard answers")
@@ -45,7 +46,7 @@ impl World {
     /// Ids of the first events.
     async fn ids(&self) -> Vec<u64> {
         let page = self.page(&Selection { limit: 1000, ..Selection::default() }).await;
-        page.iter().map(|event| event.id).collect()
+        page.iter().map(EventRow::id).collect()
     }
 }
 
@@ -180,7 +181,7 @@ async fn walk(world: &World, selection: Selection, limits: &[u32]) -> Vec<u64> {
         let after = seen.last().copied().unwrap_or(selection.after);
         let page = world.page(&Selection { after, limit: *limit, ..selection.clone() }).await;
         assert!(page.len() <= *limit as usize);
-        seen.extend(page.iter().map(|event| event.id));
+        seen.extend(page.iter().map(EventRow::id));
         if page.len() < *limit as usize {
             break;
         }

@@ -7,4 +7,4 @@ mod pages;
 
 pub use clocks::Clocks;
 pub use marks::Marks;
-pub use pages::read;
+pub use pages::page;

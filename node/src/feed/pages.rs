@@ -1,6 +1,7 @@
 //! A page of events over many shards, from the replicas on this node. Any replica will do that has applied all up to
 //! the page's last tick: what a shard closed is final (docs/rules/feed.md#frontier).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use pubky_common::StoragePath;
@@ -8,13 +9,14 @@ use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::domain::path::parse_canonical;
 use rowhouse_proto::domain::slot::Slot;
 use rowhouse_proto::domain::user::{self, UserKey};
-use rowhouse_proto::wire::feed::{ReadReply, ReadRequest};
-use rowhouse_proto::wire::shard::EventRecord;
-use rowhouse_proto::{ErrorCode, Refusal};
+use rowhouse_proto::wire::feed::{PageReply, PageRequest};
+use rowhouse_proto::{ErrorCode, EventRow, Malformed, Refusal};
+use rowhouse_raft::Error;
 
 use crate::Group;
 use crate::local::Local;
 use crate::read::{self, Bounds, Direction, Page, Selection};
+use crate::state::stored_event::StoredEvent;
 
 /// Fewest events read of a shard at once: a seek costs more than some events too many.
 const SHARE_MIN: usize = 16;
@@ -24,11 +26,11 @@ const PASSED_ALL_MAX: usize = 4 * read::PASSED_MAX;
 const PASSED_MIN: usize = 64;
 
 /// One page, or the shards that are behind. Refused: a malformed path or user. `hlc` is the caller's to fill.
-pub fn read(local: &Local, shard_count: u32, request: &ReadRequest) -> Result<ReadReply, Refusal> {
+pub fn page(local: &Local, shard_count: u32, request: &PageRequest) -> Result<PageReply, Refusal> {
     let paths = request.paths.iter().map(|path| parse_canonical(path)).collect::<Result<Vec<_>, _>>()?;
     let users = request.users.iter().map(|user| user::parse(user)).collect::<Result<Vec<_>, _>>()?;
     let Some(ids) = EventIds::new(shard_count) else {
-        return Ok(ReadReply { behind: request.shards.clone(), ..ReadReply::default() });
+        return Ok(PageReply { behind: request.shards.clone(), ..PageReply::default() });
     };
     let (mut shards, mut behind) = (Vec::with_capacity(request.shards.len()), Vec::new());
     for number in &request.shards {
@@ -38,14 +40,12 @@ pub fn read(local: &Local, shard_count: u32, request: &ReadRequest) -> Result<Re
         }
     }
     if !behind.is_empty() {
-        return Ok(ReadReply { behind, ..ReadReply::default() });
+        return Ok(PageReply { behind, ..PageReply::default() });
     }
-    let page = Request { ids, request, paths }.merged(&shards)?;
-    Ok(ReadReply {
-        events: page.items.into_iter().map(|(_, event)| event).collect(),
-        reached: page.reached.unwrap_or(0),
-        ..ReadReply::default()
-    })
+    let mut arena = Vec::new();
+    let page = Request { ids, request, paths }.merged(&shards, &mut arena)?;
+    let rows: Vec<&[u8]> = page.items.into_iter().map(|(_, at)| &arena[at]).collect();
+    Ok(PageReply { rows: rows.concat().into(), reached: page.reached.unwrap_or(0), ..PageReply::default() })
 }
 
 /// Whether nothing at or below the tick will follow here. A replica whose state cannot be read is as good as none.
@@ -69,12 +69,14 @@ impl Shard {
 
 struct Request<'a> {
     ids: EventIds,
-    request: &'a ReadRequest,
+    request: &'a PageRequest,
     paths: Vec<StoragePath>,
 }
 
 impl Request<'_> {
-    fn merged(&self, shards: &[Shard]) -> Result<Page<EventRecord>, Refusal> {
+    /// The page as places in `arena`, to which the rows are appended as they are read: shard by shard, and more of
+    /// them than the page has.
+    fn merged(&self, shards: &[Shard], arena: &mut Vec<u8>) -> Result<Page<Range<usize>>, Refusal> {
         let direction = Direction::of(self.request.reverse);
         let limit = read::page_limit(self.request.limit);
         let after = read::cursor(self.request.after, direction);
@@ -100,7 +102,13 @@ impl Request<'_> {
                 users: &shard.users,
                 paths: &self.paths,
             };
-            shard.group.read(|view| read::events(view, &selection)).map_err(|error| {
+            let mut keep = |id, event: StoredEvent<'_>| {
+                let begin = arena.len();
+                let pushed = EventRow::push(arena, id, event.user, event.hash, event.path.as_bytes());
+                pushed.map_err(|Malformed| Error::corrupt("event", "its path or its hash is too long"))?;
+                Ok(begin..arena.len())
+            };
+            shard.group.read(|view| read::events(view, &selection, &mut keep)).map_err(|error| {
                 tracing::error!(shard = shard.number, %error, "events cannot be read");
                 ErrorCode::Internal.into()
             })

@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use bytes::Bytes;
 use pubky_common::StoragePath;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::domain::authorize;
@@ -17,6 +18,7 @@ use super::entry::shard_now_s;
 use super::merge::{Bounds, Direction, Page, merge};
 use crate::apply::ApplyError;
 use crate::state::session::{self, Presented};
+use crate::state::stored_event::StoredEvent;
 use crate::state::{records, tables};
 
 /// Most events of one page.
@@ -76,7 +78,7 @@ pub fn list_events(
         users: &users,
         paths: &paths,
     };
-    let page = events(view, &selection)?;
+    let page = events(view, &selection, &mut |id, event| Ok(record(id, &event)))?;
     Ok(EventPage {
         events: page.items.into_iter().map(|(_, event)| event).collect(),
         reached: page.reached.unwrap_or(0),
@@ -135,12 +137,29 @@ fn may_read(
     Ok(())
 }
 
-/// One page of the selection.
-pub(crate) fn events(view: &View<'_>, selection: &Selection<'_>) -> Result<Page<EventRecord>, Error> {
-    if selection.users.is_empty() { of_shard(view, selection) } else { of_users(view, selection) }
+/// Makes an item of a page of an event and its id.
+type Keep<'k, T> = dyn FnMut(u64, StoredEvent<'_>) -> Result<T, Error> + 'k;
+
+/// One page of the selection, of what `keep` makes of its events.
+pub(crate) fn events<T>(
+    view: &View<'_>,
+    selection: &Selection<'_>,
+    keep: &mut Keep<'_, T>,
+) -> Result<Page<T>, Error> {
+    if selection.users.is_empty() { of_shard(view, selection, keep) } else { of_users(view, selection, keep) }
 }
 
-fn of_shard(view: &View<'_>, selection: &Selection<'_>) -> Result<Page<EventRecord>, Error> {
+fn record(id: u64, event: &StoredEvent<'_>) -> EventRecord {
+    EventRecord {
+        id,
+        deleted: event.hash.is_empty(),
+        user: Bytes::copy_from_slice(event.user),
+        path: event.path.to_owned(),
+        hash: Bytes::copy_from_slice(event.hash),
+    }
+}
+
+fn of_shard<T>(view: &View<'_>, selection: &Selection<'_>, keep: &mut Keep<'_, T>) -> Result<Page<T>, Error> {
     let (from, to) = selection.ticks(selection.after);
     let (from, to) = (tables::event(from), end_of(tables::EVENT, &[], to));
     let mut page = Page { items: Vec::new(), reached: None };
@@ -151,9 +170,9 @@ fn of_shard(view: &View<'_>, selection: &Selection<'_>) -> Result<Page<EventReco
         if selection.is_before(id, selection.after) {
             return Ok(ControlFlow::Continue(()));
         }
-        let record = selection.record(tick, value)?;
-        if selection.is_at_a_path(&record.path) {
-            page.items.push((id, record));
+        let event = StoredEvent::read(value)?;
+        if selection.is_at_a_path(event.path) {
+            page.items.push((id, keep(id, event)?));
         } else {
             passed += 1;
         }
@@ -167,7 +186,7 @@ fn of_shard(view: &View<'_>, selection: &Selection<'_>) -> Result<Page<EventReco
 }
 
 /// By the users' own logs, which hold times only: an event is read when its turn comes.
-fn of_users(view: &View<'_>, selection: &Selection<'_>) -> Result<Page<EventRecord>, Error> {
+fn of_users<T>(view: &View<'_>, selection: &Selection<'_>, keep: &mut Keep<'_, T>) -> Result<Page<T>, Error> {
     let mut page = Page { items: Vec::new(), reached: selection.after };
     let mut passed = 0;
     loop {
@@ -177,9 +196,9 @@ fn of_users(view: &View<'_>, selection: &Selection<'_>) -> Result<Page<EventReco
             let Some(value) = view.get(&tables::event(tick))? else {
                 return Err(Error::corrupt("event", "a user's log names one that is missing"));
             };
-            let record = selection.record(tick, &value)?;
-            if selection.is_at_a_path(&record.path) {
-                page.items.push((id, record));
+            let event = StoredEvent::read(&value)?;
+            if selection.is_at_a_path(event.path) {
+                page.items.push((id, keep(id, event)?));
             } else {
                 passed += 1;
             }
@@ -247,17 +266,6 @@ impl Selection<'_> {
                 let wanted = wanted.as_str();
                 if wanted.ends_with('/') { path.starts_with(wanted) } else { path == wanted }
             })
-    }
-
-    fn record(&self, tick: u64, value: &[u8]) -> Result<EventRecord, Error> {
-        let event = records::decode_event(value)?;
-        Ok(EventRecord {
-            id: self.ids.id(tick, self.shard),
-            deleted: event.hash.is_empty(),
-            user: event.user,
-            path: event.path,
-            hash: event.hash,
-        })
     }
 }
 

@@ -7,12 +7,12 @@ use futures::Stream;
 use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::wire::feed::feed_server::Feed;
 use rowhouse_proto::wire::feed::{
-    ClocksReply, ClocksRequest, FollowReply, FollowRequest, ReadReply, ReadRequest,
+    ClocksReply, ClocksRequest, FollowReply, FollowRequest, PageReply, PageRequest,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::feed::{Clocks, Marks, read};
+use crate::feed::{Clocks, Marks, page};
 use crate::local::Local;
 use crate::peers::Cluster;
 
@@ -43,12 +43,12 @@ impl Feed for FeedService {
         Ok(Response::new(ClocksReply { hlc: self.local.clock.latest(), clocks }))
     }
 
-    async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadReply>, Status> {
+    async fn page(&self, request: Request<PageRequest>) -> Result<Response<PageReply>, Status> {
         let request = request.into_inner();
         check_version(request.version)?;
-        let reply = read(&self.local, self.cluster.view.map().shard_count, &request);
+        let reply = page(&self.local, self.cluster.view.map().shard_count, &request);
         let reply = reply.map_err(|refusal| Status::invalid_argument(refusal.to_string()))?;
-        Ok(Response::new(ReadReply { hlc: self.local.clock.latest(), ..reply }))
+        Ok(Response::new(PageReply { hlc: self.local.clock.latest(), ..reply }))
     }
 
     type FollowStream = Pin<Box<dyn Stream<Item = Result<FollowReply, Status>> + Send>>;

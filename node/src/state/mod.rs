@@ -12,6 +12,7 @@ pub(crate) mod read;
 pub(crate) mod records;
 pub(crate) mod roster;
 pub(crate) mod session;
+pub(crate) mod stored_event;
 pub mod tables;
 
 pub use read::Read;

@@ -51,7 +51,7 @@ pub(crate) fn load<T: Message + Default>(
     read.get(key)?.map(|value| decode(&value, what)).transpose()
 }
 
-/// The only place where stored messages are decoded. One with fields this program does not know is refused: a
+/// The only place where stored messages are decoded, beside `stored_event.rs`. One with fields this program does not know is refused: a
 /// rewrite would drop them.
 pub(crate) fn decode<T: Message + Default>(value: &[u8], what: &'static str) -> Result<T, Error> {
     decode_whole(what, unwrap(value, what)?)
@@ -79,7 +79,8 @@ pub(crate) fn unwrap_raw(value: &Bytes, what: &'static str) -> Result<Bytes, Err
     Ok(value.slice(1..))
 }
 
-fn unwrap<'v>(value: &'v [u8], what: &'static str) -> Result<&'v [u8], Error> {
+/// The value without its version byte.
+pub(super) fn unwrap<'v>(value: &'v [u8], what: &'static str) -> Result<&'v [u8], Error> {
     match value.split_first() {
         Some((&VALUE_VERSION, rest)) => Ok(rest),
         Some((&found, _)) => Err(Error::Version { what, found: found.into(), known: VALUE_VERSION.into() }),

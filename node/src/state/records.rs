@@ -4,8 +4,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use rowhouse_proto::wire::state::{
-    Bearer, CookieSession, Entry, Event, Grant, Lock, PhysicalUsage, Shard, Usage, User, UserSessions,
-    VoidSignup,
+    Bearer, CookieSession, Entry, Grant, Lock, PhysicalUsage, Shard, Usage, User, UserSessions, VoidSignup,
 };
 use rowhouse_raft::Error;
 
@@ -97,9 +96,4 @@ pub(crate) fn locks_of_user(read: &dyn Read, user: &UserKey, most: usize) -> Res
         if rows < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(rows)
-}
-
-/// An event from its row. Fails on a version or field that this program does not know.
-pub(crate) fn decode_event(value: &[u8]) -> Result<Event, Error> {
-    decode(value, "event")
 }

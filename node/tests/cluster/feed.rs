@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use rowhouse_proto::WIRE_VERSION;
 use rowhouse_proto::domain::event::EventIds;
 use rowhouse_proto::wire::feed::feed_client::FeedClient;
-use rowhouse_proto::wire::feed::{ClocksRequest, FollowRequest, ReadReply, ReadRequest, ShardClock};
+use rowhouse_proto::wire::feed::{ClocksRequest, FollowRequest, PageReply, PageRequest, ShardClock};
 use rowhouse_proto::wire::shard::EventRecord;
+use rowhouse_proto::{EventRow, WIRE_VERSION};
 use tonic::transport::Channel;
 
 use super::client::{Client, User};
@@ -47,9 +47,9 @@ impl Cluster {
         })
     }
 
-    fn read(&self, n: usize, request: &ReadRequest) -> ReadReply {
-        let request = ReadRequest { version: WIRE_VERSION, ..request.clone() };
-        self.feed(n, async |mut feed| feed.read(request).await.expect("answers").into_inner())
+    fn read(&self, n: usize, request: &PageRequest) -> PageReply {
+        let request = PageRequest { version: WIRE_VERSION, ..request.clone() };
+        self.feed(n, async |mut feed| feed.page(request).await.expect("answers").into_inner())
     }
 
     fn log_lengths(&self) -> Vec<u64> {
@@ -59,12 +59,18 @@ impl Cluster {
 }
 
 /// A page of all shards up to `tick_max`, from a node that has applied that much.
-fn whole(cluster: &Cluster, n: usize, tick_max: u64, after: u64, limit: u32) -> ReadReply {
+fn whole(cluster: &Cluster, n: usize, tick_max: u64, after: u64, limit: u32) -> PageReply {
     let request =
-        ReadRequest { shards: (0..SHARDS).collect(), tick_max, after, limit, ..ReadRequest::default() };
+        PageRequest { shards: (0..SHARDS).collect(), tick_max, after, limit, ..PageRequest::default() };
     wait_for("a replica that is not behind", || {
         Some(cluster.read(n, &request)).filter(|reply| reply.behind.is_empty())
     })
+}
+
+fn events(page: PageReply) -> Vec<EventRecord> {
+    let mut rows = page.rows;
+    let rows = std::iter::from_fn(|| EventRow::take(&mut rows));
+    rows.map(|row| row.and_then(|row| row.to_record()).expect("an event")).collect()
 }
 
 #[test]
@@ -84,32 +90,35 @@ fn what_was_acknowledged_is_in_the_feed_of_every_replica() {
     assert!(closed.values().all(|clock| clock.closed >= newest));
     for n in 0..3 {
         let page = whole(&cluster, n, newest, 0, 100);
-        assert_eq!((page.events.len(), page.reached), (2 * users.len(), 0));
-        assert!(page.events.is_sorted_by_key(|event| event.id));
-        assert!(page.events.iter().all(|event| ids().tick_of(event.id) <= newest));
+        assert_eq!(page.reached, 0);
+        let events = events(page);
+        assert_eq!(events.len(), 2 * users.len());
+        assert!(events.is_sorted_by_key(|event| event.id));
+        assert!(events.iter().all(|event| ids().tick_of(event.id) <= newest));
     }
 
     // By pages, filtered, one user's, and the other way round.
     let mut paged: Vec<EventRecord> = Vec::new();
     for _ in 0..100 {
         let page = whole(&cluster, 1, newest, paged.last().map_or(0, |event| event.id), 3);
-        paged.extend(page.events);
-        if page.reached == 0 {
+        let is_last = page.reached == 0;
+        paged.extend(events(page));
+        if is_last {
             break;
         }
     }
-    assert_eq!(paged, whole(&cluster, 0, newest, 0, 0).events);
-    let request = ReadRequest {
+    assert_eq!(paged, events(whole(&cluster, 0, newest, 0, 0)));
+    let request = PageRequest {
         shards: (0..SHARDS).collect(),
         tick_max: newest,
         users: vec![users[2].tenant(), users[1].tenant()],
         paths: vec!["/priv/".into()],
         reverse: true,
-        ..ReadRequest::default()
+        ..PageRequest::default()
     };
-    let events = cluster.read(2, &request).events;
-    assert_eq!(events.len(), 2);
-    assert!(events.iter().all(|event| event.path == "/priv/b") && events[0].id > events[1].id);
+    let private = events(cluster.read(2, &request));
+    assert_eq!(private.len(), 2);
+    assert!(private.iter().all(|event| event.path == "/priv/b") && private[0].id > private[1].id);
 
     // Over a crash of a leader, nothing that was closed comes to be open.
     let leader = cluster.leader_of(0);
@@ -117,7 +126,7 @@ fn what_was_acknowledged_is_in_the_feed_of_every_replica() {
     let after = cluster.all_clocks(0);
     assert!(after.values().all(|clock| clock.closed >= newest));
     cluster.restart(leader);
-    assert_eq!(whole(&cluster, leader, newest, 0, 0).events, paged);
+    assert_eq!(events(whole(&cluster, leader, newest, 0, 0)), paged);
 }
 
 #[test]
@@ -146,13 +155,13 @@ fn a_replica_that_is_behind_tells_no_events() {
     cluster.client.put(&users[0], "/pub/a", b"x");
     let clock = cluster.all_clocks(0)[&users[0].shard()];
     let request =
-        |tick_max: u64, shards: Vec<u32>| ReadRequest { shards, tick_max, ..ReadRequest::default() };
+        |tick_max: u64, shards: Vec<u32>| PageRequest { shards, tick_max, ..PageRequest::default() };
     let shard = users[0].shard();
-    assert_eq!(cluster.read(0, &request(clock.closed, vec![shard])).events.len(), 1);
+    assert_eq!(events(cluster.read(0, &request(clock.closed, vec![shard]))).len(), 1);
     let ahead = cluster.read(0, &request(clock.closed + 1, vec![shard]));
-    assert_eq!((ahead.events.len(), ahead.behind), (0, vec![shard]));
+    assert_eq!((ahead.rows.len(), ahead.behind), (0, vec![shard]));
     let foreign = cluster.read(0, &request(0, vec![shard, SHARDS]));
-    assert_eq!((foreign.events.len(), foreign.behind), (0, vec![SHARDS]));
+    assert_eq!((foreign.rows.len(), foreign.behind), (0, vec![SHARDS]));
 }
 
 #[test]
