@@ -9,6 +9,7 @@
 
 pub mod audit;
 mod backoff;
+pub mod calls;
 mod causes;
 pub mod chunks;
 pub mod domain;

@@ -36,6 +36,7 @@ pub async fn run(args: ConfigArgs<GatewaySettings>) -> Result<(), Error> {
     let mut stop = Stop::listen()?;
     let probes = Probes::listen(loaded.settings.probes.listen).await?;
     let metrics = Metrics::start("gateway", loaded.settings.metrics.listen).await?;
+    certificates::observe(certificates.as_ref());
     let mut gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
     probes.started(gateway.readiness());
     let ended = tokio::select! {

@@ -33,6 +33,7 @@ pub async fn run(args: ConfigArgs<NodeSettings>) -> Result<(), Error> {
     let mut stop = Stop::listen()?;
     let probes = Probes::listen(loaded.settings.probes.listen).await?;
     let metrics = Metrics::start("node", loaded.settings.metrics.listen).await?;
+    certificates::observe(certificates.as_ref());
     let mut node = tokio::select! {
         started = Node::start(config) => started.map_err(failed)?,
         () = stop.requested() => return Ok(()),

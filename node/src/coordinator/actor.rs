@@ -174,6 +174,12 @@ impl Coordinator {
         Hands { local: &self.local, cluster: &self.cluster, meta, map, term }
     }
 
+    /// The last round's reports, and the map that this node coordinates by; `None` while another node does.
+    pub fn observed(&self) -> Option<Observed> {
+        let leads = self.local.host.group(meta::GROUP).is_some_and(|group| group.is_leader());
+        leads.then(|| lock(&self.observed).clone())
+    }
+
     /// A node that is away for longer is replaced.
     pub fn dead_after(&self) -> Duration {
         Duration::from_millis(self.bounds.dead_after_ms)
