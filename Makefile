@@ -123,6 +123,12 @@ conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluste
 	$(BUILD)
 	cargo test $(SELECTION) --test 'conformance*'
 
+.PHONY: metrics
+metrics: deps ## Scrape every component of a real cluster and let promtool check it (needs promtool: Debian package prometheus)
+	@command -v promtool >/dev/null || { echo "metrics: promtool is missing: on Debian, apt-get install prometheus" >&2; exit 69; }
+	$(BUILD)
+	ROWHOUSE_PROMTOOL=1 cargo test $(SELECTION) --test processes metrics
+
 .PHONY: fuzz
 fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightly Rust and cargo-fuzz)
 	for target in $$(cargo +nightly fuzz list); do \

@@ -7,6 +7,8 @@ mod calls;
 mod cycles;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 #[path = "tidy/parse.rs"]
 mod parse;
 #[path = "tidy/rules.rs"]
@@ -77,6 +79,14 @@ fn raft_knows_nothing_of_pubky() {
     let raft = sources.iter().filter(|source| source.path.starts_with("raft/src/"));
     let offences: Vec<String> = raft.flat_map(|source| source.code_lines_with("pubky")).collect();
     assert_none("raft/ names Pubky", &offences);
+}
+
+#[test]
+fn the_page_of_metrics_lists_every_instrument() {
+    assert_none(
+        "docs/operations/metrics.md is not what the code measures",
+        &metrics::differences(&sources::all()),
+    );
 }
 
 #[test]

@@ -4,5 +4,6 @@
 mod discarded;
 mod full_disk;
 mod large_bodies;
+mod metrics;
 mod secrets;
 mod shipped_binary;
