@@ -159,7 +159,7 @@ async fn every_component_tells_valid_metrics_that_are_documented_and_name_nobody
     assert_eq!(world.ask("GET", "/events/", &[], b"").await, 200);
     let stream = format!("/events-stream?user={}&limit=5", user.z32);
     assert_eq!(world.ask("GET", &stream, &[], b"").await, 200);
-    assert_eq!(world.ask("GET", "/nowhere/at/all", &[], b"").await, 404);
+    assert_eq!(world.ask("GET", "/nowhere/at/all", &[], b"").await, 400, "of nobody");
     let documented = documented();
     for (name, address) in &world.listeners {
         let (response, text) = Scrape::of(*address, "text/plain").await;
