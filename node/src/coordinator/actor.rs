@@ -174,10 +174,14 @@ impl Coordinator {
         Hands { local: &self.local, cluster: &self.cluster, meta, map, term }
     }
 
-    /// The last round's reports, and the map that this node coordinates by; `None` while another node does.
-    pub fn observed(&self) -> Option<Observed> {
-        let leads = self.local.host.group(meta::GROUP).is_some_and(|group| group.is_leader());
-        leads.then(|| lock(&self.observed).clone())
+    /// Whether this node leads the meta group.
+    pub fn leads(&self) -> bool {
+        self.local.host.group(meta::GROUP).is_some_and(|group| group.is_leader())
+    }
+
+    /// Reads the last round's reports; `None` while another node coordinates.
+    pub fn observed<T>(&self, read: impl FnOnce(&Observed) -> T) -> Option<T> {
+        self.leads().then(|| read(&lock(&self.observed)))
     }
 
     /// A node that is away for longer is replaced.

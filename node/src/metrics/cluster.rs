@@ -62,9 +62,8 @@ fn record(watched: &Watched) {
         "Time since this node last published the homeserver's record; absent where another node does, or none was.",
         |sources| {
             let author = &sources.coordinator.author;
-            sources.coordinator.observed()?;
             let age_s = author.record.age_s(sources.local.clock.physical_us());
-            (age_s != u64::MAX).then_some(age_s as f64)
+            (sources.coordinator.leads() && age_s != u64::MAX).then_some(age_s as f64)
         },
     );
     watched.counter(
@@ -77,7 +76,7 @@ fn record(watched: &Watched) {
 
 fn whole(watched: &Watched) {
     watched.gauge("rowhouse.cluster.coordinates", "", "1 where the meta group is led.", |sources| {
-        Some(f64::from(u8::from(sources.coordinator.observed().is_some())))
+        Some(f64::from(u8::from(sources.coordinator.leads())))
     });
     watched.gauge_by(
         "rowhouse.cluster.nodes",
@@ -122,15 +121,14 @@ fn whole(watched: &Watched) {
         "",
         "Gateways that announce themselves; told where the meta group is led.",
         |sources| {
-            sources.coordinator.observed()?;
-            Some(sources.cluster.view.map().gateways.len() as f64)
+            let leads = sources.coordinator.leads();
+            leads.then(|| sources.cluster.view.map().gateways.len() as f64)
         },
     );
 }
 
 fn judged(sources: &Sources) -> Option<Judged> {
-    let observed = sources.coordinator.observed()?;
-    Some(Judged::of(&sources.cluster.view.map(), &observed))
+    sources.coordinator.observed(|observed| Judged::of(&sources.cluster.view.map(), observed))
 }
 
 /// The cluster in numbers.
