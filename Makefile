@@ -129,6 +129,12 @@ metrics: deps ## Scrape every component of a real cluster and let promtool check
 	$(BUILD)
 	ROWHOUSE_PROMTOOL=1 cargo test $(SELECTION) --test processes metrics
 
+.PHONY: alerts
+alerts: ## Check the rules of alerts, and run their unit tests (needs promtool: Debian package prometheus)
+	@command -v promtool >/dev/null || { echo "alerts: promtool is missing: on Debian, apt-get install prometheus" >&2; exit 69; }
+	promtool check rules observability/alerts/*.yml
+	promtool test rules observability/alerts/tests/*.yml
+
 .PHONY: fuzz
 fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightly Rust and cargo-fuzz)
 	for target in $$(cargo +nightly fuzz list); do \

@@ -1,6 +1,8 @@
 //! The rules of the workspace that no compiler keeps: who depends on whom, which files use each other, how long
 //! files grow, what production code never calls, which rules are cited. Reads files only.
 
+#[path = "tidy/alerts.rs"]
+mod alerts;
 #[path = "tidy/calls.rs"]
 mod calls;
 #[path = "tidy/cycles.rs"]
@@ -87,6 +89,11 @@ fn the_page_of_metrics_lists_every_instrument() {
         "docs/operations/metrics.md is not what the code measures",
         &metrics::differences(&sources::all()),
     );
+}
+
+#[test]
+fn alerts_read_what_is_measured_and_lead_to_runbooks() {
+    assert_none("a rule of observability/alerts is not right", &alerts::offences());
 }
 
 #[test]
