@@ -124,10 +124,10 @@ conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluste
 	cargo test $(SELECTION) --test 'conformance*'
 
 .PHONY: metrics
-metrics: deps ## Scrape every component of a real cluster and let promtool check it (needs promtool: Debian package prometheus)
+metrics: deps ## Check what a real cluster tells by promtool, and dashboards by Prometheus (Debian package prometheus)
 	@command -v promtool >/dev/null || { echo "metrics: promtool is missing: on Debian, apt-get install prometheus" >&2; exit 69; }
 	$(BUILD)
-	ROWHOUSE_PROMTOOL=1 cargo test $(SELECTION) --test processes metrics
+	ROWHOUSE_PROMTOOL=1 cargo test $(SELECTION) --test processes -- metrics:: dashboards::
 
 .PHONY: alerts
 alerts: ## Check the rules of alerts, and run their unit tests (needs promtool: Debian package prometheus)
