@@ -4,7 +4,6 @@
 //! and a collector there is no provider, and instruments do nothing.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -15,9 +14,6 @@ use tokio::task::JoinSet;
 use super::scrape::{Scrapes, router};
 use super::{process, resource};
 use crate::error::Error;
-
-/// Measurements that were not sent get this long to leave at the end.
-const FLUSH_MAX: Duration = Duration::from_secs(3);
 
 /// What is measured in this process, for as long as it lives.
 #[must_use]
@@ -59,11 +55,10 @@ impl Metrics {
         Ok(Self { provider: Some(provider), _serving: serving })
     }
 
-    /// Sends what was measured since the last export, for at most `FLUSH_MAX`.
+    /// Sends what was measured since the last export. The library gives up after 5 s, whatever it is told.
     pub async fn stop(self) {
         let Some(provider) = self.provider else { return };
-        let ending = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_MAX));
-        if let Ok(Ok(Err(error))) = tokio::time::timeout(FLUSH_MAX, ending).await {
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || provider.shutdown()).await {
             tracing::debug!(%error, "the last measurements were not exported");
         }
     }
