@@ -123,6 +123,18 @@ conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluste
 	$(BUILD)
 	cargo test $(SELECTION) --test 'conformance*'
 
+.PHONY: metrics
+metrics: deps ## Check what a real cluster tells by promtool, and dashboards by Prometheus (Debian package prometheus)
+	@command -v promtool >/dev/null || { echo "metrics: promtool is missing: on Debian, apt-get install prometheus" >&2; exit 69; }
+	$(BUILD)
+	ROWHOUSE_PROMTOOL=1 cargo test $(SELECTION) --test processes -- metrics:: dashboards::
+
+.PHONY: alerts
+alerts: ## Check the rules of alerts, and run their unit tests (needs promtool: Debian package prometheus)
+	@command -v promtool >/dev/null || { echo "alerts: promtool is missing: on Debian, apt-get install prometheus" >&2; exit 69; }
+	promtool check rules observability/alerts/*.yml
+	promtool test rules observability/alerts/tests/*.yml
+
 .PHONY: fuzz
 fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightly Rust and cargo-fuzz)
 	for target in $$(cargo +nightly fuzz list); do \

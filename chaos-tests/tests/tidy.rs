@@ -1,12 +1,16 @@
 //! The rules of the workspace that no compiler keeps: who depends on whom, which files use each other, how long
 //! files grow, what production code never calls, which rules are cited. Reads files only.
 
+#[path = "tidy/alerts.rs"]
+mod alerts;
 #[path = "tidy/calls.rs"]
 mod calls;
 #[path = "tidy/cycles.rs"]
 mod cycles;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 #[path = "tidy/parse.rs"]
 mod parse;
 #[path = "tidy/rules.rs"]
@@ -77,6 +81,19 @@ fn raft_knows_nothing_of_pubky() {
     let raft = sources.iter().filter(|source| source.path.starts_with("raft/src/"));
     let offences: Vec<String> = raft.flat_map(|source| source.code_lines_with("pubky")).collect();
     assert_none("raft/ names Pubky", &offences);
+}
+
+#[test]
+fn the_page_of_metrics_lists_every_instrument() {
+    assert_none(
+        "docs/operations/metrics.md is not what the code measures",
+        &metrics::differences(&sources::all()),
+    );
+}
+
+#[test]
+fn alerts_read_what_is_measured_and_lead_to_runbooks() {
+    assert_none("a rule of observability/alerts is not right", &alerts::offences());
 }
 
 #[test]

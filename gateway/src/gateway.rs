@@ -21,6 +21,7 @@ use crate::feed::Feed;
 use crate::feed::Follow;
 use crate::limits::RouteLimit;
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
+use crate::metrics;
 use crate::router::router;
 use crate::settings::Limits;
 
@@ -82,6 +83,7 @@ impl Gateway {
         let watching = watch(Arc::clone(&cluster), config.gateway.nodes.clone(), gateway.life.stop.clone());
         gateway.life.tasks.spawn(watched(watching, failed));
         let connections = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
+        metrics::observe(&cluster, &connections, &limits);
         let speaking = Http::new(router(Arc::clone(&app)), Arc::clone(&limits));
         let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout_s);
         gateway.listen(http, speaking.clone(), None, &connections);

@@ -11,7 +11,8 @@ use tower_http::cors::CorsLayer;
 
 use crate::app::App;
 use crate::layers::{
-    AdminCalls, WebsiteHosts, admin_calls, cache_policy, stream_cache_policy, tenant, trace, website,
+    AdminCalls, WebsiteHosts, admin_calls, cache_policy, measure_client, storage_requests,
+    stream_cache_policy, tell_trace, tenant, trace, website,
 };
 use crate::limits::{RouteLimits, route_limits};
 use crate::routes::signup_token::{only_get, signup_token};
@@ -50,6 +51,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app, serve_website))
         // Before all work on the request. The tenant is known, whose path counts from its own root.
         .layer(from_fn_with_state(Arc::new(limits), route_limits))
+        .layer(from_fn(tell_trace))
         // The root span knows the tenant, so it stands inside the tenant's layer.
         .layer(from_fn(trace))
         // Replaces the tenant, so that the root span and limits know whose site it is.
@@ -58,6 +60,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn(tenant))
         // Only watches: what asks for the operator's API here is refused by the routes.
         .layer(from_fn_with_state(Arc::<AdminCalls>::default(), admin_calls))
+        .layer(from_fn(measure_client))
         // Outermost: answers every OPTIONS itself, and refusals stay readable to browsers.
         .layer(CorsLayer::very_permissive().expose_headers(EXPOSED))
 }
@@ -69,4 +72,5 @@ fn storage_router() -> Router<Arc<App>> {
         .route("/storage/{user}/{*path}", entries.clone().fallback(lock_or_unlock))
         .route("/{*path}", entries)
         .layer(from_fn(cache_policy))
+        .layer(from_fn(storage_requests))
 }

@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::cluster::{Call, Cluster};
+use crate::reference_metrics::signed_up;
 use crate::respond::Rejection;
 
 /// A reservation is settled for another user at most once in a request; then the token counts as used.
@@ -51,7 +52,9 @@ pub async fn sign_up(
 ) -> Result<execute_reply::Result, Rejection> {
     let task = async move {
         let admission = admit(&app, &call, &signup).await?;
-        create(&app, &call, &signup, admission, op).await
+        let created = create(&app, &call, &signup, admission, op).await?;
+        signed_up();
+        Ok(created)
     };
     TaskTracker::new().spawn(task).await.map_err(|_| ErrorCode::Internal)?
 }

@@ -76,6 +76,8 @@ pub struct Clock {
     /// The addend to the steady clock is held between these, whatever our own reading.
     offset_min_us: AtomicI64,
     offset_max_us: AtomicI64,
+    /// Our own reading above the middle of all that were judged last.
+    from_others_us: AtomicI64,
     /// Physical time is what a majority agrees to, or there is no cluster to ask.
     judged: AtomicBool,
     /// A majority was heard once: later silence does not take it back.
@@ -101,6 +103,7 @@ impl Clock {
             slew_us: AtomicI64::new(0),
             offset_min_us: AtomicI64::new(i64::MIN),
             offset_max_us: AtomicI64::new(i64::MAX),
+            from_others_us: AtomicI64::new(0),
             judged: AtomicBool::new(false),
             settled: AtomicBool::new(false),
             last: AtomicU64::new(0),
@@ -155,6 +158,8 @@ impl Clock {
         let heard = offsets_us.len();
         let max = offsets_us[heard / 2].saturating_add(FROM_OTHERS_US_MAX);
         let min = offsets_us[(heard - 1) / 2].saturating_sub(FROM_OTHERS_US_MAX);
+        let middle = offsets_us[heard / 2].midpoint(offsets_us[(heard - 1) / 2]);
+        self.from_others_us.store(own.saturating_sub(middle), Ordering::Relaxed);
         let max_before = self.offset_max_us.swap(max, Ordering::Relaxed);
         let min_before = self.offset_min_us.swap(min, Ordering::Relaxed);
         let held = |own: i64, min: i64, max: i64| own > max || own < min;
@@ -170,6 +175,11 @@ impl Clock {
         } else if !self.settled.load(Ordering::SeqCst) {
             self.judged.store(false, Ordering::SeqCst);
         }
+    }
+
+    /// How far our own reading is above the middle of all readings, in µs; 0 before any was judged.
+    pub fn from_others_us(&self) -> i64 {
+        self.from_others_us.load(Ordering::Relaxed)
     }
 
     /// Without a cluster there is nobody to ask.

@@ -11,6 +11,7 @@ use crate::Error;
 use crate::blobs::{BlobOptions, BlobStore};
 use crate::clock::{Clock, TimeSource};
 use crate::identity::Identity;
+use crate::metrics::SyncDurations;
 
 /// The stores of one data folder, and the records read from them.
 pub struct Folder {
@@ -41,6 +42,7 @@ impl Folder {
 fn open_stores(data_dir: &Path, memory_bytes: usize) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
     let (mut of_log, of_state) = (LogOptions::new(memory_bytes / 4), StateOptions::new(memory_bytes));
     of_log.block_cache = of_state.block_cache.clone();
+    of_log.sync_timer = Some(Arc::new(SyncDurations::new()));
     let engine = RocksLog::open(&data_dir.join("log"), &of_log).map_err(of_folder)?;
     let state = RocksState::open(&data_dir.join("state"), of_state).map_err(of_folder)?;
     let store = StateStore::open(Arc::new(state), data_dir.join("staging")).map_err(of_folder)?;

@@ -20,6 +20,7 @@ use crate::config::NodeConfig;
 use crate::health::unready;
 use crate::init::InitServer;
 use crate::local::Local;
+use crate::metrics::{Sources, observe};
 use crate::objects::Objects;
 use crate::parts::Parts;
 use crate::peers::{Cluster, ClusterView};
@@ -39,6 +40,8 @@ pub struct Node {
     wire: Arc<TonicWire>,
     objects: Arc<Objects>,
     statuses: Statuses,
+    /// Instruments read them as long as they are here.
+    _measured: Arc<Sources>,
     /// Ends the actors; the listener goes on until `closed`.
     stop: CancellationToken,
     closed: CancellationToken,
@@ -60,7 +63,10 @@ impl Node {
             .await
             .map_err(|error| Error::io(format!("listening on {}", config.node.listen), error))?;
         let address = listener.local_addr().map_err(|error| Error::io("listener's address", error))?;
+        let per_shard = config.node.metrics_per_shard;
         let parts = Parts::open(config, address).await?;
+        let measured = parts.measured();
+        observe(&measured, per_shard);
         let (stop, closed) = (CancellationToken::new(), CancellationToken::new());
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, parts.services(&closed), closed.clone()));
@@ -79,6 +85,7 @@ impl Node {
             wire: parts.wire,
             objects: parts.actors.objects.clone(),
             statuses,
+            _measured: measured,
             stop,
             closed,
             actors,

@@ -20,6 +20,7 @@ use crate::folder::Folder;
 use crate::init::InitServer;
 use crate::local::{Local, own_line};
 use crate::meta::MetaMachine;
+use crate::metrics::{Groups, Sources};
 use crate::objects::Objects;
 use crate::peers::{Cluster, MapWatch, Monitor, NodeDirectory};
 use crate::service::{
@@ -97,6 +98,18 @@ impl Parts {
             local: local.clone(),
         };
         Ok(Self { local, cluster, wire, init: Arc::new(init), actors: Arc::new(actors), config, keypair })
+    }
+
+    /// What instruments read.
+    pub fn measured(&self) -> Arc<Sources> {
+        let Actors { objects, coordinator, .. } = self.actors.as_ref();
+        Arc::new(Sources {
+            local: self.local.clone(),
+            cluster: self.cluster.clone(),
+            coordinator: coordinator.clone(),
+            objects: objects.clone(),
+            groups: Groups::default(),
+        })
     }
 
     /// The services of the listener. Streams that have no end of their own end when `closed` is cancelled.

@@ -64,6 +64,9 @@ section! {
         zone: Option<String> = None, Kind::Text,
             "What fails together with this node: a rack, a room, an availability zone.",
             unset("nothing is known"), flag("--zone");
+        /// A cluster may have 4 096 shards, and a scraper keeps every series.
+        metrics_per_shard: bool = false, Kind::Bool,
+            "Measure each shard by itself too: its term, log and lag.", flag("--metrics-per-shard");
     }
 }
 

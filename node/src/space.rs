@@ -68,6 +68,21 @@ impl Space {
         Ok((used * block, (used + available) * block))
     }
 
+    /// Bytes that nobody uses and this process may take; `None` if the disk cannot be asked.
+    pub fn unused_bytes(&self) -> Option<u64> {
+        self.free_bytes().ok()
+    }
+
+    /// Free bytes below which the mark is set.
+    pub fn min_bytes(&self) -> u64 {
+        self.min_bytes
+    }
+
+    /// Bytes of the ballast that is held now; 0: it was given back.
+    pub fn ballast_held(&self) -> u64 {
+        std::fs::metadata(self.dir.join(BALLAST)).map_or(0, |metadata| metadata.len())
+    }
+
     fn stat(&self) -> Result<Statvfs, Error> {
         statvfs(&self.dir).map_err(|errno| Error::io("free disk space", errno.into()))
     }

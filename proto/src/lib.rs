@@ -1,6 +1,6 @@
 //! Wire contracts, the domain vocabulary every crate shares, the one error and status table, and the form of the
 //! tables of settings. Every crate but `rowhouse_peer` can reach this one, so that small things all need are here too:
-//! pauses ([`Backoff`]) and the [`lock`] that a panic does not close.
+//! pauses ([`Backoff`]), the [`lock`] that a panic does not close, and [`durations`] that are measured.
 //!
 //! `wire` holds generated code only; `chunks` takes its place where bodies are large. `domain` knows no
 //! transport: no tonic, tokio or rocksdb.
@@ -9,9 +9,11 @@
 
 pub mod audit;
 mod backoff;
+pub mod calls;
 mod causes;
 pub mod chunks;
 pub mod domain;
+pub mod durations;
 mod error;
 mod event_row;
 mod group;

@@ -27,7 +27,7 @@ use crate::machine::Machine;
 use crate::planted;
 use crate::runtime::Runtime;
 use crate::state::{GroupState, StateStore};
-use crate::transport::{Transport, VoteGuard};
+use crate::transport::{SnapshotMetrics, Transport, VoteGuard};
 use crate::{GroupId, Replica, ReplicaId};
 
 /// A group without a quorum holds its own check up, for as long as a proposal may take; others go on beside it.
@@ -83,6 +83,11 @@ impl<R: Runtime> Host<R> {
     /// The group, if a replica of it runs here.
     pub fn group(&self, group: GroupId) -> Option<Arc<Group<R>>> {
         self.groups.load().get(&group).cloned()
+    }
+
+    /// Totals of snapshots, of all groups of this node.
+    pub fn snapshots(&self) -> &SnapshotMetrics {
+        self.options.transport.snapshots()
     }
 
     /// Every group that runs here.

@@ -64,6 +64,20 @@ pub fn open(section: &TlsSection, role: Role) -> Result<Option<Arc<Certificates>
     Err(Error::Usage(format!("{cert} is of {subject}; a certificate of role {role} is needed here")))
 }
 
+/// Tells when the certificate in use expires.
+pub fn observe(certificates: Option<&Arc<Certificates>>) {
+    let Some(certificates) = certificates.map(Arc::clone) else { return };
+    opentelemetry::global::meter("rowhouse.process")
+        .f64_observable_gauge("rowhouse.tls.certificate_expiry_time")
+        .with_unit("s")
+        .with_description("Unix time at which this process's certificate expires.")
+        .with_callback(move |observer| {
+            let expires = certificates.expires_at().duration_since(SystemTime::UNIX_EPOCH);
+            observer.observe(expires.map_or(0.0, |since| since.as_secs_f64()), &[]);
+        })
+        .build();
+}
+
 fn unusable(error: TlsError) -> Error {
     let text = error.to_string();
     if error.may_pass() { Error::NotYet(text) } else { Error::Usage(text) }

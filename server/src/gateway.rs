@@ -11,6 +11,7 @@ use crate::probes::Probes;
 use crate::secret;
 use crate::settings::{ConfigArgs, GatewaySettings};
 use crate::signals::Stop;
+use crate::telemetry::Metrics;
 
 /// Runs until a signal asks it to stop. Fails if the settings, the files they name or the addresses are of no use,
 /// and when the nodes serve another homeserver.
@@ -34,6 +35,8 @@ pub async fn run(args: ConfigArgs<GatewaySettings>) -> Result<(), Error> {
     config.validate().map_err(usage)?;
     let mut stop = Stop::listen()?;
     let probes = Probes::listen(loaded.settings.probes.listen).await?;
+    let metrics = Metrics::start("gateway", loaded.settings.metrics.listen).await?;
+    certificates::observe(certificates.as_ref());
     let mut gateway = Gateway::start(config).await.map_err(|error| Error::Failed(error.to_string()))?;
     probes.started(gateway.readiness());
     let ended = tokio::select! {
@@ -43,6 +46,7 @@ pub async fn run(args: ConfigArgs<GatewaySettings>) -> Result<(), Error> {
         never = keep_fresh(certificates) => match never {},
     };
     gateway.shutdown().await;
+    metrics.stop().await;
     ended
 }
 
@@ -51,6 +55,6 @@ fn config(
     homeserver_secret: [u8; 32],
     certificates: Option<Arc<Certificates>>,
 ) -> GatewayConfig {
-    let GatewaySettings { gateway, admin, limits, secret: _, tls: _, probes: _ } = settings;
+    let GatewaySettings { gateway, admin, limits, secret: _, tls: _, probes: _, metrics: _ } = settings;
     GatewayConfig { gateway, admin, limits, certificates, homeserver_secret }
 }

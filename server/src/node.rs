@@ -12,6 +12,7 @@ use crate::probes::Probes;
 use crate::secret;
 use crate::settings::{ConfigArgs, NodeSettings};
 use crate::signals::Stop;
+use crate::telemetry::Metrics;
 
 /// Runs until a signal asks it to stop. Fails if the settings, the files they name or the data folder are of no use,
 /// and when the node can no longer serve.
@@ -31,17 +32,21 @@ pub async fn run(args: ConfigArgs<NodeSettings>) -> Result<(), Error> {
     let failed = |error: rowhouse_node::Error| Error::Failed(error.to_string());
     let mut stop = Stop::listen()?;
     let probes = Probes::listen(loaded.settings.probes.listen).await?;
+    let metrics = Metrics::start("node", loaded.settings.metrics.listen).await?;
+    certificates::observe(certificates.as_ref());
     let mut node = tokio::select! {
         started = Node::start(config) => started.map_err(failed)?,
         () = stop.requested() => return Ok(()),
     };
     probes.started(node.readiness());
-    tokio::select! {
+    let ended = tokio::select! {
         () = stop.requested() => node.shutdown().await.map_err(failed),
         // An error of its own says what to do about it.
         error = node.ended() => Err(failed(error)),
         never = keep_fresh(certificates) => match never {},
-    }
+    };
+    metrics.stop().await;
+    ended
 }
 
 fn config(
@@ -49,8 +54,19 @@ fn config(
     homeserver_secret: [u8; 32],
     certificates: Option<Arc<Certificates>>,
 ) -> NodeConfig {
-    let NodeSettings { node, pkarr, storage, objects, placement, raft, limits, secret: _, tls: _, probes: _ } =
-        settings;
+    let NodeSettings {
+        node,
+        pkarr,
+        storage,
+        objects,
+        placement,
+        raft,
+        limits,
+        secret: _,
+        tls: _,
+        probes: _,
+        metrics: _,
+    } = settings;
     let command_versions = COMMAND_VERSIONS;
     NodeConfig {
         node,

@@ -2,14 +2,20 @@
 //!
 //! Owns the tracer provider. Spans come from the crates: this only says where they go.
 //! The exporter's queue is bounded and drops when full: a collector that is away delays no request.
-//! Deliberately absent: metrics and log export.
+//! Metrics begin later than logs, once the settings are known: see `Metrics`.
+//! Deliberately absent: log export.
+
+mod exposition;
+mod metrics;
+mod process;
+mod resource;
+mod scrape;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use rowhouse_proto::causes;
@@ -18,6 +24,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::error::Error;
+
+pub use metrics::Metrics;
 
 /// The log filter without `RUST_LOG`. openraft tells of every heartbeat that a dead peer misses. pkarr tells of every
 /// publication that reaches fewer nodes than the public network has.
@@ -112,15 +120,10 @@ fn provider(service: &str) -> Result<SdkTracerProvider, Error> {
     let exporter = SpanExporter::builder().with_tonic().build().map_err(|error| {
         Error::Usage(format!("the OTEL_* variables do not make an exporter: {}", causes(&error)))
     })?;
-    let mut resource = Resource::builder();
-    if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
-        resource = resource.with_service_name(format!("rowhouse-{service}"));
-    }
-    let resource = resource
-        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(opentelemetry::KeyValue::new("process.pid", i64::from(std::process::id())))
-        .build();
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource::of(service))
+        .build())
 }
 
 #[cfg(test)]

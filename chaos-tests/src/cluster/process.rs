@@ -278,7 +278,7 @@ fn spawn(data_dir: &Path, options: &ClusterOptions) -> Result<Child, Error> {
         command.arg("--mtls");
     }
     if !options.testnet_ports {
-        for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe"] {
+        for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe", "metrics"] {
             command.arg(format!("--{port}-port=0"));
         }
     }

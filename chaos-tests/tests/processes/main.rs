@@ -1,8 +1,10 @@
 //! Clusters of real processes in bad luck that a table of requests does not show, and the binary that ships.
 //! Survival has a program of its own: beside its load nothing else should run.
 
+mod dashboards;
 mod discarded;
 mod full_disk;
 mod large_bodies;
+mod metrics;
 mod secrets;
 mod shipped_binary;

@@ -1,4 +1,4 @@
-//! No secret is in a log, a trace or a data folder: neither a user's bearer and cookie, nor the operator's password,
+//! No secret is in a log, a trace, a metric or a data folder: neither a user's bearer and cookie, nor the operator's password,
 //! nor the homeserver's key (ARCHITECTURE.md, Invariants).
 //!
 //! The cluster is put together by hand, with a key and a password that appear nowhere else.
@@ -110,6 +110,8 @@ impl Process {
             .env("RUST_LOG", LOG)
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"))
             .env("OTEL_BSP_SCHEDULE_DELAY", "50")
+            .env("OTEL_METRICS_EXPORTER", "otlp")
+            .env("OTEL_METRIC_EXPORT_INTERVAL", "500")
             // Nobody answers: what was sent is enough.
             .env("OTEL_EXPORTER_OTLP_TIMEOUT", "200")
             .stdin(Stdio::null())
@@ -344,4 +346,7 @@ async fn no_secret_is_in_logs_traces_or_data() {
     assert!(has(BODY, "/data/node-3/"), "and what came by a snapshot");
     assert!(has(b"gateway listens", "gateway.log"), "and what is logged");
     assert!(has(user.z32.as_bytes(), "the traces"), "and what is traced");
+    for measured in ["http.server.request.duration", "rowhouse.raft.proposal.duration"] {
+        assert!(has(measured.as_bytes(), "the traces"), "and what is measured: {measured}");
+    }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 use tower_http::cors::CorsLayer;
 
 use super::state::Admin;
 use super::{delete_entry, events_stream, info, password, tokens, user, users};
+use crate::layers::measure_admin;
 use crate::routes::signup_token::only_get;
 use crate::{dav, respond};
 
@@ -39,5 +40,5 @@ pub fn router(admin: Arc<Admin>) -> Router {
         // The dashboard is a page of another origin.
         .layer(CorsLayer::very_permissive());
     // It has a password, methods and an answer to OPTIONS of its own. What is nowhere is answered by the other routes.
-    dav.merge(others)
+    dav.merge(others).layer(from_fn(measure_admin))
 }

@@ -10,6 +10,18 @@ use rowhouse_proto::ErrorCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::account_room::{AccountLease, AccountRoom};
+use super::metrics::{self, BODIES, CHUNKS, REQUESTS};
+
+/// One pool at one moment, in requests or bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolUse {
+    /// `requests`, `bodies` or `chunks`.
+    pub name: &'static str,
+    /// So much is taken.
+    pub used: u64,
+    /// So much can be taken.
+    pub limit: u64,
+}
 
 /// The bounds of one gateway: one pool for each kind of load. Cheap to clone; clones share the pools.
 #[derive(Clone)]
@@ -18,23 +30,37 @@ pub struct Admission {
     body_bytes: Arc<Semaphore>,
     chunk_bytes: Arc<Semaphore>,
     accounts: Arc<AccountRoom>,
+    /// Of the pools, in the order of `in_use`.
+    limits: [usize; 3],
 }
 
 impl Admission {
     /// `body_bytes_max` bounds inline bodies, `chunk_bytes_max` the chunks of large ones.
     pub fn new(requests_max: usize, body_bytes_max: usize, chunk_bytes_max: usize) -> Self {
-        let pool = |size: usize| Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS)));
-        Self {
-            requests: pool(requests_max),
-            body_bytes: pool(body_bytes_max),
-            chunk_bytes: pool(chunk_bytes_max),
-            accounts: Arc::default(),
-        }
+        metrics::begin();
+        let limits =
+            [requests_max, body_bytes_max, chunk_bytes_max].map(|max| max.min(Semaphore::MAX_PERMITS));
+        let [requests, body_bytes, chunk_bytes] = limits.map(|limit| Arc::new(Semaphore::new(limit)));
+        Self { requests, body_bytes, chunk_bytes, accounts: Arc::default(), limits }
+    }
+
+    /// The pools of requests, small bodies and chunks, at this moment.
+    pub fn in_use(&self) -> [PoolUse; 3] {
+        let [requests, bodies, chunks] = self.limits;
+        let use_of = |name, pool: &Semaphore, limit: usize| {
+            let used = limit.saturating_sub(pool.available_permits()) as u64;
+            PoolUse { name, used, limit: limit as u64 }
+        };
+        [
+            use_of(REQUESTS, &self.requests, requests),
+            use_of(BODIES, &self.body_bytes, bodies),
+            use_of(CHUNKS, &self.chunk_bytes, chunks),
+        ]
     }
 
     /// Held while a shard is asked.
     pub fn request(&self) -> Result<OwnedSemaphorePermit, ErrorCode> {
-        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| ErrorCode::Overloaded)
+        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| no_room(REQUESTS))
     }
 
     /// An empty lease, to grow as bytes arrive: a slow upload holds what it has sent, not what it may send.
@@ -54,7 +80,7 @@ impl Admission {
         let count = u32::try_from(bytes).map_err(|_| ErrorCode::Overloaded)?;
         match tokio::time::timeout(timeout, Arc::clone(&pool).acquire_many_owned(count)).await {
             Ok(Ok(held)) => Ok(ByteLease { pool, held: Some(held) }),
-            Ok(Err(_)) | Err(_) => Err(ErrorCode::Overloaded),
+            Ok(Err(_)) | Err(_) => Err(no_room(CHUNKS)),
         }
     }
 }
@@ -72,7 +98,7 @@ impl ByteLease {
             return Ok(());
         }
         let bytes = u32::try_from(bytes).map_err(|_| ErrorCode::Overloaded)?;
-        let more = Arc::clone(&self.pool).try_acquire_many_owned(bytes).map_err(|_| ErrorCode::Overloaded)?;
+        let more = Arc::clone(&self.pool).try_acquire_many_owned(bytes).map_err(|_| no_room(BODIES))?;
         match &mut self.held {
             Some(held) => held.merge(more),
             None => self.held = Some(more),
@@ -88,9 +114,25 @@ impl ByteLease {
     }
 }
 
+/// Counts the refusal.
+fn no_room(pool: &'static str) -> ErrorCode {
+    metrics::refused(pool);
+    ErrorCode::Overloaded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pools_tell_what_is_taken() {
+        let admission = Admission::new(2, 10, 20);
+        let _request = admission.request().expect("empty");
+        let mut lease = admission.bytes();
+        lease.grow(4).expect("fits");
+        let used = admission.in_use().map(|pool| (pool.name, pool.used, pool.limit));
+        assert_eq!(used, [("requests", 1, 2), ("bodies", 4, 10), ("chunks", 0, 20)]);
+    }
 
     #[test]
     fn what_does_not_fit_is_refused_and_fits_again_when_given_back() {

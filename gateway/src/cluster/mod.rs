@@ -10,6 +10,7 @@ mod feed;
 mod handle;
 mod map;
 mod meta;
+mod metrics;
 mod node;
 mod retry;
 mod send;
@@ -17,7 +18,7 @@ mod take;
 mod watch;
 
 pub use account_room::{ACCOUNT_BODY_BYTES_MAX, AccountLease, subscriber};
-pub use admission::{Admission, ByteLease};
+pub use admission::{Admission, ByteLease, PoolUse};
 pub use bucket::{Bucket, Taker};
 pub use call::Call;
 pub use clock::Clock;

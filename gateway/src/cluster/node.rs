@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rowhouse_peer::Dialer;
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::calls::Calls;
 use rowhouse_proto::chunks;
 use rowhouse_proto::lock::lock;
 use rowhouse_proto::wire::feed::feed_client::FeedClient;
@@ -15,7 +16,7 @@ use rowhouse_proto::wire::meta::NodeInfo;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
 use rowhouse_proto::wire::shard::shard_client::ShardClient;
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use crate::Error;
 
@@ -52,9 +53,9 @@ pub struct Node {
     address: String,
     /// The name that its certificate must have; `None` for a seed.
     name: Option<String>,
-    connections: Vec<Channel>,
+    connections: Vec<Calls>,
     /// Chunks have a connection of their own: small requests never wait behind large bodies.
-    chunks: Channel,
+    chunks: Calls,
     next: AtomicUsize,
     lagged_at: Mutex<Option<Instant>>,
     silent_since: Mutex<Option<Instant>>,
@@ -82,7 +83,7 @@ impl Node {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .buffer_size(BUFFERED_CALLS);
-        let connect = |_| dialer.connect_lazy(&endpoint, name.as_deref());
+        let connect = |_| Calls::outgoing(dialer.connect_lazy(&endpoint, name.as_deref()));
         let connections = (0..CONNECTIONS).map(connect).collect();
         let for_chunks = endpoint
             .clone()
@@ -93,7 +94,7 @@ impl Node {
             uuid: uuid.to_vec(),
             address: address.to_owned(),
             connections,
-            chunks: dialer.connect_lazy(&for_chunks, name.as_deref()),
+            chunks: Calls::outgoing(dialer.connect_lazy(&for_chunks, name.as_deref())),
             name,
             next: AtomicUsize::new(0),
             lagged_at: Mutex::default(),
@@ -117,24 +118,24 @@ impl Node {
     }
 
     /// A client of the shard service, on the next of the connections for small messages.
-    pub fn shard(&self) -> ShardClient<Channel> {
+    pub fn shard(&self) -> ShardClient<Calls> {
         ShardClient::new(self.connection())
             .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX)
     }
 
     /// A client of the meta service, on the next of the connections for small messages.
-    pub fn meta(&self) -> MetaClient<Channel> {
+    pub fn meta(&self) -> MetaClient<Calls> {
         MetaClient::new(self.connection()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
     }
 
     /// A client of the event feed, on the next of the connections for small messages.
-    pub fn feed(&self) -> FeedClient<Channel> {
+    pub fn feed(&self) -> FeedClient<Calls> {
         FeedClient::new(self.connection()).max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
     }
 
     /// A client of the limits service, on the next of the connections for small messages.
-    pub fn limits(&self) -> LimitsClient<Channel> {
+    pub fn limits(&self) -> LimitsClient<Calls> {
         LimitsClient::new(self.connection())
     }
 
@@ -172,7 +173,7 @@ impl Node {
         silent_since.is_some_and(|at| at.elapsed() < SILENCE_REMEMBERED)
     }
 
-    fn connection(&self) -> Channel {
+    fn connection(&self) -> Calls {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.connections[turn % self.connections.len()].clone()
     }

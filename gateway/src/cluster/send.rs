@@ -14,6 +14,7 @@ use rowhouse_proto::wire::shard::{
 use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use tokio::time::Instant;
 
+use super::metrics::{ABSENT, REDIRECTED, UNANSWERED, given_up, retried};
 use super::retry::{Verdict, Walk};
 use super::{Call, Cluster, Node};
 use crate::respond::Rejection;
@@ -143,21 +144,24 @@ impl Cluster {
                 Err(_elapsed) => (Verdict::Retry, 0),
             };
             tracing::debug!(shard, node = node.address(), ?verdict, "attempt not answered with a result");
-            let pause = match verdict {
+            let (pause, reason) = match verdict {
                 Verdict::Refused(refusal) => return Err(refusal.into()),
-                Verdict::Redirect(hint) => walk.redirected(&map, group, hint),
-                Verdict::Absent => walk.absent(group),
-                Verdict::Retry => walk.failed(group),
+                Verdict::Redirect(hint) => (walk.redirected(&map, group, hint), REDIRECTED),
+                Verdict::Absent => (walk.absent(group), ABSENT),
+                Verdict::Retry => (walk.failed(group), UNANSWERED),
             };
             if walk.must_await(&map, told_map) {
                 let until = call.deadline.min(Instant::now() + MAP_WAIT);
                 if self.newer_map(told_map, until).await {
+                    retried(reason);
                     continue;
                 }
             }
             if Instant::now() + pause >= call.deadline {
+                given_up();
                 return Err(ErrorCode::Unavailable.into());
             }
+            retried(reason);
             tokio::time::sleep(pause).await;
         }
     }

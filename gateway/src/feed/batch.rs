@@ -6,12 +6,15 @@ use futures::stream::{self, Stream};
 
 use super::frames::{Frames, Source};
 use super::stream_body::StreamBody;
+use crate::reference_metrics::StreamConnection;
 
 /// The body of a stream whose first page was read. One page is sent whole; a longer history is chunked, and an error in
 /// it breaks the body off: no client takes a part for all there is.
 pub fn batch_body<S: Source>(mut frames: Frames<S>) -> Body {
     let first = frames.next();
     if frames.is_at_end() {
+        // It was a connection like any other, and over at once.
+        drop(StreamConnection::open());
         return first.map_or_else(Body::empty, Body::from);
     }
     Body::new(StreamBody::batch(pieces(first, frames)))

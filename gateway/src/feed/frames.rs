@@ -4,10 +4,12 @@
 use bytes::Bytes;
 use rowhouse_proto::ErrorCode;
 use rowhouse_proto::wire::shard::EventRecord;
+use tokio::time::Instant;
 
 use super::metrics::events_sent;
 use super::sse::{Names, write_event};
 use crate::cluster::{Admission, ByteLease};
+use crate::reference_metrics::stream_read;
 use crate::respond::Rejection;
 
 /// Rows asked for at once.
@@ -106,6 +108,9 @@ impl<S: Source> Frames<S> {
     /// As `Source::read`, and no more rows than will be sent.
     pub async fn read(&mut self) -> Result<(), Rejection> {
         let rows = self.left.map_or(PAGE_ROWS, |left| left.min(PAGE_ROWS));
-        self.source.read(rows.into()).await
+        let began = Instant::now();
+        self.source.read(rows.into()).await?;
+        stream_read(began.elapsed());
+        Ok(())
     }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::sse::KEEP_ALIVE;
 use super::stream_metrics::METRICS;
+use crate::reference_metrics::StreamConnection;
 
 /// Idleness after which a comment is sent.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -28,6 +29,7 @@ pub struct StreamBody {
     rest: Pin<Box<Sleep>>,
     live: Option<Live>,
     ended: bool,
+    _counted: StreamConnection,
 }
 
 /// What only live streams have.
@@ -42,7 +44,13 @@ struct Live {
 impl StreamBody {
     /// Ends when its pieces end, and breaks off at an error.
     pub fn batch(pieces: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static) -> Self {
-        Self { pieces: pieces.boxed(), rest: Box::pin(sleep(KEEP_ALIVE_INTERVAL)), live: None, ended: false }
+        Self {
+            pieces: pieces.boxed(),
+            rest: Box::pin(sleep(KEEP_ALIVE_INTERVAL)),
+            live: None,
+            ended: false,
+            _counted: StreamConnection::open(),
+        }
     }
 
     /// Ends with a proper last chunk at `stop` too: the client goes on with its cursors at another gateway. `patience`

@@ -3,6 +3,8 @@
 mod admin_calls;
 mod cache_policy;
 mod known_keys;
+mod measure;
+mod storage_requests;
 mod tenant;
 mod trace;
 mod website;
@@ -12,6 +14,8 @@ pub use admin_calls::{AdminCalls, admin_calls};
 pub use cache_policy::reads_private;
 pub use cache_policy::{cache_policy, stream_cache_policy};
 pub use known_keys::{KEY_CHARS, parse_key};
+pub use measure::{AnsweredBy, measure_admin, measure_client, tell_trace};
+pub use storage_requests::storage_requests;
 #[cfg(fuzzing)]
 pub use tenant::resolve;
 pub use tenant::{Target, decode_path, tenant};

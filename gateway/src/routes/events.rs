@@ -10,11 +10,13 @@ use axum::response::Response;
 use http::StatusCode;
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::{ErrorCode, EventRow};
+use tokio::time::Instant;
 
 use super::list_params::ListParams;
 use crate::app::App;
 use crate::body::leased;
 use crate::feed::{Freshness, Selection, metrics};
+use crate::reference_metrics::events_read;
 use crate::respond::{Rejection, TEXT, with_body};
 
 const SCHEME: &str = "pubky://";
@@ -35,7 +37,12 @@ pub async fn events(State(app): State<Arc<App>>, request: Request) -> Result<Res
         Selection { after, limit: params.limit.into(), paths: vec![PUBLIC.into()], ..Selection::default() };
     let events = match params.limit {
         0 => Vec::new(),
-        _ => app.feed.page(&call, &selection, Freshness::Acknowledged).await?,
+        _ => {
+            let began = Instant::now();
+            let page = app.feed.page(&call, &selection, Freshness::Acknowledged).await?;
+            events_read(began.elapsed());
+            page
+        }
     };
     let body = render(&events)?;
     let mut lease = app.cluster.admission().bytes();

@@ -19,15 +19,20 @@ use super::entry_response::{EntryResponse, not_found_page, website_head_response
 use super::entry_target::EntryTarget;
 use super::get_entry::{Asked, body_of, entry_of, length_of};
 use crate::app::App;
-use crate::layers::Website;
+use crate::layers::{AnsweredBy, Website};
 use crate::limits::Pace;
 use crate::respond::{Rejection, empty};
+
+/// Under which websites are measured.
+const ROUTE: &str = "website";
 
 /// Answers what the layer `website` has marked, in place of the routes.
 pub async fn serve_website(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let Some(site) = request.extensions_mut().remove::<Website>() else { return next.run(request).await };
     let (parts, _body) = request.into_parts();
-    answer(&app, site, parts).await.unwrap_or_else(Rejection::into_response)
+    let mut response = answer(&app, site, parts).await.unwrap_or_else(Rejection::into_response);
+    response.extensions_mut().insert(AnsweredBy(ROUTE));
+    response
 }
 
 /// The file; else the way to its directory; else the site's own page for what it lacks.

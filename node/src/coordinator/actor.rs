@@ -174,6 +174,16 @@ impl Coordinator {
         Hands { local: &self.local, cluster: &self.cluster, meta, map, term }
     }
 
+    /// Whether this node leads the meta group.
+    pub fn leads(&self) -> bool {
+        self.local.host.group(meta::GROUP).is_some_and(|group| group.is_leader())
+    }
+
+    /// Reads the last round's reports; `None` while another node coordinates.
+    pub fn observed<T>(&self, read: impl FnOnce(&Observed) -> T) -> Option<T> {
+        self.leads().then(|| read(&lock(&self.observed)))
+    }
+
     /// A node that is away for longer is replaced.
     pub fn dead_after(&self) -> Duration {
         Duration::from_millis(self.bounds.dead_after_ms)

@@ -50,9 +50,15 @@ const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
 pub struct PublishRecord {
     /// Physical µs; 0: never.
     last_us: AtomicU64,
+    failures: AtomicU64,
 }
 
 impl PublishRecord {
+    /// Attempts that failed since the process started.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
     /// `u64::MAX`: never.
     pub fn age_s(&self, now_us: u64) -> u64 {
         match self.last_us.load(Ordering::Relaxed) {
@@ -282,6 +288,7 @@ impl Author {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
+        self.record.failures.fetch_add(1, Ordering::Relaxed);
         let retry = progress.retry.pause(NO_CHANCE);
         warn!(failure, ?retry, "homeserver packet not published");
         progress.next_publish = Instant::now() + retry;

@@ -6,7 +6,7 @@ use rowhouse_proto::wire::command::MetaOutcome;
 use rowhouse_proto::wire::command::meta_command::Body;
 
 use crate::clock::Clock;
-use crate::{Error, Group, meta};
+use crate::{Error, Group, meta, proposal};
 
 /// Proposes a meta command under the version in force and returns when it is accepted and applied here.
 pub async fn propose(group: &Group, clock: &Clock, body: Body) -> Result<(), Error> {
@@ -22,8 +22,7 @@ pub(super) async fn propose_under(
     clock: &Clock,
     body: Body,
 ) -> Result<(), Error> {
-    let reply = group
-        .propose(meta::encode(version, body, clock.physical_ms()), Bytes::new())
+    let reply = proposal::propose(group, meta::encode(version, body, clock.physical_ms()), Bytes::new())
         .await
         .map_err(|error| Error::MetaRefused(error.to_string()))?;
     let outcome = MetaOutcome::decode(reply).map_err(|error| Error::MetaRefused(error.to_string()))?;

@@ -19,6 +19,7 @@ use tracing::debug;
 use crate::clock::Stamp;
 use crate::local::Local;
 use crate::peers::Cluster;
+use crate::proposal::propose;
 use crate::{Error, Group, meta, read};
 
 /// A shard that cannot answer by then, or be closed, is left out: the gateway asks again.
@@ -96,7 +97,7 @@ impl Clocks {
             body: Some(Body::Close(Close { t })),
             ..Command::default()
         };
-        let proposed = group.propose(command.encode_to_vec().into(), Bytes::new()).await;
+        let proposed = propose(group, command.encode_to_vec().into(), Bytes::new()).await;
         proposed.map(drop).map_err(|error| Error::Close(error.to_string()))
     }
 }

@@ -14,6 +14,7 @@ use tracing::debug;
 use super::shared::{Objects, millis};
 use crate::actor::Pace;
 use crate::clock::Stamp;
+use crate::proposal::propose;
 use crate::state::log_time::{self, AGE_GAP_MS_MAX};
 use crate::state::objects::{Place, in_state};
 use crate::state::records;
@@ -86,7 +87,7 @@ impl Objects {
             })),
             ..Command::default()
         };
-        match group.propose(command.encode_to_vec().into(), Bytes::new()).await {
+        match propose(group, command.encode_to_vec().into(), Bytes::new()).await {
             Ok(_) => {}
             // Another leader collects, or this one at the next look.
             Err(ProposeError::NotLeader { .. } | ProposeError::Busy) => {}

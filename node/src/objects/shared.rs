@@ -71,6 +71,11 @@ impl Objects {
         self.local.host.groups().into_iter().filter(|group| group.id() != meta::GROUP).collect()
     }
 
+    /// The keepers' counters.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// For operators. With `scan` it reads the whole index: call it where blocking is fine.
     pub fn status(&self, scan: bool) -> Result<ObjectStatus, Error> {
         let (usage, progress) = (self.blobs.usage(), &self.progress);

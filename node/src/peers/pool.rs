@@ -7,10 +7,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rowhouse_peer::Dialer;
+use rowhouse_proto::calls::Calls;
 use rowhouse_proto::chunks;
 use rowhouse_proto::lock::lock;
 use rowhouse_proto::wire::meta::meta_client::MetaClient;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use crate::Error;
 
@@ -25,7 +26,7 @@ const CHANNELS_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Pool {
     dialer: Dialer,
-    channels: Mutex<BTreeMap<Target, Channel>>,
+    channels: Mutex<BTreeMap<Target, Calls>>,
 }
 
 /// An address, and which node is meant if that is known.
@@ -38,7 +39,7 @@ impl Pool {
     }
 
     /// The meta service at host:port, of the named node or of any.
-    pub fn meta(&self, address: &str, node: Option<&str>) -> Result<MetaClient<Channel>, Error> {
+    pub fn meta(&self, address: &str, node: Option<&str>) -> Result<MetaClient<Calls>, Error> {
         Ok(MetaClient::new(self.channel(address, node)?))
     }
 
@@ -48,13 +49,13 @@ impl Pool {
     }
 
     /// Connects when first used, and again after a break.
-    fn channel(&self, address: &str, node: Option<&str>) -> Result<Channel, Error> {
+    fn channel(&self, address: &str, node: Option<&str>) -> Result<Calls, Error> {
         let target = (address.to_owned(), node.map(ToOwned::to_owned));
         let mut channels = lock(&self.channels);
         if let Some(channel) = channels.get(&target) {
             return Ok(channel.clone());
         }
-        let channel = self.dialer.connect_lazy(&endpoint(address)?, node);
+        let channel = Calls::outgoing(self.dialer.connect_lazy(&endpoint(address)?, node));
         if channels.len() >= CHANNELS_MAX {
             channels.clear();
         }

@@ -19,7 +19,7 @@ pub use bounds::Bounds;
 pub use change::{CoordinatorId, Fence, change_members};
 pub use first::{REPLICAS, place};
 pub use nodes::uuid;
-pub use observed::{HEIR_LAG_MAX, Observed, ObservedGroup};
+pub use observed::{HEIR_LAG_MAX, Leader, Observed, ObservedGroup};
 pub use plan::plan;
 pub use report::report;
 pub use step::{Change, Step};

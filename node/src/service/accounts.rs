@@ -21,6 +21,7 @@ use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use super::MetaService;
 use super::refusal::{internal, of_barrier, of_proposal};
 use crate::apply::ACCOUNTS_SINCE;
+use crate::proposal::propose;
 use crate::{Group, meta};
 
 /// Most records of a page.
@@ -179,7 +180,7 @@ impl MetaService {
         // Until every node understands them, some replica would stop at the entry.
         let version = version.filter(|version| *version >= ACCOUNTS_SINCE).ok_or(ErrorCode::WrongVersion)?;
         let entry = meta::encode(version, body, self.local.clock.physical_ms());
-        let reply = group.propose(entry, trace).await.map_err(of_proposal)?;
+        let reply = propose(group, entry, trace).await.map_err(of_proposal)?;
         MetaOutcome::decode(reply).map_err(|error| internal(&error))
     }
 }

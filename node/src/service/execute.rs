@@ -18,6 +18,7 @@ use crate::Group;
 use crate::apply::{Precheck, changes_nothing, precheck};
 use crate::clock::Stamp;
 use crate::meta::OPEN_SIGNUP;
+use crate::proposal::propose;
 use crate::{planted, read};
 
 impl ShardService {
@@ -124,7 +125,7 @@ impl ShardService {
         if holders.is_some_and(|holders| !planted::commit_with_one_copy() && !group.is_quorum(&holders)) {
             return Err(ErrorCode::TooFewCopies.into());
         }
-        let reply = group.propose(command.encode_to_vec().into(), trace).await.map_err(of_proposal)?;
+        let reply = propose(group, command.encode_to_vec().into(), trace).await.map_err(of_proposal)?;
         let outcome = Outcome::decode(reply).map_err(|error| internal(&error))?;
         finish(answer, outcome).map(told)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rowhouse_peer::{ACCEPTED_AHEAD, Certificates, accept_callers};
 use rowhouse_proto::RPC_MESSAGE_BYTES_MAX;
+use rowhouse_proto::calls::MeasureCalls;
 use rowhouse_proto::wire::feed::feed_server::FeedServer;
 use rowhouse_proto::wire::limits::limits_server::LimitsServer;
 use rowhouse_proto::wire::meta::meta_server::MetaServer;
@@ -68,6 +69,7 @@ pub async fn serve(listener: TcpListener, services: Services, stop: Cancellation
         .max_frame_size(Some(FRAME_BYTES_MAX))
         .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
         .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+        .layer(MeasureCalls)
         .layer(RolesLayer::new(services.certificates.is_some()))
         .add_service(services.transport)
         .add_service(shard)

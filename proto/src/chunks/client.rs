@@ -6,16 +6,16 @@ use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
-use tonic::transport::Channel;
 use tower::{Service, ServiceExt};
 
 use super::encode::request;
 use super::{FETCH, Laden, Messages, Parcel, STAGE};
+use crate::calls::Calls;
 use crate::wire::chunk::{FetchReply, FetchRequest, StageReply, StageRequest};
 
 /// A client of the chunk service, over a connection to one node.
 #[derive(Clone)]
-pub struct Client<S = Channel>(S);
+pub struct Client<S = Calls>(S);
 
 impl<S> Client<S>
 where

@@ -29,6 +29,11 @@ impl Admission {
         let permit = Permit { admission: self, bytes };
         (proposals < PROPOSALS_MAX && held + bytes <= BYTES_MAX).then_some(permit)
     }
+
+    /// Proposals that are held.
+    pub fn held(&self) -> usize {
+        self.proposals.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Permit<'_> {
@@ -47,6 +52,7 @@ mod tests {
         let admission = Admission::default();
         let permits: Vec<_> = (0..PROPOSALS_MAX).map(|_| admission.try_claim(1)).collect();
         assert!(permits.iter().all(Option::is_some));
+        assert_eq!(admission.held(), PROPOSALS_MAX);
         assert!(admission.try_claim(1).is_none());
         drop(permits);
         let whole = admission.try_claim(BYTES_MAX);

@@ -115,6 +115,11 @@ impl<R: Runtime> Group<R> {
         }
     }
 
+    /// Proposals of this replica that are not applied or given up yet.
+    pub fn pending_proposals(&self) -> usize {
+        self.admission.held()
+    }
+
     /// Returns when a read of the applied state, begun now, is linearizable.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
         self.barrier.pass(&self.raft, &self.state).await

@@ -19,6 +19,15 @@ pub struct LogMetrics {
     pub queued_bytes: AtomicU64,
 }
 
+/// Told of each sync of the log. It keeps the time: the engine reads no clock.
+pub trait SyncTimer: Send + Sync {
+    /// A synced write begins. Returns a moment for `ended`.
+    fn began(&self) -> u64;
+
+    /// The synced write that began at `began` is on disk. A write that failed is not told of.
+    fn ended(&self, began: u64);
+}
+
 impl LogMetrics {
     pub(crate) fn queued(&self, bytes: usize) {
         self.queued_bytes.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -31,7 +31,7 @@ mod writer;
 pub use budget::TailBudget;
 pub use engine::{LogEngine, LogOp, LogRecord, MetaKind, OnDurable};
 pub use handle::LogHandle;
-pub use metrics::LogMetrics;
+pub use metrics::{LogMetrics, SyncTimer};
 pub use options::{BeforeWrite, LogOptions};
 #[cfg(feature = "sim")]
 pub(crate) use queue::Submission;

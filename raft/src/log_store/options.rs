@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options};
 
+use super::metrics::SyncTimer;
 use super::purge::{Floors, PurgeFilterFactory};
 use crate::error::Error;
 use crate::fatal::{self, OnFatal};
@@ -42,6 +43,8 @@ pub struct LogOptions {
     pub on_fatal: OnFatal,
     /// Tests only.
     pub before_write: Option<BeforeWrite>,
+    /// Measures syncs.
+    pub sync_timer: Option<Arc<dyn SyncTimer>>,
     /// Bugs that a test must find.
     pub planted: PlantedInLog,
 }
@@ -54,6 +57,7 @@ impl LogOptions {
             block_cache: Cache::new_lru_cache(BLOCK_CACHE_BYTES),
             on_fatal: fatal::abort(),
             before_write: None,
+            sync_timer: None,
             planted: PlantedInLog::from_env(),
         }
     }

@@ -120,7 +120,12 @@ impl Writer {
         }
         let mut options = WriteOptions::default();
         options.set_sync(write.sync);
+        let timer = self.options.sync_timer.as_ref().filter(|_| write.sync);
+        let began = timer.map(|timer| timer.began());
         self.db.write_opt(batch, &options).map_err(|error| failed(WHAT, error))?;
+        if let (Some(timer), Some(began)) = (timer, began) {
+            timer.ended(began);
+        }
         self.metrics.written(write.submissions, write.ops.len(), write.bytes, write.sync);
         Ok(purged)
     }

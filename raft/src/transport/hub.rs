@@ -16,6 +16,7 @@ use super::incoming::hosted::{Hosted, Seat};
 use super::incoming::link::InboundLink;
 use super::incoming::port::{Port, RaftPort};
 use super::incoming::snapshot::BulkReceiver;
+use super::metrics::SnapshotMetrics;
 use super::outgoing::network::GroupNetworkFactory;
 use super::outgoing::shared::Outgoing;
 use super::wire::bulk::BulkOptions;
@@ -34,6 +35,7 @@ pub struct Transport<R: Runtime> {
     hosted: Arc<Hosted<R>>,
     bulk: Arc<BulkReceiver>,
     timing: RaftTiming,
+    snapshots: Arc<SnapshotMetrics>,
     /// Tells links apart in logs.
     links: AtomicU64,
 }
@@ -43,11 +45,13 @@ impl<R: Runtime> Transport<R> {
     /// of this node.
     pub fn new(wire: Arc<dyn Wire>, bulk: impl Into<BulkOptions>, timing: RaftTiming) -> Arc<Self> {
         let bulk = bulk.into();
+        let snapshots = Arc::<SnapshotMetrics>::default();
         let transport = Arc::new(Self {
-            outgoing: Arc::new(Outgoing::new(wire.clone(), &bulk, timing.lease_terms())),
+            outgoing: Arc::new(Outgoing::new(wire.clone(), &bulk, timing.lease_terms(), snapshots.clone())),
             hosted: Arc::default(),
-            bulk: Arc::new(BulkReceiver::new(bulk, timing.lease_terms())),
+            bulk: Arc::new(BulkReceiver::new(bulk, timing.lease_terms(), snapshots.clone())),
             timing,
+            snapshots,
             links: AtomicU64::new(0),
         });
         let inbox: Arc<dyn Inbox> = transport.clone();
@@ -59,6 +63,11 @@ impl<R: Runtime> Transport<R> {
     /// The timing of every group of this node.
     pub fn timing(&self) -> &RaftTiming {
         &self.timing
+    }
+
+    /// Totals of snapshots, of all groups of this node.
+    pub fn snapshots(&self) -> &SnapshotMetrics {
+        &self.snapshots
     }
 
     /// The way out for one replica of this node.

@@ -6,6 +6,7 @@
 
 mod hub;
 mod incoming;
+mod metrics;
 mod outgoing;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod wire;
 
 pub use hub::Transport;
 pub use incoming::guard::VoteGuard;
+pub use metrics::SnapshotMetrics;
 pub use outgoing::append::STREAM_IDLE;
 pub use outgoing::network::{GroupNetwork, GroupNetworkFactory};
 pub use wire::bulk::{BulkOptions, ROOM_PAUSE, Room};

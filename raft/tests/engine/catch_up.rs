@@ -108,6 +108,9 @@ fn a_newcomer_catches_up_although_more_is_written_than_the_log_keeps() {
             .await;
             let arrived = group.status().purged;
             assert!(arrived > 50, "seed {seed}: it came by log");
+            assert!(newcomer.host.snapshots().installed.load(Ordering::Relaxed) > 0, "seed {seed}");
+            let sent = |member: &Member<S>| member.host.snapshots().sent.load(Ordering::Relaxed);
+            assert!(members.iter().map(sent).sum::<u64>() > 0, "seed {seed}: nobody counts it");
             until::<S>("the log shrinks again", || leading.status().purged > arrived + 100).await;
             drop(load);
             put(&members, "after", "2").await;

@@ -5,7 +5,7 @@ use crate::log_kit;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use openraft::storage::RaftLogStorage;
 use rowhouse_raft::Error;
 use rowhouse_raft::log_store::{
     LogEngine, LogOp, LogOptions, LogRecord, LogStore, MetaKind, ReplicaPhase, ReplicaRecord, RocksLog,
-    TailBudget,
+    SyncTimer, TailBudget,
 };
 use rowhouse_raft::runtime::Production;
 
@@ -56,11 +56,27 @@ fn gated() -> (LogOptions, Gate) {
     (options, gate)
 }
 
+/// Counts the syncs it is told of: those that began, and those that ended with the moment of their beginning.
+#[derive(Default)]
+struct Tally(AtomicU64, AtomicU64);
+
+impl SyncTimer for Tally {
+    fn began(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn ended(&self, began: u64) {
+        assert_eq!(self.1.fetch_add(1, Ordering::Relaxed), began, "one after the other");
+    }
+}
+
 #[test]
 fn one_sync_serves_everything_queued_meanwhile() {
     const REPLICAS: u64 = 200;
     let dir = tempfile::tempdir().expect("a temp dir");
-    let (options, gate) = gated();
+    let (mut options, gate) = gated();
+    let tally = Arc::new(Tally::default());
+    options.sync_timer = Some(tally.clone());
     let engine = RocksLog::open(dir.path(), &options).expect("opens");
     let (done, answers) = sync_channel(REPLICAS as usize + 1);
     let answer = |replica: u64| {
@@ -81,6 +97,7 @@ fn one_sync_serves_everything_queued_meanwhile() {
     let in_order: Vec<(u64, bool)> = (0..=REPLICAS).map(|replica| (replica, true)).collect();
     assert_eq!(answered, in_order);
     assert_eq!(engine.metrics().syncs.load(Ordering::Relaxed), 2, "one for the first, one for all others");
+    assert_eq!((tally.0.load(Ordering::Relaxed), tally.1.load(Ordering::Relaxed)), (2, 2), "each is timed");
     assert_eq!(engine.metrics().submissions.load(Ordering::Relaxed), REPLICAS + 1);
     for replica in 0..=REPLICAS {
         assert_eq!(engine.read(replica, 0, 9, 1).expect("reads"), [record(0)]);

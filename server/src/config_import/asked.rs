@@ -39,6 +39,11 @@ impl Origin {
     pub fn admin_is_on(&self) -> bool {
         self.in_file("admin.enabled").and_then(Value::to_bool) != Some(false)
     }
+
+    /// Whether the reference would listen for scrapers.
+    pub fn metrics_are_on(&self) -> bool {
+        self.in_file("metrics.enabled").and_then(Value::to_bool) == Some(true)
+    }
 }
 
 impl Asked<'_> {

@@ -53,6 +53,22 @@ pub fn admin_enabled(asked: &Asked<'_>) -> Option<Fate> {
     (asked.source == Source::File).then_some(Fate::Meaningless(WHY))
 }
 
+/// The other key of the section follows it.
+pub fn metrics_enabled(asked: &Asked<'_>) -> Option<Fate> {
+    const WHY: &str = "with `metrics.listen` there is a metrics listener, without it there is none";
+    (asked.source == Source::File).then_some(Fate::Meaningless(WHY))
+}
+
+/// Off is told by leaving out the address, and is the default there too.
+pub fn metrics_listen(asked: &Asked<'_>) -> Option<Fate> {
+    const TURNED_OFF: &str =
+        "`metrics.enabled` is not true: without `metrics.listen` there is no metrics listener";
+    if !asked.origin.metrics_are_on() {
+        return (asked.source == Source::File).then_some(Fate::Meaningless(TURNED_OFF));
+    }
+    setting("metrics.listen", asked)
+}
+
 /// Off is told by leaving out the address. The listener stays on loopback: the way out is a decision of its own.
 pub fn admin_listen(asked: &Asked<'_>) -> Option<Fate> {
     const PATH: &str = "admin.listen";

@@ -4,8 +4,8 @@
 use super::asked::Asked;
 use super::fate::Fate;
 use super::judge::{
-    admin_enabled, admin_listen, admin_password, bootstrap, database_quota, domain, identity, level, relays,
-    storage_kind,
+    admin_enabled, admin_listen, admin_password, bootstrap, database_quota, domain, identity, level,
+    metrics_enabled, metrics_listen, relays, storage_kind,
 };
 
 /// One key of the other program.
@@ -33,8 +33,6 @@ const fn row(key: &'static str, becomes: Becomes) -> Row {
     Row { key, becomes }
 }
 
-const NO_METRICS: &str =
-    "there is no metrics listener; `rowhouse ctl status --output json` tells the cluster's state";
 const PATIENCE: &str = "the patience with DHT and relays is not set here";
 const BUCKET: &str = "bodies lie on the nodes' own disks (`node.data_dir`), and none in this bucket is moved";
 
@@ -66,8 +64,8 @@ pub const KEYS: &[Row] = &[
     row("admin.enabled", Judged(admin_enabled)),
     row("admin.listen_socket", Judged(admin_listen)),
     row("admin.admin_password", Judged(admin_password)),
-    row("metrics.enabled", Meaningless(NO_METRICS)),
-    row("metrics.listen_socket", Meaningless(NO_METRICS)),
+    row("metrics.enabled", Judged(metrics_enabled)),
+    row("metrics.listen_socket", Judged(metrics_listen)),
     row("pkdns.public_ip", Setting("gateway.public_ip")),
     row("pkdns.public_pubky_tls_port", Setting("gateway.public_tls_port")),
     row("pkdns.public_icann_http_port", Setting("gateway.public_http_port")),

@@ -76,6 +76,9 @@ pub struct DevArgs {
     /// Port of the first node's probes; the other nodes' and the gateways' follow it.
     #[arg(long, default_value_t = 6311)]
     pub probe_port: u16,
+    /// Port of the first gateway's metrics; the other gateways' and the nodes' follow it.
+    #[arg(long, default_value_t = 6289)]
+    pub metrics_port: u16,
     /// Number of shards, when the cluster is made.
     #[arg(long, default_value_t = 16)]
     pub shards: u32,

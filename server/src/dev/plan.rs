@@ -13,6 +13,8 @@ use super::ports::Ports;
 const ICANN_DOMAIN: &str = "localhost";
 /// The name of a probe listener in the table and the cluster file.
 const PROBES: &str = "probes";
+/// The name of a metrics listener there.
+const METRICS: &str = "metrics";
 /// Development only: it listens on loopback.
 const ADMIN_PASSWORD: &str = "admin";
 /// A cluster on a person's machine must not refuse to work because the disk is rather full.
@@ -115,10 +117,12 @@ pub fn node(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Compone
     pairs.extend(all.into_iter().filter(|other| *other != address).map(|other| ("--seed", other)));
     let probes = format!("127.0.0.1:{}", ports.probes[index]);
     pairs.push(("--probe-listen", probes.clone()));
+    let metrics = format!("127.0.0.1:{}", ports.metrics[args.gateway_ips.len() + index]);
+    pairs.push(("--metrics-listen", metrics.clone()));
     pairs.extend(tls_flags(root, args, &name));
     let mut command = flags(&["node"], &pairs);
     command.extend(args.node_flags.iter().cloned());
-    let addresses = vec![("gRPC", address), (PROBES, probes)];
+    let addresses = vec![("gRPC", address), (PROBES, probes), (METRICS, metrics)];
     Component { name, kind: Kind::Node, data_dir, addresses, command, guarded: None }
 }
 
@@ -145,6 +149,9 @@ fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Componen
     let probes = format!("127.0.0.1:{}", ports.probes[ports.nodes.len() + index]);
     pairs.push(("--probe-listen", probes.clone()));
     addresses.push((PROBES, probes));
+    let metrics = format!("127.0.0.1:{}", ports.metrics[index]);
+    pairs.push(("--metrics-listen", metrics.clone()));
+    addresses.push((METRICS, metrics));
     pairs.extend(tls_flags(root, args, &name));
     let mut command = flags(&["gateway", "--development"], &pairs);
     command.extend(args.gateway_flags.iter().cloned());

@@ -47,6 +47,9 @@ pub struct Ports {
     /// Probe listeners: those of the nodes, then those of the gateways.
     #[serde(default)]
     pub probes: Vec<u16>,
+    /// Metrics listeners: those of the gateways, then those of the nodes.
+    #[serde(default)]
+    pub metrics: Vec<u16>,
 }
 
 /// Chosen ports that no other cluster of this user chooses while this lives.
@@ -84,6 +87,7 @@ impl Ports {
             ),
             nodes: Vec::new(),
             probes: Vec::new(),
+            metrics: Vec::new(),
         };
         for index in 0..count {
             let asked = if args.node_port == 0 { 0 } else { args.node_port.saturating_add(index as u16) };
@@ -96,8 +100,15 @@ impl Ports {
             let old = remembered.as_ref().and_then(|ports| ports.probes.get(index)).copied();
             probes.push(chooser.tcp("--probe-port", asked, old, &local));
         }
+        let mut metrics = Vec::with_capacity(count + gateways.len());
+        for index in 0..count + gateways.len() {
+            let asked =
+                if args.metrics_port == 0 { 0 } else { args.metrics_port.saturating_add(index as u16) };
+            let old = remembered.as_ref().and_then(|ports| ports.metrics.get(index)).copied();
+            metrics.push(chooser.tcp("--metrics-port", asked, old, &local));
+        }
         let claims = chooser.finish()?;
-        let settled = Self { nodes, probes, ..settled };
+        let settled = Self { nodes, probes, metrics, ..settled };
         files::write_json(remember, &settled)?;
         Ok((settled, claims))
     }
@@ -107,15 +118,17 @@ impl Ports {
     pub fn with_another_node(&self, args: &DevArgs, remember: &Path) -> Result<(Self, Claims), Error> {
         let mut chooser = Chooser::default();
         // Claimed or not, the cluster's own are not free: a component may be about to start again.
-        chooser.chosen.extend(self.nodes.iter().chain(&self.probes));
+        chooser.chosen.extend(self.nodes.iter().chain(&self.probes).chain(&self.metrics));
         let asked =
             |first: u16, others: usize| if first == 0 { 0 } else { first.saturating_add(others as u16) };
         let node = chooser.next_or_any("--node-port", asked(args.node_port, self.nodes.len()));
         let probe = chooser.next_or_any("--probe-port", asked(args.probe_port, self.probes.len()));
+        let metrics = chooser.next_or_any("--metrics-port", asked(args.metrics_port, self.metrics.len()));
         let claims = chooser.finish()?;
         let mut all = self.clone();
         all.probes.insert(all.nodes.len(), probe);
         all.nodes.push(node);
+        all.metrics.push(metrics);
         files::write_json(remember, &all)?;
         Ok((all, claims))
     }
@@ -268,7 +281,7 @@ mod tests {
     }
 
     fn any() -> DevArgs {
-        let zero = ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe"];
+        let zero = ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe", "metrics"];
         let flags = zero.iter().map(|name| format!("--{name}-port=0"));
         Wrapped::parse_from(std::iter::once("dev".to_owned()).chain(flags)).args
     }
@@ -324,10 +337,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let remember = dir.path().join("ports.json");
         let (first, claims) = Ports::settle(&any(), &remember).unwrap();
-        assert_eq!((first.nodes.len(), first.probes.len()), (3, 5));
+        assert_eq!((first.nodes.len(), first.probes.len(), first.metrics.len()), (3, 5, 5));
         let (grown, more) = first.with_another_node(&any(), &remember).unwrap();
         assert_eq!(grown.nodes[..3], first.nodes);
         assert_eq!((&grown.probes[..3], &grown.probes[4..]), (&first.probes[..3], &first.probes[3..]));
+        assert_eq!((&grown.metrics[..5], grown.metrics.len()), (&first.metrics[..], 6));
         drop((claims, more));
         assert_eq!(Ports::settle(&any(), &remember).unwrap().0, grown);
         let asking = |nodes| DevArgs { nodes: Some(nodes), ..any() };

@@ -55,6 +55,7 @@ fn next_steps(cluster: &ClusterFile) -> String {
     let node =
         cluster.components.iter().find(|entry| entry.kind == Kind::Node).and_then(Entry::first_address);
     let node = node.unwrap_or_default();
+    let metrics = cluster.ports.metrics.first().map_or_else(String::new, |port| format!("127.0.0.1:{port}"));
     let homeserver = &cluster.homeserver;
     let tls = tls_flags(cluster);
     let folder = shown(&cluster.data_dir);
@@ -73,6 +74,7 @@ fn next_steps(cluster: &ClusterFile) -> String {
          \n  session.storage().put(\"/pub/hello.app/hello.txt\", \"hello\").await?;\n\
          \n  kill -9 {victim}      # any pid above: no acknowledged write is lost, and it comes back\
          \n  rowhouse ctl status --node {node}{tls}\
+         \n  curl -s {metrics}/metrics      # the first gateway's; the others' are in the table\
          \n  rowhouse dev add-node{folder}      # another storage node: watch the cluster grow\n\
          \nCtrl-C stops the cluster.",
         gateways.join(" and ")

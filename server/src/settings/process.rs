@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::known::Tables;
 use super::load::Settings;
-use super::shared::{ProbesSection, SecretSection, TlsSection};
+use super::shared::{MetricsSection, ProbesSection, SecretSection, TlsSection};
 
 const NODE: Tables = &[
     NodeSection::KEYS,
@@ -22,6 +22,7 @@ const NODE: Tables = &[
     RaftTiming::KEYS,
     AttemptLimits::KEYS,
     ProbesSection::KEYS,
+    MetricsSection::KEYS,
 ];
 
 const GATEWAY: Tables = &[
@@ -31,6 +32,7 @@ const GATEWAY: Tables = &[
     AdminConfig::KEYS,
     Limits::KEYS,
     ProbesSection::KEYS,
+    MetricsSection::KEYS,
 ];
 
 /// Everything `rowhouse node` can be told. Each field is the section of its name.
@@ -47,6 +49,7 @@ pub struct NodeSettings {
     pub raft: RaftTiming,
     pub limits: AttemptLimits,
     pub probes: ProbesSection,
+    pub metrics: MetricsSection,
 }
 
 impl Settings for NodeSettings {
@@ -74,6 +77,7 @@ pub struct GatewaySettings {
     pub admin: AdminConfig,
     pub limits: Limits,
     pub probes: ProbesSection,
+    pub metrics: MetricsSection,
 }
 
 impl Settings for GatewaySettings {

@@ -65,3 +65,14 @@ section! {
             unset("no probe listener"), flag("--probe-listen");
     }
 }
+
+section! {
+    /// The listener that tells what the process measures.
+    pub struct MetricsSection: "metrics" {
+        /// Off like the reference's, whose address is 127.0.0.1:6289.
+        listen: Option<SocketAddr> = None, Kind::Address,
+            "Address that answers GET /metrics over plain HTTP, as Prometheus text or OpenMetrics. Nobody is asked who \
+             they are: let only a scraper reach it.",
+            unset("no metrics listener"), flag("--metrics-listen");
+    }
+}

@@ -18,7 +18,7 @@ fn dev(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rowhouse"));
     command.arg("dev").arg(format!("--data-dir={}", folder.display()));
     command.args(["--restart-delay-ms=200", "--shards=4", "--ready-timeout-s=240"]);
-    for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe"] {
+    for port in ["http", "tls", "admin", "dht", "pkarr-relay", "http-relay", "node", "probe", "metrics"] {
         command.arg(format!("--{port}-port=0"));
     }
     command

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::lease::LeaseTerms;
 use crate::runtime::Runtime;
 use crate::state::SnapshotSink;
+use crate::transport::metrics::SnapshotMetrics;
 use crate::transport::wire::bulk::{BulkOptions, ROOM_FACTOR, STALL, TRANSFERS_MAX};
 use crate::transport::wire::lane::{LinkError, NodeUuid};
 use crate::transport::wire::message::Meta;
@@ -31,6 +32,7 @@ pub(in crate::transport) struct BulkReceiver {
     terms: LeaseTerms,
     transfers: Semaphore,
     arrivals: Arrivals,
+    metrics: Arc<SnapshotMetrics>,
 }
 
 /// A snapshot's header, checked.
@@ -41,9 +43,13 @@ struct Announced {
 }
 
 impl BulkReceiver {
-    pub(in crate::transport) fn new(options: BulkOptions, terms: LeaseTerms) -> Self {
+    pub(in crate::transport) fn new(
+        options: BulkOptions,
+        terms: LeaseTerms,
+        metrics: Arc<SnapshotMetrics>,
+    ) -> Self {
         let arrivals = Arrivals::new(options.resume_for);
-        Self { options, terms, transfers: Semaphore::new(TRANSFERS_MAX), arrivals }
+        Self { options, terms, transfers: Semaphore::new(TRANSFERS_MAX), arrivals, metrics }
     }
 
     /// Takes a snapshot in, or answers a question about one. The work goes on if the caller is dropped with its link.
@@ -82,7 +88,9 @@ impl BulkReceiver {
         if announced.header.asks {
             return self.tell(&announced.header);
         }
-        match self.install(&announced, &seat, &mut chunks).await {
+        let installed = self.install(&announced, &seat, &mut chunks).await;
+        self.metrics.installed(&installed);
+        match installed {
             Ok(vote) => voted(&vote),
             Err((error, held)) => refuse(peer, &error, held),
         }

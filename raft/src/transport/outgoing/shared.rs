@@ -7,6 +7,7 @@ use super::pending::Pending;
 use super::snapshot::BulkSender;
 use crate::lease::LeaseTerms;
 use crate::runtime::Runtime;
+use crate::transport::metrics::SnapshotMetrics;
 use crate::transport::wire::bulk::BulkOptions;
 use crate::transport::wire::contract::Wire;
 
@@ -20,7 +21,13 @@ pub(in crate::transport) struct Outgoing<R: Runtime> {
 }
 
 impl<R: Runtime> Outgoing<R> {
-    pub(in crate::transport) fn new(wire: Arc<dyn Wire>, options: &BulkOptions, terms: LeaseTerms) -> Self {
-        Self { wire, pending: Arc::default(), holds: Arc::default(), bulk: BulkSender::new(options), terms }
+    pub(in crate::transport) fn new(
+        wire: Arc<dyn Wire>,
+        options: &BulkOptions,
+        terms: LeaseTerms,
+        snapshots: Arc<SnapshotMetrics>,
+    ) -> Self {
+        let bulk = BulkSender::new(options, snapshots);
+        Self { wire, pending: Arc::default(), holds: Arc::default(), bulk, terms }
     }
 }

@@ -21,6 +21,7 @@ use crate::lease::LeaseTerms;
 use crate::lock::lock;
 use crate::runtime::Runtime;
 use crate::state::{SnapshotChunks, SnapshotData};
+use crate::transport::metrics::SnapshotMetrics;
 use crate::transport::wire::bulk::{BulkOptions, INSTALL, INSTALL_BYTES_PER_SECOND, STALL};
 use crate::transport::wire::contract::Wire;
 use crate::transport::wire::lane::{LinkError, NodeUuid};
@@ -107,18 +108,31 @@ pub(in crate::transport) struct BulkSender<R: Runtime> {
     pub(in crate::transport) permits: Permits,
     pace: Pace<R>,
     resume_for: Duration,
+    metrics: Arc<SnapshotMetrics>,
 }
 
 type Source = Arc<Mutex<SnapshotChunks>>;
 
 impl<R: Runtime> BulkSender<R> {
-    pub(in crate::transport) fn new(options: &BulkOptions) -> Self {
+    pub(in crate::transport) fn new(options: &BulkOptions, metrics: Arc<SnapshotMetrics>) -> Self {
         let pace = Pace::new(options.bytes_per_second);
-        Self { permits: Permits::new(), pace, resume_for: options.resume_for }
+        Self { permits: Permits::new(), pace, resume_for: options.resume_for, metrics }
     }
 
     /// Sends a snapshot and returns the receiver's vote once it is installed there. The caller holds a permit.
     pub(in crate::transport) async fn send(
+        &self,
+        wire: &dyn Wire,
+        peer: NodeUuid,
+        header: SnapshotHeader,
+        data: SnapshotData,
+    ) -> Result<Vote, SendError> {
+        let sent = self.send_resuming(wire, peer, header, data).await;
+        self.metrics.sent(&sent);
+        sent
+    }
+
+    async fn send_resuming(
         &self,
         wire: &dyn Wire,
         peer: NodeUuid,

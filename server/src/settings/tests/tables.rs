@@ -59,10 +59,12 @@ fn the_tables_describe_exactly_the_settings() {
 
 #[test]
 fn no_settings_struct_ignores_what_it_does_not_know() {
-    for section in ["", "node", "secret", "tls", "pkarr", "storage", "objects", "raft", "limits", "probes"] {
+    for section in
+        ["", "node", "secret", "tls", "pkarr", "storage", "objects", "raft", "limits", "probes", "metrics"]
+    {
         assert_strict::<NodeSettings>(section);
     }
-    for section in ["", "gateway", "secret", "tls", "admin", "limits", "probes"] {
+    for section in ["", "gateway", "secret", "tls", "admin", "limits", "probes", "metrics"] {
         assert_strict::<GatewaySettings>(section);
     }
 }
