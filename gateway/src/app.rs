@@ -9,7 +9,7 @@ use rowhouse_proto::wire::shard::BandwidthRate;
 use crate::cluster::{Call, Cluster};
 use crate::feed::Feed;
 use crate::feed::Follow;
-use crate::layers::RequestTrace;
+use crate::layers::{RequestTrace, Tracing};
 use crate::limits::RouteLimit;
 use crate::settings::Limits;
 
@@ -25,6 +25,8 @@ pub struct App {
     pub homeserver: PublicKey,
     /// Whether users' websites are served.
     pub websites: bool,
+    /// How requests are traced.
+    pub tracing: Arc<Tracing>,
     /// Every bound a client can run into.
     pub limits: Limits,
     /// How often routes may be asked, in the order in which that is judged.

@@ -12,7 +12,7 @@ use tower_http::cors::CorsLayer;
 use crate::app::App;
 use crate::layers::{
     AdminCalls, WebsiteHosts, admin_calls, cache_policy, measure_client, storage_requests,
-    stream_cache_policy, tell_trace, tenant, trace, website,
+    stream_cache_policy, tenant, trace, trace_target, website,
 };
 use crate::limits::{RouteLimits, route_limits};
 use crate::routes::signup_token::{only_get, signup_token};
@@ -29,6 +29,7 @@ const EXPOSED: [HeaderName; 3] =
 /// The client API, the same on every client listener.
 pub fn router(app: Arc<App>) -> Router {
     let limits = RouteLimits::new(Arc::clone(&app.cluster), app.route_limits.clone());
+    let tracing = Arc::clone(&app.tracing);
     let sites = WebsiteHosts::new(app.websites, &app.homeserver);
     Router::new()
         .route("/", get(root))
@@ -51,15 +52,14 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app, serve_website))
         // Before all work on the request. The tenant is known, whose path counts from its own root.
         .layer(from_fn_with_state(Arc::new(limits), route_limits))
-        .layer(from_fn(tell_trace))
-        // The root span knows the tenant, so it stands inside the tenant's layer.
-        .layer(from_fn(trace))
+        .layer(from_fn_with_state(Arc::clone(&tracing), trace_target))
         // Replaces the tenant, so that the root span and limits know whose site it is.
         .layer(from_fn_with_state(Arc::new(sites), website))
         // Malformed storage paths are refused before anyone asks who is there.
         .layer(from_fn(tenant))
         // Only watches: what asks for the operator's API here is refused by the routes.
         .layer(from_fn_with_state(Arc::<AdminCalls>::default(), admin_calls))
+        .layer(from_fn_with_state(tracing, trace))
         .layer(from_fn(measure_client))
         // Outermost: answers every OPTIONS itself, and refusals stay readable to browsers.
         .layer(CorsLayer::very_permissive().expose_headers(EXPOSED))

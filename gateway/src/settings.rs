@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rowhouse_peer::{Audience, exposure};
 use rowhouse_proto::domain::quota::parse_bandwidth;
 use rowhouse_proto::settings::{Hidden, Kind, seconds};
@@ -52,6 +53,12 @@ section! {
         websites: bool = true, Kind::Bool,
             "Whether users' websites are served, by their Host. The flag says false.",
             flag_off("--no-websites");
+        trace_sources: Vec<IpNet> = Vec::new(), Kind::List(&Kind::Network),
+            "Clients whose `traceparent` header is honoured; with others a trace begins here.",
+            flag("--trace-source");
+        trace_hashes: bool = false, Kind::Bool,
+            "Whether spans have hashes of users and paths instead of themselves. The flag says true.",
+            flag("--trace-hashes");
         development: bool = false, Kind::Bool,
             "A development cluster: the admin password `admin` is accepted, and the testnet's key beyond loopback.",
             flag("--development");

@@ -96,6 +96,7 @@ impl Drain {
         }
     }
 
+    #[tracing::instrument(name = "node.hand_over", parent = None, skip_all, fields(raft.group = group.id()))]
     async fn hand_over(&self, group: &Group) {
         let Some(heir) = self.heir(group) else {
             // Looked for again: a voter that was away comes back, or one that lags catches up.

@@ -1,4 +1,4 @@
-//! Proposals, measured: every command of this node goes into a log by here.
+//! Proposals, measured and traced: every command of this node goes into a log by here.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -8,7 +8,9 @@ use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
 use rowhouse_proto::TraceContext;
 use rowhouse_proto::durations::Durations;
+use rowhouse_proto::trace::{context_of, sampled_context_of};
 use rowhouse_raft::ProposeError;
+use tracing::{Instrument, Span};
 
 use crate::{Group, meta};
 
@@ -48,10 +50,14 @@ pub fn begin() {
     LazyLock::force(&INSTRUMENTS);
 }
 
-/// Proposes a command as `Group::propose` does.
-pub async fn propose(group: &Group, command: Bytes, trace: Bytes) -> Result<Bytes, ProposeError> {
-    let (began, context) = (Instant::now(), TraceContext::from_bytes(&trace));
-    let proposed = group.propose(command, trace).await;
+/// Proposes a command as `Group::propose` does. `received` is the trace that came with its request, which travels beside
+/// the command where no span of this node does.
+pub async fn propose(group: &Group, command: Bytes, received: Bytes) -> Result<Bytes, ProposeError> {
+    let span = span(group.id().into());
+    let context = context_of(&span).or_else(|| TraceContext::from_bytes(&received));
+    let trace = context.map(|context| Bytes::copy_from_slice(&context.to_bytes())).unwrap_or_default();
+    let began = Instant::now();
+    let proposed = group.propose(command, trace).instrument(span).await;
     let reason = match &proposed {
         Ok(_) => {
             let kind = if group.id() == meta::GROUP { "meta" } else { "shard" };
@@ -65,4 +71,12 @@ pub async fn propose(group: &Group, command: Bytes, trace: Bytes) -> Result<Byte
     };
     INSTRUMENTS.failed.add(1, &[KeyValue::new("reason", reason)]);
     proposed
+}
+
+/// From the proposal until it is applied here, in the current span's trace if that is recorded.
+fn span(group: u32) -> Span {
+    match sampled_context_of(&Span::current()) {
+        Some(_) => tracing::info_span!("raft.propose", raft.group = group),
+        None => Span::none(),
+    }
 }

@@ -1,4 +1,5 @@
-//! How long calls between the processes of a cluster take, by method and status, on either side.
+//! How long calls between the processes of a cluster take, by method and status, and the spans of those that are traced,
+//! on either side.
 //!
 //! A call is measured until the head of its answer is there: streams have no duration of their own. A status that comes
 //! behind a body is not seen.
@@ -13,8 +14,10 @@ use opentelemetry::{KeyValue, global};
 use tonic::Code;
 use tonic::transport::Channel;
 use tower::{Layer, Service};
+use tracing::Instrument;
 
 use crate::durations::{Durations, REQUEST_SECONDS};
+use crate::trace::{CallSpan, Side};
 
 /// The names of all RPCs, in order.
 const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
@@ -41,13 +44,6 @@ static SERVER: LazyLock<Durations> = LazyLock::new(|| {
         REQUEST_SECONDS,
     )
 });
-
-/// The end of a call that measures it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Client,
-    Server,
-}
 
 /// Measures every call that a server takes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,14 +84,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let measuring = Measuring {
-            side: self.side,
-            method: method(request.uri().path()),
-            began: Instant::now(),
-            code: Code::Cancelled,
-        };
-        let answer = self.inner.call(request);
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let method = method(request.uri().path());
+        let span = CallSpan::begin(self.side, method, request.headers_mut());
+        let measuring =
+            Measuring { side: self.side, method, began: Instant::now(), code: Code::Cancelled, span };
+        let answer = measuring.span.span().in_scope(|| self.inner.call(request));
+        let answer = answer.instrument(measuring.span.span().clone());
         Box::pin(async move {
             // Taken as a whole, or its drop would come before the answer.
             let mut measuring = measuring;
@@ -112,10 +107,12 @@ struct Measuring {
     method: &'static str,
     began: Instant,
     code: Code,
+    span: CallSpan,
 }
 
 impl Drop for Measuring {
     fn drop(&mut self) {
+        self.span.end(self.side, self.code, name(self.code));
         let labels = [
             KeyValue::new("rpc.system.name", "grpc"),
             KeyValue::new("rpc.method", self.method),

@@ -17,8 +17,6 @@ pub const REQUEST_SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// Series with exemplars; more have none.
 const SERIES_MAX: usize = 1024;
-/// The flag of a trace that is recorded.
-const SAMPLED: u8 = 1;
 
 /// A histogram of seconds.
 #[derive(Clone, Debug)]
@@ -57,7 +55,7 @@ impl Durations {
     /// Something took so many seconds, in this trace if in any.
     pub fn record(&self, seconds: f64, labels: &[KeyValue], trace: Option<&TraceContext>) {
         self.histogram.record(seconds, labels);
-        if let Some(trace) = trace.filter(|trace| trace.flags & SAMPLED != 0) {
+        if let Some(trace) = trace.filter(|trace| trace.is_sampled()) {
             self.keep(seconds, labels, trace.trace_id);
         }
     }

@@ -22,7 +22,7 @@ pub mod lock;
 pub mod map_change;
 mod refusal;
 pub mod settings;
-mod trace;
+pub mod trace;
 mod version;
 pub mod wire;
 

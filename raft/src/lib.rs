@@ -8,6 +8,7 @@
 
 pub mod codec;
 mod config;
+mod entry_spans;
 mod error;
 pub mod fatal;
 mod group;

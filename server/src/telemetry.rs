@@ -6,22 +6,22 @@
 //! Deliberately absent: log export.
 
 mod exposition;
+mod logs;
 mod metrics;
 mod process;
 mod resource;
+mod sampler;
 mod scrape;
+mod traces;
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use rowhouse_proto::causes;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::error::Error;
 
@@ -58,17 +58,24 @@ impl Telemetry {
     pub fn start(service: &str, format: LogFormat) -> Result<Self, Error> {
         let lines = filter("RUST_LOG", LOG_DEFAULT)?;
         let spans = filter("ROWHOUSE_TRACE", TRACE_DEFAULT)?;
-        let provider = wanted(|name| std::env::var(name).ok()).then(|| provider(service)).transpose()?;
+        let provider = traces::provider(service)?;
         let traces = provider.as_ref().map(|provider| {
-            tracing_opentelemetry::layer().with_tracer(provider.tracer("rowhouse")).with_filter(spans)
+            // Where a span stands in our code, on which thread and for how long it was busy is no concern of those who
+            // read it, and costs.
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("rowhouse"))
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_target(false)
+                .with_filter(spans)
         });
         tracing_subscriber::registry()
-            .with(logs(format).with_filter(lines))
+            .with(logs::layer(format).with_filter(lines))
             .with(traces)
             .try_init()
             .map_err(|error| Error::Failed(format!("cannot start logging: {}", causes(&error))))?;
         if let Some(provider) = &provider {
-            opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
             opentelemetry::global::set_tracer_provider(provider.clone());
         }
         Ok(Self { provider })
@@ -84,16 +91,6 @@ impl Telemetry {
     }
 }
 
-fn logs(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
-    // A log line that cannot be written is lost. By default the library tells of that on standard error, with a macro
-    // that panics when standard error fails too. A log on a full disk would then end the process.
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
-    match format {
-        LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => layer.json().boxed(),
-    }
-}
-
 fn filter(variable: &str, default: &str) -> Result<EnvFilter, Error> {
     let set = std::env::var_os(variable).unwrap_or_default();
     let text = if set.is_empty() { default.into() } else { set.to_string_lossy() };
@@ -103,46 +100,4 @@ fn filter(variable: &str, default: &str) -> Result<EnvFilter, Error> {
             causes(&error)
         ))
     })
-}
-
-/// Whether the standard variables ask for exported traces.
-fn wanted(variable: impl Fn(&str) -> Option<String>) -> bool {
-    let says = |name: &str, value: &str| variable(name).is_some_and(|set| set.eq_ignore_ascii_case(value));
-    let names_endpoint = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
-        .iter()
-        .any(|name| variable(name).is_some_and(|endpoint| !endpoint.is_empty()));
-    (names_endpoint || says("OTEL_TRACES_EXPORTER", "otlp"))
-        && !says("OTEL_SDK_DISABLED", "true")
-        && !says("OTEL_TRACES_EXPORTER", "none")
-}
-
-fn provider(service: &str) -> Result<SdkTracerProvider, Error> {
-    let exporter = SpanExporter::builder().with_tonic().build().map_err(|error| {
-        Error::Usage(format!("the OTEL_* variables do not make an exporter: {}", causes(&error)))
-    })?;
-    Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource::of(service))
-        .build())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with(set: &[(&str, &str)]) -> bool {
-        wanted(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
-    }
-
-    #[test]
-    fn traces_are_exported_only_when_the_standard_variables_ask() {
-        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
-        assert!(!with(&[]));
-        assert!(with(&[endpoint]));
-        assert!(with(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:4317")]));
-        assert!(with(&[("OTEL_TRACES_EXPORTER", "otlp")]));
-        assert!(!with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]));
-        assert!(!with(&[endpoint, ("OTEL_SDK_DISABLED", "TRUE")]));
-        assert!(!with(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]));
-    }
 }

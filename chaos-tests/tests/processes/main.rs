@@ -6,5 +6,7 @@ mod discarded;
 mod full_disk;
 mod large_bodies;
 mod metrics;
+mod otlp;
 mod secrets;
 mod shipped_binary;
+mod traces;

@@ -120,7 +120,7 @@ impl Cluster {
     where
         F: Future<Output = Result<Answer<T>, tonic::Status>>,
     {
-        tracing::Span::current().record("shard", shard);
+        tracing::Span::current().record("rowhouse.shard", shard);
         loop {
             // The map of this moment: the shard may have moved since the last attempt.
             let map = self.map().await?;

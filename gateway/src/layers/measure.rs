@@ -95,17 +95,6 @@ pub async fn measure_admin(request: Request, next: Next) -> Response {
     measure(Face::Admin, request, next).await
 }
 
-/// Hands the request's trace to the layer outside, if the trace is recorded.
-pub async fn tell_trace(request: Request, next: Next) -> Response {
-    const SAMPLED: u8 = 1;
-    let trace = request.extensions().get::<RequestTrace>().copied();
-    let mut response = next.run(request).await;
-    if let Some(trace) = trace.filter(|trace| trace.0.flags & SAMPLED != 0) {
-        response.extensions_mut().insert(trace);
-    }
-    response
-}
-
 async fn measure(face: Face, request: Request, next: Next) -> Response {
     let measuring = Measuring::begin(face, &request);
     let response = next.run(request).await;

@@ -14,10 +14,10 @@ pub use admin_calls::{AdminCalls, admin_calls};
 pub use cache_policy::reads_private;
 pub use cache_policy::{cache_policy, stream_cache_policy};
 pub use known_keys::{KEY_CHARS, parse_key};
-pub use measure::{AnsweredBy, measure_admin, measure_client, tell_trace};
+pub use measure::{AnsweredBy, measure_admin, measure_client};
 pub use storage_requests::storage_requests;
 #[cfg(fuzzing)]
 pub use tenant::resolve;
 pub use tenant::{Target, decode_path, tenant};
-pub use trace::{RequestTrace, trace};
+pub use trace::{RequestTrace, Tracing, trace, trace_target};
 pub use website::{Website, WebsiteHosts, website};

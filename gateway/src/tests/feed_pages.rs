@@ -64,6 +64,47 @@ fn event(tick: u64, user: &PublicKey, path: &str) -> EventRecord {
     }
 }
 
+/// Three nodes with all replicas, each the leader of a third of the shards.
+async fn replicas(events: &[EventRecord]) -> Vec<FakeNode> {
+    let mut nodes = Vec::new();
+    for index in 0..3 {
+        let node = FakeNode::start(Script::default()).await;
+        node.feed.leads((0..SHARDS).filter(|shard| shard % 3 == index));
+        events.iter().for_each(|event| node.feed.append(event.clone()));
+        nodes.push(node);
+    }
+    nodes
+}
+
+#[tokio::test]
+async fn history_is_asked_of_one_node_that_has_all_of_it() {
+    const PAGES: usize = 60;
+    // One for each shard, so that all are closed that far without a word.
+    let events: Vec<_> = (0..SHARDS)
+        .map(|shard| EventRecord { id: ids().id(9, shard), ..event(9, &user(0), "/pub/a") })
+        .collect();
+    let nodes = replicas(&events).await;
+    let world = World::over(&nodes);
+    world.ids().await;
+    let reads = || nodes.iter().map(|node| node.feed.reads().len()).collect::<Vec<_>>();
+    let first = Selection { limit: 1, ..Selection::default() };
+    let before = reads();
+    for _ in 0..PAGES {
+        world.page(&first).await;
+    }
+    let asked: Vec<_> = reads().iter().zip(&before).map(|(now, before)| now - before).collect();
+    assert_eq!(asked.iter().sum::<usize>(), PAGES, "{asked:?}");
+    assert!(asked.iter().all(|asked| *asked > 0), "in turn: {asked:?}");
+
+    nodes[1].feed.answers(false);
+    let before = reads()[1];
+    for _ in 0..PAGES {
+        world.page(&first).await;
+    }
+    let asked = reads()[1] - before;
+    assert!(asked < PAGES / 6, "a node that is silent was asked {asked} times");
+}
+
 #[tokio::test]
 async fn callers_at_the_same_time_share_one_round() {
     let nodes = [FakeNode::start(Script::default()).await];

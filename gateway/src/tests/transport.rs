@@ -120,8 +120,12 @@ async fn probes_and_junk_on_the_tls_port_harm_nobody() {
 }
 
 #[tokio::test]
-async fn the_callers_trace_travels_with_the_rpc() {
-    let fixture = Fixture::start(Script::default()).await;
+async fn the_trace_of_a_known_caller_travels_with_the_rpc() {
+    let sources = |network: &str| vec![network.parse().expect("a network")];
+    let fixture = Fixture::with(Script::default(), |config| {
+        config.gateway.trace_sources = sources("127.0.0.0/8");
+    })
+    .await;
     let user = User::random();
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     fixture.client.get(&user.storage("/pub/a"), &[("traceparent", parent)]).await;
@@ -130,6 +134,28 @@ async fn the_callers_trace_travels_with_the_rpc() {
     let expected = TraceContext::from_traceparent(parent).expect("valid").to_bytes();
     assert_eq!(queried[0].trace, expected.as_slice());
     assert!(queried[1].trace.is_empty());
+
+    let stranger = Fixture::with(Script::default(), |config| {
+        config.gateway.trace_sources = sources("10.0.0.0/8");
+    })
+    .await;
+    let asked = stranger.client.get(&user.storage("/pub/a"), &[("traceparent", parent)]).await;
+    assert!(stranger.node.queried()[0].trace.is_empty());
+    assert_eq!(asked.header("traceresponse"), None, "it has no trace");
+}
+
+#[tokio::test]
+async fn refusals_name_their_request_and_answers_do_not() {
+    let fixture = Fixture::start(Script::default()).await;
+    let user = User::random();
+    let mut ids = std::collections::BTreeSet::new();
+    for target in [user.storage("/pub/missing"), "/storage/nobody/pub/a".to_owned(), "/nowhere".to_owned()] {
+        let refused = fixture.client.get(&target, &[]).await;
+        assert!(refused.status >= 400, "{target}: {}", refused.status);
+        ids.insert(refused.header("x-request-id").expect("its id"));
+    }
+    assert_eq!(ids.len(), 3, "each its own");
+    assert_eq!(fixture.client.get("/info", &[]).await.header("x-request-id"), None);
 }
 
 #[tokio::test]

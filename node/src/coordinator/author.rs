@@ -224,6 +224,7 @@ impl Author {
         }
     }
 
+    #[tracing::instrument(name = "coordinator.commit_packet", parent = None, skip_all)]
     async fn commit(&self, group: &Group, map: &ClusterMap, committed_us: u64, progress: &mut Progress) {
         let timestamp = next_timestamp(self.clock.physical_us(), committed_us, progress.network_us);
         let Some(packet) = self.sign(map, timestamp, progress) else { return };

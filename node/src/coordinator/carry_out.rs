@@ -39,6 +39,7 @@ impl Hands<'_> {
         carried.await;
     }
 
+    #[tracing::instrument(name = "coordinator.step", parent = None, skip_all, fields(step = step.name()))]
     async fn carry_out(&self, step: &Step) -> Result<(), Error> {
         match step {
             Step::Change(change) => return self.change(change).await,

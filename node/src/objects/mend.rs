@@ -12,6 +12,7 @@ use crate::{Error, Group};
 
 impl Objects {
     /// Fetches what an object lacks; whether it lacks nothing now.
+    #[tracing::instrument(name = "node.fill_object", parent = None, skip_all, fields(raft.group = group.id()))]
     pub(super) async fn fill_object(&self, group: &Group, id: ObjectId) -> Result<bool, Error> {
         // Else it was replaced meanwhile.
         let Some(row) = live(group, &id)? else { return Ok(true) };
@@ -41,6 +42,7 @@ impl Objects {
     }
 
     /// Mends one flaw; whether it is gone. What is not mended now stays noted.
+    #[tracing::instrument(name = "node.repair_chunk", parent = None, skip_all, fields(raft.group = group.id()))]
     pub(super) async fn repair(&self, group: &Group, (id, index): Flaw) -> Result<bool, Error> {
         // Else it was replaced meanwhile.
         let Some(row) = live(group, &id)? else { return Ok(true) };

@@ -42,6 +42,19 @@ pub struct Change {
 }
 
 impl Step {
+    /// Its kind in a word or two, for traces.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mark { .. } => "mark node",
+            Self::Remove { .. } => "remove node",
+            Self::EndRebalance => "end rebalance",
+            Self::Begin { .. } => "begin move",
+            Self::End { .. } => "end move",
+            Self::Change(_) => "change members",
+            Self::Transfer { .. } => "transfer leadership",
+        }
+    }
+
     /// The entry that carries the step out; `None`: it is a call.
     pub fn command(&self) -> Option<Body> {
         let bytes = |node: &NodeUuid| node.to_vec().into();

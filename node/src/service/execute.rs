@@ -6,14 +6,12 @@ use rowhouse_proto::domain::quota;
 use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::wire::shard::{Done, ExecuteRequest, execute_reply::Result as Reply};
 use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
-use tracing::Span;
 
 use super::answer::Answer;
 use super::prepare::Verifier;
 use super::prepared::Prepared;
 use super::refusal::{internal, of_barrier, of_proposal, unable};
 use super::shard::{ShardService, Told};
-use super::trace;
 use crate::Group;
 use crate::apply::{Precheck, changes_nothing, precheck};
 use crate::clock::Stamp;
@@ -33,7 +31,7 @@ impl ShardService {
         self.clock.merge(request.seen_hlc_us);
         // Nothing is decided by a clock that may be years off; a node that knows the time will be found.
         let now_us = self.clock.judged_us().ok_or(ErrorCode::Unavailable)?;
-        let trace = trace::carry(&Span::current(), &request.trace);
+        let trace = request.trace.clone();
         let head = Head {
             shard: request.group,
             request_id: request.request_id.clone(),

@@ -29,7 +29,6 @@ mod server;
 mod shard;
 mod space_gate;
 mod status;
-mod trace;
 
 pub use chunk::ChunkService;
 pub use feed::FeedService;

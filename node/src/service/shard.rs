@@ -13,12 +13,11 @@ use rowhouse_proto::wire::shard::{
 use rowhouse_proto::{ErrorCode, Refusal};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
-use tracing::{Instrument, info_span};
+use tracing::Span;
 
 use super::attempts::Attempts;
 use super::refusal::failure;
 use super::space_gate::SpaceGate;
-use super::trace;
 use crate::clock::Clock;
 use crate::local::Local;
 use crate::peers::{Cluster, ClusterView};
@@ -104,9 +103,8 @@ impl ShardService {
 impl Shard for ShardService {
     async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
         let request = request.into_inner();
-        let span = info_span!("execute", shard = request.group);
-        trace::adopt(&span, &request.trace);
-        let answered = timeout(EXECUTE_DEADLINE, self.answer_execute(request).instrument(span)).await;
+        Span::current().record("rowhouse.shard", request.group);
+        let answered = timeout(EXECUTE_DEADLINE, self.answer_execute(request)).await;
         let (result, bandwidth) = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(Told { reply, bandwidth }) => (reply, bandwidth),
             Err(refused) => (execute_reply::Result::Failure(self.failure(refused)), None),
@@ -116,9 +114,8 @@ impl Shard for ShardService {
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
         let request = request.into_inner();
-        let span = info_span!("query", shard = request.group);
-        trace::adopt(&span, &request.trace);
-        let answered = timeout(QUERY_DEADLINE, self.answer_query(request).instrument(span)).await;
+        Span::current().record("rowhouse.shard", request.group);
+        let answered = timeout(QUERY_DEADLINE, self.answer_query(request)).await;
         let (result, bandwidth) = match answered.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into())) {
             Ok(Told { reply, bandwidth }) => (reply, bandwidth),
             Err(refused) => (query_reply::Result::Failure(self.failure(refused)), None),

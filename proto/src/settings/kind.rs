@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
+
 use super::HIDDEN;
 
 /// The form of a key's value.
@@ -15,6 +17,8 @@ pub enum Kind {
     Address,
     /// An IP address.
     Ip,
+    /// An IP network, as address and length of the prefix.
+    Network,
     /// A host, by name or address, and a port.
     HostPort,
     /// A port from 1: there is nobody to choose one.
@@ -85,6 +89,7 @@ impl Kind {
             Self::Text | Self::Path => true,
             Self::Address => text.parse::<SocketAddr>().is_ok(),
             Self::Ip => text.parse::<IpAddr>().is_ok(),
+            Self::Network => text.parse::<IpNet>().is_ok(),
             Self::HostPort => {
                 let port = |port: &str| port.parse::<u16>().is_ok();
                 text.rsplit_once(':').is_some_and(|(host, end)| !host.is_empty() && port(end))
@@ -105,6 +110,7 @@ impl Kind {
             Self::Path => "the path of a file or folder".into(),
             Self::Address => "an IP address and port, such as 127.0.0.1:6301".into(),
             Self::Ip => "an IP address, such as 203.0.113.7".into(),
+            Self::Network => "an IP network, such as 10.0.0.0/8".into(),
             Self::HostPort => "host:port, such as node-1.example:6301".into(),
             Self::Port => format!("a port number from 1 to {}", u16::MAX),
             Self::Url => "an address that begins with http:// or https://".into(),
@@ -126,6 +132,7 @@ impl Kind {
             Self::Path => "path".into(),
             Self::Address => "IP:port".into(),
             Self::Ip => "IP address".into(),
+            Self::Network => "IP network".into(),
             Self::HostPort => "host:port".into(),
             Self::Port => "port".into(),
             Self::Url => "URL".into(),

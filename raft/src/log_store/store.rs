@@ -19,6 +19,7 @@ use super::handle::LogHandle;
 use super::reader::LogReader;
 use super::replica_log::ReplicaLog;
 use crate::codec::{self, Entry, LogId, Vote};
+use crate::entry_spans::{EntrySpans, Step};
 use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::{RaftTypes, ReplicaId};
@@ -107,8 +108,10 @@ impl<R: Runtime> RaftLogStorage<RaftTypes<R>> for LogStore<R> {
         let entries: Vec<(Entry, Bytes)> = entries.into_iter().map(encode).collect();
         let bytes = entries.iter().map(|(_, record)| record.len()).sum();
         let room = self.budget.admit(bytes).await;
+        let appended = entries.iter().map(|(entry, _)| entry);
+        let spans = EntrySpans::begin(Step::LogSync, None, self.log.replica(), appended);
         let flushed = move |result: Result<(), Error>| {
-            drop(room);
+            drop((room, spans));
             callback.io_completed(result.map_err(io::Error::from));
         };
         self.log.append(self.engine.as_ref(), entries, flushed)?;

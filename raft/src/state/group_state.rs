@@ -20,6 +20,7 @@ use super::snapshot_install::install;
 use super::snapshot_meta::{Meta, meta};
 use super::store::{DurableListener, Slot, StateStore};
 use crate::codec::{LogId, StoredMembership};
+use crate::entry_spans::{EntrySpans, Step};
 use crate::error::Error;
 use crate::log_store::LogHandle;
 use crate::machine::Machine;
@@ -81,6 +82,8 @@ impl<R: Runtime> GroupState<R> {
     async fn apply_batch(&self, batch: ApplyBatch, responders: Responders<R>) -> Result<(), Error> {
         let Some(last) = batch.entries.last() else { return Ok(()) };
         self.log.synced(last.log_id.index).await?;
+        let applied = batch.entries.iter();
+        let spans = EntrySpans::begin(Step::Apply, Some(self.slot.group), self.log.replica(), applied);
         let replies = if batch.bytes < INLINE_BYTES_MAX {
             apply(self.store.engine().as_ref(), &self.slot, self.machine.as_ref(), &batch.entries)?
         } else {
@@ -88,6 +91,7 @@ impl<R: Runtime> GroupState<R> {
             let (slot, machine) = (self.slot.clone(), self.machine.clone());
             R::blocking(move || apply(engine.as_ref(), &slot, machine.as_ref(), &batch.entries)).await?
         };
+        drop(spans);
         for (responder, reply) in responders.into_iter().zip(replies) {
             if let Some(responder) = responder {
                 responder.send(reply);

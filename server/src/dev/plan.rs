@@ -138,6 +138,7 @@ fn gateway(root: &Path, args: &DevArgs, ports: &Ports, index: usize) -> Componen
         ("--homeserver-secret-file", path(&secret_file(root))),
         ("--public-ip", ip.to_string()),
         ("--icann-domain", ICANN_DOMAIN.to_owned()),
+        ("--trace-source", "127.0.0.0/8".to_owned()),
     ];
     pairs.extend(node_addresses(ports).into_iter().map(|node| ("--node", node)));
     if index == 0 {

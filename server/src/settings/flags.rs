@@ -81,6 +81,7 @@ fn placeholder(kind: &Kind) -> &'static str {
         Kind::Path => "PATH",
         Kind::Address => "IP:PORT",
         Kind::Ip => "IP",
+        Kind::Network => "NETWORK",
         Kind::HostPort => "HOST:PORT",
         Kind::Port => "PORT",
         Kind::Url => "URL",

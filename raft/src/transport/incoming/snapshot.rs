@@ -128,6 +128,7 @@ impl BulkReceiver {
     }
 
     /// Returns an error with the number of chunks that are kept.
+    #[tracing::instrument(name = "raft.install_snapshot", parent = None, skip_all, fields(raft.group = header.group, raft.replica = header.to_replica))]
     async fn install<R: Runtime>(
         &self,
         Announced { header, vote, meta }: &Announced,

@@ -120,6 +120,7 @@ impl<R: Runtime> BulkSender<R> {
     }
 
     /// Sends a snapshot and returns the receiver's vote once it is installed there. The caller holds a permit.
+    #[tracing::instrument(name = "raft.send_snapshot", parent = None, skip_all, fields(raft.group = header.group, raft.replica = header.to_replica))]
     pub(in crate::transport) async fn send(
         &self,
         wire: &dyn Wire,

@@ -3,6 +3,8 @@
 //! It travels beside a command and never inside it, so that replicas apply the same bytes
 //! whatever is being traced.
 
+use crate::hex::hex;
+
 /// A W3C trace context (<https://www.w3.org/TR/trace-context/>), version 00.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
@@ -17,6 +19,7 @@ pub struct TraceContext {
 impl TraceContext {
     /// Length of the binary form.
     pub const BYTES: usize = 25;
+    const SAMPLED: u8 = 1;
 
     /// The binary form, as requests carry it.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
@@ -34,6 +37,16 @@ impl TraceContext {
         context.trace_id.copy_from_slice(&bytes[..16]);
         context.span_id.copy_from_slice(&bytes[16..24]);
         (context.trace_id != [0; 16] && context.span_id != [0; 8]).then_some(context)
+    }
+
+    /// Whether somebody records the trace.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & Self::SAMPLED != 0
+    }
+
+    /// The value of the `traceparent` header.
+    pub fn to_traceparent(self) -> String {
+        format!("00-{}-{}-{:02x}", hex(&self.trace_id), hex(&self.span_id), self.flags)
     }
 
     /// Parses the `traceparent` header; `None` for a malformed one.

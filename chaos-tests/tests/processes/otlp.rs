@@ -1,0 +1,144 @@
+//! A collector: it takes spans by OTLP over gRPC and over HTTP, and keeps them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use prost::Message;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// One span, as far as tests look at it.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// `service.name` of the process that it is from.
+    pub service: String,
+    pub name: String,
+    pub trace: Vec<u8>,
+    pub id: Vec<u8>,
+    /// Empty for a root.
+    pub parent: Vec<u8>,
+    /// As in the contract: 1 internal, 2 server, 3 client.
+    pub kind: i32,
+    /// Values as text.
+    pub attributes: BTreeMap<String, String>,
+    /// The spans it links to.
+    pub links: Vec<Vec<u8>>,
+    /// Ended as an error.
+    pub is_error: bool,
+}
+
+/// Ends with the runtime of its test.
+#[derive(Clone, Default)]
+pub struct Collector(Arc<Mutex<Vec<Span>>>);
+
+impl Collector {
+    /// A collector and its address for gRPC.
+    pub async fn by_grpc() -> (Self, SocketAddr) {
+        let (collector, listener) = (Self::default(), listener().await);
+        let address = listener.local_addr().expect("bound");
+        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
+        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+        (collector, address)
+    }
+
+    /// A collector and its address for HTTP.
+    pub async fn by_http() -> (Self, SocketAddr) {
+        let (collector, listener) = (Self::default(), listener().await);
+        let address = listener.local_addr().expect("bound");
+        let kept = collector.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(kept.clone().answer(stream));
+            }
+        });
+        (collector, address)
+    }
+
+    /// All that came so far.
+    pub fn spans(&self) -> Vec<Span> {
+        self.0.lock().expect("spans").clone()
+    }
+
+    fn keep(&self, request: ExportTraceServiceRequest) {
+        let mut kept = self.0.lock().expect("spans");
+        for resource in request.resource_spans {
+            let of = attributes(resource.resource.map(|resource| resource.attributes).unwrap_or_default());
+            let service = of.get("service.name").cloned().unwrap_or_default();
+            kept.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans).map(|span| Span {
+                service: service.clone(),
+                name: span.name,
+                trace: span.trace_id,
+                id: span.span_id,
+                parent: span.parent_span_id,
+                kind: span.kind,
+                attributes: attributes(span.attributes),
+                links: span.links.into_iter().map(|link| link.span_id).collect(),
+                is_error: span.status.is_some_and(|status| status.code == 2),
+            }));
+        }
+    }
+
+    /// Requests of one connection, one after the other.
+    async fn answer(self, stream: TcpStream) {
+        let mut stream = BufReader::new(stream);
+        while let Some((path, body)) = request(&mut stream).await {
+            assert_eq!(path, "/v1/traces");
+            self.keep(ExportTraceServiceRequest::decode(&body[..]).expect("spans"));
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+            if stream.write_all(answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("a port")
+}
+
+/// Path and body; `None` where the connection ends.
+async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
+    let (mut path, mut length) = (None, 0);
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+        let line = line.trim_end();
+        if path.is_none() {
+            path = Some(line.split(' ').nth(1).expect("a request line").to_owned());
+        } else if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        } else if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((path?, body))
+}
+
+fn attributes(all: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let text = |value: Value| match value {
+        Value::StringValue(text) => text,
+        Value::IntValue(number) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    let value = |pair: KeyValue| Some((pair.key, text(pair.value?.value?)));
+    all.into_iter().filter_map(value).collect()
+}
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.keep(request.into_inner());
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
