@@ -11,6 +11,7 @@ use rowhouse_proto::wire::feed::{ClocksReply, ClocksRequest, PageReply, PageRequ
 use rowhouse_proto::{Backoff, ErrorCode, Spread, WIRE_VERSION};
 use tokio::time::Instant;
 
+use super::metrics::{UNANSWERED, given_up, retried};
 use super::{Call, Cluster, Map, Node};
 use crate::respond::Rejection;
 
@@ -56,8 +57,10 @@ impl Cluster {
             if !is_complete {
                 let pause = pauses.pause(rand::random());
                 if Instant::now() + pause >= call.deadline {
+                    given_up();
                     return Err(ErrorCode::Unavailable.into());
                 }
+                retried(UNANSWERED);
                 tokio::time::sleep(pause).await;
             }
         }

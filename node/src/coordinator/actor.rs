@@ -174,9 +174,10 @@ impl Coordinator {
         Hands { local: &self.local, cluster: &self.cluster, meta, map, term }
     }
 
-    /// Whether this node leads the meta group.
+    /// Whether this node leads the meta group, and a majority of it hears so: without one nothing is decided, and the
+    /// last reports are of before.
     pub fn leads(&self) -> bool {
-        self.local.host.group(meta::GROUP).is_some_and(|group| group.is_leader())
+        self.local.host.group(meta::GROUP).is_some_and(|group| group.leads_a_majority())
     }
 
     /// Reads the last round's reports; `None` while another node coordinates.

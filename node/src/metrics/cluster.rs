@@ -101,7 +101,7 @@ fn whole(watched: &Watched) {
     watched.gauge(
         "rowhouse.cluster.groups_leaderless",
         "",
-        "Groups of which no node says that it leads; told where the meta group is led.",
+        "Groups that nobody leads with a majority behind it; told where the meta group is led.",
         |sources| Some(judged(sources)?.leaderless as f64),
     );
     watched.gauge(
@@ -159,7 +159,9 @@ impl Judged {
             away: map.nodes.len() - answering - lost,
             lost,
             groups: map.groups.len(),
-            leaderless: count(&|group| leader_of(group, observed).is_none()),
+            leaderless: count(&|group| {
+                leader_of(group, observed).is_none_or(|leader| !hears_majority(leader))
+            }),
             under_replicated: count(&|group| complete(group, observed) < wanted),
             moving: count(&|group| group.moving.is_some()),
         }
@@ -170,18 +172,27 @@ fn leader_of<'a>(group: &GroupInfo, observed: &'a Observed) -> Option<&'a Leader
     observed.groups.get(&group.group)?.leader.as_ref()
 }
 
+/// Between two sets of voters it is judged by all of them together: a move is short.
+fn hears_majority(leader: &Leader) -> bool {
+    let voters = &leader.members.voters;
+    let heard = voters.iter().filter(|id| answers(leader, **id)).count();
+    heard * 2 > voters.len()
+}
+
+/// Whether the leader hears this replica, or is it.
+fn answers(leader: &Leader, id: u64) -> bool {
+    id == leader.replica || leader.followers.get(&id).is_some_and(|follower| follower.answered)
+}
+
 /// Voters that answer their leader and lack no object. The meta group has no objects.
 fn complete(group: &GroupInfo, observed: &Observed) -> usize {
     let Some(leader) = leader_of(group, observed) else { return 0 };
     let Some(seen) = observed.groups.get(&group.group) else { return 0 };
-    let answers = |id: &u64| {
-        *id == leader.replica || leader.followers.get(id).is_some_and(|follower| follower.answered)
-    };
     let whole = |id: &u64| {
         let replica = seen.replicas.get(id);
         replica.is_some_and(|replica| group.group == META_GROUP || replica.objects_lacking == 0)
     };
-    leader.members.voters.iter().filter(|id| answers(id) && whole(id)).count()
+    leader.members.voters.iter().filter(|id| answers(leader, **id) && whole(id)).count()
 }
 
 #[cfg(test)]
@@ -250,5 +261,8 @@ mod tests {
         let reports = [report(2, false, &[], 0), report(3, false, &[], 0)];
         let without = judged(&map(), &reports);
         assert_eq!((without.leaderless, without.under_replicated), (1, 1));
+        let alone = judged(&map(), &[report(1, true, &[], 0)]);
+        assert_eq!(alone.leaderless, 1, "it has not noticed yet that nobody follows");
+        assert_eq!(judged(&map(), &[report(1, true, &[2], 0)]).leaderless, 0);
     }
 }

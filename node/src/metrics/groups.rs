@@ -34,6 +34,8 @@ pub struct Seen {
     pub pending: usize,
     /// Replicas that cannot start.
     pub stuck: usize,
+    /// Replicas that lead and do not hear a majority.
+    pub cut_off: usize,
     /// Terms that began since the first look.
     pub elections: u64,
 }
@@ -54,7 +56,8 @@ impl Groups {
         let stuck = problems.iter().filter(|(group, _)| !runs(group)).count();
         kept.count_elections(&replicas);
         let pending = groups.iter().map(|group| Group::pending_proposals(group)).sum();
-        let seen = Arc::new(Seen { replicas, pending, stuck, elections: kept.elections });
+        let cut_off = groups.iter().filter(|group| group.is_leader() && !group.leads_a_majority()).count();
+        let seen = Arc::new(Seen { replicas, pending, stuck, cut_off, elections: kept.elections });
         kept.seen = Some((Instant::now(), Arc::clone(&seen)));
         seen
     }
@@ -82,12 +85,12 @@ impl Seen {
         if role == GroupRole::Broken { of_role + self.stuck } else { of_role }
     }
 
-    /// Replicas that know no leader, those that do not run among them.
+    /// Replicas that know no leader or are one that is cut off, those that do not run among them.
     pub fn leaderless(&self) -> usize {
         let lost = |status: &&GroupStatus| {
             status.leader.is_none() || matches!(status.role, GroupRole::Candidate | GroupRole::Broken)
         };
-        self.replicas.iter().filter(lost).count() + self.stuck
+        self.replicas.iter().filter(lost).count() + self.cut_off + self.stuck
     }
 
     /// The largest of what `of` tells of each replica.
@@ -152,9 +155,10 @@ mod tests {
                 status(3, 4, GroupRole::Broken, 1),
             ],
             stuck: 1,
+            cut_off: 1,
             ..Seen::default()
         };
-        assert_eq!(seen.leaderless(), 4);
+        assert_eq!(seen.leaderless(), 5);
         assert_eq!((seen.count(GroupRole::Leader), seen.count(GroupRole::Broken)), (1, 2));
     }
 }

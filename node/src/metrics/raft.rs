@@ -23,7 +23,7 @@ fn replicas(watched: &Watched) {
     watched.gauge(
         "rowhouse.raft.leaderless_replicas",
         "",
-        "Replicas on this node that know no leader of their group, or do not run.",
+        "Replicas on this node that know no leader, lead and hear no majority, or do not run.",
         |sources| Some(sources.groups.look(&sources.local).leaderless() as f64),
     );
     watched.counter(

@@ -1,5 +1,7 @@
 //! Who could take a group's leadership over at once.
 
+use std::time::Duration;
+
 use openraft::Instant;
 use openraft::LogIdOptionExt;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -12,6 +14,9 @@ use crate::runtime::Runtime;
 /// A voter this many entries behind catches up within the transfer itself: openraft's target waits for
 /// the leader's last entry before it campaigns, and the leader appends no more.
 const LAG_ENTRIES_MAX: u64 = 64;
+
+/// Silence of a majority that is no stall of a busy machine.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// A voter that could lead now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,5 +73,14 @@ impl<R: Runtime> Group<R> {
         let metrics = self.raft().metrics();
         let metrics = metrics.borrow_watched();
         is_quorum(metrics.membership_config.membership().get_joint_config(), replicas)
+    }
+
+    /// Whether this replica leads and a majority of the voters, itself among them, answered it lately. A leader that is
+    /// cut off believes that it leads until it hears of another one. For operators: nothing may be decided by it.
+    pub fn leads_a_majority(&self) -> bool {
+        let answered = self.heard_within(HEARD_WITHIN).into_iter().filter(|follower| follower.answered);
+        let mut heard: Vec<ReplicaId> = answered.map(|follower| follower.replica).collect();
+        heard.push(self.replica());
+        self.is_leader() && self.is_quorum(&heard)
     }
 }

@@ -5,6 +5,7 @@
 //! (docs/rules/consensus.md#joint-members-are-settled).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -75,16 +76,20 @@ impl<R: Runtime> Group<R> {
 
     /// The other replicas; empty unless this one leads.
     pub fn followers(&self) -> Vec<Follower> {
+        self.heard_within(self.timing().read_lease())
+    }
+
+    /// As `followers`, where an answer counts for `span` instead of half a lease.
+    pub(super) fn heard_within(&self, span: Duration) -> Vec<Follower> {
         let metrics = self.raft().metrics();
         let metrics = metrics.borrow_watched();
         let (Some(replication), Some(heartbeat)) = (&metrics.replication, &metrics.heartbeat) else {
             return Vec::new();
         };
         let now = <R::Instant as Instant>::now();
-        let lease = self.timing().read_lease();
         let follower = |(replica, matched): (&ReplicaId, &Option<LogId>)| {
             let acked = heartbeat.get(replica).copied().flatten();
-            let answered = acked.is_some_and(|acked| acked.into_inner() + lease > now);
+            let answered = acked.is_some_and(|acked| acked.into_inner() + span > now);
             Follower { replica: *replica, matched: matched.index().unwrap_or(0), answered }
         };
         replication.iter().filter(|(replica, _)| **replica != metrics.id).map(follower).collect()
