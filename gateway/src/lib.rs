@@ -31,6 +31,7 @@ mod listen;
 mod locks;
 mod objects;
 pub mod operator;
+pub mod overview;
 mod respond;
 mod router;
 mod routes;

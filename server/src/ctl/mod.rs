@@ -13,16 +13,12 @@ mod observer;
 mod operate;
 mod quota_flags;
 mod rebalance;
-mod report;
 mod settings;
 mod shard;
 mod status;
-mod table;
 mod target;
 mod token;
-mod units;
 mod user;
-mod view;
 
 use clap::Subcommand;
 
@@ -33,7 +29,6 @@ pub use args::Output;
 pub use certs::{CertsCommand, CreateArgs, create as create_certs};
 pub use client::NodeClient;
 pub use cluster_init::{InitArgs, SignupMode, init};
-pub use table::Table;
 
 /// The commands below `rowhouse cluster`.
 #[derive(Subcommand, Debug)]

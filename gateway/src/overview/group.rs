@@ -1,13 +1,13 @@
 //! One shard, or the meta group: who leads it, and which of its replicas are there and complete.
 
-use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{GroupInfo, GroupStatus, ReplicaInfo, ReplicaMove};
+use rowhouse_proto::{META_GROUP, hex};
 use serde::Serialize;
 
-use super::super::view::View;
 use super::health::Health;
 use super::moving::{CLOSE_ENTRIES, Moving, moving};
 use super::node;
+use super::view::View;
 
 /// Replicas of a shard where there are nodes enough.
 const REPLICAS: usize = 3;
@@ -132,7 +132,7 @@ fn replica(view: &View, info: &GroupInfo, at: &ReplicaInfo, leader: Option<&Grou
     };
     Replica {
         node: node.map_or_else(|| "?".to_owned(), |info| info.name.clone()),
-        node_uuid: hex::encode(&at.node_uuid),
+        node_uuid: hex(&at.node_uuid),
         replica_id: at.replica_id,
         role: shown.map_or_else(|| "unknown".to_owned(), |status| status.role.clone()),
         applied: shown.map_or(0, |status| status.applied),

@@ -3,7 +3,7 @@
 use rowhouse_proto::wire::meta::NodeStatusReply;
 use serde::Serialize;
 
-use super::super::table::Table;
+use super::table::Table;
 
 const MIB: f64 = 1024.0 * 1024.0;
 

@@ -1,12 +1,12 @@
 //! The report of a whole cluster.
 
-use rowhouse_proto::META_GROUP;
+use rowhouse_proto::{META_GROUP, hex};
 use serde::Serialize;
 
-use super::super::view::View;
 use super::group::{Group, group, wanted};
 use super::health::Health;
 use super::node::{Node, node};
+use super::view::View;
 use super::warnings::warnings;
 
 /// The JSON that scripts get: fields are only ever added.
@@ -53,7 +53,7 @@ pub fn report(view: &View) -> Report {
     let all_here = nodes.iter().all(|node| node.state.is_here());
     let of_nodes = if all_here { Health::Ok } else { Health::Degraded };
     Report {
-        cluster_id: hex::encode(&map.cluster_id),
+        cluster_id: hex(&map.cluster_id),
         map_version: map.map_version,
         command_version: map.command_version,
         signup_mode: map.settings.as_ref().map(|settings| settings.signup_mode.clone()).unwrap_or_default(),

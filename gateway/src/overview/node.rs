@@ -1,12 +1,15 @@
 //! One identity of the map: what the cluster holds of it, and what it says itself.
 
+use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::NodeInfo;
 use serde::Serialize;
 
-use super::super::units;
-use super::super::view::{Answer, View, short};
 use super::objects::Objects;
-use crate::certificates::WARN_BEFORE;
+use super::units;
+use super::view::{Answer, View, short};
+
+/// Warnings begin this long before a certificate expires: time enough for a person to renew it by hand.
+pub const CERTIFICATE_WARN_S: u64 = 14 * 24 * 3600;
 
 /// The first of these that is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -80,7 +83,7 @@ pub struct Node {
 pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
     let (reply, problem) = match answer {
         Ok(reply) => (Some(reply), None),
-        Err(error) => (None, Some(error.to_string())),
+        Err(problem) => (None, Some(problem.clone())),
     };
     let groups = reply.map(|reply| reply.groups.as_slice()).unwrap_or_default();
     let draining = reply.is_some_and(|reply| reply.draining);
@@ -89,7 +92,7 @@ pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
     let away_s = away_s(view, info);
     Node {
         name: info.name.clone(),
-        node_uuid: hex::encode(&info.node_uuid),
+        node_uuid: hex(&info.node_uuid),
         address: info.address.clone(),
         zone: info.zone.clone(),
         state,
@@ -177,6 +180,6 @@ impl Node {
 
     /// Whether its certificate ends within the time in which people are warned.
     pub fn expires_soon(&self) -> bool {
-        self.certificate_expires_s.is_some_and(|seconds| seconds < WARN_BEFORE.as_secs())
+        self.certificate_expires_s.is_some_and(|seconds| seconds < CERTIFICATE_WARN_S)
     }
 }

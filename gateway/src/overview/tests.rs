@@ -4,13 +4,12 @@ use rowhouse_proto::wire::meta::{
     ReplicaMove,
 };
 
-use super::super::view::{Answer, View};
 use super::build::{Pkarr, Report};
 use super::health::Health;
 use super::moving::Stage;
 use super::node::State;
+use super::view::{Answer, View};
 use super::{report, text};
-use crate::error::Error;
 
 const NOW_MS: u64 = 1_000_000_000;
 const DEAD_AFTER_S: u64 = 600;
@@ -92,7 +91,7 @@ fn up(n: u8) -> Answer {
 }
 
 fn dead() -> Answer {
-    Err(Error::Node { address: "127.0.0.1:2".into(), text: "no connection".into() })
+    Err("node 127.0.0.1:2: no connection".into())
 }
 
 fn judged(map: ClusterMap, answers: Vec<Answer>) -> Report {
