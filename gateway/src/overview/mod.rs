@@ -4,23 +4,28 @@
 //! `rowhouse ctl` and the status page judge here, so that they never disagree. Deliberately absent: how nodes are asked.
 
 mod build;
+pub mod doctor;
 mod group;
 mod health;
+mod history;
 mod moving;
 mod node;
 mod objects;
+mod rates;
 mod table;
 mod text;
 pub mod units;
 mod view;
 mod warnings;
 
-pub use build::{Pkarr, Report, report};
+pub use build::{GatewayAddress, Pkarr, Report, report};
 pub use group::{Group, Replica};
 pub use health::Health;
+pub use history::{Election, IncidentItem};
 pub use moving::{Moving, Stage};
 pub use node::{CERTIFICATE_WARN_S, Node, State};
 pub use objects::Objects;
+pub use rates::{Rates, rates};
 pub use table::Table;
 pub use text::{group_table, moving_table, node_table, text};
 pub use view::{Answer, View, short};

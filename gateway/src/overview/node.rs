@@ -71,6 +71,16 @@ pub struct Node {
     /// Absent from a node that does not answer.
     pub objects: Option<Objects>,
     pub problem: Option<String>,
+    /// Since its process started; absent: it does not say.
+    pub uptime_s: Option<u64>,
+    /// Its clock above the middle one of all that it heard, in µs; absent: it heard none, or does not say.
+    pub clock_offset_us: Option<i64>,
+    /// Entries that its slowest replica knows to be committed and has not applied.
+    pub apply_lag: u64,
+    /// Syncs of its log since its process started.
+    pub log_syncs: u64,
+    /// Left on its data folder's disk; absent from a node that does not answer.
+    pub free_bytes: Option<u64>,
     /// The name, and a part of the uuid where it is not the only one of its name.
     #[serde(skip)]
     pub label: String,
@@ -114,6 +124,12 @@ pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
         certificate_expires_s: reply.and_then(|reply| reply.certificate_expires_s),
         objects: reply.map(Objects::of),
         problem,
+        uptime_s: reply.map(|reply| reply.uptime_s).filter(|uptime_s| *uptime_s != 0),
+        // One clock is its own.
+        clock_offset_us: reply.filter(|reply| reply.clocks_heard > 1).map(|reply| reply.clock_offset_us),
+        apply_lag: groups.iter().map(|it| it.committed.saturating_sub(it.applied)).max().unwrap_or_default(),
+        log_syncs: reply.map_or(0, |reply| reply.log_syncs),
+        free_bytes: reply.map(|reply| reply.disk_bytes.saturating_sub(reply.used_bytes)),
         label: view.label(&info.node_uuid),
         short_id: short(&info.node_uuid),
     }
