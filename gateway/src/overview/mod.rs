@@ -8,6 +8,7 @@ pub mod doctor;
 mod group;
 mod health;
 mod history;
+mod interval;
 mod moving;
 mod node;
 mod objects;
@@ -22,6 +23,7 @@ pub use build::{GatewayAddress, Pkarr, Report, report};
 pub use group::{Group, Replica};
 pub use health::Health;
 pub use history::{Election, IncidentItem};
+pub use interval::{Interval, Row, interval};
 pub use moving::{Moving, Stage};
 pub use node::{CERTIFICATE_WARN_S, Node, State};
 pub use objects::Objects;
@@ -30,5 +32,7 @@ pub use table::Table;
 pub use text::{group_table, moving_table, node_table, text};
 pub use view::{Answer, View, short};
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

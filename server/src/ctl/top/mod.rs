@@ -1,7 +1,7 @@
 //! `rowhouse ctl top`: the nodes, live.
 
-mod rows;
 mod run;
 mod screen;
+mod table;
 
 pub use run::{TopArgs, top};

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rowhouse_gateway::overview::{Report, rates, report};
+use rowhouse_gateway::overview::{Interval, Report, interval, rates, report};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::super::args::{Access, Output};
 use super::super::observer::Observer;
-use super::rows::{Interval, interval, text};
 use super::screen::Screen;
+use super::table::text;
 use crate::error::Error;
 
 /// Flags of `rowhouse ctl top`.

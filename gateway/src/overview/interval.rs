@@ -1,9 +1,12 @@
-//! One interval of `ctl top`: a row for each node, as JSON and as a table.
+//! The nodes between two looks at a cluster: what `ctl top` and the status page show of each.
 
 use std::collections::BTreeMap;
 
-use rowhouse_gateway::overview::{Node, Rates, Report, State, Table, units};
 use serde::Serialize;
+
+use super::build::Report;
+use super::node::{Node, State};
+use super::rates::Rates;
 
 /// One interval. The JSON that scripts get: fields are only ever added.
 #[derive(Debug, Serialize)]
@@ -38,12 +41,13 @@ pub struct Row {
     /// Replicas on their way to it.
     pub moving_in: usize,
     pub free_bytes: Option<u64>,
+    pub disk_bytes: Option<u64>,
     pub clock_offset_us: Option<i64>,
     pub uptime_s: Option<u64>,
-    #[serde(skip)]
-    label: String,
-    #[serde(skip)]
-    described: String,
+    /// The name, and a part of the uuid where it is not the only one of its name.
+    pub label: String,
+    /// The state in a few words.
+    pub described: String,
 }
 
 /// Judges one look, with the rates since the one before.
@@ -76,6 +80,7 @@ fn row(report: &Report, node: &Node, rates: Option<&Rates>) -> Row {
         repaired_per_s: rates.map(|rates| rates.repaired),
         moving_in: moving.filter(|moving| comes(&moving.to_uuid)).count(),
         free_bytes: node.free_bytes,
+        disk_bytes: node.disk_bytes,
         clock_offset_us: node.clock_offset_us,
         uptime_s: node.uptime_s,
         label: node.label.clone(),
@@ -83,55 +88,15 @@ fn row(report: &Report, node: &Node, rates: Option<&Rates>) -> Row {
     }
 }
 
-/// The interval for people.
-pub fn text(interval: &Interval) -> String {
-    let mut table = Table::new([
-        "NODE",
-        "LEADS",
-        "REPLICAS",
-        "COMMITS/S",
-        "APPLY LAG",
-        "SYNCS/S",
-        "CHUNKS",
-        "REPAIR",
-        "MOVING IN",
-        "FREE",
-        "CLOCK MS",
-        "UP",
-        "STATE",
-    ]);
-    for row in &interval.nodes {
-        let dash = || "-".to_owned();
-        let rate = |rate: Option<f64>| rate.map_or_else(dash, |rate| format!("{rate:.0}"));
-        let size = |size: Option<u64>| size.map_or_else(dash, units::bytes);
-        let offset = |us: i64| format!("{:+.1}", us as f64 / 1000.0);
-        table.row([
-            row.label.clone(),
-            row.leaders.to_string(),
-            row.replicas.to_string(),
-            rate(row.commits_per_s),
-            row.apply_lag.to_string(),
-            rate(row.log_syncs_per_s),
-            size(row.chunk_bytes),
-            row.to_repair.map_or_else(dash, |count| count.to_string()),
-            row.moving_in.to_string(),
-            size(row.free_bytes),
-            row.clock_offset_us.map_or_else(dash, offset),
-            row.uptime_s.map_or_else(dash, units::seconds),
-            row.described.clone(),
-        ]);
-    }
-    let warnings: String = interval.warnings.iter().map(|line| format!("! {line}\n")).collect();
-    format!("health: {}\n{warnings}\n{table}", interval.health)
-}
-
 #[cfg(test)]
 mod tests {
-    use rowhouse_gateway::overview::{View, rates, report};
     use rowhouse_proto::wire::meta::{
         ClusterMap, GroupInfo, GroupStatus, NodeInfo, NodeStatusReply, ReplicaInfo,
     };
 
+    use super::super::build::report;
+    use super::super::rates::rates;
+    use super::super::view::View;
     use super::*;
 
     /// Two nodes; the second leads shard 0 with so many entries committed, the first does not answer or has so much.
@@ -184,8 +149,6 @@ mod tests {
         };
         assert_eq!((of(0), of(1)), (("n2", Some(100.0), 0), ("n1", Some(0.0), 3)));
         assert_eq!(interval.nodes[0].log_syncs_per_s, Some(50.0));
-        let text = text(&interval);
-        assert!(text.contains("COMMITS/S") && text.contains("-1.5") && text.contains("1 min 1 s"), "{text}");
     }
 
     #[test]
