@@ -123,6 +123,11 @@ conformance: deps ## The unmodified SDK and raw HTTP cases against a real cluste
 	$(BUILD)
 	cargo test $(SELECTION) --test 'conformance*'
 
+.PHONY: status-page
+status-page: deps ## Look at the status page in headless Chromium and take its screenshots (needs Debian's chromium, nodejs, npm)
+	$(BUILD)
+	bash scripts/status-page/check.sh "$(BIN)" docs/images
+
 .PHONY: fuzz
 fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightly Rust and cargo-fuzz)
 	for target in $$(cargo +nightly fuzz list); do \

@@ -2,6 +2,7 @@
 //! Survival has a program of its own: beside its load nothing else should run.
 
 mod discarded;
+mod doctor;
 mod full_disk;
 mod large_bodies;
 mod secrets;

@@ -114,15 +114,18 @@ async fn the_page_is_for_whom_knows_the_password() {
     let client = Client::new(admin(&fixture));
     let (right, wrong) = (basic(PASSWORD), basic("wrong"));
     for path in FILES.iter().map(|(path, _)| *path).chain(["/status/events"]) {
-        for headers in [vec![], vec![("authorization", wrong.as_str())]] {
+        // Not on each: ten wrong passwords are all that an address has.
+        let guess = vec![("authorization", wrong.as_str())];
+        let with_a_guess = if path.ends_with('s') { vec![vec![], guess] } else { vec![vec![]] };
+        for headers in with_a_guess {
             let reply = client.get(path, &headers).await;
             assert_eq!((reply.status, reply.body.len()), (401, 0), "{path} {headers:?}");
             let challenge = reply.header("www-authenticate").expect("browsers ask their user");
             assert!(challenge.starts_with("Basic realm="), "{challenge}");
         }
-        let reply = client.get(path, &[("x-admin-password", "no")]).await;
-        assert_eq!((reply.status, reply.text().as_str()), (401, "Invalid admin password"), "{path}");
     }
+    let reply = client.get("/status", &[("x-admin-password", "no")]).await;
+    assert_eq!((reply.status, reply.text().as_str()), (401, "Invalid admin password"));
     assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody was let in");
     for (path, content_type) in FILES {
         for header in [("authorization", right.as_str()), ("x-admin-password", PASSWORD)] {

@@ -1,11 +1,13 @@
 //! One look at the cluster through the gateway's own connections: the newest map, and every node's own status.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::join_all;
 use rowhouse_proto::wire::meta::{ClusterMap, NodeInfo, NodeStatusReply, NodeStatusRequest, WatchMapRequest};
 use rowhouse_proto::{META_GROUP, WIRE_VERSION};
 use tokio::time::timeout;
+use tonic::Status;
 
 use crate::cluster::{Cluster, Node};
 use crate::overview::{Answer, View};
@@ -34,9 +36,18 @@ async fn status(node: &Node) -> Answer {
     let problem = |text: &str| format!("node {}: {text}", node.address());
     match timeout(ANSWER_MAX, meta.node_status(request)).await {
         Ok(Ok(reply)) => Ok(reply.into_inner()),
-        Ok(Err(status)) => Err(problem(status.message())),
+        Ok(Err(status)) => Err(problem(&cause(&status))),
         Err(_) => Err(problem(&format!("no answer within {} s", ANSWER_MAX.as_secs()))),
     }
+}
+
+/// What a node answered, or the innermost reason why it did not: the outer ones only say that there is one.
+fn cause(status: &Status) -> String {
+    let mut innermost = status.source();
+    while let Some(deeper) = innermost.and_then(Error::source) {
+        innermost = Some(deeper);
+    }
+    innermost.map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
 /// The map of the node that leads the meta group, else of the one that has the newest.
@@ -48,7 +59,8 @@ async fn newest(replies: &[(&Node, Answer)]) -> Option<ClusterMap> {
     let (node, _) = answered().max_by_key(|(_, reply)| (leads(reply), reply.map_version))?;
     let mut meta = node.meta();
     let asking = async {
-        let request = WatchMapRequest { version: WIRE_VERSION, changes: false };
+        // The first message is whole in any case.
+        let request = WatchMapRequest { version: WIRE_VERSION, changes: true };
         meta.watch_map(request).await.ok()?.into_inner().message().await.ok()?
     };
     timeout(ANSWER_MAX, asking).await.ok()?

@@ -57,7 +57,7 @@ function nodes({ interval }) {
     const share = node.disk_bytes ? ` (${Math.round((100 * node.free_bytes) / node.disk_bytes)} %)` : "";
     cells(row, [
       node.label,
-      { text: node.described, kind: "state" },
+      { text: node.state === "silent" ? "silent" : node.described, kind: "state", title: node.described },
       number(String(node.leaders)),
       number(String(node.replicas)),
       rate(node.commits_per_s),
@@ -103,7 +103,7 @@ function losses({ diagnosis }) {
   const quiet = (shards) => number(shards.length === 0 ? dash : String(shards.length));
   keep(body("lost"), diagnosis.if_lost, "tr", (it) => `${it.what} ${it.name}`, (row, it) => {
     cells(row, [
-      `${it.what} ${it.name}`,
+      it.what === "node" ? it.name : `${it.what} ${it.name}`,
       count(it.quorum_lost),
       quiet(it.last_spare_lost),
       count(it.only_copy_lost),
