@@ -1,6 +1,6 @@
 // The page: follows /status/events and shows what it tells. It says so when the stream is cut, and connects again.
 
-import { bytes, cells, clock, keep, mark, number, say, seconds } from "/status/rows.js";
+import { bytes, cells, clock, keep, mark, milliseconds, number, say, seconds } from "/status/rows.js";
 
 /** Without news for so long the stream is cut, whatever the connection says. */
 const SILENCE_MS = 6000;
@@ -53,7 +53,6 @@ function nodes({ interval }) {
   keep(body("nodes"), interval?.nodes ?? [], "tr", (node) => node.node_uuid, (row, node) => {
     mark(row, "data-state", node.state);
     const offset = node.clock_offset_us;
-    const left = node.free_bytes === null ? dash : bytes(node.free_bytes);
     const share = node.disk_bytes ? ` (${Math.round((100 * node.free_bytes) / node.disk_bytes)} %)` : "";
     cells(row, [
       node.label,
@@ -65,8 +64,8 @@ function nodes({ interval }) {
       rate(node.log_syncs_per_s),
       number(bytes(node.chunk_bytes)),
       number(node.to_repair === null ? dash : String(node.to_repair), node.to_repair > 0),
-      number(left + share),
-      number(offset === null ? dash : `${(offset / 1000).toFixed(1)} ms`, Math.abs(offset) >= 100000),
+      number(bytes(node.free_bytes) + share),
+      number(milliseconds(offset), Math.abs(offset) >= 100000),
       number(seconds(node.uptime_s)),
     ]);
   });

@@ -67,5 +67,12 @@ export function seconds(count) {
   return minutes > 0 ? `${minutes} min ${count % 60} s` : `${count} s`;
 }
 
+/** `+1.2 ms` of so many microseconds, or a dash. */
+export function milliseconds(us) {
+  if (us === null || us === undefined) return "–";
+  const rounded = Math.round(us / 100) / 10;
+  return `${rounded > 0 ? "+" : ""}${(rounded || 0).toFixed(1)} ms`;
+}
+
 /** The time of day where the viewer is. */
 export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
