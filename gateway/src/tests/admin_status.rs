@@ -16,7 +16,8 @@ use crate::testing::{Client, Fixture, OpenStream, SHARDS, Script, map_of};
 
 const PASSWORD: &str = "correct horse";
 const VIEWERS_MAX: usize = 16;
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
+    ("/status/", "text/html; charset=utf-8"),
     ("/status", "text/html; charset=utf-8"),
     ("/status/page.css", "text/css; charset=utf-8"),
     ("/status/page.js", "text/javascript; charset=utf-8"),
@@ -135,7 +136,7 @@ async fn the_page_is_for_whom_knows_the_password() {
         let reply = client.send("POST", path, &[("authorization", &right)], b"").await;
         assert_eq!(reply.status, 405, "{path}");
     }
-    assert_eq!(client.get("/status/other", &[("authorization", &right)]).await.status, 404);
+    assert_eq!(client.get("/status/other", &[("x-admin-password", PASSWORD)]).await.status, 404);
     assert_eq!(asked.load(Ordering::SeqCst), 0, "the page alone asks nothing");
 }
 

@@ -28,6 +28,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(admin: Arc<Admin>) -> Router<S> 
     };
     Router::new()
         .route("/status", file(HTML, include_str!("page/index.html")))
+        .route("/status/", file(HTML, include_str!("page/index.html")))
         .route("/status/page.css", file(CSS, include_str!("page/page.css")))
         .route("/status/page.js", file(JS, include_str!("page/page.js")))
         .route("/status/rows.js", file(JS, include_str!("page/rows.js")))
