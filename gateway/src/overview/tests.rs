@@ -1,4 +1,6 @@
-use rowhouse_proto::wire::meta::{ClusterMap, GroupStatus, Members, NodeLife, NodeStatusReply, ReplicaMove};
+use rowhouse_proto::wire::meta::{
+    ClusterMap, GroupStatus, Incident, Members, NodeLife, NodeStatusReply, ReplicaMove,
+};
 
 use super::build::{Pkarr, Report};
 use super::health::Health;
@@ -256,4 +258,23 @@ fn the_command_version_in_force_is_shown_and_what_each_node_understands() {
         (json["command_version"].as_u64(), json["nodes"][1]["command_version_max"].as_u64()),
         (Some(2), Some(3))
     );
+}
+
+#[test]
+fn what_several_nodes_tell_of_one_incident_counts_once_and_a_later_one_again() {
+    let told = |n: u8, at_ms: &[u64]| {
+        let incident = |at_ms: &u64| Incident {
+            at_ms: *at_ms,
+            kind: "node_silent".into(),
+            subject: "n3".into(),
+            ..Incident::default()
+        };
+        Ok(NodeStatusReply {
+            incidents: at_ms.iter().map(incident).collect(),
+            ..reply(n, status(n, "follower"))
+        })
+    };
+    let report = judged(map(3), vec![told(1, &[1_000, 50_000]), told(2, &[1_400]), dead()]);
+    let seen: Vec<(u64, &str)> = report.incidents.iter().map(|it| (it.at_ms, it.node.as_str())).collect();
+    assert_eq!(seen, [(50_000, "n1"), (1_000, "n1")]);
 }

@@ -276,6 +276,18 @@ fn too_few_nodes_are_told_before_and_after_a_loss() {
     life(&mut map, 2, NodeLife { lost: true, ..NodeLife::default() });
     let diagnosis = diagnosed(map, vec![up(1), dead(), up(3)]);
     assert_eq!(found(&diagnosis, "node_lost").subject, "n2");
+    assert_eq!(found(&diagnosis, "nowhere_to_rebuild").severity, Severity::Warning);
+    let mut map = well(4);
+    life(&mut map, 2, NodeLife { lost: true, ..NodeLife::default() });
+    let fourth = || Ok(NodeStatusReply { groups: vec![], ..fine(4) });
+    let kinds_of_four = kinds(&diagnosed(map, vec![Ok(fine(1)), dead(), Ok(fine(3)), fourth()]));
+    assert!(kinds_of_four.contains(&"node_lost") && !kinds_of_four.contains(&"nowhere_to_rebuild"));
+    let mut map = well(4);
+    life(&mut map, 4, NodeLife { lost: true, ..NodeLife::default() });
+    let mut answers = all_fine();
+    answers.push(dead());
+    let diagnosis = diagnosed(map, answers);
+    assert_eq!(found(&diagnosis, "node_lost").severity, Severity::Notice, "it holds nothing");
     let unplaced = ClusterMap { shard_count: 4, groups: well(3).groups[..1].to_vec(), ..well(3) };
     assert!(kinds(&diagnosed(unplaced, all_fine())).contains(&"not_placed"));
 }
