@@ -202,8 +202,17 @@ async fn the_stream_tells_what_the_cluster_is_like() {
     assert_eq!(snapshot["incidents"][0]["subject"], "<b>n1</b>");
     assert_eq!(snapshot["incidents"][0]["text"], "two\nlines", "a line break does not end the event");
     assert_eq!(snapshot["diagnosis"]["verdict"], "act", "no gateway is announced");
-    let second = nth(&mut stream, 2).await;
-    assert_eq!(second["interval"]["nodes"][0]["commits_per_s"], 0.0, "the second look can compare");
+    // The next event may still tell the same look.
+    let mut count = 1;
+    let later = loop {
+        count += 1;
+        let later = nth(&mut stream, count).await;
+        if at_ms(&later) != at_ms(&snapshot) {
+            break later;
+        }
+        assert!(count < 60, "it never looks again");
+    };
+    assert_eq!(later["interval"]["nodes"][0]["commits_per_s"], 0.0, "the second look can compare");
 }
 
 #[tokio::test]

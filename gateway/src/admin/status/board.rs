@@ -17,10 +17,10 @@ use crate::overview::{Report, interval, rates, report};
 
 /// People see what is new within about this.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A look this young is not repeated. It began a little after its viewer's beat: a whole beat would skip every other one.
+/// A look this young is not repeated. It began a little after its viewer's beat: a whole beat would skip every other.
 const YOUNG: Duration = Duration::from_millis(900);
 /// Open streams: some people with some windows. Each costs a connection, and not one question more.
-pub const VIEWERS_MAX: usize = 16;
+const VIEWERS_MAX: usize = 16;
 /// Rates compare looks no further apart than this.
 const COMPARED_MAX: Duration = Duration::from_secs(30);
 
