@@ -1,7 +1,8 @@
 //! What the cluster is like, judged from one look at it: as JSON for scripts, as tables for people, and as findings
 //! that say what to do.
 //!
-//! `rowhouse ctl` and the status page judge here, so that they never disagree. Deliberately absent: how nodes are asked.
+//! `rowhouse ctl` and the status page judge here, so that they never disagree. Deliberately absent: how nodes are
+//! asked.
 
 mod build;
 pub mod doctor;

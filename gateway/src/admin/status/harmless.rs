@@ -1,5 +1,5 @@
-//! The headers that keep a page harmless: it loads nothing from elsewhere, runs nothing from within its text, is shown in
-//! no frame, and is kept by no cache.
+//! The headers that keep a page harmless: it loads nothing from elsewhere, runs nothing from within its text, is shown
+//! in no frame, and is kept by no cache.
 
 use axum::extract::Request;
 use axum::middleware::Next;

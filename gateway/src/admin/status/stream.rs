@@ -1,4 +1,5 @@
-//! `GET /status/events`: the present once a second, as server-sent events, until the viewer leaves or the gateway stops.
+//! `GET /status/events`: the present once a second, as server-sent events, until the viewer leaves or the gateway
+//! stops.
 
 use std::sync::Arc;
 use std::time::Duration;
