@@ -105,6 +105,18 @@ async fn nth(stream: &mut OpenStream, count: usize) -> Value {
     told(stream).swap_remove(count - 1)
 }
 
+/// The first snapshot of which this holds.
+async fn until(stream: &mut OpenStream, holds: impl Fn(&Value) -> bool, what: &str) -> Value {
+    const LOOKS_MAX: usize = 60;
+    for count in 1..LOOKS_MAX {
+        let snapshot = nth(stream, count).await;
+        if holds(&snapshot) {
+            return snapshot;
+        }
+    }
+    panic!("never: {what}: {}", nth(stream, 1).await)
+}
+
 fn at_ms(snapshot: &Value) -> u64 {
     snapshot["interval"]["at_ms"].as_u64().unwrap_or_default()
 }
@@ -189,7 +201,7 @@ async fn the_stream_tells_what_the_cluster_is_like() {
     let mut stream = viewer(&fixture).await;
     let head = stream.until("event: status\n").await;
     assert!(head.contains("text/event-stream") && head.contains("retry: 2000"), "{head}");
-    let snapshot = nth(&mut stream, 1).await;
+    let snapshot = until(&mut stream, |it| !it["health"].is_null(), "the gateway has a map").await;
     assert_eq!((&snapshot["health"], &snapshot["shards_all"]), (&"ok".into(), &(SHARDS + 1).into()));
     assert_eq!(snapshot["shards"].as_array().map(Vec::len), Some(SHARDS as usize + 1));
     let shard = &snapshot["shards"][3];
@@ -203,15 +215,8 @@ async fn the_stream_tells_what_the_cluster_is_like() {
     assert_eq!(snapshot["incidents"][0]["text"], "two\nlines", "a line break does not end the event");
     assert_eq!(snapshot["diagnosis"]["verdict"], "act", "no gateway is announced");
     // The next event may still tell the same look.
-    let mut count = 1;
-    let later = loop {
-        count += 1;
-        let later = nth(&mut stream, count).await;
-        if at_ms(&later) != at_ms(&snapshot) {
-            break later;
-        }
-        assert!(count < 60, "it never looks again");
-    };
+    let another = |it: &Value| at_ms(it) > at_ms(&snapshot);
+    let later = until(&mut stream, another, "it looks again").await;
     assert_eq!(later["interval"]["nodes"][0]["commits_per_s"], 0.0, "the second look can compare");
 }
 
@@ -263,20 +268,16 @@ async fn viewers_are_bounded_and_their_places_are_given_back() {
 async fn a_node_that_dies_is_shown_and_a_stopping_gateway_ends_the_stream() {
     let (fixture, _) = fixture().await;
     let mut stream = viewer(&fixture).await;
-    nth(&mut stream, 1).await;
+    until(&mut stream, |it| !it["health"].is_null(), "the gateway has a map").await;
     let mut map = map_of(2, SHARDS, &[fixture.node.address, ([127, 0, 0, 1], 1).into()], "open");
     map.nodes[1].name = "gone".into();
     fixture.node.publish(map);
-    let mut count = 1;
-    let found = loop {
-        count += 1;
-        let snapshot = nth(&mut stream, count).await;
+    let silent = |snapshot: &Value| {
         let findings = snapshot["diagnosis"]["findings"].as_array().cloned().unwrap_or_default();
-        if let Some(found) = findings.into_iter().find(|it| it["kind"] == "node_silent") {
-            break found;
-        }
-        assert!(count < 60, "{snapshot}");
+        findings.into_iter().find(|it| it["kind"] == "node_silent")
     };
+    let snapshot = until(&mut stream, |it| silent(it).is_some(), "the other node is silent").await;
+    let found = silent(&snapshot).expect("waited for");
     assert_eq!(
         (&found["subject"], found["shards"].as_array().map(Vec::len)),
         (&"gone".into(), Some(SHARDS as usize + 1))
