@@ -135,6 +135,11 @@ alerts: ## Check the rules of alerts, and run their unit tests (needs promtool: 
 	promtool check rules observability/alerts/*.yml
 	promtool test rules observability/alerts/tests/*.yml
 
+.PHONY: status-page
+status-page: deps ## Look at the status page in headless Chromium and take its screenshots (needs Debian's chromium, nodejs, npm)
+	$(BUILD)
+	bash scripts/status-page/check.sh "$(BIN)" docs/images
+
 .PHONY: fuzz
 fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightly Rust and cargo-fuzz)
 	for target in $$(cargo +nightly fuzz list); do \

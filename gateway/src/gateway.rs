@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::admin::{self, Admin, Attempts, PublicAddress};
+use crate::admin::{self, Admin, Attempts, Board, PublicAddress};
 use crate::announce::Announcer;
 use crate::app::App;
 use crate::cluster::{Cluster, Node, watch};
@@ -190,7 +190,8 @@ impl Gateway {
         /// A dashboard and a few scripts.
         const ADMIN_CONNECTIONS_MAX: usize = 64;
         let password = config.admin.password.as_ref().map_or("", Hidden::expose).to_owned();
-        let admin = Arc::new(Admin { app, password, address, attempts: Attempts::default() });
+        let board = Board::new(Arc::clone(&app.cluster));
+        let admin = Arc::new(Admin { app, password, address, attempts: Attempts::default(), board });
         let http = Http::new(admin::router(admin), limits);
         self.listen(socket, http, None, &Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)));
     }

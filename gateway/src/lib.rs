@@ -32,6 +32,7 @@ mod locks;
 mod metrics;
 mod objects;
 pub mod operator;
+pub mod overview;
 mod reference_metrics;
 mod respond;
 mod router;

@@ -4,7 +4,7 @@
 //! Order and event ids come from the counter; windows and expiries from physical time, never from the HLC. No
 //! command is stamped before a majority of the nodes was heard: a clock nobody else has seen may be years off.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -76,8 +76,9 @@ pub struct Clock {
     /// The addend to the steady clock is held between these, whatever our own reading.
     offset_min_us: AtomicI64,
     offset_max_us: AtomicI64,
-    /// Our own reading above the middle of all that were judged last.
-    from_others_us: AtomicI64,
+    /// Our own reading above the middle one of those that were heard, and how many they were; for operators.
+    own_above_us: AtomicI64,
+    heard: AtomicU32,
     /// Physical time is what a majority agrees to, or there is no cluster to ask.
     judged: AtomicBool,
     /// A majority was heard once: later silence does not take it back.
@@ -103,7 +104,8 @@ impl Clock {
             slew_us: AtomicI64::new(0),
             offset_min_us: AtomicI64::new(i64::MIN),
             offset_max_us: AtomicI64::new(i64::MAX),
-            from_others_us: AtomicI64::new(0),
+            own_above_us: AtomicI64::new(0),
+            heard: AtomicU32::new(0),
             judged: AtomicBool::new(false),
             settled: AtomicBool::new(false),
             last: AtomicU64::new(0),
@@ -156,10 +158,12 @@ impl Clock {
         offsets_us.push(own);
         offsets_us.sort_unstable();
         let heard = offsets_us.len();
-        let max = offsets_us[heard / 2].saturating_add(FROM_OTHERS_US_MAX);
-        let min = offsets_us[(heard - 1) / 2].saturating_sub(FROM_OTHERS_US_MAX);
-        let middle = offsets_us[heard / 2].midpoint(offsets_us[(heard - 1) / 2]);
-        self.from_others_us.store(own.saturating_sub(middle), Ordering::Relaxed);
+        let (upper, lower) = (offsets_us[heard / 2], offsets_us[(heard - 1) / 2]);
+        let max = upper.saturating_add(FROM_OTHERS_US_MAX);
+        let min = lower.saturating_sub(FROM_OTHERS_US_MAX);
+        let middle = lower.saturating_add(upper.saturating_sub(lower) / 2);
+        self.own_above_us.store(own.saturating_sub(middle), Ordering::Relaxed);
+        self.heard.store(u32::try_from(heard).unwrap_or(u32::MAX), Ordering::Relaxed);
         let max_before = self.offset_max_us.swap(max, Ordering::Relaxed);
         let min_before = self.offset_min_us.swap(min, Ordering::Relaxed);
         let held = |own: i64, min: i64, max: i64| own > max || own < min;
@@ -177,9 +181,16 @@ impl Clock {
         }
     }
 
-    /// How far our own reading is above the middle of all readings, in µs; 0 before any was judged.
-    pub fn from_others_us(&self) -> i64 {
-        self.from_others_us.load(Ordering::Relaxed)
+    /// For operators: our own reading above the middle one of all that were heard, in µs, and how many were heard, our
+    /// own among them. (0, 0): none were.
+    pub fn offset(&self) -> (i64, u32) {
+        (self.own_above_us.load(Ordering::Relaxed), self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Whether our own reading is so far from most others that physical time is held near theirs.
+    pub fn is_held(&self) -> bool {
+        let own = self.slew_us.load(Ordering::Relaxed);
+        own > self.offset_max_us.load(Ordering::Relaxed) || own < self.offset_min_us.load(Ordering::Relaxed)
     }
 
     /// Without a cluster there is nobody to ask.

@@ -8,6 +8,7 @@ pub mod actor;
 pub mod apply;
 pub mod blobs;
 mod check;
+mod chronicle;
 pub mod clock;
 mod command_version;
 mod config;

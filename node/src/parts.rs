@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::actor::Actors;
+use crate::chronicle::Chronicle;
 use crate::config::NodeConfig;
 use crate::coordinator::{Author, Coordinator};
 use crate::drain::Drain;
@@ -93,6 +94,7 @@ impl Parts {
             shards: ShardSupervisor::new(local.clone(), cluster.clone(), versions, meta_machine),
             objects,
             marks: Arc::new(Marks::new(local.clone())),
+            chronicle: Arc::new(Chronicle::new(local.clone(), cluster.clone())),
             coordinator: Arc::new(coordinator),
             flush_interval: config.storage.flush_interval_s,
             local: local.clone(),
@@ -115,13 +117,14 @@ impl Parts {
     /// The services of the listener. Streams that have no end of their own end when `closed` is cancelled.
     pub fn services(&self, closed: &CancellationToken) -> Services {
         let Self { local, cluster, wire, init, actors, config, keypair } = self;
-        let Actors { objects, coordinator, marks, .. } = actors.as_ref();
+        let Actors { objects, coordinator, marks, chronicle, .. } = actors.as_ref();
         let certificates = config.certificates.clone();
         let status = StatusReport {
             local: local.clone(),
             cluster: cluster.clone(),
             coordinator: coordinator.clone(),
             objects: objects.clone(),
+            chronicle: chronicle.clone(),
             certificates: certificates.clone(),
         };
         let homeserver_z32 = keypair.public_key().to_z32();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rowhouse_gateway::overview::CERTIFICATE_WARN_S;
 use rowhouse_peer::{CertificateFiles, Certificates, Dialer, Role, TlsError};
 
 use crate::error::Error;
@@ -14,7 +15,7 @@ use crate::settings::TlsSection;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Warnings begin this long before a certificate expires: time enough for a person to renew it by hand.
-pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
+pub const WARN_BEFORE: Duration = Duration::from_secs(CERTIFICATE_WARN_S);
 
 /// Flags of the tools that ask nodes: all three, or none for plaintext on loopback.
 #[derive(clap::Args, Clone, Debug, Default)]

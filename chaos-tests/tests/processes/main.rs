@@ -3,6 +3,7 @@
 
 mod dashboards;
 mod discarded;
+mod doctor;
 mod full_disk;
 mod large_bodies;
 mod metrics;

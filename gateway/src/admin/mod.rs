@@ -2,6 +2,7 @@
 //! in `operator/`; here are the routes.
 
 pub mod attempts;
+pub mod basic;
 mod delete_entry;
 mod events_stream;
 mod info;
@@ -9,6 +10,7 @@ mod params;
 mod password;
 mod router;
 mod state;
+mod status;
 mod tokens;
 mod user;
 mod users;
@@ -16,3 +18,4 @@ mod users;
 pub use attempts::Attempts;
 pub use router::router;
 pub use state::{Admin, PublicAddress};
+pub use status::Board;

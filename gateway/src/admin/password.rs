@@ -10,7 +10,8 @@ use super::Admin;
 use super::attempts::{Verdict, address_of, limited};
 use crate::respond::unauthorized_bare;
 
-const HEADER: &str = "x-admin-password";
+/// Scripts and dashboards show the password in it.
+pub const HEADER: &str = "x-admin-password";
 
 /// Lets requests with the right password through; answers the others 401, or 429 after too many.
 pub async fn password(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {

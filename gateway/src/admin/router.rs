@@ -8,12 +8,12 @@ use axum::routing::{delete, get, post};
 use tower_http::cors::CorsLayer;
 
 use super::state::Admin;
-use super::{delete_entry, events_stream, info, password, tokens, user, users};
+use super::{delete_entry, events_stream, info, password, status, tokens, user, users};
 use crate::layers::measure_admin;
 use crate::routes::signup_token::only_get;
 use crate::{dav, respond};
 
-/// The admin listener's routes. All but the greeting and `/dav` need the password.
+/// The admin listener's routes. All but the greeting need the password.
 pub fn router(admin: Arc<Admin>) -> Router {
     let only_create = tokens::only_create;
     let protected = Router::new()
@@ -34,11 +34,13 @@ pub fn router(admin: Arc<Admin>) -> Router {
         // Inside: everything but the greeting needs the password.
         .layer(from_fn_with_state(Arc::clone(&admin), password::password));
     let dav = dav::router(Arc::clone(&admin));
+    let status = status::router(Arc::clone(&admin));
     let others = protected
         .route("/", get(async || respond::text("Homeserver - Admin Endpoint")))
         .with_state(admin)
         // The dashboard is a page of another origin.
         .layer(CorsLayer::very_permissive());
-    // It has a password, methods and an answer to OPTIONS of its own. What is nowhere is answered by the other routes.
-    dav.merge(others).layer(from_fn(measure_admin))
+    // Each asks for the password in its own way, and no page of another origin reads the status. What is nowhere is
+    // answered by the other routes.
+    dav.merge(status).merge(others).layer(from_fn(measure_admin))
 }

@@ -7,6 +7,7 @@ use axum::extract::{FromRequestParts, MatchedPath};
 use http::request::Parts;
 
 use super::attempts::{Attempts, address_of};
+use super::status::Board;
 use crate::app::App;
 use crate::operator::Operator;
 use crate::respond::Rejection;
@@ -17,6 +18,8 @@ pub struct Admin {
     pub password: String,
     pub address: PublicAddress,
     pub attempts: Attempts,
+    /// What the status page shows.
+    pub board: Board,
 }
 
 /// Where clients find this gateway.

@@ -5,7 +5,6 @@
 //! out. Locks and dead properties are `dav-server`'s, which fakes both: LOCK succeeds and nothing is locked. Listings
 //! are written here, because they must be whole, streamed, and right for every legal name.
 
-mod basic;
 mod delete;
 mod destination;
 mod headers;

@@ -8,20 +8,23 @@ use axum::extract::{Request, State};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use rowhouse_proto::ErrorCode;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::CorsLayer;
 
 use super::options::{METHODS, options};
 use super::place::Place;
-use super::{basic, delete, headers, locking, make, propfind, relocate, transfer};
+use super::{delete, headers, locking, make, propfind, relocate, transfer};
 use crate::admin::Admin;
 use crate::admin::attempts::address_of;
+use crate::admin::basic;
 use crate::app::App;
 use crate::operator::Operator;
 use crate::respond::{Rejection, method_not_allowed};
 
+/// Clients ask for the password again for another realm.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"dav\", charset=\"UTF-8\"");
 const EXPOSED: [HeaderName; 2] = [HeaderName::from_static("dav"), HeaderName::from_static("lock-token")];
 
 /// `/dav` and everything below it.
@@ -40,7 +43,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(admin: Arc<Admin>) -> Router<S> 
 
 async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
     let address = address_of(request.extensions());
-    if let Err(refusal) = basic::check(request.headers(), address, &admin) {
+    if let Err(refusal) = basic::check(request.headers(), address, &admin, CHALLENGE) {
         return *refusal;
     }
     let answered = match is_change(request.method()) {

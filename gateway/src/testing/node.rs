@@ -44,6 +44,8 @@ pub struct Script {
     pub meta_execute: Answer<MetaExecuteRequest, meta_execute_reply::Result>,
     pub meta_query: Answer<MetaQueryRequest, meta_query_reply::Result>,
     pub take: Answer<TakeRequest, take_reply::Result>,
+    /// What it says of itself; its map's version is added.
+    pub status: Answer<NodeStatusRequest, NodeStatusReply>,
 }
 
 impl Script {
@@ -91,6 +93,7 @@ impl Default for Script {
                 Ok(meta_query_reply::Result::Failure(failure(ErrorCode::SignupTokensNotRequired)))
             }),
             take: Box::new(|_| Ok(take_reply::Result::Taken(Taken::default()))),
+            status: Box::new(|_| Ok(NodeStatusReply::default())),
         }
     }
 }
@@ -280,9 +283,14 @@ impl Meta for Service {
         Ok(Response::new(AnnounceGatewayReply { accepted: true, leader_node: Default::default() }))
     }
 
-    async fn node_status(&self, _: Request<NodeStatusRequest>) -> Result<Response<NodeStatusReply>, Status> {
+    async fn node_status(
+        &self,
+        request: Request<NodeStatusRequest>,
+    ) -> Result<Response<NodeStatusReply>, Status> {
         let map_version = self.0.map.borrow().map_version;
-        Ok(Response::new(NodeStatusReply { map_version, ..NodeStatusReply::default() }))
+        let mut script = self.0.script.lock().expect("script");
+        let said = (script.status)(request.into_inner())?;
+        Ok(Response::new(NodeStatusReply { map_version, ..said }))
     }
 
     async fn prepare_init(

@@ -44,6 +44,13 @@ impl OpenStream {
         self.text()
     }
 
+    /// Reads some more.
+    pub async fn more(&mut self) {
+        let reading = self.stream.read_buf(&mut self.came);
+        let read = tokio::time::timeout(PATIENCE, reading).await.expect("more comes").expect("open");
+        assert!(read > 0, "it ended: {}", self.text());
+    }
+
     /// Whether it ended as a response ends: with the last chunk.
     pub async fn ends_properly(&mut self) -> bool {
         const END: &[u8] = b"\r\n0\r\n\r\n";

@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod admin_audit;
+mod admin_status;
 mod admin_tokens;
 mod admin_users;
 mod bandwidth;

@@ -7,6 +7,7 @@ use rowhouse_raft::runtime::Runtime as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{ActorFuture, Supervisor, TaskKind};
+use crate::chronicle::Chronicle;
 use crate::coordinator::Coordinator;
 use crate::feed::Marks;
 use crate::local::Local;
@@ -24,6 +25,7 @@ pub struct Actors {
     pub objects: Arc<Objects>,
     pub coordinator: Arc<Coordinator>,
     pub marks: Arc<Marks>,
+    pub chronicle: Arc<Chronicle>,
     /// Applied state is made durable at least this often.
     pub flush_interval: Duration,
 }
@@ -49,6 +51,7 @@ const ACTORS: [(TaskKind, Start); TaskKind::COUNT] = [
     (TaskKind::Sweep, |on, stop| Box::pin(async move { objects::sweep(&on.objects, stop).await })),
     (TaskKind::Scrub, |on, stop| Box::pin(async move { objects::scrub(&on.objects, stop).await })),
     (TaskKind::Marks, |on, stop| Box::pin(async move { on.marks.run(stop).await })),
+    (TaskKind::Chronicle, |on, stop| Box::pin(async move { on.chronicle.run(stop).await })),
     (TaskKind::Drain, |on, stop| Box::pin(async move { on.local.drain.run(stop).await })),
 ];
 

@@ -36,6 +36,8 @@ pub enum TaskKind {
     Scrub,
     /// Looks for new events while anybody follows them.
     Marks,
+    /// Keeps what lately happened, for status pages.
+    Chronicle,
     /// Hands leaderships over while the node drains.
     Drain,
 }
@@ -53,11 +55,13 @@ impl TaskKind {
                 max: Duration::from_secs(5),
                 reset_after: Duration::from_secs(60),
             },
-            Self::MapWatch | Self::ShardSupervisor | Self::Peers | Self::Drain => Restart::Exponential {
-                base: Duration::from_millis(200),
-                max: Duration::from_secs(5),
-                reset_after: Duration::from_secs(60),
-            },
+            Self::MapWatch | Self::ShardSupervisor | Self::Peers | Self::Chronicle | Self::Drain => {
+                Restart::Exponential {
+                    base: Duration::from_millis(200),
+                    max: Duration::from_secs(5),
+                    reset_after: Duration::from_secs(60),
+                }
+            }
             // They touch the disk: give it a rest.
             Self::Flush
             | Self::Check
@@ -93,6 +97,7 @@ impl TaskKind {
             Self::Sweep => "sweep",
             Self::Scrub => "scrub",
             Self::Marks => "marks",
+            Self::Chronicle => "chronicle",
             Self::Drain => "drain",
         }
     }

@@ -151,6 +151,7 @@ fn a_clock_is_held_near_the_median_from_both_sides() {
     let hour = HOUR.cast_signed();
     clock.judge(vec![clock.offset_of(START - HOUR).expect("a reading"), -hour + 5], 3);
     assert_eq!(clock.physical_us(), START - HOUR + 5 + 500_000, "two of three are an hour behind");
+    assert_eq!((clock.offset(), clock.is_held()), ((hour - 5, 3), true), "operators hear how far");
     assert_eq!(clock.reading_us(), START, "others hear what this clock says");
     clock.judge(vec![hour, hour + 5], 3);
     assert_eq!(clock.physical_us(), START + HOUR - 500_000, "two of three are an hour ahead");
@@ -164,8 +165,9 @@ fn a_clock_is_held_near_the_median_from_both_sides() {
         (vec![], "nobody else"),
     ] {
         clock.judge(others, 3);
-        assert_eq!(clock.physical_us(), START, "{of}");
+        assert_eq!((clock.physical_us(), clock.is_held()), (START, false), "{of}");
     }
+    assert_eq!(clock.offset(), (0, 1), "nobody else");
     clock.judge(vec![hour, hour, hour], 4);
     assert_eq!(clock.physical_us(), START + HOUR - 500_000, "both medians agree");
     assert_eq!(clock.offset_of(0), None);

@@ -36,7 +36,7 @@ fn clock(watched: &Watched) {
         "rowhouse.clock.offset",
         "s",
         "How far this node's clock is ahead of the middle of all nodes' clocks; negative: behind.",
-        |sources| Some(sources.local.clock.from_others_us() as f64 / 1e6),
+        |sources| Some(sources.local.clock.offset().0 as f64 / 1e6),
     );
     watched.gauge(
         "rowhouse.clock.judged",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use rowhouse_peer::{Caller, Subject};
+use rowhouse_peer::{Caller, Role, Subject};
 use rowhouse_proto::wire::command::{self, meta_command::Body};
 use rowhouse_proto::wire::meta::meta_server::Meta;
 use rowhouse_proto::wire::meta::{
@@ -178,6 +178,10 @@ impl Meta for MetaService {
         request: Request<NodeStatusRequest>,
     ) -> Result<Response<NodeStatusReply>, Status> {
         check_version(request.get_ref().version)?;
+        let caller = request.extensions().get::<Caller>().and_then(Caller::subject);
+        if request.get_ref().scan && caller.is_some_and(|caller| caller.role() == Role::Gateway) {
+            return Err(Status::permission_denied("a scan reads everything: not for gateways"));
+        }
         let reply = if request.get_ref().scan {
             let status = self.status.clone();
             let scanned = tokio::task::spawn_blocking(move || status.reply(true));

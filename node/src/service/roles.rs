@@ -29,7 +29,7 @@ const RULES: [(&str, &[Role]); 24] = [
     ("/rowhouse.chunk.v1.Chunk/Stage", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Fetch", &[Gateway, Node]),
     ("/rowhouse.meta.v1.Meta/WatchMap", &[Node, Gateway, Ctl]),
-    ("/rowhouse.meta.v1.Meta/NodeStatus", &[Node, Ctl]),
+    ("/rowhouse.meta.v1.Meta/NodeStatus", &[Node, Gateway, Ctl]),
     ("/rowhouse.meta.v1.Meta/PrepareInit", &[Ctl]),
     ("/rowhouse.meta.v1.Meta/CommitInit", &[Ctl]),
     ("/rowhouse.meta.v1.Meta/RegisterNode", &[Node]),

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use rowhouse_peer::Certificates;
@@ -10,6 +11,7 @@ use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
 use rowhouse_raft::ReplicaId;
 use rowhouse_raft::state::{Applied, ScanOrder, View};
 
+use crate::chronicle::Chronicle;
 use crate::coordinator::Coordinator;
 use crate::local::Local;
 use crate::meta::packet_timestamp_us;
@@ -30,6 +32,7 @@ pub struct StatusReport {
     pub cluster: Arc<Cluster>,
     pub coordinator: Arc<Coordinator>,
     pub objects: Arc<Objects>,
+    pub chronicle: Arc<Chronicle>,
     /// This node's own, if it has any.
     pub certificates: Option<Arc<Certificates>>,
 }
@@ -43,6 +46,8 @@ impl StatusReport {
             .map_or(u64::MAX, |signed_us| now_us.saturating_sub(signed_us) / 1_000_000);
         let (handed_over, failovers) = drain.counts();
         let (used_bytes, disk_bytes) = space.used_bytes()?;
+        let (clock_offset_us, clocks_heard) = clock.offset();
+        let (leader_changes, incidents) = self.chronicle.told();
         Ok(NodeStatusReply {
             version: WIRE_VERSION,
             node_uuid: me.node_uuid.clone(),
@@ -63,6 +68,12 @@ impl StatusReport {
             dead_after_s: self.coordinator.dead_after().as_secs(),
             certificate_expires_s: self.certificates.as_deref().map(expires_s),
             objects: Some(self.objects.status(scan)?),
+            uptime_s: self.chronicle.uptime_s(),
+            clock_offset_us,
+            clocks_heard,
+            leader_changes,
+            incidents,
+            log_syncs: self.local.engine.metrics().syncs.load(Ordering::Relaxed),
         })
     }
 

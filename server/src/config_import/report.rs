@@ -1,11 +1,11 @@
 //! What became of each key, for people and for scripts. It shows no secret.
 
+use rowhouse_gateway::overview::Table;
 use rowhouse_proto::settings::{HIDDEN, Kind};
 use serde::Serialize;
 
 use super::fate::{Fate, Line, Source};
 use super::import::setting;
-use crate::ctl::Table;
 use crate::settings::literal;
 
 const SETTINGS_SET: &str = "rowhouse ctl cluster settings set --node HOST:PORT";

@@ -1,5 +1,7 @@
 //! Flags that all questions to a cluster share.
 
+use std::io::Write as _;
+
 use serde::Serialize;
 
 use crate::certificates::TlsArgs;
@@ -29,20 +31,24 @@ impl Output {
     /// Prints one result: `text` or `json`.
     pub fn print(self, text: impl FnOnce() -> String, json: &impl Serialize) -> Result<(), Error> {
         match self {
-            Self::Table => print!("{}", text()),
-            Self::Json => println!("{}", serde_json::to_string_pretty(json).map_err(unwritable)?),
+            Self::Table => written(&text()),
+            Self::Json => written(&format!("{}\n", serde_json::to_string_pretty(json).map_err(unwritable)?)),
         }
-        Ok(())
     }
 
     /// Prints one line of several: `text`, or `json` on one line.
     pub fn print_line(self, text: &str, json: &impl Serialize) -> Result<(), Error> {
         match self {
-            Self::Table => println!("{text}"),
-            Self::Json => println!("{}", serde_json::to_string(json).map_err(unwritable)?),
+            Self::Table => written(&format!("{text}\n")),
+            Self::Json => written(&format!("{}\n", serde_json::to_string(json).map_err(unwritable)?)),
         }
-        Ok(())
     }
+}
+
+/// Not print!, which panics when the reader has gone: `| head` is no bug.
+fn written(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::failed("print"))
 }
 
 fn unwritable(error: serde_json::Error) -> Error {

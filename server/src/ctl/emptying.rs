@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rowhouse_gateway::overview::View;
+use rowhouse_gateway::overview::units;
 use rowhouse_proto::wire::meta::{NodeInfo, NodeLife};
 use serde::Serialize;
 use serde_json::json;
@@ -9,8 +11,6 @@ use serde_json::json;
 use super::args::Output;
 use super::follow::{Sight, Waiting, follow};
 use super::observer::Observer;
-use super::units;
-use super::view::View;
 use crate::error::Error;
 
 /// A pace that was watched for less says nothing.
@@ -172,7 +172,7 @@ mod tests {
             ..GroupInfo::default()
         });
         let map = ClusterMap { nodes: vec![node], groups: groups.collect(), ..ClusterMap::default() };
-        View::new(map, vec![Err(Error::Failed("silent".into()))], 0)
+        View::new(map, vec![Err("silent".into())], 0)
     }
 
     #[test]

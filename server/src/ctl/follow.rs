@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use rowhouse_gateway::overview::View;
 use serde::Serialize;
 use tokio::time::sleep;
 
 use super::args::Output;
 use super::observer::Observer;
-use super::view::View;
 use crate::error::Error;
 
 /// The coordinator takes its steps as often.

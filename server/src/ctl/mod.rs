@@ -6,6 +6,7 @@ mod audit;
 mod certs;
 mod client;
 mod cluster_init;
+mod doctor;
 mod emptying;
 mod follow;
 mod node;
@@ -13,16 +14,13 @@ mod observer;
 mod operate;
 mod quota_flags;
 mod rebalance;
-mod report;
 mod settings;
 mod shard;
 mod status;
-mod table;
 mod target;
 mod token;
-mod units;
+mod top;
 mod user;
-mod view;
 
 use clap::Subcommand;
 
@@ -33,7 +31,6 @@ pub use args::Output;
 pub use certs::{CertsCommand, CreateArgs, create as create_certs};
 pub use client::NodeClient;
 pub use cluster_init::{InitArgs, SignupMode, init};
-pub use table::Table;
 
 /// The commands below `rowhouse cluster`.
 #[derive(Subcommand, Debug)]
@@ -47,6 +44,10 @@ pub enum ClusterCommand {
 pub enum CtlCommand {
     /// Show nodes, shards, leaders, what moves and what is wrong.
     Status(status::StatusArgs),
+    /// Say what is wrong, what would die if something died, and what to do next.
+    Doctor(doctor::DoctorArgs),
+    /// Show nodes live: leaders, commits, lag, repair, space, clocks.
+    Top(top::TopArgs),
     /// List nodes, and say what shall become of one.
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -86,6 +87,8 @@ pub enum WholeCommand {
 pub async fn run(command: CtlCommand) -> Result<(), Error> {
     match command {
         CtlCommand::Status(args) => status::status(args).await,
+        CtlCommand::Doctor(args) => doctor::doctor(args).await,
+        CtlCommand::Top(args) => top::top(args).await,
         CtlCommand::Node(command) => node::run(command).await,
         CtlCommand::Shard(command) => shard::run(command).await,
         CtlCommand::Cluster(WholeCommand::Rebalance(args)) => rebalance::rebalance(args).await,

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rowhouse_gateway::overview::{Answer, View};
 use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{ClusterMap, NodeInfo};
@@ -9,7 +10,6 @@ use tokio::task::JoinSet;
 
 use super::args::Access;
 use super::client::NodeClient;
-use super::view::{Answer, View};
 use crate::error::Error;
 
 /// Looks again and again, through other nodes if the one it was given ends.
@@ -85,13 +85,11 @@ async fn ask_all(nodes: &[NodeInfo], dialer: &Dialer) -> Vec<Answer> {
         asked.spawn(async move {
             let answer =
                 async { NodeClient::connect(&node.address, &dialer, Some(&node.name)).await?.status().await };
-            (index, answer.await)
+            (index, answer.await.map_err(|error: Error| error.to_string()))
         });
     }
-    let mut answers: Vec<Answer> = nodes
-        .iter()
-        .map(|node| Err(Error::Node { address: node.address.clone(), text: "no answer".into() }))
-        .collect();
+    let mut answers: Vec<Answer> =
+        nodes.iter().map(|node| Err(format!("node {}: no answer", node.address))).collect();
     while let Some(Ok((index, answer))) = asked.join_next().await {
         answers[index] = answer;
     }

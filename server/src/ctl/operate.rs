@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rowhouse_gateway::overview::View;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::NodeInfo;
@@ -9,7 +10,6 @@ use rowhouse_proto::wire::meta::operate_request::Wish;
 use tokio::time::sleep;
 
 use super::client::NodeClient;
-use super::view::View;
 use crate::error::Error;
 
 /// An election takes a second or two; who still has no leader after so long has lost its majority.

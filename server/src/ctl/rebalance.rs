@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rowhouse_gateway::overview::View;
 use rowhouse_proto::wire::meta::operate_request::Wish;
 use serde::Serialize;
 
@@ -9,7 +10,6 @@ use super::args::{Access, Output};
 use super::follow::{Sight, Waiting, follow};
 use super::observer::Observer;
 use super::operate::operate;
-use super::view::View;
 use crate::error::Error;
 
 /// The wish may be fulfilled before the first look, or not be seen by it yet.

@@ -1,8 +1,9 @@
 //! `rowhouse ctl status`: how the whole cluster is, for people, for scripts, and as an exit code.
 
+use rowhouse_gateway::overview::{Health, report, text};
+
 use super::args::{Access, Output};
 use super::observer::Observer;
-use super::report::{Health, report, text};
 use crate::error::{EXIT_USAGE, Error};
 
 /// The exit code of `--check` when nobody could be asked: "unknown" of monitoring plugins.

@@ -1,8 +1,8 @@
 //! Which node an operator means: by name, address, or a part of its uuid (the end, as it is shown, or the beginning).
 
+use rowhouse_gateway::overview::{View, short};
 use rowhouse_proto::wire::meta::NodeInfo;
 
-use super::view::{View, short};
 use crate::error::Error;
 
 /// Fewer digits could be a name that was misspelt.
@@ -97,7 +97,7 @@ mod tests {
             if answering.contains(&(n as u8)) {
                 Ok(NodeStatusReply { node_uuid: uuid(n).into(), ..NodeStatusReply::default() })
             } else {
-                Err(Error::Node { address: String::new(), text: "no connection".into() })
+                Err("no connection".into())
             }
         });
         View::new(map, answers.collect(), 0)

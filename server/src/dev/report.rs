@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use rowhouse_gateway::overview::Table;
+
 use super::args::DATA_DIR;
 use super::certs;
 use super::cluster_file::{ClusterFile, Entry};
 use super::plan::Kind;
-use crate::ctl::Table;
 
 /// The text that is printed once the cluster serves.
 pub fn summary(cluster: &ClusterFile) -> String {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rowhouse_gateway::overview::View;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::NodeInfo;
 use serde_json::json;
@@ -10,7 +11,6 @@ use tokio::time::sleep;
 use super::super::args::Output;
 use super::super::client::NodeClient;
 use super::super::follow::Waiting;
-use super::super::view::View;
 use crate::error::Error;
 
 /// How often the node is asked what it still leads.

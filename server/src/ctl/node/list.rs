@@ -1,8 +1,9 @@
 //! `rowhouse ctl node list`.
 
+use rowhouse_gateway::overview::{node_table, report};
+
 use super::super::args::{Access, Output};
 use super::super::observer::Observer;
-use super::super::report::{node_table, report};
 use crate::error::Error;
 
 /// Flags of `rowhouse ctl node list`.

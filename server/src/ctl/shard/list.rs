@@ -1,8 +1,9 @@
 //! `rowhouse ctl shard list`.
 
+use rowhouse_gateway::overview::{group_table, moving_table, report};
+
 use super::super::args::{Access, Output};
 use super::super::observer::Observer;
-use super::super::report::{group_table, moving_table, report};
 use crate::error::Error;
 
 /// Flags of `rowhouse ctl shard list`.

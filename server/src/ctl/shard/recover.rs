@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rowhouse_gateway::overview::View;
 use rowhouse_proto::wire::meta::operate_request::Wish;
 use rowhouse_proto::wire::meta::{NodeInfo, RecoverWish};
 use serde_json::json;
@@ -12,7 +13,6 @@ use super::super::client::NodeClient;
 use super::super::observer::Observer;
 use super::super::operate::{Verdict, operate};
 use super::super::target::find_holder;
-use super::super::view::View;
 use super::number::ShardNumber;
 use crate::error::Error;
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rowhouse_gateway::overview::View;
+use rowhouse_gateway::overview::report;
 use rowhouse_proto::wire::meta::operate_request::Wish;
 use rowhouse_proto::wire::meta::{GroupInfo, MoveWish};
 use serde::Serialize;
@@ -10,9 +12,7 @@ use super::super::args::{Access, Output};
 use super::super::follow::{Sight, Waiting, follow};
 use super::super::observer::Observer;
 use super::super::operate::{Verdict, operate};
-use super::super::report::report;
 use super::super::target::{Meant, find, find_holder};
-use super::super::view::View;
 use super::number::ShardNumber;
 use crate::error::Error;
 

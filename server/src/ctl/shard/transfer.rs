@@ -1,5 +1,6 @@
 //! `rowhouse ctl shard transfer-leader`: the replica on a node leads its shard.
 
+use rowhouse_gateway::overview::View;
 use rowhouse_proto::wire::meta::TransferWish;
 use rowhouse_proto::wire::meta::operate_request::Wish;
 use serde::Serialize;
@@ -9,7 +10,6 @@ use super::super::follow::{Sight, Waiting, follow};
 use super::super::observer::Observer;
 use super::super::operate::operate;
 use super::super::target::find_holder;
-use super::super::view::View;
 use super::number::ShardNumber;
 use crate::error::Error;
 

@@ -1,13 +1,13 @@
 //! `rowhouse ctl token list`.
 
 use rowhouse_gateway::operator::{TokenItem, TokenQuery};
+use rowhouse_gateway::overview::Table;
 use rowhouse_proto::wire::meta::list_signup_tokens::State;
 use serde::Serialize;
 
 use super::super::acting::{operator, refused};
 use super::super::args::{Access, Output};
 use super::super::quota_flags::in_words;
-use super::super::table::Table;
 use crate::error::Error;
 
 /// Flags of `rowhouse ctl token list`.

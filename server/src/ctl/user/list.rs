@@ -1,14 +1,14 @@
 //! `rowhouse ctl user list`.
 
 use rowhouse_gateway::operator::{UserItem, UserQuery, parse_user};
+use rowhouse_gateway::overview::Table;
+use rowhouse_gateway::overview::units::bytes;
 use rowhouse_proto::wire::shard::list_users::{Sort, State};
 use serde::Serialize;
 
 use super::super::acting::{operator, refused};
 use super::super::args::{Access, Output};
 use super::super::quota_flags::in_words;
-use super::super::table::Table;
-use super::super::units::bytes;
 use crate::error::Error;
 
 /// Flags of `rowhouse ctl user list`.

@@ -1,11 +1,11 @@
 //! `rowhouse ctl user show`.
 
 use rowhouse_gateway::operator::{Operator, UserItem, parse_user};
+use rowhouse_gateway::overview::units::bytes;
 
 use super::super::acting::{operator, refused};
 use super::super::args::{Access, Output};
 use super::super::quota_flags::in_words;
-use super::super::units::bytes;
 use crate::error::Error;
 
 /// Flags of `rowhouse ctl user show`.

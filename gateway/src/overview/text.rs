@@ -1,11 +1,11 @@
 //! The report as tables.
 
-use super::super::table::Table;
-use super::super::units;
 use super::build::Report;
 use super::group::{Group, Replica};
 use super::node::Node;
 use super::objects;
+use super::table::Table;
+use super::units;
 
 /// Everything.
 pub fn text(report: &Report) -> String {

@@ -1,4 +1,4 @@
-//! HTTP Basic for `/dav`: the user is `admin`, the password the admin listener's.
+//! HTTP Basic for what browsers and file managers ask: the user is `admin`, the password the admin listener's.
 
 use std::net::IpAddr;
 
@@ -9,18 +9,21 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use axum::response::Response;
 
-use crate::admin::Admin;
-use crate::admin::attempts::{Verdict, limited};
+use super::attempts::{Verdict, limited};
+use super::state::Admin;
 use crate::respond::empty;
 
 const USER: &str = "admin";
 const SCHEME: &str = "basic";
-/// Clients ask for the password again for another realm.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"dav\", charset=\"UTF-8\"");
 
 /// Lets the right password pass. The response is the refusal: 401, or 429 after too many wrong ones. A request without
-/// credentials is no attempt: programs ask that way whether any are needed.
-pub fn check(headers: &HeaderMap, address: IpAddr, admin: &Admin) -> Result<(), Box<Response>> {
+/// credentials is no attempt: programs ask that way whether any are needed. `challenge` names the realm.
+pub fn check(
+    headers: &HeaderMap,
+    address: IpAddr,
+    admin: &Admin,
+    challenge: HeaderValue,
+) -> Result<(), Box<Response>> {
     if let Some(header) = headers.get(AUTHORIZATION) {
         let expected = format!("{USER}:{}", admin.password);
         match admin.attempts.judge(address, &given(header).unwrap_or_default(), &expected) {
@@ -30,7 +33,7 @@ pub fn check(headers: &HeaderMap, address: IpAddr, admin: &Admin) -> Result<(), 
         }
     }
     let mut refusal = empty(StatusCode::UNAUTHORIZED);
-    refusal.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    refusal.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     Err(Box::new(refusal))
 }
 

@@ -1,9 +1,9 @@
 //! What an operator should know at once, a line each.
 
-use super::super::units;
 use super::group::Group;
 use super::health::Health;
 use super::node::{Node, State};
+use super::units;
 
 /// Names in one line; a cluster may have thousands of shards.
 const NAMED_MAX: usize = 8;

@@ -1,103 +1,14 @@
-use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{
-    ClusterMap, Follower, GroupInfo, GroupStatus, Members, NodeInfo, NodeLife, NodeStatusReply, ReplicaInfo,
-    ReplicaMove,
+    ClusterMap, GroupStatus, Incident, Members, NodeLife, NodeStatusReply, ReplicaMove,
 };
 
-use super::super::view::{Answer, View};
 use super::build::{Pkarr, Report};
 use super::health::Health;
 use super::moving::Stage;
 use super::node::State;
-use super::{report, text};
-use crate::error::Error;
-
-const NOW_MS: u64 = 1_000_000_000;
-const DEAD_AFTER_S: u64 = 600;
-const LAST_LOG: u64 = 5_000;
-
-fn uuid(n: u8) -> Vec<u8> {
-    vec![n; 16]
-}
-
-fn info(n: u8) -> NodeInfo {
-    NodeInfo {
-        node_uuid: uuid(n).into(),
-        address: format!("127.0.0.1:{n}"),
-        name: format!("n{n}"),
-        ..NodeInfo::default()
-    }
-}
-
-/// The replica of node n has the id 10 + n.
-fn replica(n: u8) -> ReplicaInfo {
-    ReplicaInfo { replica_id: u64::from(n) + 10, node_uuid: uuid(n).into() }
-}
-
-/// `nodes` nodes; the meta group is on the first three.
-fn map(nodes: u8) -> ClusterMap {
-    ClusterMap {
-        cluster_id: vec![9; 16].into(),
-        packet: vec![1].into(),
-        nodes: (1..=nodes).map(info).collect(),
-        groups: vec![GroupInfo {
-            group: META_GROUP,
-            epoch: 3,
-            replicas: (1..=nodes.min(3)).map(replica).collect(),
-            moving: None,
-        }],
-        ..ClusterMap::default()
-    }
-}
-
-fn life(map: &mut ClusterMap, n: u8, life: NodeLife) {
-    map.nodes[usize::from(n) - 1].life = Some(life);
-}
-
-fn away(seconds: u64) -> NodeLife {
-    NodeLife { away_since_ms: NOW_MS - seconds * 1000, ..NodeLife::default() }
-}
-
-fn status(n: u8, role: &str) -> GroupStatus {
-    let followers = (1..=4).map(|n| Follower { replica_id: n + 10, matched: LAST_LOG, answered: true });
-    GroupStatus {
-        group: META_GROUP,
-        replica_id: u64::from(n) + 10,
-        role: role.into(),
-        term: 8,
-        lag: 4,
-        applied: LAST_LOG,
-        last_log: LAST_LOG,
-        members: Some(Members { voters: vec![11, 12, 13], ..Members::default() }),
-        followers: followers.collect(),
-        ..GroupStatus::default()
-    }
-}
-
-fn reply(n: u8, status: GroupStatus) -> NodeStatusReply {
-    NodeStatusReply {
-        node_uuid: uuid(n).into(),
-        name: format!("n{n}"),
-        groups: vec![status],
-        packet_age_s: 40 + u64::from(n),
-        packet_published_s: u64::MAX,
-        pid: 77,
-        dead_after_s: DEAD_AFTER_S,
-        ..NodeStatusReply::default()
-    }
-}
-
-fn up(n: u8) -> Answer {
-    Ok(reply(n, status(n, if n == 1 { "leader" } else { "follower" })))
-}
-
-fn dead() -> Answer {
-    Err(Error::Node { address: "127.0.0.1:2".into(), text: "no connection".into() })
-}
-
-fn judged(map: ClusterMap, answers: Vec<Answer>) -> Report {
-    report(&View::new(map, answers, NOW_MS))
-}
+use super::testing::*;
+use super::text;
+use super::view::Answer;
 
 fn warned(report: &Report, part: &str) -> bool {
     report.warnings.iter().any(|line| line.contains(part))
@@ -347,4 +258,23 @@ fn the_command_version_in_force_is_shown_and_what_each_node_understands() {
         (json["command_version"].as_u64(), json["nodes"][1]["command_version_max"].as_u64()),
         (Some(2), Some(3))
     );
+}
+
+#[test]
+fn what_several_nodes_tell_of_one_incident_counts_once_and_a_later_one_again() {
+    let told = |n: u8, at_ms: &[u64]| {
+        let incident = |at_ms: &u64| Incident {
+            at_ms: *at_ms,
+            kind: "node_silent".into(),
+            subject: "n3".into(),
+            ..Incident::default()
+        };
+        Ok(NodeStatusReply {
+            incidents: at_ms.iter().map(incident).collect(),
+            ..reply(n, status(n, "follower"))
+        })
+    };
+    let report = judged(map(3), vec![told(1, &[1_000, 50_000]), told(2, &[1_400]), dead()]);
+    let seen: Vec<(u64, &str)> = report.incidents.iter().map(|it| (it.at_ms, it.node.as_str())).collect();
+    assert_eq!(seen, [(50_000, "n1"), (1_000, "n1")]);
 }

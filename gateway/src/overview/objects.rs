@@ -3,7 +3,7 @@
 use rowhouse_proto::wire::meta::NodeStatusReply;
 use serde::Serialize;
 
-use super::super::table::Table;
+use super::table::Table;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -18,6 +18,8 @@ pub struct Objects {
     pub segments: u64,
     /// Live objects of which its replicas lack chunks.
     pub missing: u64,
+    /// Chunks or objects known to be damaged there and not mended yet.
+    pub damaged: u64,
     /// Objects completed from other replicas.
     pub filled: u64,
     /// Damaged chunks mended from other replicas.
@@ -41,6 +43,7 @@ impl Objects {
             dead_bytes: status.dead_bytes,
             segments: status.segments,
             missing: reply.groups.iter().map(|group| group.objects_missing).sum(),
+            damaged: reply.groups.iter().map(|group| group.objects_damaged).sum(),
             filled: status.filled,
             repaired: status.repaired,
             erased: status.erased,

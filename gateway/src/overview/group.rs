@@ -1,13 +1,13 @@
 //! One shard, or the meta group: who leads it, and which of its replicas are there and complete.
 
-use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{GroupInfo, GroupStatus, ReplicaInfo, ReplicaMove};
+use rowhouse_proto::{META_GROUP, hex};
 use serde::Serialize;
 
-use super::super::view::View;
 use super::health::Health;
 use super::moving::{CLOSE_ENTRIES, Moving, moving};
 use super::node;
+use super::view::View;
 
 /// Replicas of a shard where there are nodes enough.
 const REPLICAS: usize = 3;
@@ -20,9 +20,12 @@ pub struct Group {
     pub epoch: u64,
     pub health: Health,
     pub leader: Option<String>,
+    pub leader_uuid: Option<String>,
     pub term: u64,
     /// Entries the slowest follower is behind the leader's log.
     pub lag: Option<u64>,
+    /// Index of the last committed entry, as the leader knows it; 0: nobody leads.
+    pub committed: u64,
     /// Of live large bodies.
     pub bytes: u64,
     /// Replicas that are there, vote and have everything, of so many that should.
@@ -42,6 +45,10 @@ pub struct Replica {
     pub node_uuid: String,
     pub replica_id: u64,
     pub role: String,
+    /// It decides with the others, as the leader knows it; true where nobody leads.
+    pub votes: bool,
+    /// It answers, and takes part in its group.
+    pub alive: bool,
     pub applied: u64,
     pub objects_missing: u64,
     /// What it says of itself, if it does not serve.
@@ -80,8 +87,10 @@ pub fn group(view: &View, info: &GroupInfo, wanted: usize) -> Group {
         epoch: info.epoch,
         health,
         leader: leader.map(|(node, _)| node.name.clone()),
+        leader_uuid: leader.map(|(node, _)| hex(&node.node_uuid)),
         term: terms.max().unwrap_or_default(),
         lag: status.map(|status| status.lag),
+        committed: status.map_or(0, |status| status.committed),
         bytes: status.map_or(0, |status| status.bytes),
         complete,
         wanted,
@@ -98,7 +107,7 @@ pub fn name(group: u32) -> String {
 
 /// Those that should count: in the last moments of a move the new one votes, and the old one does not any more.
 fn members<'a>(info: &'a GroupInfo, leader: Option<&GroupStatus>) -> Vec<&'a ReplicaInfo> {
-    let voters = leader.and_then(|status| status.members.as_ref()).map(|members| &members.voters);
+    let voters = voters(leader);
     let has_moved = |moving: &ReplicaMove| {
         let votes = |id: u64| voters.is_some_and(|voters| voters.contains(&id));
         match &moving.add {
@@ -132,9 +141,11 @@ fn replica(view: &View, info: &GroupInfo, at: &ReplicaInfo, leader: Option<&Grou
     };
     Replica {
         node: node.map_or_else(|| "?".to_owned(), |info| info.name.clone()),
-        node_uuid: hex::encode(&at.node_uuid),
+        node_uuid: hex(&at.node_uuid),
         replica_id: at.replica_id,
         role: shown.map_or_else(|| "unknown".to_owned(), |status| status.role.clone()),
+        votes: voters(leader).is_none_or(|voters| voters.contains(&at.replica_id)),
+        alive: status.is_some_and(|status| takes_part(&status.role)),
         applied: shown.map_or(0, |status| status.applied),
         objects_missing: shown.map_or(0, |status| status.objects_missing + status.objects_damaged),
         problem: shown.map(|status| status.problem.clone()).filter(|problem| !problem.is_empty()),
@@ -143,12 +154,21 @@ fn replica(view: &View, info: &GroupInfo, at: &ReplicaInfo, leader: Option<&Grou
     }
 }
 
+/// The replicas that decide, as the leader knows it.
+fn voters(leader: Option<&GroupStatus>) -> Option<&Vec<u64>> {
+    leader.and_then(|status| status.members.as_ref()).map(|members| &members.voters)
+}
+
+fn takes_part(role: &str) -> bool {
+    matches!(role, "leader" | "follower" | "candidate")
+}
+
 /// Why a replica that runs is no copy to rely on.
 fn lacks(status: &GroupStatus, leader: Option<&GroupStatus>) -> Option<String> {
     if !status.problem.is_empty() {
         return Some(status.problem.clone());
     }
-    if !matches!(status.role.as_str(), "leader" | "follower" | "candidate") {
+    if !takes_part(&status.role) {
         return Some(status.role.clone());
     }
     let objects = status.objects_missing + status.objects_damaged;
@@ -156,8 +176,7 @@ fn lacks(status: &GroupStatus, leader: Option<&GroupStatus>) -> Option<String> {
         return Some(format!("{objects} large bodies are missing or damaged"));
     }
     let leader = leader?;
-    let voters = leader.members.as_ref().map(|members| &members.voters);
-    if voters.is_some_and(|voters| !voters.contains(&status.replica_id)) {
+    if voters(Some(leader)).is_some_and(|voters| !voters.contains(&status.replica_id)) {
         return Some("it does not vote".to_owned());
     }
     let seen = leader.followers.iter().find(|it| it.replica_id == status.replica_id);

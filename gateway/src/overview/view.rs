@@ -1,15 +1,13 @@
 //! The cluster as its nodes answer it: a map, and each identity's own status.
 
-use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, GroupStatus, NodeInfo, NodeStatusReply};
-
-use crate::error::Error;
+use rowhouse_proto::{META_GROUP, hex};
 
 /// Hexadecimal digits of a uuid that people are shown.
 const SHORT_DIGITS: usize = 8;
 
-/// What a node said of itself, or why it said nothing.
-pub type Answer = Result<NodeStatusReply, Error>;
+/// What a node said of itself, or why it said nothing, in a sentence that names its address.
+pub type Answer = Result<NodeStatusReply, String>;
 
 /// One look at the cluster.
 pub struct View {
@@ -75,15 +73,15 @@ impl View {
 /// The end of a uuid, enough for people to tell nodes apart. The beginning is the time at which it was drawn: nodes that
 /// were made together have the same.
 pub fn short(node_uuid: &[u8]) -> String {
-    let digits = hex::encode(node_uuid);
+    let digits = hex(node_uuid);
     digits[digits.len().saturating_sub(SHORT_DIGITS)..].to_owned()
 }
 
 fn own(info: &NodeInfo, answer: Answer) -> Answer {
     match answer {
         Ok(reply) if reply.node_uuid != info.node_uuid => {
-            let text = format!("another node answers there: {} ({})", reply.name, short(&reply.node_uuid));
-            Err(Error::Node { address: info.address.clone(), text })
+            let (address, id) = (&info.address, short(&reply.node_uuid));
+            Err(format!("node {address}: another node answers there: {} ({id})", reply.name))
         }
         answer => answer,
     }

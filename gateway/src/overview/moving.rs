@@ -1,10 +1,10 @@
 //! A replica that takes another's place, and how far it is.
 
-use rowhouse_proto::META_GROUP;
 use rowhouse_proto::wire::meta::{GroupInfo, GroupStatus};
+use rowhouse_proto::{META_GROUP, hex};
 use serde::Serialize;
 
-use super::super::view::View;
+use super::view::View;
 
 /// A replica this many entries behind its leader has its log, nearly.
 pub const CLOSE_ENTRIES: u64 = 1_000;
@@ -62,7 +62,7 @@ pub fn moving(view: &View, info: &GroupInfo) -> Option<Moving> {
     Some(Moving {
         from: from.map(|uuid| name(uuid)),
         to: add.map(|add| name(&add.node_uuid)),
-        to_uuid: add.map(|add| hex::encode(&add.node_uuid)),
+        to_uuid: add.map(|add| hex(&add.node_uuid)),
         reason: moving.reason.clone(),
         began_ms: moving.began_ms,
         for_s: view.now_ms.saturating_sub(moving.began_ms) / 1000,

@@ -1,12 +1,15 @@
 //! One identity of the map: what the cluster holds of it, and what it says itself.
 
+use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::NodeInfo;
 use serde::Serialize;
 
-use super::super::units;
-use super::super::view::{Answer, View, short};
 use super::objects::Objects;
-use crate::certificates::WARN_BEFORE;
+use super::units;
+use super::view::{Answer, View, short};
+
+/// Warnings begin this long before a certificate expires: time enough for a person to renew it by hand.
+pub const CERTIFICATE_WARN_S: u64 = 14 * 24 * 3600;
 
 /// The first of these that is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -68,6 +71,16 @@ pub struct Node {
     /// Absent from a node that does not answer.
     pub objects: Option<Objects>,
     pub problem: Option<String>,
+    /// Since its process started; absent: it does not say.
+    pub uptime_s: Option<u64>,
+    /// Its clock above the middle one of all that it heard, in µs; absent: it heard none, or does not say.
+    pub clock_offset_us: Option<i64>,
+    /// Entries that its slowest replica knows to be committed and has not applied.
+    pub apply_lag: u64,
+    /// Syncs of its log since its process started.
+    pub log_syncs: u64,
+    /// Left on its data folder's disk; absent from a node that does not answer.
+    pub free_bytes: Option<u64>,
     /// The name, and a part of the uuid where it is not the only one of its name.
     #[serde(skip)]
     pub label: String,
@@ -80,7 +93,7 @@ pub struct Node {
 pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
     let (reply, problem) = match answer {
         Ok(reply) => (Some(reply), None),
-        Err(error) => (None, Some(error.to_string())),
+        Err(problem) => (None, Some(problem.clone())),
     };
     let groups = reply.map(|reply| reply.groups.as_slice()).unwrap_or_default();
     let draining = reply.is_some_and(|reply| reply.draining);
@@ -89,7 +102,7 @@ pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
     let away_s = away_s(view, info);
     Node {
         name: info.name.clone(),
-        node_uuid: hex::encode(&info.node_uuid),
+        node_uuid: hex(&info.node_uuid),
         address: info.address.clone(),
         zone: info.zone.clone(),
         state,
@@ -111,6 +124,12 @@ pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
         certificate_expires_s: reply.and_then(|reply| reply.certificate_expires_s),
         objects: reply.map(Objects::of),
         problem,
+        uptime_s: reply.map(|reply| reply.uptime_s).filter(|uptime_s| *uptime_s != 0),
+        // One clock is its own.
+        clock_offset_us: reply.filter(|reply| reply.clocks_heard > 1).map(|reply| reply.clock_offset_us),
+        apply_lag: groups.iter().map(|it| it.committed.saturating_sub(it.applied)).max().unwrap_or_default(),
+        log_syncs: reply.map_or(0, |reply| reply.log_syncs),
+        free_bytes: reply.map(|reply| reply.disk_bytes.saturating_sub(reply.used_bytes)),
         label: view.label(&info.node_uuid),
         short_id: short(&info.node_uuid),
     }
@@ -177,6 +196,6 @@ impl Node {
 
     /// Whether its certificate ends within the time in which people are warned.
     pub fn expires_soon(&self) -> bool {
-        self.certificate_expires_s.is_some_and(|seconds| seconds < WARN_BEFORE.as_secs())
+        self.certificate_expires_s.is_some_and(|seconds| seconds < CERTIFICATE_WARN_S)
     }
 }

@@ -1,0 +1,7 @@
+//! `rowhouse ctl top`: the nodes, live.
+
+mod run;
+mod screen;
+mod table;
+
+pub use run::{TopArgs, top};
