@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions, wait_until};
 use rowhouse_chaos_tests::http1::{Connection, Response};
 use rowhouse_chaos_tests::identity::{Session, User, signup_by_cookie, signup_by_grant};
@@ -293,10 +294,7 @@ async fn nodes_tell_of_their_groups_and_of_one_that_died() {
     let elections = sum(&all, "rowhouse_raft_elections_total", &[]);
     let coordinates = |scrape: &Scrape| scrape.sum("rowhouse_cluster_coordinates", &[]) == 1.0;
     let victim = all.iter().position(|scrape| !coordinates(scrape)).expect("one coordinates, two do not");
-    world
-        .cluster
-        .signal(&format!("node-{}", victim + 1), nix::sys::signal::Signal::SIGSTOP)
-        .expect("stopped");
+    world.cluster.signal(&format!("node-{}", victim + 1), Signal::SIGSTOP).expect("stopped");
     let others: Vec<SocketAddr> =
         nodes.iter().enumerate().filter(|(at, _)| *at != victim).map(|(_, node)| *node).collect();
     wait_until(PATIENCE, "the loss to be told", async || {
@@ -312,10 +310,22 @@ async fn nodes_tell_of_their_groups_and_of_one_that_died() {
     })
     .await
     .expect("the node that coordinates tells of it");
-    world
-        .cluster
-        .signal(&format!("node-{}", victim + 1), nix::sys::signal::Signal::SIGCONT)
-        .expect("goes on");
+
+    let second = (0..nodes.len()).find(|at| *at != victim).expect("two are left");
+    let third = (0..nodes.len()).find(|at| ![victim, second].contains(at)).expect("one is left");
+    let signal =
+        |at: usize, which| world.cluster.signal(&format!("node-{}", at + 1), which).expect("it runs");
+    signal(second, Signal::SIGSTOP);
+    wait_until(PATIENCE, "the loss of all majorities to be told", async || {
+        let left = scrape(nodes[third]).await;
+        left.sum("rowhouse_raft_leaderless_replicas", &[]) == 17.0
+            && left.sum("rowhouse_cluster_coordinates", &[]) == 0.0
+            && !left.0.contains("rowhouse_cluster_nodes{")
+    })
+    .await
+    .expect("neither a leader that is cut off nor one that is silent counts");
+    signal(second, Signal::SIGCONT);
+    signal(victim, Signal::SIGCONT);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use rowhouse_raft::{GroupId, GroupRole, GroupStatus, ReplicaId};
 
 use crate::Group;
 use crate::local::Local;
+use crate::peers::Cluster;
 
 /// A scrape takes less.
 const KEPT_FOR: Duration = Duration::from_millis(200);
@@ -36,13 +37,15 @@ pub struct Seen {
     pub stuck: usize,
     /// Replicas that lead and do not hear a majority.
     pub cut_off: usize,
+    /// Replicas that follow a leader whose node is silent. They go on naming it until there is another one.
+    pub unheard: usize,
     /// Terms that began since the first look.
     pub elections: u64,
 }
 
 impl Groups {
     /// As they are now, or were `KEPT_FOR` ago at most.
-    pub fn look(&self, local: &Local) -> Arc<Seen> {
+    pub fn look(&self, local: &Local, cluster: &Cluster) -> Arc<Seen> {
         let mut kept = lock(&self.0);
         if let Some((at, seen)) = &kept.seen
             && at.elapsed() < KEPT_FOR
@@ -57,7 +60,14 @@ impl Groups {
         kept.count_elections(&replicas);
         let pending = groups.iter().map(|group| Group::pending_proposals(group)).sum();
         let cut_off = groups.iter().filter(|group| group.is_leader() && !group.leads_a_majority()).count();
-        let seen = Arc::new(Seen { replicas, pending, stuck, cut_off, elections: kept.elections });
+        let me = local.identity.node_uuid();
+        let is_unheard = |status: &&GroupStatus| {
+            status.leader.is_some_and(|(_, node)| node != me && cluster.peers.is_silent(&node))
+        };
+        let following =
+            replicas.iter().filter(|it| matches!(it.role, GroupRole::Follower | GroupRole::Learner));
+        let unheard = following.filter(is_unheard).count();
+        let seen = Arc::new(Seen { replicas, pending, stuck, cut_off, unheard, elections: kept.elections });
         kept.seen = Some((Instant::now(), Arc::clone(&seen)));
         seen
     }
@@ -85,12 +95,12 @@ impl Seen {
         if role == GroupRole::Broken { of_role + self.stuck } else { of_role }
     }
 
-    /// Replicas that know no leader or are one that is cut off, those that do not run among them.
+    /// Replicas that hear no leader or are one that is cut off, those that do not run among them.
     pub fn leaderless(&self) -> usize {
         let lost = |status: &&GroupStatus| {
             status.leader.is_none() || matches!(status.role, GroupRole::Candidate | GroupRole::Broken)
         };
-        self.replicas.iter().filter(lost).count() + self.cut_off + self.stuck
+        self.replicas.iter().filter(lost).count() + self.cut_off + self.unheard + self.stuck
     }
 
     /// The largest of what `of` tells of each replica.
@@ -156,9 +166,10 @@ mod tests {
             ],
             stuck: 1,
             cut_off: 1,
+            unheard: 2,
             ..Seen::default()
         };
-        assert_eq!(seen.leaderless(), 5);
+        assert_eq!(seen.leaderless(), 7);
         assert_eq!((seen.count(GroupRole::Leader), seen.count(GroupRole::Broken)), (1, 2));
     }
 }

@@ -17,20 +17,20 @@ pub fn observe(watched: &Watched) {
 
 fn replicas(watched: &Watched) {
     watched.gauge_by("rowhouse.raft.replicas", "Replicas on this node, by role.", "role", |sources| {
-        let seen = sources.groups.look(&sources.local);
+        let seen = sources.seen();
         ROLES.map(|role| (role.as_str(), seen.count(role) as f64)).into()
     });
     watched.gauge(
         "rowhouse.raft.leaderless_replicas",
         "",
-        "Replicas on this node that know no leader, lead and hear no majority, or do not run.",
-        |sources| Some(sources.groups.look(&sources.local).leaderless() as f64),
+        "Replicas on this node that hear no leader, lead and hear no majority, or do not run.",
+        |sources| Some(sources.seen().leaderless() as f64),
     );
     watched.counter(
         "rowhouse.raft.elections",
         "",
         "Terms that began in groups with a replica here, since this process looks. Each is an election or a transfer.",
-        |sources| sources.groups.look(&sources.local).elections,
+        |sources| sources.seen().elections,
     );
     watched.counter(
         "rowhouse.raft.leaderships_handed_over",
@@ -49,7 +49,7 @@ fn replicas(watched: &Watched) {
         "",
         "Entries that the replica here that is furthest behind knows to be committed and has not applied.",
         |sources| {
-            let seen = sources.groups.look(&sources.local);
+            let seen = sources.seen();
             Some(seen.max(|status| status.committed.saturating_sub(status.applied)) as f64)
         },
     );
@@ -57,13 +57,13 @@ fn replicas(watched: &Watched) {
         "rowhouse.raft.replication_lag_entries",
         "",
         "Entries that the slowest voter of the groups led from here is behind.",
-        |sources| Some(sources.groups.look(&sources.local).max(|status| status.lag) as f64),
+        |sources| Some(sources.seen().max(|status| status.lag) as f64),
     );
     watched.gauge(
         "rowhouse.raft.proposals_pending",
         "",
         "Proposals to groups led from here that are neither applied nor given up.",
-        |sources| Some(sources.groups.look(&sources.local).pending as f64),
+        |sources| Some(sources.seen().pending as f64),
     );
 }
 

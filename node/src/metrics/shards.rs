@@ -36,7 +36,7 @@ pub fn observe(watched: &Watched) {
 }
 
 fn each(sources: &Sources, of: fn(&GroupStatus) -> u64) -> Vec<(String, f64)> {
-    let seen = sources.groups.look(&sources.local);
+    let seen = sources.seen();
     let name = |status: &GroupStatus| match status.group {
         meta::GROUP => "meta".to_owned(),
         shard => shard.to_string(),

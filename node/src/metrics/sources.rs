@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
-use super::groups::Groups;
+use super::groups::{Groups, Seen};
 use crate::coordinator::Coordinator;
 use crate::local::Local;
 use crate::objects::Objects;
@@ -18,6 +18,13 @@ pub struct Sources {
     pub coordinator: Arc<Coordinator>,
     pub objects: Arc<Objects>,
     pub groups: Groups,
+}
+
+impl Sources {
+    /// The replicas of this node.
+    pub fn seen(&self) -> Arc<Seen> {
+        self.groups.look(&self.local, &self.cluster)
+    }
 }
 
 /// Makes instruments.

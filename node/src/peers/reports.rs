@@ -60,6 +60,11 @@ impl Peers {
         self.0.load().get(node).map(|report| report.at.elapsed())
     }
 
+    /// Whether the node was not heard lately.
+    pub fn is_silent(&self, node: &NodeUuid) -> bool {
+        self.silence(node).is_none_or(|silence| silence >= HEARD_WITHIN)
+    }
+
     /// Readings of physical time of `nodes`, those of silent ones too: two steady clocks drift apart by no more
     /// than their slew.
     pub fn offsets_us(&self, nodes: &BTreeSet<NodeUuid>) -> Vec<i64> {
@@ -102,15 +107,15 @@ mod tests {
     fn the_last_word_of_a_node_counts_and_a_silent_one_leads_nothing() {
         let (peers, node) = (Peers::default(), [1; 16]);
         let named = BTreeSet::from([node]);
-        assert!(!peers.may_lead(&node) && !peers.is_low(&node), "never heard");
+        assert!(!peers.may_lead(&node) && !peers.is_low(&node) && peers.is_silent(&node), "never heard");
         peers.heard(node, report(true, false, Some(3)));
-        assert!(peers.may_lead(&node) && peers.is_low(&node));
+        assert!(peers.may_lead(&node) && peers.is_low(&node) && !peers.is_silent(&node));
         peers.heard(node, report(false, true, None));
         assert!(!peers.may_lead(&node) && !peers.is_low(&node));
         assert!(peers.offsets_us(&named).is_empty());
         let long_ago = Instant::now().checked_sub(HEARD_WITHIN).expect("a machine up for seconds");
         peers.heard(node, Report { at: long_ago, ..report(false, false, Some(7)) });
-        assert!(!peers.may_lead(&node));
+        assert!(!peers.may_lead(&node) && peers.is_silent(&node));
         assert_eq!(peers.offsets_us(&named), [7]);
         assert!(peers.offsets_us(&BTreeSet::new()).is_empty(), "of no witness");
     }
