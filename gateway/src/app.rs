@@ -9,7 +9,7 @@ use rowhouse_proto::wire::shard::BandwidthRate;
 use crate::cluster::{Call, Cluster};
 use crate::feed::Feed;
 use crate::feed::Follow;
-use crate::layers::{RequestTrace, Tracing};
+use crate::layers::{RequestTrace, TracePolicy};
 use crate::limits::RouteLimit;
 use crate::settings::Limits;
 
@@ -26,7 +26,7 @@ pub struct App {
     /// Whether users' websites are served.
     pub websites: bool,
     /// How requests are traced.
-    pub tracing: Arc<Tracing>,
+    pub trace_policy: Arc<TracePolicy>,
     /// Every bound a client can run into.
     pub limits: Limits,
     /// How often routes may be asked, in the order in which that is judged.

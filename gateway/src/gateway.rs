@@ -19,7 +19,7 @@ use crate::cluster::{Cluster, Node, watch};
 use crate::config::GatewayConfig;
 use crate::feed::Feed;
 use crate::feed::Follow;
-use crate::layers::Tracing;
+use crate::layers::TracePolicy;
 use crate::limits::RouteLimit;
 use crate::listen::{Door, Http, Life, Listener, Tls, bind};
 use crate::metrics;
@@ -56,13 +56,13 @@ impl Gateway {
         let cluster = Arc::new(Cluster::new(&limits, dialer, keypair.public_key()));
         let life = Life::default();
         let follow = Follow::new(Arc::clone(&cluster), life.stop.clone(), life.tasks.clone());
-        let tracing = Tracing::new(
+        let trace_policy = TracePolicy::new(
             config.gateway.trace_sources.clone(),
             config.gateway.trace_hashes,
             &config.homeserver_secret,
         );
         let app = Arc::new(App {
-            tracing: Arc::new(tracing),
+            trace_policy: Arc::new(trace_policy),
             cluster: Arc::clone(&cluster),
             feed: Arc::new(Feed::new(Arc::clone(&cluster))),
             follow: Arc::new(follow),

@@ -29,7 +29,7 @@ const EXPOSED: [HeaderName; 3] =
 /// The client API, the same on every client listener.
 pub fn router(app: Arc<App>) -> Router {
     let limits = RouteLimits::new(Arc::clone(&app.cluster), app.route_limits.clone());
-    let tracing = Arc::clone(&app.tracing);
+    let policy = Arc::clone(&app.trace_policy);
     let sites = WebsiteHosts::new(app.websites, &app.homeserver);
     Router::new()
         .route("/", get(root))
@@ -52,14 +52,14 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app, serve_website))
         // Before all work on the request. The tenant is known, whose path counts from its own root.
         .layer(from_fn_with_state(Arc::new(limits), route_limits))
-        .layer(from_fn_with_state(Arc::clone(&tracing), trace_target))
+        .layer(from_fn_with_state(Arc::clone(&policy), trace_target))
         // Replaces the tenant, so that the root span and limits know whose site it is.
         .layer(from_fn_with_state(Arc::new(sites), website))
         // Malformed storage paths are refused before anyone asks who is there.
         .layer(from_fn(tenant))
         // Only watches: what asks for the operator's API here is refused by the routes.
         .layer(from_fn_with_state(Arc::<AdminCalls>::default(), admin_calls))
-        .layer(from_fn_with_state(tracing, trace))
+        .layer(from_fn_with_state(policy, trace))
         .layer(from_fn(measure_client))
         // Outermost: answers every OPTIONS itself, and refusals stay readable to browsers.
         .layer(CorsLayer::very_permissive().expose_headers(EXPOSED))

@@ -25,6 +25,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::error::Error;
 
+pub use logs::LogFormat;
 pub use metrics::Metrics;
 
 /// The log filter without `RUST_LOG`. openraft tells of every heartbeat that a dead peer misses. pkarr tells of every
@@ -35,14 +36,6 @@ const LOG_DEFAULT: &str = "info,openraft=error,mainline=warn,pkarr=error,pkarr_r
 const TRACE_DEFAULT: &str = "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info,rowhouse_peer=info";
 /// Spans still queued at the end get this long to leave.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
-
-/// Form of the log lines on standard error: text for people, or one JSON object a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    #[default]
-    Text,
-    Json,
-}
 
 /// The log and the exporter of traces. The command that started them calls [`Telemetry::flush`] at the end.
 #[must_use]

@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
@@ -37,39 +38,49 @@ pub struct Span {
     pub is_error: bool,
 }
 
-/// Ends with the runtime of its test.
+/// Ends when it is dropped.
+pub struct Collector {
+    kept: Kept,
+    _tasks: JoinSet<()>,
+}
+
 #[derive(Clone, Default)]
-pub struct Collector(Arc<Mutex<Vec<Span>>>);
+struct Kept(Arc<Mutex<Vec<Span>>>);
 
 impl Collector {
     /// A collector and its address for gRPC.
     pub async fn by_grpc() -> (Self, SocketAddr) {
-        let (collector, listener) = (Self::default(), listener().await);
+        let (kept, listener, mut tasks) = (Kept::default(), listener().await, JoinSet::new());
         let address = listener.local_addr().expect("bound");
-        let server =
-            tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
-        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        (collector, address)
+        let service = TraceServiceServer::new(kept.clone());
+        tasks.spawn(async move {
+            let server = tonic::transport::Server::builder().add_service(service);
+            server.serve_with_incoming(TcpIncoming::from(listener)).await.expect("it serves");
+        });
+        (Self { kept, _tasks: tasks }, address)
     }
 
     /// A collector and its address for HTTP.
     pub async fn by_http() -> (Self, SocketAddr) {
-        let (collector, listener) = (Self::default(), listener().await);
+        let (kept, listener, mut tasks) = (Kept::default(), listener().await, JoinSet::new());
         let address = listener.local_addr().expect("bound");
-        let kept = collector.clone();
-        tokio::spawn(async move {
+        let into = kept.clone();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(kept.clone().answer(stream));
+                connections.spawn(into.clone().answer(stream));
             }
         });
-        (collector, address)
+        (Self { kept, _tasks: tasks }, address)
     }
 
     /// All that came so far.
     pub fn spans(&self) -> Vec<Span> {
-        self.0.lock().expect("spans").clone()
+        self.kept.0.lock().expect("spans").clone()
     }
+}
 
+impl Kept {
     fn keep(&self, request: ExportTraceServiceRequest) {
         let mut kept = self.0.lock().expect("spans");
         for resource in request.resource_spans {
@@ -139,7 +150,7 @@ fn attributes(all: Vec<KeyValue>) -> BTreeMap<String, String> {
 }
 
 #[tonic::async_trait]
-impl TraceService for Collector {
+impl TraceService for Kept {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,

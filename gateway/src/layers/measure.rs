@@ -16,7 +16,7 @@ use opentelemetry::{KeyValue, global};
 use rowhouse_proto::TraceContext;
 use rowhouse_proto::durations::{Durations, REQUEST_SECONDS};
 
-use super::RequestTrace;
+use super::request_trace::RequestTrace;
 
 /// Route templates that are told apart; the routers have a quarter of them.
 const ROUTES_MAX: usize = 128;

@@ -9,7 +9,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
-use ipnet::IpNet;
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::TraceContext;
 use rowhouse_proto::trace::{adopt, context_of};
@@ -18,6 +17,8 @@ use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::Target;
+use super::request_trace::RequestTrace;
+use super::trace_policy::TracePolicy;
 use crate::routes::ClientAddr;
 
 const TRACEPARENT: &str = "traceparent";
@@ -27,47 +28,21 @@ const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 const UNMATCHED: &str = "unmatched";
 /// Its path is a secret.
 const TOKEN_ROUTE: &str = "/signup_tokens/{token}";
-/// Tells the key of hashed names from all other keys that come from the homeserver's secret.
-const HASH_CONTEXT: &str = "rowhouse 2026-11-26 names in traces";
 
-/// The context under which a request's RPCs go out, in its extensions when there is one; in the answer's if it is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestTrace(pub TraceContext);
-
-/// How requests are traced.
-pub struct Tracing {
-    /// Whose `traceparent` is honoured.
-    sources: Vec<IpNet>,
-    /// With this key users and paths are hashed; `None`: they are recorded as they are.
-    hash_key: Option<[u8; 32]>,
-}
-
-impl Tracing {
-    /// Honours `traceparent` of clients in `sources`. `hashes`: users and paths are recorded as keyed hashes, which are the
-    /// same on every gateway of the homeserver with this secret.
-    pub fn new(sources: Vec<IpNet>, hashes: bool, homeserver_secret: &[u8; 32]) -> Self {
-        let hash_key = hashes.then(|| blake3::derive_key(HASH_CONTEXT, homeserver_secret));
-        Self { sources, hash_key }
-    }
-
-    /// Strangers could have all their requests recorded, or hide one in another's trace.
+impl TracePolicy {
+    /// The context that the request came with, if its sender is honoured.
     fn caller(&self, request: &Request) -> Option<TraceContext> {
         let header = request.headers().get(TRACEPARENT)?;
-        let address = request.extensions().get::<ClientAddr>()?.0.to_canonical();
-        let is_known = self.sources.iter().any(|source| source.contains(&address));
-        is_known.then(|| header.to_str().ok().and_then(TraceContext::from_traceparent)).flatten()
-    }
-
-    fn name(&self, name: String) -> String {
-        match &self.hash_key {
-            None => name,
-            Some(key) => blake3::keyed_hash(key, name.as_bytes()).to_hex()[..16].to_owned(),
+        let address = request.extensions().get::<ClientAddr>()?;
+        if !self.honours(address.0) {
+            return None;
         }
+        header.to_str().ok().and_then(TraceContext::from_traceparent)
     }
 }
 
 /// Runs the request in its root span, and puts a `RequestTrace` among its extensions. A refusal names the request.
-pub async fn trace(State(tracing): State<Arc<Tracing>>, mut request: Request, next: Next) -> Response {
+pub async fn trace(State(policy): State<Arc<TracePolicy>>, mut request: Request, next: Next) -> Response {
     let id = RequestId(rand::random());
     let span = tracing::info_span!(
         "request",
@@ -80,7 +55,7 @@ pub async fn trace(State(tracing): State<Arc<Tracing>>, mut request: Request, ne
         http.response.status_code = Empty,
         rowhouse.shard = Empty,
     );
-    let caller = tracing.caller(&request);
+    let caller = policy.caller(&request);
     if let Some(caller) = caller {
         adopt(&span, caller);
     }
@@ -109,15 +84,15 @@ pub async fn trace(State(tracing): State<Arc<Tracing>>, mut request: Request, ne
 }
 
 /// Tells the root span whose data the request is about, once that is known.
-pub async fn trace_target(State(tracing): State<Arc<Tracing>>, request: Request, next: Next) -> Response {
+pub async fn trace_target(State(policy): State<Arc<TracePolicy>>, request: Request, next: Next) -> Response {
     let trace = request.extensions().get::<RequestTrace>();
     if trace.is_some_and(|trace| trace.0.is_sampled()) {
         let span = Span::current();
         if route(&request) != TOKEN_ROUTE {
-            span.set_attribute("url.path", tracing.name(request.uri().path().to_owned()));
+            span.set_attribute("url.path", policy.name(request.uri().path().to_owned()));
         }
         if let Some(Target { user, .. }) = request.extensions().get() {
-            span.set_attribute("pubky.user", tracing.name(PublicKey::z32(user)));
+            span.set_attribute("pubky.user", policy.name(PublicKey::z32(user)));
         }
     }
     next.run(request).await

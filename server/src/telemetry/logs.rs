@@ -14,12 +14,18 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFi
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-use super::LogFormat;
-
 /// Fields that only exporters read.
 const FOR_EXPORTERS: &str = "otel.";
 /// Fields of spans that stand beside the message, so that lines are found by them.
 const LIFTED: [&str; 2] = ["trace_id", "request_id"];
+
+/// Form of the log lines on standard error: text for people, or one JSON object a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
 
 /// The layer that writes lines of this form.
 pub fn layer(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
