@@ -129,6 +129,11 @@ metrics: deps ## Check what a real cluster tells by promtool, and dashboards by 
 	$(BUILD)
 	ROWHOUSE_PROMTOOL=1 cargo test $(SELECTION) --test processes -- metrics:: dashboards::
 
+.PHONY: observe
+observe: deps ## Run a cluster with Prometheus and an OTLP collector beside it, and say where to look (needs prometheus, python3-venv)
+	$(BUILD)
+	@exec bash scripts/observe.sh "$(BIN)"
+
 .PHONY: alerts
 alerts: ## Check the rules of alerts, and run their unit tests (needs promtool: Debian package prometheus)
 	@command -v promtool >/dev/null || { echo "alerts: promtool is missing: on Debian, apt-get install prometheus" >&2; exit 69; }

@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 use tracing::Instrument;
 
 use crate::durations::{Durations, REQUEST_SECONDS};
-use crate::trace::{CallSpan, Side};
+use crate::trace::{CallSpan, Side, context_of};
 
 /// The names of all RPCs, in order.
 const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
@@ -119,7 +119,8 @@ impl Drop for Measuring {
             KeyValue::new("rpc.response.status_code", name(self.code)),
         ];
         let durations = if self.side == Side::Client { &CLIENT } else { &SERVER };
-        durations.record(self.began.elapsed().as_secs_f64(), &labels, None);
+        let trace = context_of(self.span.span());
+        durations.record(self.began.elapsed().as_secs_f64(), &labels, trace.as_ref());
     }
 }
 

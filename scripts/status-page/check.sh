@@ -21,7 +21,7 @@ fi
 folder=$(mktemp -d)
 # A killed component stays away for long enough to look at it.
 "$rowhouse" dev --data-dir "$folder/cluster" --restart-delay-ms 15000 --http-port 0 --tls-port 0 --admin-port 0 \
-    --dht-port 0 --pkarr-relay-port 0 --http-relay-port 0 --node-port 0 --probe-port 0 >"$folder/dev.log" 2>&1 &
+    --dht-port 0 --pkarr-relay-port 0 --http-relay-port 0 --node-port 0 --probe-port 0 --metrics-port 0 >"$folder/dev.log" 2>&1 &
 dev=$!
 trap 'kill "$dev" 2>/dev/null || true; wait "$dev" 2>/dev/null || true; rm -rf "$folder"' EXIT
 

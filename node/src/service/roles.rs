@@ -23,7 +23,7 @@ const RULES: [(&str, &[Role]); 24] = [
     ("/rowhouse.shard.v1.Shard/Execute", &[Gateway, Ctl]),
     ("/rowhouse.shard.v1.Shard/Query", &[Gateway, Ctl]),
     ("/rowhouse.feed.v1.Feed/Clocks", &[Gateway, Ctl]),
-    ("/rowhouse.feed.v1.Feed/Read", &[Gateway, Ctl]),
+    ("/rowhouse.feed.v1.Feed/Page", &[Gateway, Ctl]),
     ("/rowhouse.feed.v1.Feed/Follow", &[Gateway]),
     ("/rowhouse.limits.v1.Limits/Take", &[Gateway]),
     ("/rowhouse.chunk.v1.Chunk/Stage", &[Gateway]),

@@ -36,7 +36,7 @@ impl<'v> StoredEvent<'v> {
             }
         }
         let user = user.try_into().map_err(|_| malformed())?;
-        let path = std::str::from_utf8(path).map_err(|_| malformed())?;
+        let path = std::str::from_utf8(path).ok().filter(|path| !path.is_empty()).ok_or_else(malformed)?;
         Ok(Self { user, path, hash })
     }
 }

@@ -110,9 +110,7 @@ impl Node {
     fn logged(&self, message: &str) -> Option<Value> {
         let text = std::fs::read_to_string(&self.log).expect("the log");
         let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines
-            .into_iter()
-            .find(|line| line["fields"]["message"].as_str().is_some_and(|said| said.contains(message)))
+        lines.into_iter().find(|line| line["message"].as_str().is_some_and(|said| said.contains(message)))
     }
 
     /// Whether the node answers a question of this operator's.
