@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
+use opentelemetry::trace::TraceContextExt;
 use pubky_common::crypto::PublicKey;
 use rowhouse_proto::TraceContext;
 use rowhouse_proto::trace::{adopt, context_of};
@@ -46,7 +47,6 @@ pub async fn trace(State(policy): State<Arc<TracePolicy>>, mut request: Request,
     let id = RequestId(rand::random());
     let span = tracing::info_span!(
         "request",
-        otel.name = Empty,
         otel.kind = "server",
         otel.status_code = Empty,
         request_id = %id,
@@ -100,7 +100,8 @@ pub async fn trace_target(State(policy): State<Arc<TracePolicy>>, request: Reque
 
 /// What the conventions ask of a server's span, beside its fields.
 fn describe(span: &Span, request: &Request) {
-    span.record("otel.name", format!("{} {}", request.method(), route(request)));
+    // A span that has a context has begun: its field would change nothing any more.
+    span.context().span().update_name(format!("{} {}", request.method(), route(request)));
     let version = format!("{:?}", request.version());
     span.set_attribute("network.protocol.version", version.trim_start_matches("HTTP/").to_owned());
     if let Some(address) = request.extensions().get::<ClientAddr>() {
