@@ -13,6 +13,7 @@ use super::otlp::{Collector, Span};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The caller's span.
 const CALLER: &str = "b7ad6b7169203331";
+const FOLLOWERS: usize = 2;
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
 const STORAGE: &str = "/storage/{user}/{*path}";
@@ -136,14 +137,10 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A write on its way into the log, over both of its followers.
-fn is_replicated(tree: &Tree) -> bool {
-    let own = |name| tree.named(name).len() == 1;
-    own("raft.log_sync")
-        && own("raft.apply")
-        && tree.links_of("raft.log_sync") == 2
-        && tree.links_of("raft.apply") == 2
-        && !tree.named(&format!("PUT {STORAGE}")).is_empty()
+/// So many entries on their way through the log, over both followers, and the request that they are of.
+fn is_replicated(tree: &Tree, entries: usize) -> bool {
+    let is_whole = |step| tree.named(step).len() == entries && tree.links_of(step) == FOLLOWERS * entries;
+    is_whole("raft.log_sync") && is_whole("raft.apply") && !tree.named(&format!("PUT {STORAGE}")).is_empty()
 }
 
 #[tokio::test]
@@ -152,7 +149,7 @@ async fn a_put_is_one_trace_from_the_gateway_to_its_followers() {
     let target = world.storage("/pub/a");
     let (response, trace) = world.traced("PUT", &target, b"x").await;
     assert_eq!(response.status, 201);
-    let tree = world.tree(&trace, is_replicated).await;
+    let tree = world.tree(&trace, |tree| is_replicated(tree, 1)).await;
     tree.assert_whole();
     let root = tree.root(&format!("PUT {STORAGE}"));
     assert_eq!((root.service.as_str(), root.is_error), ("rowhouse-gateway", false));
@@ -201,7 +198,8 @@ async fn an_upload_has_its_chunks_and_a_refusal_its_ids_by_http_and_hashed() {
     let (response, trace) = world.traced("PUT", &target, &vec![1; 1 << 18]).await;
     assert_eq!(response.status, 201);
     let stage = "rowhouse.chunk.v1.Chunk/Stage";
-    let is_all = |tree: &Tree| is_replicated(tree) && tree.named(stage).len() >= 6;
+    // Its beginning and its end are entries; its one chunk goes to each replica.
+    let is_all = |tree: &Tree| is_replicated(tree, 2) && tree.named(stage).len() == 2 * (1 + FOLLOWERS);
     let tree = world.tree(&trace, is_all).await;
     tree.assert_whole();
     let root = tree.root(&format!("PUT {STORAGE}"));
