@@ -17,7 +17,8 @@ for program in prometheus python3 curl; do
         exit 69
     fi
 done
-agent=$(find "$tools" -name rotel-agent 2>/dev/null | head -n 1)
+mkdir -p "$tools"
+agent=$(find "$tools" -name rotel-agent | head -n 1)
 if [[ -z $agent ]]; then
     echo "observe: installing the collector (rotel) into $tools"
     python3 -m venv "$tools" && "$tools/bin/pip" install --quiet rotel==0.0.1a15 || {

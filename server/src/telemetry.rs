@@ -32,8 +32,10 @@ pub use metrics::Metrics;
 /// publication that reaches fewer nodes than the public network has.
 const LOG_DEFAULT: &str = "info,openraft=error,mainline=warn,pkarr=error,pkarr_relay=error,http_relay=warn,h2=warn,\
                            tower=warn,hyper=warn,opentelemetry=warn";
-/// The trace filter without `ROWHOUSE_TRACE`: our own spans, not those of the libraries.
-const TRACE_DEFAULT: &str = "off,rowhouse=info,rowhouse_node=info,rowhouse_gateway=info,rowhouse_raft=info,rowhouse_proto=info,rowhouse_peer=info";
+/// The trace filter without `ROWHOUSE_TRACE`: our own spans, not those of the libraries. An actor's span lasts as long as
+/// its node, and every ping would be a part of its trace.
+const TRACE_DEFAULT: &str = "off,rowhouse=info,rowhouse_node=info,rowhouse_node::actor=off,rowhouse_gateway=info,\
+                             rowhouse_raft=info,rowhouse_proto=info,rowhouse_peer=info";
 /// Spans still queued at the end get this long to leave.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
 
