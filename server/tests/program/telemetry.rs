@@ -24,6 +24,8 @@ fn node(folder: &Path, collector: &str) -> Child {
         .arg(format!("--homeserver-secret-file={}", secret.display()))
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"))
         .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+        // A node that belongs to no cluster has no spans but its actors'.
+        .env("ROWHOUSE_TRACE", "off,rowhouse_node=info")
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs")
