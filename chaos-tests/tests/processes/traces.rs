@@ -165,6 +165,7 @@ async fn a_put_is_one_trace_from_the_gateway_to_its_followers() {
         assert_eq!(root.attributes.get(name).map(String::as_str), Some(value), "{name}: {root:?}");
     }
     assert!(root.attributes.contains_key("rowhouse.shard"));
+    assert_eq!(root.attributes["trace_id"], hex(&trace), "for log lines");
     let call = tree.child(&root.id, EXECUTE, CLIENT);
     let answer = tree.child(&call.id, EXECUTE, SERVER);
     assert_eq!((call.service.as_str(), answer.service.as_str()), ("rowhouse-gateway", "rowhouse-node"));

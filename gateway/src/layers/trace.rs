@@ -11,8 +11,8 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 use opentelemetry::trace::TraceContextExt;
 use pubky_common::crypto::PublicKey;
-use rowhouse_proto::TraceContext;
 use rowhouse_proto::trace::{adopt, context_of};
+use rowhouse_proto::{TraceContext, hex};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -27,8 +27,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Of the W3C's Trace Context, level 2, and as yet a draft.
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 const UNMATCHED: &str = "unmatched";
-/// Its path is a secret.
-const TOKEN_ROUTE: &str = "/signup_tokens/{token}";
+/// What stands behind it is a secret, whether a route takes it or not.
+const TOKENS: &str = "/signup_tokens/";
 
 impl TracePolicy {
     /// The context that the request came with, if its sender is honoured.
@@ -50,6 +50,7 @@ pub async fn trace(State(policy): State<Arc<TracePolicy>>, mut request: Request,
         otel.kind = "server",
         otel.status_code = Empty,
         request_id = %id,
+        trace_id = Empty,
         http.request.method = request.method().as_str(),
         http.route = route(&request),
         http.response.status_code = Empty,
@@ -64,6 +65,8 @@ pub async fn trace(State(policy): State<Arc<TracePolicy>>, mut request: Request,
     if let Some(context) = context {
         request.extensions_mut().insert(RequestTrace(context));
         if context.is_sampled() {
+            // For log lines, which do not know contexts.
+            span.record("trace_id", hex(&context.trace_id));
             describe(&span, &request);
         }
     }
@@ -88,7 +91,7 @@ pub async fn trace_target(State(policy): State<Arc<TracePolicy>>, request: Reque
     let trace = request.extensions().get::<RequestTrace>();
     if trace.is_some_and(|trace| trace.0.is_sampled()) {
         let span = Span::current();
-        if route(&request) != TOKEN_ROUTE {
+        if !request.uri().path().starts_with(TOKENS) {
             span.set_attribute("url.path", policy.name(request.uri().path().to_owned()));
         }
         if let Some(Target { user, .. }) = request.extensions().get() {

@@ -7,6 +7,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::{TraceContext, adopt, sampled_context_of};
+use crate::hex;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -91,6 +92,7 @@ fn server(method: &'static str, head: &HeaderMap) -> Option<Span> {
         rpc.response.status_code = Empty,
         "error.type" = Empty,
         rowhouse.shard = Empty,
+        trace_id = hex(&caller.trace_id),
     );
     adopt(&span, caller);
     Some(span)

@@ -131,3 +131,58 @@ impl Visit for Fields {
         self.0.insert(field.name().into(), format!("{value:?}").into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("lines").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_has_its_stable_fields_and_the_ids_of_its_request() {
+        let lines = Lines::default();
+        let into = lines.clone();
+        let json = tracing_subscriber::fmt::layer()
+            .with_writer(move || into.clone())
+            .fmt_fields(JsonFields::new())
+            .event_format(Json);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(json), || {
+            let request = tracing::info_span!(
+                "request",
+                otel.kind = "server",
+                request_id = "7",
+                trace_id = tracing::field::Empty
+            );
+            request.record("trace_id", "ab");
+            let _entered = request.entered();
+            tracing::warn!(node = 3, "it is \"late\"");
+        });
+        let text = String::from_utf8(lines.0.lock().expect("lines").clone()).expect("text");
+        let mut line: Map<String, Value> = serde_json::from_str(&text).expect("one object");
+        assert!(line.remove("timestamp").is_some_and(|at| at.as_str().is_some_and(|at| at.ends_with('Z'))));
+        let expected = serde_json::json!({
+            "level": "WARN",
+            "target": module_path!(),
+            "message": "it is \"late\"",
+            "request_id": "7",
+            "trace_id": "ab",
+            "fields": { "node": 3 },
+        });
+        assert_eq!(Value::Object(line), expected);
+    }
+}
