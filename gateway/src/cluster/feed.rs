@@ -29,6 +29,8 @@ impl Cluster {
     pub async fn clocks(&self, node: &Node, tick: u64) -> Result<ClocksReply, tonic::Status> {
         let request = ClocksRequest { version: WIRE_VERSION, tick };
         let reply = node.feed().clocks(request).await?.into_inner();
+        // Every round asks every node: one that was silent is asked for events again once it answers here.
+        node.answered(true);
         self.clock.observe(reply.hlc);
         Ok(reply)
     }

@@ -42,7 +42,7 @@ const CHUNK_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
 /// A node stays marked as slow for this long. Without the mark, a disk that hangs would slow every upload.
 const LAG_REMEMBERED: Duration = Duration::from_secs(10);
 /// A node that gave no answer is tried again so much later at the latest.
-const SILENCE_REMEMBERED: Duration = Duration::from_secs(5);
+const SILENCE_REMEMBERED: Duration = Duration::from_secs(60);
 /// Calls waiting for a connection to take them; admission bounds them before.
 const BUFFERED_CALLS: usize = 1024;
 
