@@ -1,0 +1,85 @@
+"""Each process finds a certificate of its role and name, whoever made it."""
+
+import objects as o
+from test_secrets import flags, writers
+
+FOLDER = "/etc/rowhouse/tls/"
+
+
+def environment(container, pod):
+    """Environment as the kubelet expands it for a pod of this name."""
+    found = {}
+    for each in container.get("env", []):
+        value = each.get("value", pod if each["name"] == "POD_NAME" else "?")
+        for name, known in found.items():
+            value = value.replace(f"$({name})", known)
+        found[each["name"]] = value
+    return found
+
+
+def node_names(objects):
+    for each in o.of_kind(objects, "StatefulSet"):
+        for ordinal in range(each["spec"]["replicas"]):
+            yield f"{each['metadata']['name']}-{ordinal}", each["spec"]["template"]["spec"]
+
+
+def files_of(objects, spec):
+    """Files in the volume of certificates; None where only the operator knows."""
+    volume = next(volume for volume in spec["volumes"] if volume["name"] == "tls")
+    if "csi" in volume:
+        return {volume["csi"]["volumeAttributes"][f"csi.cert-manager.io/{key}-file"] for key in ("certificate", "privatekey", "ca")}
+    if "projected" in volume:
+        return {item["path"] for source in volume["projected"]["sources"] for item in source["secret"]["items"]}
+    for container in writers(objects):
+        found = flags(container)
+        for role in ("node", "gateway", "ctl"):
+            if found.get(f"{role}-secret") == volume["secret"]["secretName"]:
+                return {"ca.pem"} | {f"{name}.{kind}" for name in found[role].split(",") for kind in ("pem", "key")}
+    return None
+
+
+def test_each_node_finds_its_own(objects):
+    for name, spec in node_names(objects):
+        env = environment(spec["containers"][0], name)
+        files = files_of(objects, spec)
+        assert env["ROWHOUSE_NODE__NAME"] == name
+        for key in ("CERT", "KEY"):
+            path = env[f"ROWHOUSE_TLS__{key}"]
+            assert path.startswith(FOLDER)
+            assert files is None or path.removeprefix(FOLDER) in files, f"{name}: {path}"
+        assert files is None or "ca.pem" in files
+
+
+def test_operators_tools_find_theirs(objects):
+    for each, _, spec in o.pods(objects):
+        for container in o.containers(spec):
+            env = environment(container, "x")
+            if container["command"] == ["rowhouse"] and container["args"][0] in ("cluster", "ctl"):
+                files = files_of(objects, spec)
+                wanted = {env[f"ROWHOUSE_TLS__{key}"].removeprefix(FOLDER) for key in ("CERT", "KEY", "CA")}
+                assert files is None or wanted <= files, o.label(each)
+
+
+def test_subjects_name_the_cluster_role_and_pod(objects):
+    names = {name for name, _ in node_names(objects)}
+    found = {uri for each in o.of_kind(objects, "Certificate") for uri in each["spec"].get("uris", [])}
+    if found:
+        wanted = {f"node/{name}" for name in names} | {"gateway/gateway", "ctl/ctl"}
+        clusters = {uri.split("/")[2] for uri in found}
+        assert len(clusters) == 1
+        assert {uri.removeprefix(f"rowhouse://{next(iter(clusters))}/") for uri in found} == wanted
+    for each, metadata, spec in o.pods(objects):
+        for volume in spec.get("volumes", []):
+            if "csi" in volume:
+                role = {"node": "node/${POD_NAME}", "gateway": "gateway/gateway"}.get(o.component(metadata), "ctl/ctl")
+                assert volume["csi"]["volumeAttributes"]["csi.cert-manager.io/uri-sans"].endswith("/" + role), o.label(each)
+
+
+def test_built_in_certificates_are_renewed(objects):
+    makes = [c for c in writers(objects) if "certificates" in c["args"]]
+    if makes:
+        assert [each["kind"] for each, m, _ in o.pods(objects) if o.component(m) == "keys"].count("CronJob") == 1
+        assert len({tuple(c["args"]) for c in makes}) == 1, "both make the same"
+        found = flags(makes[0])
+        assert set(found["node"].split(",")) == {name for name, _ in node_names(objects)}
+        assert int(found["renew-before-days"]) > 14, "the alert comes 14 days before the end"
