@@ -11,7 +11,7 @@ spec:
   concurrencyPolicy: Forbid
   historyLimit: 5
   type: {{ $kind }}
-  {{ lower (substr 0 1 $kind) }}{{ substr 1 (len $kind | int) $kind }}:
+  {{ get (dict "PodChaos" "podChaos" "NetworkChaos" "networkChaos" "IOChaos" "ioChaos" "TimeChaos" "timeChaos") $kind }}:
     mode: one
     selector:
       {{- include "rowhouse.chaosSelector" (list $root $component) | nindent 6 }}

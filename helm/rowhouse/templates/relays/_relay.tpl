@@ -1,4 +1,4 @@
-{{/* Deployment and Service of a relay. Takes (list root name values port args volumes). */}}
+{{/* Deployment and Service of a relay. Takes (list root component values port args folder): the folder is for what may be lost, or empty. */}}
 {{- define "rowhouse.relay" -}}
 {{- $root := index . 0 }}{{ $component := index . 1 }}{{ $relay := index . 2 }}{{ $port := index . 3 }}{{ $args := index . 4 -}}
 {{- $folder := index . 5 -}}
@@ -10,6 +10,11 @@ metadata:
 spec:
   replicas: {{ default 1 $relay.replicas }}
   revisionHistoryLimit: 3
+  {{- if not (hasKey $relay "replicas") }}
+  # Never two beside each other: who waits in one is not found in the other.
+  strategy:
+    type: Recreate
+  {{- end }}
   selector:
     matchLabels:
       {{- include "rowhouse.selector" (list $root $component) | nindent 6 }}
