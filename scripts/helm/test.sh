@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export ROWHOUSE_HELM_TOOLS=${ROWHOUSE_HELM_TOOLS:-$HOME/.cache/rowhouse/helm}
+# Nothing is left behind in the checkout.
+export PYTHONDONTWRITEBYTECODE=1
 export ROWHOUSE_BIN=${1:-}
 began=$SECONDS
 step() { echo "helm-test: $* ($((SECONDS - began)) s)"; }

@@ -45,6 +45,11 @@
 {{- default (printf "%s-admin" (include "rowhouse.fullname" .)) .Values.admin.existingSecret -}}
 {{- end }}
 
+{{/* A node's name without the full name in front of it. Takes (list root name). */}}
+{{- define "rowhouse.shortName" -}}
+{{- index . 1 | trimPrefix (printf "%s-" (include "rowhouse.fullname" (index . 0))) -}}
+{{- end }}
+
 {{/* Secret of the certificates of a role, where one Secret has them all. Takes (list root role). */}}
 {{- define "rowhouse.certificateSecret" -}}
 {{- $root := index . 0 }}{{ $role := index . 1 -}}

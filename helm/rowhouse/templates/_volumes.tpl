@@ -37,7 +37,7 @@ alone, as tls.pem and tls.key. Takes (list root role): the roles are node, gatew
       {{- $names := ternary (splitList "," (include "rowhouse.nodeNames" (list $root $root.Values.nodes.replicas))) (list $role) (eq $role "node") }}
       {{- range $i, $name := $names }}
       - secret:
-          name: {{ include "rowhouse.certificateSecret" (list $root $name) }}
+          name: {{ include "rowhouse.certificateSecret" (list $root (include "rowhouse.shortName" (list $root $name))) }}
           items:
             - key: tls.crt
               path: {{ $name }}.pem
@@ -59,6 +59,8 @@ alone, as tls.pem and tls.key. Takes (list root role): the roles are node, gatew
       csi.cert-manager.io/issuer-group: {{ $manager.issuerRef.group }}
       csi.cert-manager.io/uri-sans: rowhouse://{{ include "rowhouse.clusterName" $root }}/{{ $role }}/{{ ternary "${POD_NAME}" $role (eq $role "node") }}
       csi.cert-manager.io/key-usages: {{ ternary "digital signature,server auth,client auth" "digital signature,client auth" (eq $role "node") }}
+      csi.cert-manager.io/key-algorithm: ECDSA
+      csi.cert-manager.io/key-size: "256"
       csi.cert-manager.io/key-encoding: PKCS8
       csi.cert-manager.io/duration: {{ $manager.duration }}
       csi.cert-manager.io/renew-before: {{ $manager.renewBefore }}
