@@ -1,20 +1,12 @@
 """Each process finds a certificate of its role and name, whoever made it."""
 
+import tomllib
+
 import objects as o
+from reading import environment, settings
 from test_secrets import flags, writers
 
 FOLDER = "/etc/rowhouse/tls/"
-
-
-def environment(container, pod):
-    """Environment as the kubelet expands it for a pod of this name."""
-    found = {}
-    for each in container.get("env", []):
-        value = each.get("value", pod if each["name"] == "POD_NAME" else "?")
-        for name, known in found.items():
-            value = value.replace(f"$({name})", known)
-        found[each["name"]] = value
-    return found
 
 
 def node_names(objects):
@@ -48,6 +40,15 @@ def test_each_node_finds_its_own(objects):
             assert path.startswith(FOLDER)
             assert files is None or path.removeprefix(FOLDER) in files, f"{name}: {path}"
         assert files is None or "ca.pem" in files
+
+
+def test_gateways_find_theirs(objects):
+    for role, text, _ in settings(objects):
+        if role == "gateway":
+            told = tomllib.loads(text)["tls"]
+            for _, _, spec in o.workloads(objects, "gateway"):
+                files = files_of(objects, spec)
+                assert files is None or {told[key].removeprefix(FOLDER) for key in ("cert", "key", "ca")} <= files
 
 
 def test_operators_tools_find_theirs(objects):

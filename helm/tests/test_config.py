@@ -10,7 +10,7 @@ import pytest
 
 import chart
 import objects as o
-from test_certificates import environment
+from reading import settings
 
 BIN = os.environ.get("ROWHOUSE_BIN", "")
 CHAOS = str(pathlib.Path(BIN).with_name("rowhouse-chaos")) if BIN else ""
@@ -22,19 +22,6 @@ def known_keys():
     """Keys that docs/configuration.md has, which the program writes."""
     text = (chart.ROOT / "docs" / "configuration.md").read_text()
     return {(section.lower(), key) for key, section in KEY.findall(text)}
-
-
-def settings(objects):
-    """The settings file, role and environment of each node and gateway."""
-    for role in ("node", "gateway"):
-        for each, _, spec in o.workloads(objects, role):
-            [volume] = [v for v in spec["volumes"] if v["name"] == "config"]
-            [held] = [m for m in o.of_kind(objects, "ConfigMap") if m["metadata"]["name"] == volume["configMap"]["name"]]
-            container = spec["containers"][0]
-            [mount] = [m for m in container["volumeMounts"] if m["name"] == "config"]
-            path = container["args"][container["args"].index("--config") + 1]
-            assert path.rsplit("/", 1)[0] == mount["mountPath"]
-            yield role, held["data"][path.rsplit("/", 1)[1]], environment(container, f"{each['metadata']['name']}-0")
 
 
 def test_keys_are_documented(objects):
@@ -79,11 +66,15 @@ def test_files_that_settings_name_are_mounted(objects):
                     assert file in items[mounts[folder]], f"{role}: {path}"
 
 
+def domain_of(seeds):
+    return seeds["node"][0].removesuffix(":6301").split(".svc.")[1]
+
+
 def test_seeds_are_pods_that_found_the_cluster(objects):
     names = {f"{e['metadata']['name']}-{i}" for e in o.of_kind(objects, "StatefulSet") for i in range(e["spec"]["replicas"])}
     [service] = [e["metadata"]["name"] for e in o.of_kind(objects, "Service") if e["spec"].get("clusterIP") == "None"]
     seeds = {role: tomllib.loads(text)[role].get("seeds", tomllib.loads(text)[role].get("nodes")) for role, text, _ in settings(objects)}
-    assert seeds["node"] == seeds["gateway"]
+    assert seeds["gateway"] == [*seeds["node"], f"{service}.{chart.NAMESPACE}.svc.{domain_of(seeds)}:6301"]
     for address in seeds["node"]:
         pod, *domain = address.removesuffix(":6301").split(".")
         assert pod in names and domain[:3] == [service, chart.NAMESPACE, "svc"], address

@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 import chart
 import objects as o
 
@@ -75,3 +77,12 @@ def test_a_job_that_changes_has_another_name():
     assert len(first & name(("nodes.replicas=4",))) == 1, "one more node: more certificates, and no founding"
     assert first == name(("gateways.replicas=3",)), "what does not concern a Job does not run it again"
 
+
+@pytest.mark.parametrize(("given", "flag"), [("homeserver", "homeserver-secret"), ("admin", "admin-secret")])
+def test_one_secret_of_the_operators_own_is_left_alone(given, flag):
+    found = [each for each in chart.yaml.safe_load_all(chart.template(sets=(f"{given}.existingSecret=mine",)).stdout) if each]
+    [container] = [c for c in writers(found) if c["name"] == "secrets"]
+    assert set(flags(container)) == {"namespace", "homeserver-secret", "admin-secret"} - {flag}
+    assert "mine" not in json.dumps(o.of_kind(found, "Role"))
+    gateways = o.workloads(found, "gateway")[0][2]
+    assert "mine" in o.secret_names(gateways)

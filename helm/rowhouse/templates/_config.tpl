@@ -1,7 +1,6 @@
 {{/* The settings files. What the chart sets comes first, then `config`, then the component's own `config`. */}}
 
 {{- define "rowhouse.nodeConfig" -}}
-{{- $tls := dict "ca" "/etc/rowhouse/tls/ca.pem" -}}
 {{- $pkarr := dict -}}
 {{- with .Values.nodes.dhtBootstrap }}{{ $_ := set $pkarr "dht_bootstrap" . }}{{ end -}}
 {{- with .Values.nodes.pkarrRelays }}{{ $_ := set $pkarr "relays" . }}{{ end -}}
@@ -11,18 +10,19 @@
     "listen" (printf "%s:6301" .Values.bindAddress)
     "seeds" (splitList "," (include "rowhouse.firstAddresses" .)))
   "secret" (dict "homeserver_secret_file" "/etc/rowhouse/secret/homeserver.secret")
-  "tls" $tls
+  "tls" (dict "ca" "/etc/rowhouse/tls/ca.pem")
   "pkarr" $pkarr
   "metrics" (dict "listen" (printf "%s:6289" .Values.bindAddress))
   "probes" (dict "listen" (printf "%s:6290" .Values.bindAddress)) -}}
 {{- include "rowhouse.toml" (mustMergeOverwrite $chart (deepCopy .Values.config) (deepCopy .Values.nodes.config)) | trim -}}
 {{- end }}
 
+{{/* The name of all nodes comes last: gateways begin although the first nodes are away. */}}
 {{- define "rowhouse.gatewayConfig" -}}
 {{- $gateway := dict
   "http_listen" (printf "%s:6286" .Values.bindAddress)
   "tls_listen" (printf "%s:6287" .Values.bindAddress)
-  "nodes" (splitList "," (include "rowhouse.firstAddresses" .)) -}}
+  "nodes" (append (splitList "," (include "rowhouse.firstAddresses" .)) (printf "%s:6301" (include "rowhouse.nodeDomain" .))) -}}
 {{- with .Values.gateways.announce }}
 {{- if and (eq .from "address") (not .address) }}{{ $_ := set $gateway "announce" false }}{{ end -}}
 {{- with .address }}{{ $_ := set $gateway "public_ip" . }}{{ end -}}
