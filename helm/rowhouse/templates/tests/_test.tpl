@@ -16,9 +16,9 @@ securityContext:
   {{- include "rowhouse.podSecurity" . | nindent 2 }}
 {{- end }}
 
-{{/* Whether a test can sign up: anybody may, or it can make a token. */}}
+{{/* Whether a test can sign up: gateways take connections without a PROXY header, and anybody may or it can make a token. */}}
 {{- define "rowhouse.canSmoke" -}}
-{{- if and .Values.tests.enabled (or .Values.admin.behindProxy (eq .Values.cluster.signupMode "open")) }}yes{{ end -}}
+{{- if and .Values.tests.enabled (not .Values.gateways.proxyProtocol.http) (or .Values.admin.behindProxy (eq .Values.cluster.signupMode "open")) }}yes{{ end -}}
 {{- end }}
 
 {{/* A pod that signs up, writes, reads and deletes, as a user does. Takes (list root name weight). */}}
