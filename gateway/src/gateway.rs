@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use pubky_common::crypto::Keypair;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::settings::Hidden;
@@ -21,7 +22,7 @@ use crate::feed::Feed;
 use crate::feed::Follow;
 use crate::layers::TracePolicy;
 use crate::limits::RouteLimit;
-use crate::listen::{Door, Http, Life, Listener, Tls, bind};
+use crate::listen::{Door, Http, Life, Listener, Tls, bind, proxies};
 use crate::metrics;
 use crate::router::router;
 use crate::settings::Limits;
@@ -93,8 +94,15 @@ impl Gateway {
         metrics::observe(&cluster, &connections, &limits);
         let speaking = Http::new(router(Arc::clone(&app)), Arc::clone(&limits));
         let identity = Tls::new(keypair.as_inner(), limits.handshake_timeout_s);
-        gateway.listen(http, speaking.clone(), None, &connections);
-        gateway.listen(tls, speaking, Some(identity), &connections);
+        let door = |http, tls, networks: &[IpNet]| Door {
+            http,
+            tls,
+            proxies: proxies(networks),
+            connections: Arc::clone(&connections),
+            life: gateway.life.clone(),
+        };
+        gateway.listen(http, door(speaking.clone(), None, &config.gateway.http_proxies));
+        gateway.listen(tls, door(speaking, Some(identity), &config.gateway.tls_proxies));
         let address = gateway.public_address(&config);
         if let Some((socket, _)) = admin {
             gateway.listen_admin(socket, app, &config, address.clone(), limits);
@@ -172,9 +180,7 @@ impl Gateway {
         }
     }
 
-    fn listen(&self, socket: TcpListener, http: Http, tls: Option<Tls>, connections: &Arc<Semaphore>) {
-        let (connections, life) = (Arc::clone(connections), self.life.clone());
-        let door = Door { http, tls, connections, life };
+    fn listen(&self, socket: TcpListener, door: Door) {
         self.life.tasks.spawn(Listener { socket, door }.run());
     }
 
@@ -193,7 +199,8 @@ impl Gateway {
         let board = Board::new(Arc::clone(&app.cluster));
         let admin = Arc::new(Admin { app, password, address, attempts: Attempts::default(), board });
         let http = Http::new(admin::router(admin), limits);
-        self.listen(socket, http, None, &Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)));
+        let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+        self.listen(socket, Door { http, tls: None, proxies: None, connections, life: self.life.clone() });
     }
 
     fn public_address(&self, config: &GatewayConfig) -> PublicAddress {

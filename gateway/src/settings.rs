@@ -59,6 +59,13 @@ section! {
         trace_hashes: bool = false, Kind::Bool,
             "Whether spans have hashes of users and paths instead of themselves. The flag says true.",
             flag("--trace-hashes");
+        http_proxies: Vec<IpNet> = Vec::new(), Kind::List(&Kind::Network),
+            "Load balancers before the HTTP listener. If any, each connection must come from one of them and begin \
+             with a PROXY header that names its client.",
+            flag("--http-proxy");
+        tls_proxies: Vec<IpNet> = Vec::new(), Kind::List(&Kind::Network),
+            "The same for the Pubky TLS listener. The PROXY header comes before the TLS handshake.",
+            flag("--tls-proxy");
         development: bool = false, Kind::Bool,
             "A development cluster: the admin password `admin` is accepted, and the testnet's key beyond loopback.",
             flag("--development");

@@ -6,6 +6,7 @@
 //! Deliberately absent: log export.
 
 mod exposition;
+mod ignored;
 mod logs;
 mod metrics;
 mod process;
@@ -70,6 +71,7 @@ impl Telemetry {
             .with(traces)
             .try_init()
             .map_err(|error| Error::Failed(format!("cannot start logging: {}", causes(&error))))?;
+        ignored::warn(|name| std::env::var(name).ok());
         if let Some(provider) = &provider {
             opentelemetry::global::set_tracer_provider(provider.clone());
         }

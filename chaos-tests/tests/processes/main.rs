@@ -7,6 +7,7 @@ mod doctor;
 mod full_disk;
 mod large_bodies;
 mod metrics;
+mod otel_variables;
 mod otlp;
 mod secrets;
 mod shipped_binary;

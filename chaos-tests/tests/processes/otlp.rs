@@ -15,6 +15,7 @@ use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tonic::metadata::KeyAndValueRef;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
@@ -23,6 +24,8 @@ use tonic::{Request, Response, Status};
 pub struct Span {
     /// `service.name` of the process that it is from.
     pub service: String,
+    /// All that is told of that process.
+    pub resource: BTreeMap<String, String>,
     pub name: String,
     pub trace: Vec<u8>,
     pub id: Vec<u8>,
@@ -38,6 +41,15 @@ pub struct Span {
     pub is_error: bool,
 }
 
+/// One request of an exporter over gRPC.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// Its spans.
+    pub spans: usize,
+    /// What it says of itself.
+    pub headers: BTreeMap<String, String>,
+}
+
 /// Ends when it is dropped.
 pub struct Collector {
     kept: Kept,
@@ -45,7 +57,10 @@ pub struct Collector {
 }
 
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<Span>>>);
+struct Kept {
+    spans: Arc<Mutex<Vec<Span>>>,
+    exports: Arc<Mutex<Vec<Export>>>,
+}
 
 impl Collector {
     /// A collector and its address for gRPC.
@@ -76,18 +91,24 @@ impl Collector {
 
     /// All that came so far.
     pub fn spans(&self) -> Vec<Span> {
-        self.kept.0.lock().expect("spans").clone()
+        self.kept.spans.lock().expect("spans").clone()
+    }
+
+    /// The requests over gRPC that they came in.
+    pub fn exports(&self) -> Vec<Export> {
+        self.kept.exports.lock().expect("exports").clone()
     }
 }
 
 impl Kept {
     fn keep(&self, request: ExportTraceServiceRequest) {
-        let mut kept = self.0.lock().expect("spans");
+        let mut kept = self.spans.lock().expect("spans");
         for resource in request.resource_spans {
             let of = attributes(resource.resource.map(|resource| resource.attributes).unwrap_or_default());
             let service = of.get("service.name").cloned().unwrap_or_default();
             kept.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans).map(|span| Span {
                 service: service.clone(),
+                resource: of.clone(),
                 name: span.name,
                 trace: span.trace_id,
                 id: span.span_id,
@@ -155,7 +176,17 @@ impl TraceService for Kept {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.keep(request.into_inner());
+        let text = |value: &tonic::metadata::AsciiMetadataValue| value.to_str().unwrap_or("").to_owned();
+        let headers = request.metadata().iter().filter_map(|pair| match pair {
+            KeyAndValueRef::Ascii(key, value) => Some((key.to_string(), text(value))),
+            KeyAndValueRef::Binary(..) => None,
+        });
+        let headers = headers.collect();
+        let request = request.into_inner();
+        let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        let spans = scopes.map(|scope| scope.spans.len()).sum();
+        self.exports.lock().expect("exports").push(Export { spans, headers });
+        self.keep(request);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rowhouse_peer::accept;
+use tcp_client_addr::ProxyProtocol;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::connection::{Http, Tls, serve};
+use super::identity::identify;
 use super::life::Life;
 use crate::Error;
 
@@ -26,6 +28,8 @@ pub struct Door {
     pub http: Http,
     /// `None`: plain HTTP.
     pub tls: Option<Tls>,
+    /// `None`: who connects is the client. Otherwise only these proxies may connect, and name it.
+    pub proxies: Option<ProxyProtocol>,
     /// Shared by all listeners of a gateway.
     pub connections: Arc<Semaphore>,
     pub life: Life,
@@ -85,10 +89,15 @@ impl Door {
             return;
         }
         let (http, tls, life) = (self.http.clone(), self.tls.clone(), self.life.clone());
+        let proxies = self.proxies.clone();
         self.life.tasks.spawn(async move {
+            let served = async {
+                let Some((stream, client)) = identify(stream, peer, proxies).await else { return };
+                serve(stream, client, http, tls, &life).await;
+            };
             tokio::select! {
                 () = life.end.cancelled() => {}
-                () = serve(stream, peer, http, tls, &life) => {}
+                () = served => {}
             }
             drop(permit);
         });

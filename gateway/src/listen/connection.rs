@@ -71,25 +71,25 @@ impl Tls {
 }
 
 /// Serves a connection to its end. Never fails: what goes wrong is the client's, and is logged at debug.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, http: Http, tls: Option<Tls>, life: &Life) {
-    let Some(tls) = tls else { return speak(stream, peer, http, life).await };
+pub async fn serve(stream: TcpStream, client: SocketAddr, http: Http, tls: Option<Tls>, life: &Life) {
+    let Some(tls) = tls else { return speak(stream, client, http, life).await };
     match tokio::time::timeout(tls.handshake_timeout, tls.acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, peer, http, life).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
-        Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
+        Ok(Ok(stream)) => speak(stream, client, http, life).await,
+        Ok(Err(error)) => tracing::debug!(%client, %error, "no TLS handshake"),
+        Err(_elapsed) => tracing::debug!(%client, "TLS handshake took too long"),
     }
 }
 
 /// A client may be sending its next request at the moment the gateway stops. So an open connection goes on
 /// until it has been told by `Connection: close` (RFC 9112 §9.6), or has rested until `Life::idle`.
-async fn speak<S>(stream: S, peer: SocketAddr, http: Http, life: &Life)
+async fn speak<S>(stream: S, client: SocketAddr, http: Http, life: &Life)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (phase, leftover) = (Phase::default(), Leftover::default());
     let service = ConnectionService {
         router: http.router.clone(),
-        peer,
+        client,
         phase: phase.clone(),
         leftover: leftover.clone(),
         stop: life.stop.clone(),
@@ -106,7 +106,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended early");
+        tracing::debug!(%client, %error, "connection ended early");
     }
 }
 
@@ -114,7 +114,7 @@ where
 #[derive(Clone)]
 struct ConnectionService {
     router: Router,
-    peer: SocketAddr,
+    client: SocketAddr,
     phase: Phase,
     leftover: Leftover,
     stop: CancellationToken,
@@ -131,7 +131,7 @@ impl Service<http::Request<Incoming>> for ConnectionService {
 
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         let mut request = request.map(|body| Body::new(self.leftover.watch(body)));
-        request.extensions_mut().insert(ClientAddr(self.peer.ip()));
+        request.extensions_mut().insert(ClientAddr(self.client.ip()));
         let held_back = expects_continue(request.headers());
         let busy = self.phase.busy();
         let (answer, stop) = (self.router.call(request), self.stop.clone());

@@ -2,10 +2,12 @@
 
 mod accept;
 mod connection;
+mod identity;
 mod life;
 mod linger;
 mod patience;
 
 pub use accept::{Door, Listener, bind};
 pub use connection::{Http, Tls};
+pub use identity::proxies;
 pub use life::Life;

@@ -20,6 +20,7 @@ mod locks;
 mod mtls;
 mod object_read;
 mod object_write;
+mod proxies;
 mod rate_limits;
 mod read;
 mod retries;

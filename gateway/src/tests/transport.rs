@@ -67,7 +67,13 @@ impl ServerCertVerifier for ExpectKey {
     }
 }
 
-async fn over_tls(address: std::net::SocketAddr, name: &str, request: &str) -> std::io::Result<String> {
+/// `preface` goes before the handshake.
+pub(super) async fn over_tls(
+    address: std::net::SocketAddr,
+    preface: &[u8],
+    name: &str,
+    request: &str,
+) -> std::io::Result<String> {
     let key = Keypair::from_secret(&SECRET).public_key();
     let config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
@@ -76,7 +82,8 @@ async fn over_tls(address: std::net::SocketAddr, name: &str, request: &str) -> s
         .with_custom_certificate_verifier(Arc::new(ExpectKey(*key.as_bytes())))
         .with_no_client_auth();
     let name = ServerName::try_from(name.to_owned()).expect("name");
-    let stream = TcpStream::connect(address).await?;
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(preface).await?;
     let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
@@ -93,7 +100,7 @@ async fn pubky_tls_presents_the_homeservers_key_whatever_the_name_and_serves_the
         user.z32, user.cookie
     );
     for name in [user.z32.as_str(), &Keypair::from_secret(&SECRET).public_key().z32(), "example.com"] {
-        let answer = over_tls(fixture.gateway.tls_address(), name, &request).await.expect("handshake");
+        let answer = over_tls(fixture.gateway.tls_address(), b"", name, &request).await.expect("handshake");
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     }
 }
@@ -115,7 +122,7 @@ async fn probes_and_junk_on_the_tls_port_harm_nobody() {
     let plain = crate::testing::raw(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(!plain.starts_with(b"HTTP/1.1"));
     let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let answer = over_tls(address, "example.com", request).await.expect("handshake");
+    let answer = over_tls(address, b"", "example.com", request).await.expect("handshake");
     assert!(answer.ends_with("Pubky Homeserver"), "{answer}");
 }
 

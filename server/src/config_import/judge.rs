@@ -28,14 +28,21 @@ pub fn database_quota(asked: &Asked<'_>) -> Option<Fate> {
     })
 }
 
-/// How a client's address is found.
-pub fn identity(asked: &Asked<'_>) -> Option<Fate> {
-    let direct = asked.value.find_ref("mode").and_then(Value::as_str) == Some("direct");
-    Some(if direct {
-        Fate::Meaningless("the address of the connection is the client's, always")
-    } else {
-        Fate::Missing("PROXY headers are not read: for the limits by address all clients of a proxy are one")
-    })
+/// How a client's address is found on the listener for plain HTTP.
+pub fn icann_identity(asked: &Asked<'_>) -> Option<Fate> {
+    Some(identity("gateway.http_proxies", asked))
+}
+
+/// How a client's address is found on the listener for Pubky TLS.
+pub fn pubky_identity(asked: &Asked<'_>) -> Option<Fate> {
+    Some(identity("gateway.tls_proxies", asked))
+}
+
+fn identity(path: &'static str, asked: &Asked<'_>) -> Fate {
+    match asked.value.find_ref("trusted_proxies") {
+        Some(networks) => Fate::Setting { path, value: networks.clone(), why: None },
+        None => Fate::Meaningless("without proxies the address of the connection is the client's"),
+    }
 }
 
 pub fn storage_kind(asked: &Asked<'_>) -> Option<Fate> {

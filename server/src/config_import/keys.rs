@@ -4,8 +4,8 @@
 use super::asked::Asked;
 use super::fate::Fate;
 use super::judge::{
-    admin_enabled, admin_listen, admin_password, bootstrap, database_quota, domain, identity, level,
-    metrics_enabled, metrics_listen, relays, storage_kind,
+    admin_enabled, admin_listen, admin_password, bootstrap, database_quota, domain, icann_identity, level,
+    metrics_enabled, metrics_listen, pubky_identity, relays, storage_kind,
 };
 
 /// One key of the other program.
@@ -48,8 +48,8 @@ pub const KEYS: &[Row] = &[
     row("general.user_storage_quota_mb", Judged(database_quota)),
     row("drive.icann_listen_socket", Setting("gateway.http_listen")),
     row("drive.pubky_listen_socket", Setting("gateway.tls_listen")),
-    row("drive.icann_client_identity", Judged(identity)),
-    row("drive.pubky_client_identity", Judged(identity)),
+    row("drive.icann_client_identity", Judged(icann_identity)),
+    row("drive.pubky_client_identity", Judged(pubky_identity)),
     row("drive.websites", Setting("gateway.websites")),
     row("drive.rate_limits", Setting("limits.rate_limits")),
     row("default_quotas.rate_read", Command("--rate-read")),
