@@ -1,7 +1,9 @@
 """Each process finds a certificate of its role and name, whoever made it."""
 
+import re
 import tomllib
 
+import chart
 import objects as o
 from reading import environment, settings
 from test_secrets import flags, writers
@@ -84,3 +86,31 @@ def test_built_in_certificates_are_renewed(objects):
         found = flags(makes[0])
         assert set(found["node"].split(",")) == {name for name, _ in node_names(objects)}
         assert int(found["renew-before-days"]) > 14, "the alert comes 14 days before the end"
+
+
+def test_issuers_are_there(objects, case):
+    ours = {each["metadata"]["name"] for each in o.of_kind(objects, "Issuer")}
+    asked = {each["spec"]["issuerRef"]["name"] for each in o.of_kind(objects, "Certificate")}
+    asked |= {
+        volume["csi"]["volumeAttributes"]["csi.cert-manager.io/issuer-name"]
+        for _, _, spec in o.pods(objects)
+        for volume in spec.get("volumes", [])
+        if "csi" in volume
+    }
+    assert asked == ours or (asked == {"corporate"} and not ours and case in ("cert-manager", "csi-driver"))
+    made = {each["spec"]["secretName"] for each in o.of_kind(objects, "Certificate")}
+    assert {each["spec"]["ca"]["secretName"] for each in o.of_kind(objects, "Issuer") if "ca" in each["spec"]} <= made
+
+
+def test_a_cluster_has_one_name_that_certificates_can_hold(objects, case):
+    names = {flags(c)["cluster"] for c in writers(objects) if "certificates" in c["args"]}
+    names |= {uri.split("/")[2] for e in o.of_kind(objects, "Certificate") for uri in e["spec"].get("uris", [])}
+    assert len(names) <= 1
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name) for name in names)
+
+
+def test_long_names_of_clusters_are_cut():
+    sets = ("fullnameOverride=a-name-that-somebody-made-as-long-as-fort",)
+    done = chart.helm("helm-4", "template", "x", str(chart.CHART), "--namespace", "n" * 40, "--set", sets[0])
+    [name] = set(re.findall(r"--cluster=(\S+)", done.stdout))
+    assert len(name) <= 63

@@ -9,6 +9,8 @@ import objects as o
 WANTED = {
     ("node", "node"): {"node", "gateway", "init", "ctl", "test"},
     ("gateway", "http"): {"test"},
+    ("pkarr-relay", "http"): {"node"},
+    ("http-relay", "http"): set(),
 }
 
 
@@ -50,6 +52,7 @@ def test_components_reach_whom_they_need(objects, case):
         return
     for (target, port), callers in WANTED.items():
         for _, metadata, spec in o.workloads(objects, target):
+            assert len(policies(objects, metadata)) == 2, f"{target} has no policy of its own"
             rules = [r for p in policies(objects, metadata) for r in p.get("ingress", []) if port in [x["port"] for x in r["ports"]]]
             let_in = set().union(*(components(rule.get("from", [])) for rule in rules))
             everybody = any("from" not in rule for rule in rules)

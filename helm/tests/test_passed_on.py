@@ -95,3 +95,20 @@ def test_relays_are_as_asked():
     [(each, _, _)] = o.workloads(EVERYTHING, "http-relay")
     assert each["spec"]["replicas"] == 1 and each["spec"]["strategy"] == {"type": "Recreate"}, "both sides meet in one"
     assert not o.workloads(chart.rendered("default"), "http-relay")
+
+
+def test_switches_switch():
+    bare = chart.rendered("bare")
+    kinds = {(each["kind"], o.component(each["metadata"])) for each in bare}
+    assert not {component for _, component in kinds} & {"init", "ctl", "keys", "test", "network", "chaos", "account"}
+    assert not o.of_kind(bare, "NetworkPolicy", "ServiceAccount", "Role", "Job", "CronJob", "Pod")
+    [told] = [tomllib.loads(text) for role, text, _ in settings(bare) if role == "gateway"]
+    assert "admin" not in told
+
+
+def test_zones_from_pod_labels_and_strict_spread():
+    [(_, _, spec)] = o.workloads(chart.rendered("pod-label-zone"), "node")
+    [zone] = [e for e in spec["containers"][0]["env"] if e["name"] == "ROWHOUSE_NODE__ZONE"]
+    assert zone["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['topology.kubernetes.io/zone']"
+    [spread] = spec["topologySpreadConstraints"]
+    assert spread["whenUnsatisfiable"] == "DoNotSchedule"
