@@ -28,7 +28,11 @@ rendered=$(mktemp -d)
 trap 'rm -rf "$rendered"' EXIT
 export ROWHOUSE_HELM_RENDERED=$rendered
 step "assertions over what is rendered"
-[[ -n $ROWHOUSE_BIN ]] || echo "helm-test: no program given, so settings are compared with docs/configuration.md only"
+if [[ -n $ROWHOUSE_BIN ]]; then
+	echo "helm-test: settings and command lines are read by $ROWHOUSE_BIN, which must be as new as the chart"
+else
+	echo "helm-test: no program is built: settings are compared with docs/configuration.md, command lines with nothing"
+fi
 "$python/python" -m pytest -p no:cacheprovider -q --tb=short helm/tests
 
 step "policy scan"
