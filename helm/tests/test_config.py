@@ -127,6 +127,18 @@ def test_the_program_knows_the_command_lines(objects):
     assert not unknown
 
 
+@needs_program
+def test_documents_name_command_lines_that_there_are():
+    done = chart.helm("helm-4", "install", chart.RELEASE, str(chart.CHART), "--dry-run=client")
+    told = re.findall(r"-- rowhouse (.+)", done.stdout)
+    pages = "".join((chart.CHART / name).read_text() for name in ("UPGRADING.md", "README.md"))
+    told += [f"ctl {rest} --node a:1" for rest in re.findall(r"(?:^ *|`|until )ctl ([-\w ]+?) *(?:`|;|#|$)", pages, re.MULTILINE)]
+    assert len(told) >= 9
+    for line in told:
+        done = subprocess.run([BIN, *line.split(), "--help"], capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
 def test_whole_numbers_stay_whole():
     done = chart.template(sets=("nodes.config.storage.log_bytes_max=1125899906842624",))
     assert "log_bytes_max = 1125899906842624\n" in done.stdout
