@@ -93,5 +93,6 @@ def test_the_notes_name_the_next_commands(case):
     for name in re.findall(r"deploy/([-a-z0-9]+)|get service ([-a-z0-9]+)", notes):
         assert "".join(name) in names, notes
     assert ("NO APP FINDS" in notes) == (case not in ("dev", "host-ip", "everything", "proxy-protocol") and "three-zones" not in case)
+    assert ("NOTHING IS PUBLISHED" in notes) == (case != "everything" and "three-zones" not in case)
     assert ("CHAOS IS ON" in notes) == any(each["kind"] == "Schedule" for each in chart.rendered(case))
     assert "<no value>" not in notes and "%!" not in notes, notes

@@ -72,7 +72,7 @@ def test_clients_ports_alone_leave_the_cluster(objects, case):
     }
     assert outside <= {"http", "pubky-tls"}
     for each in o.of_kind(objects, "Service"):
-        if each["spec"].get("type", "ClusterIP") != "ClusterIP" and "relay" not in each["metadata"]["name"]:
+        if each["spec"].get("type", "ClusterIP") != "ClusterIP":
             assert each["spec"]["externalTrafficPolicy"] == "Local", f"{o.label(each)}: clients' addresses are lost"
         assert not {port["targetPort"] for port in each["spec"]["ports"]} & {"metrics", "probes"}, o.label(each)
 

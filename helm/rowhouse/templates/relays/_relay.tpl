@@ -71,6 +71,10 @@ metadata:
   {{- include "rowhouse.metadata" (list $root $name $component) | nindent 2 }}
 spec:
   type: {{ $relay.serviceType }}
+  {{- if ne $relay.serviceType "ClusterIP" }}
+  # Relays limit requests by address.
+  externalTrafficPolicy: Local
+  {{- end }}
   selector:
     {{- include "rowhouse.selector" (list $root $component) | nindent 4 }}
   ports:
