@@ -145,6 +145,15 @@ status-page: deps ## Look at the status page in headless Chromium and take its s
 	$(BUILD)
 	bash scripts/status-page/check.sh "$(BIN)" docs/images
 
+.PHONY: helm-test
+helm-test: ## Check the Helm chart: lint, schemas, assertions, policies; with the program if it is built (installs its own tools)
+	bash scripts/helm/test.sh $(wildcard $(BIN))
+
+.PHONY: helm-sync
+helm-sync: ## Copy alerts and dashboards into the chart, and write the table of its values
+	bash scripts/helm/tools.sh "$(HOME)/.cache/rowhouse/helm"
+	"$(HOME)/.cache/rowhouse/helm/python/bin/python" scripts/helm/sync.py
+
 .PHONY: fuzz
 fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightly Rust and cargo-fuzz)
 	for target in $$(cargo +nightly fuzz list); do \
