@@ -90,8 +90,9 @@ def test_seeds_are_pods_that_found_the_cluster(objects):
     names = {f"{e['metadata']['name']}-{i}" for e in o.of_kind(objects, "StatefulSet") for i in range(e["spec"]["replicas"])}
     [service] = [e["metadata"]["name"] for e in o.of_kind(objects, "Service") if e["spec"].get("clusterIP") == "None"]
     seeds = {role: tomllib.loads(text)[role].get("seeds", tomllib.loads(text)[role].get("nodes")) for role, text, _ in settings(objects)}
-    assert seeds["gateway"] == [*seeds["node"], f"{service}.{chart.NAMESPACE}.svc.{domain_of(seeds)}:6301"]
-    for address in seeds["node"]:
+    *first, everybody = seeds["node"]
+    assert seeds["gateway"] == seeds["node"] and everybody == f"{service}.{chart.NAMESPACE}.svc.{domain_of(seeds)}:6301"
+    for address in first:
         pod, *domain = address.removesuffix(":6301").split(".")
         assert pod in names and domain[:3] == [service, chart.NAMESPACE, "svc"], address
     for role, _, env in settings(objects):
@@ -99,9 +100,10 @@ def test_seeds_are_pods_that_found_the_cluster(objects):
             assert env["ROWHOUSE_NODE__ADVERTISE"].split(".")[1:] == seeds["node"][0].split(".")[1:]
     for each, m, spec in o.pods(objects):
         if o.component(m) == "init":
-            assert asked(spec) == seeds["node"]
+            assert asked(spec) == first
+            assert f"--unless={everybody}" in spec["containers"][0]["args"], "no second cluster"
         if o.component(m) in ("ctl", "test") and asked(spec):
-            assert asked(spec) == seeds["gateway"][-1:], "any node may answer"
+            assert asked(spec) == [everybody], "any node may answer"
 
 
 @needs_program

@@ -1,5 +1,6 @@
 {{/* The settings files. What the chart sets comes first, then `config`, then the component's own `config`. */}}
 
+{{/* The name of all nodes comes last: a first node without its volume finds those that joined later. */}}
 {{- define "rowhouse.nodeConfig" -}}
 {{- $pkarr := dict -}}
 {{- with .Values.nodes.dhtBootstrap }}{{ $_ := set $pkarr "dht_bootstrap" . }}{{ end -}}
@@ -8,7 +9,7 @@
   "node" (dict
     "data_dir" "/var/lib/rowhouse/node"
     "listen" (printf "%s:6301" .Values.bindAddress)
-    "seeds" (splitList "," (include "rowhouse.firstAddresses" .)))
+    "seeds" (append (splitList "," (include "rowhouse.firstAddresses" .)) (printf "%s:6301" (include "rowhouse.nodeDomain" .))))
   "secret" (dict "homeserver_secret_file" "/etc/rowhouse/secret/homeserver.secret")
   "tls" (dict "ca" "/etc/rowhouse/tls/ca.pem")
   "pkarr" $pkarr

@@ -16,6 +16,7 @@ containers:
       {{- range splitList "," (include "rowhouse.firstAddresses" .) }}
       - --node={{ . }}
       {{- end }}
+      - --unless={{ include "rowhouse.nodeDomain" . }}:6301
       - --shards={{ .Values.cluster.shards }}
       - --signup-mode={{ .Values.cluster.signupMode }}
       - --timeout-s={{ .Values.cluster.init.timeoutSeconds }}
