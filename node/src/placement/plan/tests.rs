@@ -151,6 +151,25 @@ fn zones_are_kept_apart_and_become_apart_when_there_are_enough() {
     assert!(shards().all(|info| info.is_on(&[6; 16])), "the other node of its zone");
 }
 
+/// Two zones keep everything while nodes of others are empty: the fullest and the emptiest may be of different zones.
+#[test]
+fn empty_nodes_of_different_zones_receive_their_share() {
+    let mut toy = Toy::new(&["a", "b", "c", "a", "b", "c"], 8);
+    toy.settle();
+    for gone in [5, 3] {
+        toy.down.insert(gone);
+        pass_the_limit(&mut toy);
+        toy.settle();
+        toy.direct(gone, false, true);
+        toy.settle();
+    }
+    toy.join(7, "b");
+    toy.join(8, "c");
+    toy.settle();
+    let held = toy.held();
+    assert!(held.len() == 6 && held.values().all(|held| (3..=5).contains(held)), "{held:?}");
+}
+
 #[test]
 fn the_new_nodes_death_gives_a_move_up() {
     let mut toy = Toy::new(&NO_ZONES, 2);
