@@ -1,5 +1,5 @@
 //! `rowhouse cluster init`. All named nodes must be empty; then each is told what it becomes, and one of them starts
-//! the meta group. A second run finishes a first one that was cut short, or finds nothing to do.
+//! the meta group. A second run finishes a first one that was cut short, or finds a cluster that lives and does nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,11 +23,16 @@ use crate::peers::{Pool, call};
 /// How often readiness is looked at while waiting.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Any node of a living cluster says that it lives; so many are asked at most.
+const ADDRESSES_MAX: usize = 64;
+
 /// The cluster that shall be.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
     /// host:port of each of the first nodes.
     pub nodes: Vec<String>,
+    /// host:port of names whose addresses may be nodes of a living cluster. Where one is, nothing is founded.
+    pub elsewhere: Vec<String>,
     /// A power of two up to 4,096.
     pub shards: u32,
     /// `meta::OPEN_SIGNUP`: nodes refuse `token_required` as long as there are no tokens.
@@ -51,17 +56,38 @@ pub struct InitReport {
 
 /// Brings the cluster to life and returns when every shard has a leader. Fails if the nodes cannot be one cluster, and
 /// at the deadline; doing it again finishes what was begun.
+///
+/// A cluster whose shards are placed lives: it is reported as it is, whatever became of its first nodes since.
 pub async fn initialize_cluster(options: InitOptions) -> Result<InitReport, Error> {
     let deadline = Instant::now() + options.deadline;
     let pool = Pool::new(options.dialer.clone());
+    let elsewhere = addresses_of(&options.elsewhere).await;
+    if let Some(map) = current_map(&pool, options.nodes.iter().chain(&elsewhere)).await.filter(placed) {
+        return report(&map.cluster_id, false, map.shard_count);
+    }
     let found = prepare(&pool, &options, deadline).await?;
     let created = found.iter().any(|reply| reply.cluster_id.is_empty());
     let request = decide(&found, &options)?;
     commit(&pool, &options, &request, deadline).await?;
     wait_for_leaders(&pool, &options, deadline).await?;
-    let cluster_id =
-        request.cluster_id[..].try_into().map_err(|_| Error::Init("malformed cluster id".into()))?;
-    Ok(InitReport { cluster_id, created, shards: request.shard_count })
+    report(&request.cluster_id, created, request.shard_count)
+}
+
+fn report(cluster_id: &[u8], created: bool, shards: u32) -> Result<InitReport, Error> {
+    let cluster_id = cluster_id.try_into().map_err(|_| Error::Init("malformed cluster id".into()))?;
+    Ok(InitReport { cluster_id, created, shards })
+}
+
+/// What the names stand for now, at most `ADDRESSES_MAX`. A name that stands for nothing yet has no node.
+async fn addresses_of(names: &[String]) -> Vec<String> {
+    let mut addresses = Vec::new();
+    for name in names {
+        if let Ok(found) = tokio::net::lookup_host(name).await {
+            addresses.extend(found.map(|address| address.to_string()));
+        }
+    }
+    addresses.truncate(ADDRESSES_MAX);
+    addresses
 }
 
 /// Asks every node what it is; nodes that still start are asked again.
@@ -174,8 +200,8 @@ async fn tell(
 /// Returns when the map is placed and every group has a leader that its node confirms.
 async fn wait_for_leaders(pool: &Pool, options: &InitOptions, deadline: Instant) -> Result<(), Error> {
     loop {
-        let missing = match current_map(pool, options).await {
-            Some(map) if placed(&map) => leaderless(pool, options, &map).await,
+        let missing = match current_map(pool, &options.nodes).await {
+            Some(map) if placed(&map) => leaderless(pool, &map).await,
             _ => "the shard map".to_owned(),
         };
         if missing.is_empty() {
@@ -188,12 +214,15 @@ async fn wait_for_leaders(pool: &Pool, options: &InitOptions, deadline: Instant)
     }
 }
 
-async fn current_map(pool: &Pool, options: &InitOptions) -> Option<ClusterMap> {
-    for address in &options.nodes {
+/// The map of the first of these that has one.
+async fn current_map(pool: &Pool, addresses: impl IntoIterator<Item = &String>) -> Option<ClusterMap> {
+    for address in addresses {
         let Ok(mut client) = pool.meta(address, None) else { continue };
         let request = WatchMapRequest { version: WIRE_VERSION, changes: false };
         let Ok(mut stream) = call(address, client.watch_map(request)).await else { continue };
-        if let Ok(Some(Ok(map))) = tokio::time::timeout(LOOK_EVERY * 10, stream.next()).await {
+        if let Ok(Some(Ok(map))) = tokio::time::timeout(LOOK_EVERY * 10, stream.next()).await
+            && !map.cluster_id.is_empty()
+        {
             return Some(map);
         }
     }
@@ -205,9 +234,10 @@ fn placed(map: &ClusterMap) -> bool {
         && map.shard_count > 0
 }
 
-/// Empty, or the groups nobody leads.
-async fn leaderless(pool: &Pool, options: &InitOptions, map: &ClusterMap) -> String {
-    let asked = options.nodes.iter().map(|address| async move {
+/// Empty, or the groups nobody leads. Nodes that joined meanwhile lead some.
+async fn leaderless(pool: &Pool, map: &ClusterMap) -> String {
+    let asked = map.nodes.iter().map(|node| async move {
+        let address = &node.address;
         let mut client = pool.meta(address, None).ok()?;
         call(address, client.node_status(NodeStatusRequest { version: WIRE_VERSION, scan: false })).await.ok()
     });
@@ -248,6 +278,7 @@ mod tests {
     fn options() -> InitOptions {
         InitOptions {
             nodes: Vec::new(),
+            elsewhere: Vec::new(),
             shards: 16,
             signup_mode: "open".into(),
             deadline: Duration::from_secs(1),

@@ -53,6 +53,36 @@ fn a_restarted_cluster_needs_no_init() {
     assert!(!cluster.initialize().expect("harmless").created);
 }
 
+#[test]
+fn a_cluster_that_grew_or_lost_a_first_node_is_there_already() {
+    let mut cluster = Cluster::started(3);
+    let first = cluster.addresses().to_vec();
+    cluster.join();
+    let made = cluster.found(&first, &[], "open").expect("whoever leads the shards, the fourth node too");
+    assert!(made.created);
+    cluster.kill(0);
+    cluster.wipe(0);
+    cluster.restart(0);
+    let again = cluster.found(&first, &[], "open").expect("harmless");
+    assert_eq!((again.created, again.cluster_id), (false, made.cluster_id));
+}
+
+#[test]
+fn nothing_is_founded_where_a_cluster_lives_elsewhere() {
+    let living = Cluster::initialized(1);
+    let empty = Cluster::started(3);
+    let elsewhere = ["name.invalid:1".to_owned(), "127.0.0.1:1".to_owned(), living.address(0).to_owned()];
+    let found = empty.found(empty.addresses(), &elsewhere, "open").expect("harmless");
+    assert!(!found.created);
+    assert_eq!(
+        living.running().next().map(|node| node.map().cluster_id),
+        Some(found.cluster_id.to_vec().into())
+    );
+    assert!(empty.running().all(|node| node.map().cluster_id.is_empty()), "nothing was begun");
+    let alone = empty.found(empty.addresses(), &elsewhere[..2], "open").expect("nobody is there");
+    assert!(alone.created);
+}
+
 /// What a crash leaves that came after a replica was claimed and before it was initialized.
 fn forget_all_but_the_claim(data_dir: &Path, replica: ReplicaId) {
     let log = RocksLog::open(&data_dir.join("log"), &LogOptions::new(1 << 20)).expect("the node is down");

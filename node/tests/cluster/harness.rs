@@ -172,8 +172,19 @@ impl Cluster {
     }
 
     pub fn initialize_as(&self, signup_mode: &str) -> Result<InitReport, Error> {
+        self.found(&self.addresses, &[], signup_mode)
+    }
+
+    /// With some of the nodes named, and addresses at which a cluster may live.
+    pub fn found(
+        &self,
+        named: &[String],
+        elsewhere: &[String],
+        signup_mode: &str,
+    ) -> Result<InitReport, Error> {
         self.client.runtime.block_on(initialize_cluster(InitOptions {
-            nodes: self.addresses.clone(),
+            nodes: named.to_vec(),
+            elsewhere: elsewhere.to_vec(),
             shards: SHARDS,
             signup_mode: signup_mode.into(),
             deadline: GENEROUS,
@@ -234,6 +245,10 @@ impl Cluster {
 
     pub fn address(&self, n: usize) -> &str {
         &self.addresses[n]
+    }
+
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
     }
 
     pub fn running(&self) -> impl Iterator<Item = &TestNode> {

@@ -111,6 +111,7 @@ fn strangers_and_plaintext_are_not_let_in() {
     assert!(!reaches(&cluster, &Dialer::new(Some(one_sided))), "it trusts us, we do not trust it");
     let result = cluster.client.runtime.block_on(initialize_cluster(InitOptions {
         nodes: vec![cluster.address(0).to_owned()],
+        elsewhere: Vec::new(),
         shards: SHARDS,
         signup_mode: "open".into(),
         deadline: std::time::Duration::from_secs(1),

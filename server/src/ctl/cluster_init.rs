@@ -26,6 +26,10 @@ pub struct InitArgs {
     /// Address of a node, host:port; once for each, at least three (or one, for trying things out).
     #[arg(long = "node", required = true)]
     pub nodes: Vec<String>,
+    /// Host and port of a name whose addresses may be nodes of a living cluster. If one is, nothing is founded: for
+    /// programs that found clusters unasked, when the first nodes may have lost their disks.
+    #[arg(long = "unless", value_name = "HOST:PORT")]
+    pub elsewhere: Vec<String>,
     /// Number of shards, a power of two; fixed for the cluster's life.
     #[arg(long, default_value_t = 16)]
     pub shards: u32,
@@ -65,6 +69,7 @@ pub async fn init(args: InitArgs) -> Result<String, Error> {
     let dialer = args.tls.dialer()?;
     let options = InitOptions {
         nodes: args.nodes.clone(),
+        elsewhere: args.elsewhere.clone(),
         shards: args.shards,
         signup_mode: args.signup_mode.as_str().to_owned(),
         deadline: Duration::from_secs(args.timeout_s),
@@ -75,8 +80,11 @@ pub async fn init(args: InitArgs) -> Result<String, Error> {
         Err(error) => return Err(explained(&args.nodes, &dialer, &error).await),
     };
     let id = Uuid::from_bytes(done.cluster_id);
-    let what = if done.created { "made" } else { "is there already" };
-    Ok(format!("cluster {id} {what}: {} nodes, {} shards", args.nodes.len(), done.shards))
+    Ok(if done.created {
+        format!("cluster {id} made: {} nodes, {} shards", args.nodes.len(), done.shards)
+    } else {
+        format!("cluster {id} is there already: {} shards", done.shards)
+    })
 }
 
 /// A node that answers nothing at all says more when it is asked by itself.
@@ -120,7 +128,7 @@ mod tests {
     fn args(nodes: &[&str], shards: u32) -> InitArgs {
         let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
         let signup_mode = SignupMode::Open;
-        InitArgs { nodes, shards, signup_mode, timeout_s: 1, tls: TlsArgs::default() }
+        InitArgs { nodes, elsewhere: Vec::new(), shards, signup_mode, timeout_s: 1, tls: TlsArgs::default() }
     }
 
     #[test]

@@ -222,6 +222,7 @@ impl Dev {
         self.keep_nodes(supervisor, first).await?;
         if !self.all_join(&founders).await {
             let init = InitArgs {
+                elsewhere: Vec::new(),
                 nodes: founders,
                 shards: self.args.shards,
                 signup_mode: SignupMode::Open,
