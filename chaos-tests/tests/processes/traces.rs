@@ -160,6 +160,7 @@ async fn a_put_is_one_trace_from_the_gateway_to_its_followers() {
         ("url.path", target.as_str()),
         ("pubky.user", world.user.z32.as_str()),
         ("client.address", "127.0.0.1"),
+        ("url.scheme", "http"),
         ("network.protocol.version", "1.1"),
     ] {
         assert_eq!(root.attributes.get(name).map(String::as_str), Some(value), "{name}: {root:?}");

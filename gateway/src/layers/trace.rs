@@ -20,7 +20,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::Target;
 use super::request_trace::RequestTrace;
 use super::trace_policy::TracePolicy;
-use crate::routes::ClientAddr;
+use crate::routes::{ClientAddr, Scheme};
 
 const TRACEPARENT: &str = "traceparent";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -109,6 +109,9 @@ fn describe(span: &Span, request: &Request) {
     span.set_attribute("network.protocol.version", version.trim_start_matches("HTTP/").to_owned());
     if let Some(address) = request.extensions().get::<ClientAddr>() {
         span.set_attribute("client.address", address.0.to_canonical().to_string());
+    }
+    if let Some(Scheme(scheme)) = request.extensions().get() {
+        span.set_attribute("url.scheme", *scheme);
     }
     if let Some(agent) = request.headers().get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok())
     {

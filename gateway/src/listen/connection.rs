@@ -27,7 +27,7 @@ use super::life::Life;
 use super::linger::{Leftover, Linger};
 use super::patience::{Patience, Phase};
 use crate::body::expects_continue;
-use crate::routes::ClientAddr;
+use crate::routes::{ClientAddr, Scheme};
 use crate::settings::Limits;
 
 /// A request head, and what is buffered of a body: room for a kilobyte path fully escaped and a few
@@ -72,9 +72,9 @@ impl Tls {
 
 /// Serves a connection to its end. Never fails: what goes wrong is the client's, and is logged at debug.
 pub async fn serve(stream: TcpStream, client: SocketAddr, http: Http, tls: Option<Tls>, life: &Life) {
-    let Some(tls) = tls else { return speak(stream, client, http, life).await };
+    let Some(tls) = tls else { return speak(stream, client, Scheme("http"), http, life).await };
     match tokio::time::timeout(tls.handshake_timeout, tls.acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, client, http, life).await,
+        Ok(Ok(stream)) => speak(stream, client, Scheme("https"), http, life).await,
         Ok(Err(error)) => tracing::debug!(%client, %error, "no TLS handshake"),
         Err(_elapsed) => tracing::debug!(%client, "TLS handshake took too long"),
     }
@@ -82,7 +82,7 @@ pub async fn serve(stream: TcpStream, client: SocketAddr, http: Http, tls: Optio
 
 /// A client may be sending its next request at the moment the gateway stops. So an open connection goes on
 /// until it has been told by `Connection: close` (RFC 9112 §9.6), or has rested until `Life::idle`.
-async fn speak<S>(stream: S, client: SocketAddr, http: Http, life: &Life)
+async fn speak<S>(stream: S, client: SocketAddr, scheme: Scheme, http: Http, life: &Life)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -90,6 +90,7 @@ where
     let service = ConnectionService {
         router: http.router.clone(),
         client,
+        scheme,
         phase: phase.clone(),
         leftover: leftover.clone(),
         stop: life.stop.clone(),
@@ -115,6 +116,7 @@ where
 struct ConnectionService {
     router: Router,
     client: SocketAddr,
+    scheme: Scheme,
     phase: Phase,
     leftover: Leftover,
     stop: CancellationToken,
@@ -132,6 +134,7 @@ impl Service<http::Request<Incoming>> for ConnectionService {
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         let mut request = request.map(|body| Body::new(self.leftover.watch(body)));
         request.extensions_mut().insert(ClientAddr(self.client.ip()));
+        request.extensions_mut().insert(self.scheme);
         let held_back = expects_continue(request.headers());
         let busy = self.phase.busy();
         let (answer, stop) = (self.router.call(request), self.stop.clone());

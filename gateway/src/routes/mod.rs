@@ -49,5 +49,5 @@ pub use info::{info, root};
 pub use list_params::ListParams;
 pub use lock_entry::lock_or_unlock;
 pub use put_entry::{put_entry, store};
-pub use receive::ClientAddr;
+pub use receive::{ClientAddr, Scheme};
 pub use website::serve_website;

@@ -16,9 +16,13 @@ use crate::app::App;
 use crate::body::AccountBody;
 use crate::respond::refuse;
 
-/// The peer of a connection, in every request's extensions.
+/// The client of a connection, in every request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddr(pub IpAddr);
+
+/// `http` or `https`, as the client's URL begins; in every request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Scheme(pub &'static str);
 
 /// Counts attempts of anonymous signups and exchanges; empty when unknown.
 pub fn client_addr(parts: &Parts) -> String {
