@@ -1,7 +1,6 @@
 """An OCI archive as a root on disk, and its configuration."""
 
 import json
-import os
 import subprocess
 import tarfile
 from pathlib import Path
