@@ -35,6 +35,7 @@ FUZZ_S ?= 300
 URL ?= http://127.0.0.1:6286
 FILTER ?=
 ROOT ?=
+IMAGE_ARCHIVE ?= $(CARGO_TARGET_DIR)/rowhouse-image.tar
 
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
@@ -166,3 +167,29 @@ fuzz: ## Fuzz what strangers send, each target in turn (FUZZ_S=300; needs nightl
 .PHONY: bench
 bench: release ## Measure a running homeserver (URL=http://127.0.0.1:6286)
 	"$(RELEASE)/rowhouse-chaos" bench --url $(URL) $(ARGS)
+
+.PHONY: image
+image: ## Build the container image without an engine, as an archive (BUILD_PROFILE=release; PROGRAMS=folder, BASES=local; needs root)
+	bash scripts/image/build.sh "$(IMAGE_ARCHIVE)"
+
+.PHONY: image-test
+image-test: deps ## Build the image twice, compare, and run it unprivileged by runc (needs root)
+	$(BUILD)
+	bash scripts/image/test.sh "$(dir $(BIN))"
+
+.PHONY: pods-test
+pods-test: deps ## Run what Kubernetes would run of the chart on this machine: Jobs, pods, probes, a rolling update under load (needs root)
+	$(BUILD)
+	cargo test $(SELECTION) --no-run --test rolling --test conformance_sdk
+	bash scripts/pods/test.sh "$(dir $(BIN))"
+
+.PHONY: compose-test
+compose-test: deps ## Check compose.yaml by Docker Compose, and run its services on this machine (needs root)
+	$(BUILD)
+	cargo test $(SELECTION) --no-run --test conformance_sdk
+	bash scripts/pods/compose.sh "$(dir $(BIN))"
+
+.PHONY: kube-test
+kube-test: deps ## Install, upgrade and uninstall the chart on a real API server, which the first run builds (8 minutes; needs root)
+	$(BUILD)
+	bash scripts/kube/test.sh "$(BIN)"

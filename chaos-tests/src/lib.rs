@@ -12,4 +12,5 @@ pub mod http1;
 pub mod identity;
 pub mod oracle;
 pub mod request;
+pub mod smoke;
 pub mod survival;

@@ -1,4 +1,4 @@
-//! `rowhouse-chaos`: load and survival runs from the command line.
+//! `rowhouse-chaos`: load, survival and smoke runs from the command line.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use rowhouse_chaos_tests::bench::{self, BenchOptions, Output};
 use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions};
 use rowhouse_chaos_tests::error::Error;
+use rowhouse_chaos_tests::smoke::{self, SmokeOptions};
 use rowhouse_chaos_tests::survival::{self, SurvivalOptions};
 
 /// Names the planted bug for processes built with the feature `planted-bugs`.
@@ -26,6 +27,8 @@ enum Command {
     Bench(BenchOptions),
     /// Kill processes of a fresh cluster under load, change the cluster, and judge what clients saw.
     Survival(SurvivalCommand),
+    /// Sign up, write, read, list, delete and follow the events once, and say whether all of it worked.
+    Smoke(SmokeOptions),
 }
 
 #[derive(clap::Args)]
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench(options) => measure(&options),
         Command::Survival(command) => survive(&command),
+        Command::Smoke(options) => Ok(smoke_test(&options)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("rowhouse-chaos: {error}");
@@ -56,6 +60,18 @@ fn measure(options: &BenchOptions) -> Result<ExitCode, Error> {
         Output::Json => println!("{}", report.to_json()?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whatever fails is a finding: the homeserver does not work as it should.
+fn smoke_test(options: &SmokeOptions) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(Error::from).and_then(|runtime| runtime.block_on(smoke::run(options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rowhouse-chaos: {error}");
+            ExitCode::from(EXIT_FINDING)
+        }
+    }
 }
 
 /// From the main thread: the cluster's parent process ends with the thread that started it.

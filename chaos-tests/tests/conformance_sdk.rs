@@ -4,7 +4,7 @@ use std::net::{TcpListener, UdpSocket};
 
 use futures::StreamExt;
 use pubky::{ClientId, Event, EventType, Keypair, Pubky, PubkySession, PublicKey, StatusCode};
-use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions};
+use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions, Findable, Place};
 
 #[path = "sdk/client.rs"]
 mod client;
@@ -21,27 +21,34 @@ fn client_id() -> ClientId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apps_sign_up_write_and_read_each_other() {
-    let cluster = Cluster::start(ClusterOptions::default()).await.expect("the cluster starts");
-    let homeserver = homeserver(&cluster);
-    let pubky = sdk(&cluster);
+    // `make pods-test` names the homeserver that it runs.
+    match Place::given().expect("well formed") {
+        Some(place) => apps(&place).await,
+        None => apps(&Cluster::start(ClusterOptions::default()).await.expect("the cluster starts")).await,
+    }
+}
+
+async fn apps(cluster: &impl Findable) {
+    let homeserver = homeserver(cluster);
+    let pubky = sdk(cluster);
 
     let alice = pubky.signer(Keypair::random());
     alice.signup(&homeserver, None).await.expect("alice signs up");
     let session = alice.signin(client_id()).await.expect("alice signs in");
     storage(&session).await;
-    another_client_reads(&cluster, &alice.public_key()).await;
-    repeated_signup_is_refused(&cluster, &alice).await;
+    another_client_reads(cluster, &alice.public_key()).await;
+    repeated_signup_is_refused(cluster, &alice).await;
 
     assert!(session.revalidate().await.expect("an answer").is_some());
     session.signout().await.map_err(|(error, _)| error).expect("alice signs out");
     let session = alice.signin_blocking(client_id()).await.expect("and in again");
     session.storage().put("/pub/sdk/again.txt", "again").await.expect("a write with the new session");
-    cookies(&cluster, &homeserver).await;
-    event_streams(&cluster, &session).await;
+    cookies(cluster, &homeserver).await;
+    event_streams(cluster, &session).await;
 }
 
 /// History and live events of the SDK's own stream, public and private, and from a cursor.
-async fn event_streams(cluster: &Cluster, session: &PubkySession) {
+async fn event_streams(cluster: &impl Findable, session: &PubkySession) {
     let alice = session.public_key().clone();
     let storage = session.storage();
     for number in 0..3 {
@@ -146,7 +153,7 @@ async fn storage(session: &PubkySession) {
 }
 
 /// A client that never met alice resolves her key and reads over Pubky TLS.
-async fn another_client_reads(cluster: &Cluster, alice: &PublicKey) {
+async fn another_client_reads(cluster: &impl Findable, alice: &PublicKey) {
     let stranger = sdk(cluster);
     let address = format!("pubky://{}/pub/sdk/hello.txt", alice.z32());
     let text =
@@ -162,14 +169,14 @@ async fn another_client_reads(cluster: &Cluster, alice: &PublicKey) {
     assert_eq!(found, homeserver(cluster));
 }
 
-async fn repeated_signup_is_refused(cluster: &Cluster, signer: &pubky::PubkySigner) {
+async fn repeated_signup_is_refused(cluster: &impl Findable, signer: &pubky::PubkySigner) {
     let error = signer.signup(&homeserver(cluster), None).await.expect_err("one account a key");
     assert!(error.to_string().contains("User already exists"), "{error}");
 }
 
 /// The deprecated ways, which apps still use.
 #[expect(deprecated)]
-async fn cookies(cluster: &Cluster, homeserver: &PublicKey) {
+async fn cookies(cluster: &impl Findable, homeserver: &PublicKey) {
     let pubky = sdk(cluster);
     let bob = pubky.signer(Keypair::random());
     let session = bob.signup_cookie(homeserver, None).await.expect("bob signs up by cookie");

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions, Kind};
+use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions, Kind, Place, wait_until};
 
 #[path = "rolling/load.rs"]
 mod load;
@@ -24,6 +24,10 @@ const BETWEEN: Duration = Duration::from_secs(2);
 /// How much longer than in quiet times a write may take, at the 99th percentile.
 const P99_EXTRA_MAX: Duration = Duration::from_millis(250);
 const P99_VARIABLE: &str = "ROWHOUSE_ROLLING_P99";
+/// Names a file: whoever rolls a given homeserver makes it when the load shall end.
+const UNTIL_VARIABLE: &str = "ROWHOUSE_LOAD_UNTIL";
+/// A rolling update of a few pods, on a busy machine.
+const UNTIL_TIMEOUT: Duration = Duration::from_secs(1_800);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_fails_no_request() {
@@ -51,6 +55,25 @@ async fn a_rolling_restart_fails_no_request() {
             "writes took {rolling_p99:?} at the 99th percentile, {quiet_p99:?} when quiet"
         );
     }
+}
+
+/// The load alone, on a homeserver that somebody else restarts (`make pods-test`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_given_homeserver_fails_no_request() {
+    let Some(place) = Place::given().expect("well formed") else { return };
+    let until = std::env::var(UNTIL_VARIABLE).expect("a file is named");
+    let load = Load::start(&place, CLIENTS).await;
+    println!("{CLIENTS} clients write and read");
+    wait_until(UNTIL_TIMEOUT, "the end of the load", async || {
+        std::fs::exists(&until).is_ok_and(|there| there)
+    })
+    .await
+    .expect("it is told to end");
+    let samples = load.stop().await;
+    report("load", &samples);
+    let failures: Vec<&String> = samples.iter().filter_map(|sample| sample.failure.as_ref()).collect();
+    assert!(failures.is_empty(), "{} of {} requests failed: {failures:#?}", failures.len(), samples.len());
+    assert!(samples.len() > 100, "hardly anything was asked: {}", samples.len());
 }
 
 /// Nodes and gateways: what serves.

@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
+use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
+use crate::certificates::{check, expires_at};
 use crate::{Role, Subject, TlsError};
 
 /// Validity, both ways from now, of a certificate made only to see whether the CA's key and certificate fit.
@@ -71,6 +73,33 @@ impl Authority {
             Role::Gateway | Role::Ctl => vec![ExtendedKeyUsagePurpose::ClientAuth],
         };
         self.sign(name, &[&subject.to_string()], usages, valid)
+    }
+
+    /// When the CA's own certificate ceases to be valid.
+    pub fn expires_at(&self) -> Result<SystemTime, TlsError> {
+        let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes());
+        let certificate = certificate.map_err(|_| TlsError::ForeignAuthority(self.cluster.clone()))?;
+        expires_at(&ring::default_provider(), &[certificate])
+    }
+
+    /// When the certificate expires, if its process can use it at `now`: this CA made it, it is valid and of that
+    /// process, and the key is its key. `None` if any of that is not so.
+    pub fn expiry_of(&self, role: Role, name: &str, pair: &Issued, now: SystemTime) -> Option<SystemTime> {
+        let certificate = CertificateDer::from_pem_slice(pair.certificate_pem.as_bytes()).ok()?;
+        let subject = Subject::new(&self.cluster, role, name).ok()?;
+        let key = KeyPair::from_pem(&pair.key_pem).ok()?.subject_public_key_info();
+        let parsed = EndEntityCert::try_from(&certificate).ok()?;
+        if Subject::of_certificate(&certificate).ok()? != subject
+            || parsed.subject_public_key_info().as_ref() != key
+        {
+            return None;
+        }
+        let provider = ring::default_provider();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).ok()?).ok()?;
+        let (chain, now) = ([certificate], now.duration_since(SystemTime::UNIX_EPOCH).ok()?);
+        check(&provider, &chain, &roots, role, UnixTime::since_unix_epoch(now)).ok()?;
+        expires_at(&provider, &chain).ok()
     }
 
     /// A certificate with these URIs and usages, without judging them; for `issue` and for tests.

@@ -97,7 +97,7 @@ impl Loaded {
     fn new(files: &CertificateFiles, parsed: Parsed, fingerprint: [u8; 32]) -> Result<Self, TlsError> {
         let subject = Subject::of_certificate(&parsed.chain[0])?;
         let provider = Arc::new(ring::default_provider());
-        let checked = check(&provider, &parsed.chain, &parsed.roots, subject.role());
+        let checked = check(&provider, &parsed.chain, &parsed.roots, subject.role(), UnixTime::now());
         checked.map_err(|error| TlsError::Untrusted {
             cert: files.cert.clone(),
             ca: files.ca.clone(),
@@ -161,12 +161,13 @@ pub(super) fn client_config(
     Ok(Arc::new(config))
 }
 
-/// Whether peers with the same CAs accept the chain now.
-fn check(
+/// Whether peers with the same CAs accept the chain at that time.
+pub(super) fn check(
     provider: &CryptoProvider,
     chain: &[CertificateDer<'_>],
     roots: &RootCertStore,
     role: Role,
+    time: UnixTime,
 ) -> Result<(), webpki::Error> {
     let usages = match role {
         Role::Node => vec![KeyUsage::client_auth(), KeyUsage::server_auth()],
@@ -175,14 +176,16 @@ fn check(
     let algorithms = provider.signature_verification_algorithms.all;
     let certificate = EndEntityCert::try_from(&chain[0])?;
     for usage in usages {
-        let now = UnixTime::now();
-        certificate.verify_for_usage(algorithms, &roots.roots, &chain[1..], now, usage, None, None)?;
+        certificate.verify_for_usage(algorithms, &roots.roots, &chain[1..], time, usage, None, None)?;
     }
     Ok(())
 }
 
 /// The end of the certificate's validity: what the verifier complains of at the end of time.
-fn expires_at(provider: &CryptoProvider, chain: &[CertificateDer<'_>]) -> Result<SystemTime, TlsError> {
+pub(super) fn expires_at(
+    provider: &CryptoProvider,
+    chain: &[CertificateDer<'_>],
+) -> Result<SystemTime, TlsError> {
     let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
     let algorithms = provider.signature_verification_algorithms.all;
     let certificate = EndEntityCert::try_from(&chain[0]).map_err(TlsError::Certificate)?;

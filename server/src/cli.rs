@@ -9,10 +9,11 @@ use clap::{Parser, Subcommand};
 use crate::ctl::{ClusterCommand, CtlCommand};
 use crate::dev::DevCommand;
 use crate::error::{EXIT_USAGE, Error};
+use crate::kubernetes::KubernetesCommand;
 use crate::settings::{ConfigArgs, GatewaySettings, NodeSettings};
 use crate::telemetry::{LogFormat, Telemetry};
 use crate::testnet::TestnetArgs;
-use crate::{ctl, dev, gateway, limits, node, parent_death, settings, testnet};
+use crate::{ctl, dev, gateway, kubernetes, limits, node, parent_death, settings, testnet};
 
 /// A Pubky homeserver made of many machines.
 #[derive(Parser, Debug)]
@@ -44,6 +45,9 @@ enum Command {
     /// Look at a running cluster, and change it.
     #[command(subcommand)]
     Ctl(CtlCommand),
+    /// Keep what a cluster on Kubernetes needs in Secrets: what the Helm chart's Jobs run.
+    #[command(subcommand)]
+    Kubernetes(KubernetesCommand),
     /// Print every configuration key of nodes and gateways, explained.
     ConfigReference,
 }
@@ -57,6 +61,7 @@ impl Command {
             Self::Testnet(_) => "testnet",
             Self::Cluster(_) => "cluster",
             Self::Ctl(_) => "ctl",
+            Self::Kubernetes(_) => "kubernetes",
             Self::ConfigReference => "config-reference",
         }
     }
@@ -65,7 +70,7 @@ impl Command {
         let mut builder = match self {
             // `dev` must spawn its children from the main thread: the kernel ends a child that follows
             // its parent when the *thread* that spawned it ends.
-            Self::Dev(_) | Self::Cluster(_) | Self::Ctl(_) | Self::ConfigReference => {
+            Self::Dev(_) | Self::Cluster(_) | Self::Ctl(_) | Self::Kubernetes(_) | Self::ConfigReference => {
                 tokio::runtime::Builder::new_current_thread()
             }
             Self::Node(_) | Self::Gateway(_) | Self::Testnet(_) => {
@@ -123,6 +128,7 @@ async fn command(command: Command) -> Result<(), Error> {
         Command::Testnet(args) => testnet::run(args).await,
         Command::Cluster(ClusterCommand::Init(args)) => ctl::init(args).await.map(|said| println!("{said}")),
         Command::Ctl(command) => ctl::run(command).await,
+        Command::Kubernetes(command) => kubernetes::run(command).await,
         Command::ConfigReference => settings::reference(),
     }
 }

@@ -8,6 +8,7 @@ mod dev;
 mod error;
 mod files;
 mod gateway;
+mod kubernetes;
 mod limits;
 mod node;
 mod parent_death;

@@ -1,4 +1,4 @@
-//! Files that hold a secret: the homeserver's key, as 64 hexadecimal digits, and passwords.
+//! Secrets: the homeserver's key, as 64 hexadecimal digits, and passwords. Files hold them.
 
 use std::path::Path;
 
@@ -11,6 +11,14 @@ use crate::files;
 pub const WITHHELD: [u8; 32] = [0; 32];
 /// Stands for a password in a file when the configuration is only looked at.
 pub const PASSWORD_WITHHELD: &str = "withheld";
+
+/// A new key, or a new password's bytes.
+pub fn random() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::Failed(format!("this machine gives no random numbers: {error}")))?;
+    Ok(bytes)
+}
 
 /// The homeserver's secret key. Fails with exit code 75 while the file cannot be read, with 64 if other users can
 /// read it or it does not hold a key.

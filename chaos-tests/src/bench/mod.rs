@@ -20,3 +20,4 @@ pub use histogram::Histogram;
 pub use matrix::run;
 pub use options::{BenchOptions, Output, Scenario};
 pub use report::{Report, Row};
+pub use target::parse_url;

@@ -6,6 +6,7 @@ mod disk;
 mod file;
 mod machines;
 mod nodes;
+mod place;
 mod process;
 
 pub use disk::{Disk, SmallDisk, mountable};
@@ -14,4 +15,5 @@ pub use nix::sys::signal::Signal;
 
 pub use file::{ClusterFile, Component, Kind};
 pub use nodes::NodeClient;
+pub use place::{Findable, Place};
 pub use process::{Cluster, ClusterOptions, binary, wait_until};

@@ -11,4 +11,5 @@ mod otel_variables;
 mod otlp;
 mod secrets;
 mod shipped_binary;
+mod smoke;
 mod traces;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pubky::{ClientId, Keypair, PubkySession};
-use rowhouse_chaos_tests::cluster::Cluster;
+use rowhouse_chaos_tests::cluster::Findable;
 use tokio::task::JoinSet;
 
 use crate::sdk::{homeserver, sdk};
@@ -30,7 +30,7 @@ pub struct Load {
 }
 
 impl Load {
-    pub async fn start(cluster: &Cluster, clients: usize) -> Self {
+    pub async fn start(cluster: &impl Findable, clients: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();
         for number in 0..clients {

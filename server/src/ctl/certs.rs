@@ -45,14 +45,26 @@ pub struct CreateArgs {
     /// How long the certificates are valid; the CA is for ten years.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=i64::from(AUTHORITY_DAYS)))]
     pub days: u32,
+    /// Leave out names whose files are there, so that doing it again is harmless. It renews nothing.
+    #[arg(long)]
+    pub missing: bool,
 }
 
 impl CreateArgs {
-    fn wanted(&self) -> Vec<(Role, &str)> {
+    fn named(&self) -> Vec<(Role, &str)> {
         let nodes = self.nodes.iter().map(|name| (Role::Node, name.as_str()));
         let gateways = self.gateways.iter().map(|name| (Role::Gateway, name.as_str()));
         let ctls = self.ctls.iter().map(|name| (Role::Ctl, name.as_str()));
         nodes.chain(gateways).chain(ctls).collect()
+    }
+
+    /// Who shall get a certificate now: with `--missing` nobody who has one.
+    fn wanted(&self) -> Vec<(Role, &str)> {
+        let has = |name| certificate(self, name).exists() && key(self, name).exists();
+        self.named()
+            .into_iter()
+            .filter(|(_, name)| !self.missing || *name == AUTHORITY || !has(name))
+            .collect()
     }
 }
 
@@ -61,6 +73,9 @@ impl CreateArgs {
 /// Fails without writing anything if a name cannot be used, is given twice, or has a file already.
 pub fn create(args: &CreateArgs) -> Result<String, Error> {
     let wanted = args.wanted();
+    if wanted.is_empty() && !args.named().is_empty() {
+        return Ok(format!("in {}: all of them are there already", args.out.display()));
+    }
     check(args, &wanted)?;
     let authority = authority(args)?;
     let valid = valid_for(args.days);
@@ -179,6 +194,7 @@ mod tests {
             gateways: owned(gateways),
             ctls: Vec::new(),
             days: 30,
+            missing: false,
         }
     }
 
@@ -205,6 +221,22 @@ mod tests {
             let mode = std::fs::metadata(first.out.join(key)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{key}");
         }
+    }
+
+    #[test]
+    fn missing_ones_are_added_to_those_that_are_there() {
+        let dir = tempfile::tempdir().unwrap();
+        create(&args(dir.path(), &["node-1"], &[])).unwrap();
+        let more = CreateArgs { missing: true, ..args(dir.path(), &["node-1", "node-2"], &["gateway-1"]) };
+        let kept = std::fs::read(more.out.join("node-1.pem")).unwrap();
+        let said = create(&more).unwrap();
+        assert!(said.contains("node-2.pem") && !said.contains("node-1.pem, "), "{said}");
+        assert!(create(&more).unwrap().contains("there already"));
+        assert_eq!(std::fs::read(more.out.join("node-1.pem")).unwrap(), kept);
+        let reserved = CreateArgs { missing: true, ..args(dir.path(), &["ca"], &[]) };
+        assert!(create(&reserved).is_err());
+        std::fs::remove_file(more.out.join("node-2.key")).unwrap();
+        assert!(create(&more).is_err(), "half of a pair is nothing to go on from");
     }
 
     #[test]

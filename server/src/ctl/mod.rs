@@ -14,6 +14,7 @@ mod observer;
 mod operate;
 mod quota_flags;
 mod rebalance;
+mod secrets;
 mod settings;
 mod shard;
 mod status;
@@ -31,6 +32,7 @@ pub use args::Output;
 pub use certs::{CertsCommand, CreateArgs, create as create_certs};
 pub use client::NodeClient;
 pub use cluster_init::{InitArgs, SignupMode, init};
+use secrets::SecretsCommand;
 
 /// The commands below `rowhouse cluster`.
 #[derive(Subcommand, Debug)]
@@ -71,6 +73,9 @@ pub enum CtlCommand {
     /// Certificates with which nodes, gateways and operators know each other.
     #[command(subcommand)]
     Certs(CertsCommand),
+    /// The homeserver's key and the admin password.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
 }
 
 /// The commands below `rowhouse ctl cluster`.
@@ -98,5 +103,8 @@ pub async fn run(command: CtlCommand) -> Result<(), Error> {
         CtlCommand::Audit(args) => audit::audit(args).await,
         CtlCommand::Config(command) => config_import::run(command),
         CtlCommand::Certs(CertsCommand::Create(args)) => create_certs(&args).map(|said| println!("{said}")),
+        CtlCommand::Secrets(SecretsCommand::Create(args)) => {
+            secrets::create(&args).map(|said| println!("{said}"))
+        }
     }
 }

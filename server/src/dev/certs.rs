@@ -27,20 +27,14 @@ pub fn tls_args(root: &Path, name: &str) -> TlsArgs {
 
 /// Makes the certificates that are not there yet, for so many nodes.
 pub fn prepare(root: &Path, args: &DevArgs, nodes: usize) -> Result<(), Error> {
-    let folder = folder(root);
-    let missing = |names: Vec<String>| -> Vec<String> {
-        names.into_iter().filter(|name| !folder.join(format!("{name}.pem")).exists()).collect()
-    };
     let wanted = CreateArgs {
-        out: folder.clone(),
+        out: folder(root),
         cluster: CLUSTER.to_owned(),
-        nodes: missing((1..=nodes).map(|number| format!("node-{number}")).collect()),
-        gateways: missing((1..=args.gateway_ips.len()).map(|number| format!("gateway-{number}")).collect()),
-        ctls: missing(vec![OPERATOR.to_owned()]),
+        nodes: (1..=nodes).map(|number| format!("node-{number}")).collect(),
+        gateways: (1..=args.gateway_ips.len()).map(|number| format!("gateway-{number}")).collect(),
+        ctls: vec![OPERATOR.to_owned()],
         days: DAYS,
+        missing: true,
     };
-    if wanted.nodes.is_empty() && wanted.gateways.is_empty() && wanted.ctls.is_empty() {
-        return Ok(());
-    }
     ctl::create_certs(&wanted).map(drop)
 }

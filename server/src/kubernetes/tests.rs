@@ -1,0 +1,3 @@
+mod certificates;
+mod fake_api;
+mod secrets;
