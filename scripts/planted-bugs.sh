@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/rowhouse/target}"
 BUGS=("${@:-ack-before-sync skip-dedup vote-at-once diverge commit-with-one-copy erase-at-overwrite skip-checksum \
     vote-before-complete reuse-replica-id obey-deposed-coordinators forget-tombstones keep-removed-chunks \
-    ids-at-propose emit-past-frontier close-without-entry forget-last-t ignore-conditions ignore-locks}")
+    ids-at-propose emit-past-frontier close-without-entry forget-last-t ignore-conditions ignore-locks \
+    publish-without-look-up regress-timestamp}")
 SEEDS="${SEEDS:-200}"
 KILLS="${KILLS:-40}"
 LOGS="$CARGO_TARGET_DIR/planted-bugs"
@@ -19,6 +20,8 @@ FEATURES=(--workspace --features "rowhouse/planted-bugs,rowhouse-chaos-tests/pla
 OF_OBJECTS=" commit-with-one-copy erase-at-overwrite skip-checksum "
 # The simulation writes without conditions.
 OF_CONDITIONS=" ignore-conditions ignore-locks "
+# The simulation has no DHT.
+OF_PACKETS=" publish-without-look-up regress-timestamp "
 
 # Nothing is removed where the cluster does not change.
 OF_CHANGES=" keep-removed-chunks "
@@ -34,6 +37,9 @@ found_by_test() {
     if [[ "$OF_OBJECTS" == *" $1 "* ]]; then
         TEST=cluster
         ! run_planted "$1" cluster cluster::objects
+    elif [[ "$OF_PACKETS" == *" $1 "* ]]; then
+        TEST=cluster
+        ! run_planted "$1" cluster packet
     elif [[ "$OF_CONDITIONS" == *" $1 "* ]]; then
         TEST=machine
         ! run_planted "$1" machine ""
@@ -65,6 +71,7 @@ cargo test "${FEATURES[@]}" --test simulation --test cluster --test machine --no
 # Without a bug they pass: else a failure would be no finding.
 run_planted none simulation ""
 run_planted none cluster cluster::objects
+run_planted none cluster packet
 run_planted none machine ""
 for bug in ${BUGS[*]}; do
     if found_by_test "$bug"; then

@@ -22,11 +22,14 @@ use crate::init::InitServer;
 use crate::local::{Local, own_line};
 use crate::meta::MetaMachine;
 use crate::metrics::{Groups, Sources};
+use crate::network::{Network, PkarrNetwork};
 use crate::objects::Objects;
 use crate::peers::{Cluster, MapWatch, Monitor, NodeDirectory};
+use crate::republish::{Republisher, SOCKETS};
 use crate::service::{
     ChunkService, FeedService, LimitsService, MetaService, Services, ShardService, StatusReport,
 };
+use crate::settings::PkarrConfig;
 use crate::shards::{Problems, ShardSupervisor};
 use crate::space::Space;
 
@@ -81,7 +84,12 @@ impl Parts {
         let versions = config.command_versions;
         let meta_machine: Arc<dyn Machine> = Arc::new(MetaMachine { versions });
         let init = InitServer::new(local.clone(), cluster.clone(), meta_machine.clone());
-        let author = Author::new(keypair.clone(), local.clock.clone(), config.pkarr.clone());
+        // Two ways out: users' packets may use up what a relay allows, and the homeserver's own must get through.
+        let (own_way, users_way) = (network(&config.pkarr, 1)?, network(&config.pkarr, SOCKETS)?);
+        let republish_interval = config.pkarr.republish_interval_s;
+        let author = Author::new(keypair.clone(), local.clock.clone(), own_way, republish_interval);
+        let republisher =
+            Arc::new(Republisher::new(local.clone(), cluster.clone(), users_way, &config.pkarr));
         let silence_max = config.pkarr.gateway_silence_max_s;
         let placement = config.placement;
         let fill_rate = placement.bytes_per_second;
@@ -95,6 +103,7 @@ impl Parts {
             objects,
             marks: Arc::new(Marks::new(local.clone())),
             chronicle: Arc::new(Chronicle::new(local.clone(), cluster.clone())),
+            republisher,
             coordinator: Arc::new(coordinator),
             flush_interval: config.storage.flush_interval_s,
             local: local.clone(),
@@ -104,8 +113,9 @@ impl Parts {
 
     /// What instruments read.
     pub fn measured(&self) -> Arc<Sources> {
-        let Actors { objects, coordinator, .. } = self.actors.as_ref();
+        let Actors { objects, coordinator, republisher, .. } = self.actors.as_ref();
         Arc::new(Sources {
+            republisher: republisher.clone(),
             local: self.local.clone(),
             cluster: self.cluster.clone(),
             coordinator: coordinator.clone(),
@@ -117,7 +127,7 @@ impl Parts {
     /// The services of the listener. Streams that have no end of their own end when `closed` is cancelled.
     pub fn services(&self, closed: &CancellationToken) -> Services {
         let Self { local, cluster, wire, init, actors, config, keypair } = self;
-        let Actors { objects, coordinator, marks, chronicle, .. } = actors.as_ref();
+        let Actors { objects, coordinator, marks, chronicle, republisher, .. } = actors.as_ref();
         let certificates = config.certificates.clone();
         let status = StatusReport {
             local: local.clone(),
@@ -125,11 +135,19 @@ impl Parts {
             coordinator: coordinator.clone(),
             objects: objects.clone(),
             chronicle: chronicle.clone(),
+            republisher: republisher.clone(),
             certificates: certificates.clone(),
         };
         let homeserver_z32 = keypair.public_key().to_z32();
         Services {
-            shard: ShardService::new(local, cluster, homeserver_z32, config.limits, config.objects),
+            shard: ShardService::new(
+                local,
+                cluster,
+                homeserver_z32,
+                republisher.hints.clone(),
+                config.limits,
+                config.objects,
+            ),
             feed: FeedService::new(local.clone(), cluster.clone(), marks.clone(), closed.clone()),
             meta: MetaService::new(init.clone(), status, config.limits, closed.clone()),
             limits: LimitsService::new(local.clone(), cluster.clone()),
@@ -138,4 +156,10 @@ impl Parts {
             certificates,
         }
     }
+}
+
+/// `None` when nothing is configured that leads there.
+fn network(config: &PkarrConfig, sockets: usize) -> Result<Option<Arc<dyn Network>>, Error> {
+    let network = PkarrNetwork::with_sockets(config, sockets)?;
+    Ok(network.map(|network| Arc::new(network) as Arc<dyn Network>))
 }

@@ -89,3 +89,13 @@ pub(crate) fn keep_removed_chunks() -> bool {
 pub(crate) fn reuse_replica_id() -> bool {
     is_planted("reuse-replica-id")
 }
+
+/// A user's stored packet is published without a look at what the network has.
+pub(crate) fn publish_without_look_up() -> bool {
+    is_planted("publish-without-look-up")
+}
+
+/// The homeserver's packet has the time of its author's clock, whatever was committed before.
+pub(crate) fn regress_timestamp() -> bool {
+    is_planted("regress-timestamp")
+}

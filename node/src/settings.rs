@@ -16,6 +16,10 @@ const BYTES_MAX: u64 = 1 << 50;
 const MEMORY_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// A DHT node forgets a record after two hours.
 const REPUBLISH_INTERVAL_S_MAX: u64 = 3600;
+/// Beyond a week most copies on the DHT are gone.
+const USER_REPUBLISH_INTERVAL_S_MAX: u64 = 7 * 24 * 3600;
+/// More than a DHT client does.
+const USERS_PER_SECOND_MAX: u64 = 10_000;
 /// Gateways announce themselves every 10 s: one lost announcement must not cost a gateway its place.
 const GATEWAY_SILENCE_S_MIN: u64 = 20;
 /// Longer, and clients are sent to dead gateways for most of a record's life.
@@ -71,18 +75,28 @@ section! {
 }
 
 section! {
-    /// How the homeserver's record reaches the world. With no servers it is committed and never published.
+    /// How the records of the homeserver and its users reach the world. Without DHT nodes and relays they are kept and never
+    /// published.
     pub struct PkarrConfig: "pkarr" {
         dht_bootstrap: Vec<String> = Vec::new(), Kind::HOST_PORTS,
-            "DHT nodes to publish the homeserver's record through.", flag("--dht-bootstrap");
+            "DHT nodes through which records are published and looked up. Without any, relays alone are used.", flag("--dht-bootstrap");
         relays: Vec<String> = Vec::new(), Kind::URLS,
-            "Pkarr relays to publish through. Without relays and DHT nodes nothing is published.",
+            "Pkarr relays to publish to besides the DHT. Without relays and DHT nodes nothing is published.",
             flag("--pkarr-relay");
         /// Every 30 to 60 minutes (docs/rules/network.md#published-again-and-again).
         republish_interval_s: Duration as "seconds" = Duration::from_secs(30 * 60),
             Kind::seconds(1, REPUBLISH_INTERVAL_S_MAX),
             "Time between publications of the homeserver's record. Networks forget it after two hours.",
             flag("--republish-interval-s");
+        /// As the network's other homeservers do it. Copies on the DHT outlive a day.
+        user_republish_interval_s: Duration as "seconds" = Duration::from_secs(4 * 3600),
+            Kind::seconds(0, USER_REPUBLISH_INTERVAL_S_MAX),
+            "Time between two looks at each user's record, which is published again if it points here. 0: never.",
+            flag("--user-republish-interval-s");
+        /// 72,000 users an hour on each node; one thread looks up some hundreds a second.
+        users_per_second: u64 = 20, Kind::number("users", 1, USERS_PER_SECOND_MAX),
+            "Users' records that this node looks up, and publishes, in a second at most.",
+            flag("--users-per-second");
         /// Six announcements in a row: gateways repeat theirs every 10 s.
         gateway_silence_max_s: Duration as "seconds" = Duration::from_secs(60),
             Kind::seconds(GATEWAY_SILENCE_S_MIN, GATEWAY_SILENCE_S_MAX),

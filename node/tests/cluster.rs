@@ -5,6 +5,7 @@ mod cluster {
     mod balance;
     mod certificates;
     mod client;
+    mod dht;
     mod feed;
     mod founding;
     mod harness;
@@ -15,9 +16,12 @@ mod cluster {
     mod mtls;
     mod objects;
     mod packet;
+    mod packet_kills;
     mod refusals;
+    mod relays;
     mod settings;
     mod signup;
     mod time;
+    mod user_packets;
     mod versions;
 }

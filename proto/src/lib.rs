@@ -39,7 +39,7 @@ pub use version::VersionRange;
 pub const WIRE_VERSION: u32 = 2;
 /// Newest version of the commands in the log that this program understands. Commands are proposed under the version
 /// that the cluster map says is in force (docs/decisions/010-versions.md).
-pub const COMMAND_VERSION: u32 = 5;
+pub const COMMAND_VERSION: u32 = 6;
 /// Oldest version of the commands in the log that this program understands.
 pub const COMMAND_VERSION_MIN: u32 = 2;
 /// The command versions that this program understands.

@@ -10,10 +10,11 @@ use crate::ctl::{ClusterCommand, CtlCommand};
 use crate::dev::DevCommand;
 use crate::error::{EXIT_USAGE, Error};
 use crate::kubernetes::KubernetesCommand;
+use crate::relay::{HttpRelayArgs, RelayArgs};
 use crate::settings::{ConfigArgs, GatewaySettings, NodeSettings};
 use crate::telemetry::{LogFormat, Telemetry};
 use crate::testnet::TestnetArgs;
-use crate::{ctl, dev, gateway, kubernetes, limits, node, parent_death, settings, testnet};
+use crate::{ctl, dev, gateway, kubernetes, limits, node, parent_death, relay, settings, testnet};
 
 /// A Pubky homeserver made of many machines.
 #[derive(Parser, Debug)]
@@ -39,6 +40,10 @@ enum Command {
     Gateway(ConfigArgs<GatewaySettings>),
     /// Run the local network: DHT nodes, pkarr relay, HTTP relay.
     Testnet(TestnetArgs),
+    /// Run a pkarr relay: packets of the DHT over HTTP, for browsers.
+    Relay(RelayArgs),
+    /// Run an HTTP relay: where apps and signers meet.
+    HttpRelay(HttpRelayArgs),
     /// Make a cluster.
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -59,6 +64,8 @@ impl Command {
             Self::Node(_) => "node",
             Self::Gateway(_) => "gateway",
             Self::Testnet(_) => "testnet",
+            Self::Relay(_) => "relay",
+            Self::HttpRelay(_) => "http-relay",
             Self::Cluster(_) => "cluster",
             Self::Ctl(_) => "ctl",
             Self::Kubernetes(_) => "kubernetes",
@@ -73,7 +80,7 @@ impl Command {
             Self::Dev(_) | Self::Cluster(_) | Self::Ctl(_) | Self::Kubernetes(_) | Self::ConfigReference => {
                 tokio::runtime::Builder::new_current_thread()
             }
-            Self::Node(_) | Self::Gateway(_) | Self::Testnet(_) => {
+            Self::Node(_) | Self::Gateway(_) | Self::Testnet(_) | Self::Relay(_) | Self::HttpRelay(_) => {
                 tokio::runtime::Builder::new_multi_thread()
             }
         };
@@ -126,6 +133,8 @@ async fn command(command: Command) -> Result<(), Error> {
         Command::Node(args) => node::run(args).await,
         Command::Gateway(args) => gateway::run(args).await,
         Command::Testnet(args) => testnet::run(args).await,
+        Command::Relay(args) => relay::run(args).await,
+        Command::HttpRelay(args) => relay::run_http(args).await,
         Command::Cluster(ClusterCommand::Init(args)) => ctl::init(args).await.map(|said| println!("{said}")),
         Command::Ctl(command) => ctl::run(command).await,
         Command::Kubernetes(command) => kubernetes::run(command).await,

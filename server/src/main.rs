@@ -13,6 +13,8 @@ mod limits;
 mod node;
 mod parent_death;
 mod probes;
+mod records;
+mod relay;
 mod secret;
 mod settings;
 mod signals;

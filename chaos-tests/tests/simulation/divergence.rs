@@ -35,7 +35,10 @@ struct Skips {
 
 impl Skips {
     fn new() -> Arc<Self> {
-        Arc::new(Self { armed: AtomicBool::new(false), machine: ShardMachine::new(ids(), COMMAND_VERSIONS) })
+        Arc::new(Self {
+            armed: AtomicBool::new(false),
+            machine: ShardMachine::new(ids(), COMMAND_VERSIONS, [0; 32]),
+        })
     }
 }
 
@@ -71,7 +74,7 @@ fn halted(cluster: &SimCluster, node: usize, group: GroupId) -> Option<Arc<Error
 async fn diverges() {
     let skips: Vec<Arc<Skips>> = (0..NODES).map(|_| Skips::new()).collect();
     let machines_of = |skips: &Arc<Skips>| -> Machines {
-        let sound = Arc::new(ShardMachine::new(ids(), COMMAND_VERSIONS));
+        let sound = Arc::new(ShardMachine::new(ids(), COMMAND_VERSIONS, [0; 32]));
         [(SICK, skips.clone() as Arc<dyn Machine>), (SOUND, sound as Arc<dyn Machine>)].into()
     };
     let cluster = SimCluster::with_each(skips.iter().map(machines_of).collect(), Clocks::Judged);

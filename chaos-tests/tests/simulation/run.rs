@@ -50,7 +50,9 @@ pub fn ids() -> EventIds {
 pub fn machines() -> Machines {
     GROUPS
         .into_iter()
-        .map(|group| (group, Arc::new(ShardMachine::new(ids(), COMMAND_VERSIONS)) as Arc<dyn Machine>))
+        .map(|group| {
+            (group, Arc::new(ShardMachine::new(ids(), COMMAND_VERSIONS, [0; 32])) as Arc<dyn Machine>)
+        })
         .chain([(meta::GROUP, Arc::new(MetaMachine::default()) as Arc<dyn Machine>)])
         .collect()
 }

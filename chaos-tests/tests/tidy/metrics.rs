@@ -7,7 +7,7 @@ use super::sources::{Source, root};
 
 const PAGE: &str = "docs/operations/metrics.md";
 /// What stands before the name of an instrument in the code. The name follows as a literal.
-const MAKERS: [&str; 5] = ["counter(", "gauge(", "gauge_by(", "histogram(", "Durations::new("];
+const MAKERS: [&str; 6] = ["counter(", "counter_by(", "gauge(", "gauge_by(", "histogram(", "Durations::new("];
 /// An argument that may stand before the name.
 const METERS: [&str; 2] = ["&meter,", "&global::meter("];
 

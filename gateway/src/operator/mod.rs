@@ -9,6 +9,7 @@ mod confirm;
 mod entries;
 mod items;
 mod merge;
+mod packets;
 mod quotas;
 mod settings;
 mod settle;
@@ -18,6 +19,7 @@ mod users;
 
 pub use acting::Operator;
 pub use items::{AuditItem, QuotaItem, TokenItem, UserItem};
+pub use packets::LeftUsers;
 pub use tokens::{TokenPage, TokenQuery};
 pub use totals::Totals;
 pub use users::{UserPage, UserQuery, parse_user};

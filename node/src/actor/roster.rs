@@ -13,6 +13,7 @@ use crate::feed::Marks;
 use crate::local::Local;
 use crate::objects::{self, Objects};
 use crate::peers::{MapWatch, Monitor};
+use crate::republish::Republisher;
 use crate::shards::ShardSupervisor;
 use crate::{Runtime, check, flush};
 
@@ -26,6 +27,7 @@ pub struct Actors {
     pub coordinator: Arc<Coordinator>,
     pub marks: Arc<Marks>,
     pub chronicle: Arc<Chronicle>,
+    pub republisher: Arc<Republisher>,
     /// Applied state is made durable at least this often.
     pub flush_interval: Duration,
 }
@@ -51,6 +53,7 @@ const ACTORS: [(TaskKind, Start); TaskKind::COUNT] = [
     (TaskKind::Sweep, |on, stop| Box::pin(async move { objects::sweep(&on.objects, stop).await })),
     (TaskKind::Scrub, |on, stop| Box::pin(async move { objects::scrub(&on.objects, stop).await })),
     (TaskKind::Marks, |on, stop| Box::pin(async move { on.marks.run(stop).await })),
+    (TaskKind::Republish, |on, stop| Box::pin(async move { on.republisher.run(stop).await })),
     (TaskKind::Chronicle, |on, stop| Box::pin(async move { on.chronicle.run(stop).await })),
     (TaskKind::Drain, |on, stop| Box::pin(async move { on.local.drain.run(stop).await })),
 ];

@@ -36,6 +36,8 @@ pub enum TaskKind {
     Scrub,
     /// Looks for new events while anybody follows them.
     Marks,
+    /// Publishes users' packets again.
+    Republish,
     /// Keeps what lately happened, for status pages.
     Chronicle,
     /// Hands leaderships over while the node drains.
@@ -72,7 +74,8 @@ impl TaskKind {
             | Self::Erase
             | Self::Sweep
             | Self::Scrub
-            | Self::Marks => Restart::Exponential {
+            | Self::Marks
+            | Self::Republish => Restart::Exponential {
                 base: Duration::from_secs(1),
                 max: Duration::from_secs(30),
                 reset_after: Duration::from_secs(60),
@@ -97,6 +100,7 @@ impl TaskKind {
             Self::Sweep => "sweep",
             Self::Scrub => "scrub",
             Self::Marks => "marks",
+            Self::Republish => "republish",
             Self::Chronicle => "chronicle",
             Self::Drain => "drain",
         }

@@ -75,5 +75,7 @@ pub(super) fn of(body: &Body) -> &dyn ShardCommand {
         Body::RefreshLock(command) => command,
         Body::UnlockEntry(command) => command,
         Body::AbandonUpload(command) => command,
+        Body::NotePacket(command) => command,
+        Body::MarkPass(command) => command,
     }
 }

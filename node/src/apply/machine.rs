@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use prost::Message;
 use rowhouse_proto::domain::event::EventIds;
+use rowhouse_proto::domain::user::UserKey;
 use rowhouse_proto::wire::command::{Command, Outcome};
 use rowhouse_proto::{ErrorCode, VersionRange};
 use rowhouse_raft::state::Txn;
@@ -22,12 +23,15 @@ pub struct ShardMachine {
     ids: EventIds,
     /// The command versions it understands; it stops at any other.
     versions: VersionRange,
+    /// The homeserver's public key, as fixed as the layout.
+    homeserver: UserKey,
 }
 
 impl ShardMachine {
-    /// A machine for shards of the cluster with these event ids. It stops at a command of another version.
-    pub fn new(ids: EventIds, versions: VersionRange) -> Self {
-        Self { ids, versions }
+    /// A machine for shards of the homeserver with this public key and these event ids. It stops at a command of
+    /// another version.
+    pub fn new(ids: EventIds, versions: VersionRange, homeserver: UserKey) -> Self {
+        Self { ids, versions, homeserver }
     }
 }
 
@@ -38,7 +42,7 @@ impl Machine for ShardMachine {
         let outcome = if planted::diverge() {
             outcome::done()
         } else {
-            let mut turn = Turn::open(txn, self.ids, &command, context)?;
+            let mut turn = Turn::open(txn, self.ids, self.homeserver, &command, context)?;
             if body.is_upkeep() {
                 apply_upkeep(&mut turn, body)?
             } else {

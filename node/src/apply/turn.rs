@@ -25,6 +25,9 @@ pub const ACCOUNTS_SINCE: u32 = 4;
 /// From this command version on writes have conditions, and paths have locks.
 pub const LOCKS_SINCE: u32 = 5;
 
+/// From this command version on shards keep their users' packets.
+pub const PACKETS_SINCE: u32 = 6;
+
 /// One command while it is applied.
 pub(super) struct Turn<'a, 't> {
     /// Reads see what this turn wrote.
@@ -38,6 +41,8 @@ pub(super) struct Turn<'a, 't> {
     entry: EntryContext<'a>,
     /// The version it was proposed under.
     version: u32,
+    /// The key that users' packets name while they are here.
+    homeserver: UserKey,
 }
 
 /// An event time that no other event has and that lies above all before it.
@@ -49,6 +54,7 @@ impl<'a, 't> Turn<'a, 't> {
     pub(super) fn open(
         txn: &'a mut Txn<'t>,
         ids: EventIds,
+        homeserver: UserKey,
         command: &Command,
         entry: EntryContext<'a>,
     ) -> Result<Self, Error> {
@@ -58,12 +64,18 @@ impl<'a, 't> Turn<'a, 't> {
         }
         shard.shard_count = ids.shard_count();
         log_time::advance(&mut shard, command.now_ms);
-        Ok(Self { txn, shard, ids, hlc_t: ids.tick(command.hlc_us), entry, version: command.version })
+        let (hlc_t, version) = (ids.tick(command.hlc_us), command.version);
+        Ok(Self { txn, shard, ids, hlc_t, entry, version, homeserver })
     }
 
     /// The version the command was proposed under.
     pub(super) fn version(&self) -> u32 {
         self.version
+    }
+
+    /// The homeserver's public key.
+    pub(super) fn homeserver(&self) -> UserKey {
+        self.homeserver
     }
 
     /// Index of the command's log entry.

@@ -19,6 +19,7 @@ use super::balance::{Transfer, next_transfer};
 use super::carry_out::Hands;
 use super::presence::Presence;
 use super::propose::{propose, propose_under};
+use super::reach;
 use crate::identity::NodeUuid;
 use crate::local::Local;
 use crate::meta;
@@ -94,6 +95,7 @@ impl Coordinator {
                 () = deposed(&group) => info!(term, "no longer coordinating"),
                 result = self.reconcile(&group) => result?,
                 result = self.author.run(&group) => result?,
+                never = reach::watch(&self.author.record, || self.cluster.view.map().packet.clone()) => match never {},
             }
         }
     }

@@ -12,6 +12,7 @@ use rowhouse_proto::wire::meta::GatewayInfo;
 
 use super::generation::published;
 use crate::Error;
+use crate::state::packet;
 
 /// pkarr's floor: an address that was taken out disappears from caches within five minutes.
 const TTL_S: u32 = 300;
@@ -41,8 +42,8 @@ pub fn sign(
     if !shared.icann_domain.is_empty() {
         builder = builder.https(name(".")?, icann(shared)?, TTL_S);
     }
-    for address in addresses.iter().take(ADDRESSES_MAX) {
-        builder = builder.address(name(".")?, *address, TTL_S);
+    for address in chosen(&addresses) {
+        builder = builder.address(name(".")?, address, TTL_S);
     }
     build(builder, keypair).map(Some)
 }
@@ -55,6 +56,20 @@ pub fn addresses(packet: &SignedPacket) -> BTreeSet<IpAddr> {
         _ => None,
     };
     packet.all_resource_records().filter_map(address).collect()
+}
+
+/// A committed packet from its canonical bytes.
+pub fn parse(canonical: &[u8]) -> Result<SignedPacket, Error> {
+    let signer = canonical.get(..32).unwrap_or_default();
+    packet::parse(signer, canonical).ok_or_else(|| Error::Pkarr("these bytes are no packet".to_owned()))
+}
+
+/// At most `ADDRESSES_MAX`, of both families if there are both: clients whose network has one of them, or who race them,
+/// shall find one.
+fn chosen(addresses: &BTreeSet<IpAddr>) -> Vec<IpAddr> {
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv4());
+    let of_v6 = v6.len().min((ADDRESSES_MAX / 2).max(ADDRESSES_MAX.saturating_sub(v4.len())));
+    v4.into_iter().take(ADDRESSES_MAX - of_v6).chain(v6.into_iter().take(of_v6)).collect()
 }
 
 fn build(builder: SignedPacketBuilder, keypair: &Keypair) -> Result<SignedPacket, Error> {
@@ -158,6 +173,21 @@ mod tests {
             https(&packet(&[gateway("2001:db8::1", "")]))[0].get_param(6).map(SVCParam::key_code),
             Some(6)
         );
+    }
+
+    #[test]
+    fn both_families_are_named_when_there_are_both() {
+        let v4 = (1..=20).map(|n| gateway(&format!("192.0.2.{n}"), ""));
+        let v6 = |count: usize| (1..=count).map(|n| gateway(&format!("2001:db8::{n}"), ""));
+        let named = |gateways: Vec<GatewayInfo>| {
+            let (v4, v6): (Vec<_>, Vec<_>) =
+                addresses(&packet(&gateways)).into_iter().partition(IpAddr::is_ipv4);
+            (v4.len(), v6.len())
+        };
+        assert_eq!(named(v4.clone().chain(v6(20)).collect()), (4, 4));
+        assert_eq!(named(v4.clone().chain(v6(1)).collect()), (7, 1));
+        assert_eq!(named(v4.take(2).chain(v6(20)).collect()), (2, 6));
+        assert_eq!(named(v6(20).collect()), (0, 8));
     }
 
     #[test]

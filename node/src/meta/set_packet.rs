@@ -10,17 +10,16 @@ use rowhouse_raft::state::Txn;
 
 use super::commands::{EntryHead, MetaGroupCommand};
 use super::{Verdict, tables};
+use crate::apply::PACKETS_SINCE;
+use crate::planted;
+use crate::state::packet::{PACKET_BYTES_MAX, PACKET_HEAD_BYTES};
 
-/// Key 32, signature 64, timestamp 8 (docs/rules/network.md#what-the-packet-says).
-const HEAD_BYTES: usize = 104;
-/// Longest packet in bytes: the head and at most 1 000 bytes of DNS packet.
-const PACKET_BYTES_MAX: usize = 1104;
 /// pkarr itself distrusts packets further ahead than this (docs/rules/network.md#timestamps-only-rise).
 const AHEAD_US_MAX: u64 = 60_000_000;
 
 /// When a canonical packet was signed, in unix microseconds; `None` if it is too short to tell.
 pub fn packet_timestamp_us(packet: &[u8]) -> Option<u64> {
-    let bytes: [u8; 8] = packet.get(96..HEAD_BYTES)?.try_into().ok()?;
+    let bytes: [u8; 8] = packet.get(96..PACKET_HEAD_BYTES)?.try_into().ok()?;
     Some(u64::from_be_bytes(bytes))
 }
 
@@ -36,15 +35,21 @@ impl MetaGroupCommand for SetPacket {
         if packet[..32] != cluster.homeserver[..] {
             return Ok(Verdict::refused("packet of another key"));
         }
+        let mut stored_us = 0;
         if let Some(stored) = tables::packet(&*txn)? {
             if stored == *packet {
                 return Ok(Verdict::Unchanged);
             }
-            if packet_timestamp_us(&stored).is_some_and(|stored| timestamp <= stored) {
+            stored_us = packet_timestamp_us(&stored).unwrap_or(0);
+            if timestamp <= stored_us && !planted::regress_timestamp() {
                 return Ok(Verdict::refused("packet is not newer than the committed one"));
             }
         }
-        let latest = (entry.now_ms * 1000 + AHEAD_US_MAX).max(self.network_us.saturating_add(1));
+        let mut latest = (entry.now_ms * 1000 + AHEAD_US_MAX).max(self.network_us.saturating_add(1));
+        // A clock that ran away once must not stop all that come after it.
+        if entry.version >= PACKETS_SINCE {
+            latest = latest.max(stored_us.saturating_add(1));
+        }
         if timestamp > latest {
             return Ok(Verdict::refused("packet is too far in the future"));
         }

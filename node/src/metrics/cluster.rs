@@ -6,13 +6,11 @@ use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo, NodeInfo};
 use super::sources::{Sources, Watched};
 use crate::health::unready;
 use crate::identity::NodeUuid;
-use crate::meta::packet_timestamp_us;
 use crate::placement::{Leader, Observed, REPLICAS};
 
 pub fn observe(watched: &Watched) {
     own_part(watched);
     clock(watched);
-    record(watched);
     whole(watched);
 }
 
@@ -43,34 +41,6 @@ fn clock(watched: &Watched) {
         "",
         "1 while most nodes were heard, so that this node believes its time.",
         |sources| Some(f64::from(u8::from(sources.local.clock.judged_us().is_some()))),
-    );
-}
-
-fn record(watched: &Watched) {
-    watched.gauge(
-        "rowhouse.pkarr.record_age",
-        "s",
-        "Time since the homeserver's record was signed, as far as this node's map has it.",
-        |sources| {
-            let signed_us = packet_timestamp_us(&sources.cluster.view.map().packet)?;
-            Some(sources.local.clock.physical_us().saturating_sub(signed_us) as f64 / 1e6)
-        },
-    );
-    watched.gauge(
-        "rowhouse.pkarr.published_age",
-        "s",
-        "Time since this node last published the homeserver's record; absent where another node does, or none was.",
-        |sources| {
-            let author = &sources.coordinator.author;
-            let age_s = author.record.age_s(sources.local.clock.physical_us());
-            (sources.coordinator.leads() && age_s != u64::MAX).then_some(age_s as f64)
-        },
-    );
-    watched.counter(
-        "rowhouse.pkarr.publish_failures",
-        "",
-        "Attempts of this node to publish the homeserver's record that failed.",
-        |sources| sources.coordinator.author.record.failures(),
     );
 }
 

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod groups;
+mod packets;
 mod raft;
 mod shards;
 mod sources;
@@ -30,6 +31,7 @@ pub fn observe(sources: &Arc<Sources>, per_shard: bool) {
     raft::observe(&watched);
     storage::observe(&watched);
     cluster::observe(&watched);
+    packets::observe(&watched);
     if per_shard {
         shards::observe(&watched);
     }

@@ -10,6 +10,7 @@ use crate::coordinator::Coordinator;
 use crate::local::Local;
 use crate::objects::Objects;
 use crate::peers::Cluster;
+use crate::republish::Republisher;
 
 /// The parts of a node that are measured. The node holds them: instruments outlive it and read nothing then.
 pub struct Sources {
@@ -17,6 +18,7 @@ pub struct Sources {
     pub cluster: Arc<Cluster>,
     pub coordinator: Arc<Coordinator>,
     pub objects: Arc<Objects>,
+    pub republisher: Arc<Republisher>,
     pub groups: Groups,
 }
 
@@ -70,6 +72,27 @@ impl Watched {
         let sources = self.sources.clone();
         self.meter
             .f64_observable_gauge(name)
+            .with_description(description)
+            .with_callback(move |observer| {
+                let Some(sources) = sources.upgrade() else { return };
+                for (value_of_label, value) in read(&sources) {
+                    observer.observe(value, &[KeyValue::new(label, value_of_label)]);
+                }
+            })
+            .build();
+    }
+
+    /// Several things that only rise while the process lives, one for each value of a label.
+    pub fn counter_by(
+        &self,
+        name: &'static str,
+        description: &'static str,
+        label: &'static str,
+        read: fn(&Sources) -> Vec<(&'static str, u64)>,
+    ) {
+        let sources = self.sources.clone();
+        self.meter
+            .u64_observable_counter(name)
             .with_description(description)
             .with_callback(move |observer| {
                 let Some(sources) = sources.upgrade() else { return };

@@ -89,6 +89,7 @@ impl ShardService {
         }
         prepared.complete(version, self.default_quota_bytes());
         let paced = prepared.paced_user();
+        let signed_in = prepared.signed_in_user();
         let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
         let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| unable(&error))?;
         let command = Command {
@@ -125,7 +126,11 @@ impl ShardService {
         }
         let reply = propose(group, command.encode_to_vec().into(), trace).await.map_err(of_proposal)?;
         let outcome = Outcome::decode(reply).map_err(|error| internal(&error))?;
-        finish(answer, outcome).map(told)
+        let reply = finish(answer, outcome)?;
+        if let Some(user) = signed_in {
+            self.hints.seen(group.id(), user);
+        }
+        Ok(told(reply))
     }
 }
 

@@ -75,6 +75,14 @@ impl Prepared {
         self.user.filter(|_| !by_operator(credential))
     }
 
+    /// Who signs up or in by this: the client publishes its packet before long.
+    pub fn signed_in_user(&self) -> Option<UserKey> {
+        match &self.body {
+            Body::CreateUser(_) | Body::OpenCookieSession(_) | Body::MintBearer(_) => self.user,
+            _ => None,
+        }
+    }
+
     /// Whether some replica may stop at the command while this version is in force.
     pub fn is_too_new(&self, version: u32) -> bool {
         let is_new = match &self.body {

@@ -45,6 +45,7 @@ fn presents_bearer(op: &Op) -> bool {
         Op::ListEvents(query) => query.credential.as_ref(),
         Op::ShardStats(_) | Op::GetUser(_) | Op::ListUsers(_) => None,
         Op::ListCollection(_) | Op::FindMember(_) => None,
+        Op::ListLeft(_) | Op::GetPacket(_) => None,
     };
     credential.is_some_and(|credential| matches!(credential.kind, Some(Kind::BearerHash(_))))
 }
@@ -59,6 +60,8 @@ fn answer(view: &View<'_>, shard: u32, op: &Op, now_ms: u64) -> Result<Reply, Re
         Op::ListUsers(query) => Ok(Reply::AccountPage(read::list_users(view, query)?)),
         Op::ListCollection(query) => Ok(Reply::MemberPage(read::list_collection(view, query)?)),
         Op::FindMember(query) => Ok(Reply::Member(read::find_member(view, query)?)),
+        Op::ListLeft(query) => Ok(Reply::LeftPage(read::list_left(view, query)?)),
+        Op::GetPacket(query) => Ok(Reply::UserPacket(read::get_packet(view, query)?)),
         Op::ListGrants(query) => Ok(Reply::GrantList(read::list_grants(view, query, now_ms)?)),
         Op::ShardStats(_) => read::stats(view).map(Reply::Stats).map_err(|error| internal(&error)),
     }

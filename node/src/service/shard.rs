@@ -21,6 +21,7 @@ use super::space_gate::SpaceGate;
 use crate::clock::Clock;
 use crate::local::Local;
 use crate::peers::{Cluster, ClusterView};
+use crate::republish::Hints;
 use crate::{AttemptLimits, Group, ObjectLimits};
 
 /// Longest time of a change: a barrier's wait and a proposal's (5 s each), and a little.
@@ -50,14 +51,16 @@ pub struct ShardService {
     pub(super) homeserver_z32: Arc<str>,
     pub(super) attempts: Arc<Attempts>,
     pub(super) upload_lifetime_ms: u64,
+    pub(super) hints: Arc<Hints>,
 }
 
 impl ShardService {
-    /// `homeserver_z32` is the public key that tokens must be for.
+    /// `homeserver_z32` is the public key that tokens must be for. `hints` hears of users who sign up or in.
     pub fn new(
         local: &Arc<Local>,
         cluster: &Arc<Cluster>,
         homeserver_z32: String,
+        hints: Arc<Hints>,
         attempts: AttemptLimits,
         objects: ObjectLimits,
     ) -> Self {
@@ -68,6 +71,7 @@ impl ShardService {
             space: SpaceGate { local: local.clone(), cluster: cluster.clone() },
             homeserver_z32: homeserver_z32.into(),
             attempts: Arc::new(Attempts::new(attempts)),
+            hints,
             upload_lifetime_ms: u64::try_from(objects.upload_expiry_s.as_millis()).unwrap_or(u64::MAX),
         }
     }

@@ -7,17 +7,18 @@ use std::time::SystemTime;
 
 use rowhouse_peer::Certificates;
 use rowhouse_proto::WIRE_VERSION;
-use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply};
+use rowhouse_proto::wire::meta::{GroupStatus, NodeStatusReply, PacketStatus, VantagePoint};
 use rowhouse_raft::ReplicaId;
 use rowhouse_raft::state::{Applied, ScanOrder, View};
 
 use crate::chronicle::Chronicle;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, Known, since_s};
 use crate::local::Local;
 use crate::meta::packet_timestamp_us;
 use crate::objects::{Objects, Stock};
 use crate::peers::Cluster;
 use crate::placement::report;
+use crate::republish::Republisher;
 use crate::{Error, Group};
 
 /// Table 0 of a group holds the engine's own record.
@@ -33,6 +34,7 @@ pub struct StatusReport {
     pub coordinator: Arc<Coordinator>,
     pub objects: Arc<Objects>,
     pub chronicle: Arc<Chronicle>,
+    pub republisher: Arc<Republisher>,
     /// This node's own, if it has any.
     pub certificates: Option<Arc<Certificates>>,
 }
@@ -74,7 +76,36 @@ impl StatusReport {
             leader_changes,
             incidents,
             log_syncs: self.local.engine.metrics().syncs.load(Ordering::Relaxed),
+            packets: Some(self.packets(now_us)),
         })
+    }
+
+    fn packets(&self, now_us: u64) -> PacketStatus {
+        let Known { verified_us, stored, foreign, reach, .. } = self.coordinator.author.record.known();
+        PacketStatus {
+            vantage_points: self.vantage_points(),
+            verified_s: since_s(verified_us, now_us),
+            stored_nodes: stored as u64,
+            foreign: foreign && self.coordinator.leads(),
+            reach: if self.coordinator.leads() { reach } else { Vec::new() },
+            ..self.republisher.told()
+        }
+    }
+
+    /// The homeserver's packet and those of users go out by clients of their own to the same vantage points.
+    fn vantage_points(&self) -> Vec<VantagePoint> {
+        let mut points = self.republisher.vantage_points();
+        let own = self.coordinator.author.network.as_ref().map(|network| network.told()).unwrap_or_default();
+        for (point, other) in points.iter_mut().zip(own) {
+            point.answers += other.answers;
+            point.failures += other.failures;
+            point.paused_s = point.paused_s.max(other.paused_s);
+            if other.answered_s < point.answered_s || !other.problem.is_empty() {
+                point.problem = other.problem;
+            }
+            point.answered_s = point.answered_s.min(other.answered_s);
+        }
+        points
     }
 
     fn groups(&self, scan: bool) -> Result<Vec<GroupStatus>, Error> {

@@ -152,7 +152,7 @@ impl ShardSupervisor {
             let ids = self.local.identity.event_ids();
             let ids =
                 ids.ok_or_else(|| rowhouse_raft::Error::corrupt("node", "it has replicas but no cluster"))?;
-            Arc::new(ShardMachine::new(ids, self.versions))
+            Arc::new(ShardMachine::new(ids, self.versions, self.local.identity.homeserver()))
         };
         start_group(Arc::clone(&self.local.host), GroupSpec { group, replica, machine }).await?;
         info!(group, replica, "replica started");

@@ -8,6 +8,7 @@ pub(crate) mod aged;
 pub(crate) mod collections;
 pub mod log_time;
 pub mod objects;
+pub(crate) mod packet;
 pub(crate) mod read;
 pub(crate) mod records;
 pub(crate) mod roster;

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use rowhouse_proto::wire::state::{
-    Bearer, CookieSession, Entry, Grant, Lock, PhysicalUsage, Shard, Usage, User, UserSessions, VoidSignup,
+    Bearer, CookieSession, Entry, Grant, Lock, PacketPass, PhysicalUsage, Shard, Usage, User, UserPacket,
+    UserSessions, VoidSignup,
 };
 use rowhouse_raft::Error;
 
@@ -25,6 +26,16 @@ pub(crate) fn shard(read: &dyn Read) -> Result<Shard, Error> {
 /// The account, `None` if nobody signed up with this key.
 pub(crate) fn user(read: &dyn Read, user: &UserKey) -> Result<Option<User>, Error> {
     load(read, &tables::user(user), "user record")
+}
+
+/// What was seen of the user's packet; empty if none was.
+pub(crate) fn user_packet(read: &dyn Read, user: &UserKey) -> Result<UserPacket, Error> {
+    Ok(load(read, &tables::user_packet(user), "user's packet")?.unwrap_or_default())
+}
+
+/// How far the pass over the users' packets is; `None` before the first one.
+pub(crate) fn packet_pass(read: &dyn Read) -> Result<Option<PacketPass>, Error> {
+    load(read, &[tables::PACKET_PASS], "pass over packets")
 }
 
 /// Reservations of a signup token up to this number make no account for this user; 0: there are none.

@@ -23,6 +23,12 @@ pub const USER_USED: u8 = 0x07;
 pub const VOID_SIGNUP: u8 = 0x08;
 /// user; only disabled ones
 pub const USER_DISABLED: u8 = 0x09;
+/// user → UserPacket
+pub const USER_PACKET: u8 = 0x0A;
+/// user; only those who left
+pub const USER_LEFT: u8 = 0x0B;
+/// PacketPass; one row
+pub const PACKET_PASS: u8 = 0x0C;
 /// user, secret hash → CookieSession
 pub const COOKIE_SESSION: u8 = 0x10;
 /// user, grant id → Grant
@@ -99,6 +105,16 @@ pub fn user_used(bytes: u64, user: &UserKey) -> Bytes {
 /// Key of a row of `USER_DISABLED`.
 pub fn user_disabled(user: &UserKey) -> Bytes {
     key(USER_DISABLED, &[user])
+}
+
+/// Key of a row of `USER_PACKET`.
+pub fn user_packet(user: &UserKey) -> Bytes {
+    key(USER_PACKET, &[user])
+}
+
+/// Key of a row of `USER_LEFT`.
+pub fn user_left(user: &UserKey) -> Bytes {
+    key(USER_LEFT, &[user])
 }
 
 /// Key of a row of `VOID_SIGNUP`.

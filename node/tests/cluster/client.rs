@@ -55,6 +55,12 @@ impl User {
         Self { keypair: Keypair::from_secret(&[seed; 32]), cookie: format!("COOKIE{seed:020}") }
     }
 
+    /// With this secret key.
+    pub fn of(secret: &[u8; 32]) -> Self {
+        let cookie = format!("COOKIE{}", rowhouse_proto::hex(&secret[..10]));
+        Self { keypair: Keypair::from_secret(secret), cookie }
+    }
+
     pub fn shard(&self) -> u32 {
         Slot::of_user(&self.keypair.public_key()).shard(SHARDS)
     }

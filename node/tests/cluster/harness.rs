@@ -98,12 +98,15 @@ impl TestNode {
     }
 }
 
+/// What a test has otherwise in each node's configuration.
+type Change = Box<dyn Fn(&mut NodeConfig)>;
+
 /// Nodes by number; `None` where one is down.
 pub struct Cluster {
     pub nodes: Vec<Option<TestNode>>,
     addresses: Vec<String>,
     dirs: Vec<TempDir>,
-    change: fn(&mut NodeConfig),
+    change: Change,
     pub client: Client,
     issuer: Option<Issuer>,
 }
@@ -127,15 +130,15 @@ fn node_config(dir: &TempDir, listen: &str, n: usize, issuer: Option<&Issuer>) -
 impl Cluster {
     /// `count` empty nodes, not initialized.
     pub fn started(count: usize) -> Self {
-        Self::started_with(count, None, |_| {})
+        Self::started_with(count, None, Box::new(|_| {}))
     }
 
     /// The same with mutual TLS: nodes n0, n1 and so on, gateway g0, operator admin.
     pub fn secured(count: usize) -> Self {
-        Self::started_with(count, Some(Issuer::new()), |_| {})
+        Self::started_with(count, Some(Issuer::new()), Box::new(|_| {}))
     }
 
-    fn started_with(count: usize, issuer: Option<Issuer>, change: fn(&mut NodeConfig)) -> Self {
+    fn started_with(count: usize, issuer: Option<Issuer>, change: Change) -> Self {
         let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().expect("a folder")).collect();
         let nodes: Vec<TestNode> = dirs
             .iter()
@@ -160,8 +163,8 @@ impl Cluster {
     }
 
     /// With something else in each node's configuration.
-    pub fn initialized_with(count: usize, change: fn(&mut NodeConfig)) -> Self {
-        let cluster = Self::started_with(count, None, change);
+    pub fn initialized_with(count: usize, change: impl Fn(&mut NodeConfig) + 'static) -> Self {
+        let cluster = Self::started_with(count, None, Box::new(change));
         let report = cluster.initialize().expect("initializes");
         assert!(report.created);
         cluster

@@ -11,7 +11,7 @@ use tonic::Code;
 
 use super::harness::{Cluster, SECRET, wait_for};
 
-fn gateway(public_ip: &str) -> AnnounceGatewayRequest {
+pub fn gateway(public_ip: &str) -> AnnounceGatewayRequest {
     AnnounceGatewayRequest {
         public_ip: public_ip.into(),
         tls_port: 6287,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use machine_fixture::account::*;
 use machine_fixture::condition::*;
 use machine_fixture::golden::golden_files;
+use machine_fixture::packet::*;
 use machine_fixture::upload::*;
 use machine_fixture::*;
 use prost::Message;
@@ -43,6 +44,8 @@ golden_files! {
     RefreshLock => "refresh_lock";
     UnlockEntry => "unlock_entry";
     AbandonUpload => "abandon_upload";
+    NotePacket => "note_packet", "note_leaving";
+    MarkPass => "mark_pass";
 }
 
 fn check(replica: &mut Replica, name: &str, command: &Command) {
@@ -148,6 +151,17 @@ fn lock_steps(user: u8) -> impl Iterator<Item = (u32, &'static str, Body)> {
     .map(|(name, body)| (5, name, body))
 }
 
+/// Users' packets, of version 6.
+fn packet_steps(user: u8) -> impl Iterator<Item = (u32, &'static str, Body)> {
+    [
+        ("note_packet", note(user, signed(user, 1_800_000_000_000_000, Some(homeserver())))),
+        ("note_leaving", note(user, signed(user, 1_800_000_000_000_001, Some(key_bytes(50))))),
+        ("mark_pass", mark(START_MS, Some(user), false)),
+    ]
+    .into_iter()
+    .map(|(name, body)| (6, name, body))
+}
+
 #[test]
 fn every_command_writes_the_bytes_it_always_wrote() {
     let mut replica = Replica::default();
@@ -179,7 +193,7 @@ fn every_command_writes_the_bytes_it_always_wrote() {
     ];
     let collections = collection_steps(user).map(|(name, body)| (4, name, body));
     let steps = steps.into_iter().chain(account_steps(user, another)).chain(collections);
-    let steps = steps.chain(lock_steps(user));
+    let steps = steps.chain(lock_steps(user)).chain(packet_steps(user));
     let mut compared = Vec::new();
     for (number, (version, name, body)) in (0..).zip(steps) {
         assert!(files_of(&body).contains(&name), "{name} is listed under its command");

@@ -18,6 +18,7 @@ mod meta_golden;
 mod model;
 mod modified;
 mod object;
+mod packets;
 mod physical;
 mod session;
 mod session_bounds;

@@ -116,6 +116,19 @@ fn a_packet_must_be_newer_but_not_from_the_future() {
 }
 
 #[test]
+fn a_clock_that_ran_away_once_stops_no_later_packet() {
+    let mut store = Store::default();
+    store.accepted(bootstrap(3, 16));
+    // The leader's clock was a year ahead, and nothing got out.
+    let far_us = (NOW_MS + 365 * 86_400_000) * 1000;
+    let forced = SetPacket { packet: packet(far_us, 1), network_us: far_us - 1 };
+    store.accepted(Body::SetPacket(forced));
+    store.refused(set_packet(NOW_MS * 1000, 2));
+    store.refused(set_packet(far_us + 2, 2));
+    store.accepted(set_packet(far_us + 1, 2));
+}
+
+#[test]
 fn a_packet_of_another_key_is_refused() {
     let mut store = Store::default();
     store.accepted(bootstrap(1, 1));

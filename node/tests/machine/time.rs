@@ -151,8 +151,11 @@ fn a_state_of_another_number_of_shards_is_not_gone_on_with() {
     let record: Shard = run.replica.row(&[tables::SHARD]).expect("after a command");
     assert_eq!(record.shard_count, 16);
     let command = run.now(close(0));
-    let other =
-        rowhouse_node::apply::ShardMachine::new(EventIds::new(32).expect("a power of two"), COMMAND_VERSIONS);
+    let other = rowhouse_node::apply::ShardMachine::new(
+        EventIds::new(32).expect("a power of two"),
+        COMMAND_VERSIONS,
+        [0; 32],
+    );
     let mut txn = Txn::new(View::new(&run.replica.rows, Default::default()));
     let context = EntryContext { group: SHARD as u16, term: 1, index: 99, voters: &[] };
     let encoded = prost::Message::encode_to_vec(&command).into();

@@ -74,7 +74,6 @@ impl Import {
                 Becomes::Setting(path) => Fate::Setting { path, value: value.clone(), why: None },
                 Becomes::Command(flag) => Fate::Command { flag, value: asked.plain() },
                 Becomes::Meaningless(why) => Fate::Meaningless(why),
-                Becomes::Missing(why) => Fate::Missing(why),
                 Becomes::Judged(judge) => judge(&asked)?,
             };
             Some(Line { key: row.key.to_owned(), source, fate })

@@ -22,12 +22,11 @@ pub enum Becomes {
     /// The flag of `rowhouse ctl cluster settings set`, with the same value.
     Command(&'static str),
     Meaningless(&'static str),
-    Missing(&'static str),
     /// `None`: it goes without saying.
     Judged(fn(&Asked<'_>) -> Option<Fate>),
 }
 
-use Becomes::{Command, Judged, Meaningless, Missing, Setting};
+use Becomes::{Command, Judged, Meaningless, Setting};
 
 const fn row(key: &'static str, becomes: Becomes) -> Row {
     Row { key, becomes }
@@ -70,12 +69,7 @@ pub const KEYS: &[Row] = &[
     row("pkdns.public_pubky_tls_port", Setting("gateway.public_tls_port")),
     row("pkdns.public_icann_http_port", Setting("gateway.public_http_port")),
     row("pkdns.icann_domain", Judged(domain)),
-    row(
-        "pkdns.user_keys_republisher_interval",
-        Missing(
-            "users' own records are not republished; the homeserver's is, every `pkarr.republish_interval_s`",
-        ),
-    ),
+    row("pkdns.user_keys_republisher_interval", Setting("pkarr.user_republish_interval_s")),
     row("pkdns.dht_bootstrap_nodes", Judged(bootstrap)),
     row("pkdns.dht_relay_nodes", Judged(relays)),
     row("pkdns.dht_request_timeout_ms", Meaningless(PATIENCE)),

@@ -12,6 +12,7 @@ mod follow;
 mod node;
 mod observer;
 mod operate;
+mod pkarr;
 mod quota_flags;
 mod rebalance;
 mod secrets;
@@ -56,6 +57,8 @@ pub enum CtlCommand {
     /// List shards, and say where a replica or the leader of one shall be.
     #[command(subcommand)]
     Shard(shard::ShardCommand),
+    /// Show how the records of the homeserver and its users are on the network, and who left.
+    Pkarr(pkarr::PkarrArgs),
     /// Act on the whole cluster.
     #[command(subcommand)]
     Cluster(WholeCommand),
@@ -96,6 +99,7 @@ pub async fn run(command: CtlCommand) -> Result<(), Error> {
         CtlCommand::Top(args) => top::top(args).await,
         CtlCommand::Node(command) => node::run(command).await,
         CtlCommand::Shard(command) => shard::run(command).await,
+        CtlCommand::Pkarr(args) => pkarr::pkarr(args).await,
         CtlCommand::Cluster(WholeCommand::Rebalance(args)) => rebalance::rebalance(args).await,
         CtlCommand::Cluster(WholeCommand::Settings(command)) => settings::run(command).await,
         CtlCommand::Token(command) => token::run(command).await,

@@ -12,7 +12,7 @@ use mainline::async_dht::AsyncDht;
 use mainline::{Config, Dht, ServerSettings};
 
 use super::observe::Observer;
-use super::records::RECORDS_MAX;
+use crate::records::RECORDS_MAX;
 
 /// Tries to let the nodes find each other before the testnet gives up: 30 s.
 const MEET_TRIES: u32 = 300;

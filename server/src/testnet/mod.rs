@@ -6,7 +6,6 @@
 mod dht;
 mod observe;
 mod ports;
-mod records;
 mod relay;
 mod restore;
 mod run;

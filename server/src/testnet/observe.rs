@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use mainline::{RequestFilter, RequestSpecific};
 use rowhouse_proto::lock::lock;
 
-use super::records::{Record, Records, SALT_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::records::{Record, Records, SALT_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Longer than any printed put: a token, a value, a key and a signature at five characters a byte.
 const PRINTED_BYTES_MAX: usize = 5 * (VALUE_BYTES_MAX + SALT_BYTES_MAX + 512);

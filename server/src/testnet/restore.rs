@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::dht::REQUEST_TIMEOUT;
-use super::records::Record;
+use crate::records::Record;
 
 /// Puts in flight: each is a lookup and three stores on loopback.
 const IN_FLIGHT: usize = 32;

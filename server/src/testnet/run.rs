@@ -1,20 +1,20 @@
 //! Starts the testnet's parts in order, says when they are ready, and waits for the signal to stop.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use rowhouse_proto::causes;
 use serde::{Deserialize, Serialize};
 
 use super::dht::Nodes;
 use super::observe::Observer;
 use super::ports::TestnetPorts;
-use super::records::Records;
 use super::relay::PkarrRelay;
 use super::restore::restore;
 use crate::error::Error;
 use crate::files;
+use crate::records::Records;
+use crate::relay::{self, HttpRelayArgs};
 use crate::signals::Stop;
 
 /// Where the relay crate puts its cache, which it never removes: ours is emptied at each start.
@@ -105,18 +105,11 @@ fn claim_temporary_folder(folder: &Path) -> Result<(), Error> {
 }
 
 async fn start_http_relay(port: u16) -> Result<http_relay::HttpRelay, Error> {
-    http_relay::HttpRelay::builder()
-        .bind_address(IpAddr::V4(Ipv4Addr::LOCALHOST))
-        .http_port(port)
-        .cors_allow_all(true)
-        .run()
-        .await
-        .map_err(|error| {
-            let why = causes(error.as_ref());
-            Error::Failed(format!(
-                "port {port} of the HTTP relay: {why}; choose another with --http-relay-port"
-            ))
-        })
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let args = HttpRelayArgs { listen, body_bytes_max: 2048, messages_max: 10_000 };
+    relay::start_http(&args).await.map_err(|why| {
+        Error::Failed(format!("port {port} of the HTTP relay: {why}; choose another with --http-relay-port"))
+    })
 }
 
 fn announce(ready: &TestnetReady, file: Option<&Path>) -> Result<(), Error> {

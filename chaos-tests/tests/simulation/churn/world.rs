@@ -109,7 +109,7 @@ pub fn machine(group: GroupId) -> Arc<dyn Machine> {
     if group == meta::GROUP {
         Arc::new(MetaMachine::default())
     } else {
-        Arc::new(ShardMachine::new(ids(), COMMAND_VERSIONS))
+        Arc::new(ShardMachine::new(ids(), COMMAND_VERSIONS, [0; 32]))
     }
 }
 

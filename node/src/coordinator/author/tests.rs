@@ -1,14 +1,20 @@
 use std::sync::Mutex;
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pkarr::PublicKey;
-use pkarr::errors::ResolveError;
-use rowhouse_proto::wire::meta::GatewayInfo;
+use rowhouse_proto::lock::lock;
+use rowhouse_proto::wire::meta::{GatewayInfo, VantagePoint};
+use tokio::task::yield_now;
 
+use super::super::packet::parse;
+use super::super::progress::RETRY_MIN;
 use super::*;
 use crate::clock::TimeSource;
 use crate::clock::testing::Records;
+use crate::network::{Look, Network, Published};
 
 #[test]
 fn a_timestamp_is_above_everything_known() {
@@ -20,10 +26,8 @@ fn a_timestamp_is_above_everything_known() {
 
 #[test]
 fn committed_bytes_are_published_unchanged() {
-    let gateway =
-        GatewayInfo { public_ip: "127.0.0.1".into(), tls_port: 1, http_port: 2, ..GatewayInfo::default() };
     let keypair = Keypair::from_secret_key(&[3; 32]);
-    let signed = sign(&keypair, &[gateway], 42).expect("signable").expect("a gateway");
+    let signed = sign(&keypair, &[gateway(1)], 42).expect("signable").expect("a gateway");
     assert_eq!(parse(signed.as_bytes()).expect("own packet").as_bytes(), signed.as_bytes());
     let mut forged = signed.as_bytes().to_vec();
     forged[40] ^= 1;
@@ -31,151 +35,313 @@ fn committed_bytes_are_published_unchanged() {
     assert!(parse(b"short").is_err());
 }
 
-#[test]
-fn never_published_is_told_from_long_ago() {
-    let record = PublishRecord::default();
-    assert_eq!(record.age_s(5), u64::MAX);
-    record.last_us.store(1_000_000, Ordering::Relaxed);
-    assert_eq!(record.age_s(4_000_000), 3);
-}
-
-/// Answers publishes as told, and remembers them.
+/// Everything waits once before it happens and once behind it, so that an author can be ended at each of its steps.
 #[derive(Default)]
-struct FakeNetwork {
-    answers: Mutex<Vec<Result<usize, PublishError>>>,
-    published: Mutex<Vec<Bytes>>,
-    newest_us: Option<u64>,
+struct Fakes {
+    map: Mutex<ClusterMap>,
+    /// What the network has, the newest.
+    holds: Mutex<Option<SignedPacket>>,
+    /// Everything that was ever put there, in that order.
+    puts: Mutex<Vec<Bytes>>,
+    /// Publications that fail first.
+    failures: Mutex<usize>,
+    /// Nobody answers.
+    away: Mutex<bool>,
+    /// Looks find nothing, although it is there.
+    blind: Mutex<bool>,
 }
 
-impl Publisher for FakeNetwork {
-    fn publish(&self, packet: SignedPacket) -> BoxFuture<'_, Result<usize, PublishError>> {
-        self.published.lock().expect("not poisoned").push(packet.as_bytes().clone());
-        let answer = self.answers.lock().expect("not poisoned").pop().unwrap_or(Ok(1));
-        async move { answer }.boxed()
+impl Fakes {
+    fn put(&self, packet: &SignedPacket) {
+        lock(&self.puts).push(packet.as_bytes().clone());
+        *lock(&self.holds) = Some(packet.clone());
     }
 
-    fn newest_us(&self, _: PublicKey) -> BoxFuture<'_, Result<Option<u64>, ResolveError>> {
-        async move { Ok(self.newest_us) }.boxed()
+    fn timestamps(&self) -> Vec<u64> {
+        lock(&self.puts).iter().filter_map(|packet| packet_timestamp_us(packet)).collect()
     }
 }
 
-fn author() -> Author {
+struct FakeNetwork(Arc<Fakes>);
+
+impl Network for FakeNetwork {
+    fn look<'a>(&'a self, _: &'a PublicKey) -> BoxFuture<'a, Look> {
+        async move {
+            yield_now().await;
+            if *lock(&self.0.away) {
+                return Look::default();
+            }
+            let held = lock(&self.0.holds).clone().filter(|_| !*lock(&self.0.blind));
+            let look = held.map_or_else(Look::nothing, Look::found);
+            yield_now().await;
+            look
+        }
+        .boxed()
+    }
+
+    fn look_afresh<'a>(&'a self, key: &'a PublicKey) -> BoxFuture<'a, Look> {
+        self.look(key)
+    }
+
+    fn publish<'a>(&'a self, packet: &'a SignedPacket) -> BoxFuture<'a, Published> {
+        async move {
+            yield_now().await;
+            {
+                let mut failures = lock(&self.0.failures);
+                if *failures > 0 {
+                    *failures -= 1;
+                    return Published::failed("as told");
+                }
+            }
+            self.0.put(packet);
+            yield_now().await;
+            Published::stored(20)
+        }
+        .boxed()
+    }
+
+    fn told(&self) -> Vec<VantagePoint> {
+        Vec::new()
+    }
+}
+
+struct FakeLog(Arc<Fakes>);
+
+impl PacketLog for FakeLog {
+    fn refresh(&self, map: &mut Option<ClusterMap>) -> Result<(), Error> {
+        *map = Some(lock(&self.0.map).clone());
+        Ok(())
+    }
+
+    async fn commit(&self, command: SetPacket) -> Result<(), Error> {
+        yield_now().await;
+        {
+            let mut map = lock(&self.0.map);
+            let stored_us = packet_timestamp_us(&map.packet).unwrap_or(0);
+            if packet_timestamp_us(&command.packet).is_none_or(|us| us <= stored_us) {
+                return Err(Error::MetaRefused("not newer".to_owned()));
+            }
+            map.packet = command.packet;
+        }
+        yield_now().await;
+        Ok(())
+    }
+
+    async fn is_committed(&self, packet: &Bytes) -> bool {
+        yield_now().await;
+        let is = lock(&self.0.map).packet == *packet;
+        yield_now().await;
+        is
+    }
+}
+
+fn gateway(last: u8) -> GatewayInfo {
+    GatewayInfo { public_ip: format!("192.0.2.{last}"), tls_port: 1, http_port: 2, ..GatewayInfo::default() }
+}
+
+fn author(fakes: &Arc<Fakes>) -> Author {
     let clock = Clock::open(Arc::new(Records::default()), TimeSource::system()).expect("readable");
     clock.judge_alone();
-    Author {
-        keypair: Keypair::from_secret_key(&[3; 32]),
-        clock: Arc::new(clock),
-        open: Arc::new(|| None),
-        republish_interval: Duration::from_secs(1800),
-        record: PublishRecord::default(),
-    }
+    let network: Arc<dyn Network> = Arc::new(FakeNetwork(fakes.clone()));
+    let keypair = Keypair::from_secret_key(&[3; 32]);
+    Author::new(keypair, Arc::new(clock), Some(network), Duration::from_secs(1800))
 }
 
-fn fresh(network: &Arc<FakeNetwork>) -> Progress {
-    Progress::new(Some(network.clone()))
+fn packet(author: &Author, gateways: &[GatewayInfo], us: u64) -> SignedPacket {
+    sign(&author.keypair, gateways, us).expect("signable").expect("a gateway")
 }
 
-fn map(author: &Author) -> ClusterMap {
-    let gateway =
-        GatewayInfo { public_ip: "127.0.0.1".into(), tls_port: 1, http_port: 2, ..GatewayInfo::default() };
-    let packet =
-        sign(&author.keypair, std::slice::from_ref(&gateway), 42).expect("signable").expect("a gateway");
-    ClusterMap { packet: packet.as_bytes().clone(), gateways: vec![gateway], ..ClusterMap::default() }
+/// One gateway, and a packet of it.
+fn committed(author: &Author, fakes: &Fakes, us: u64) -> ClusterMap {
+    let gateways = vec![gateway(1)];
+    let packet = packet(author, &gateways, us).as_bytes().clone();
+    let map = ClusterMap { packet, gateways, ..ClusterMap::default() };
+    *lock(&fakes.map) = map.clone();
+    map
 }
 
 #[tokio::test]
 async fn a_publish_is_repeated_after_a_failure_and_only_after_the_interval_when_it_went_well() {
-    let network = Arc::new(FakeNetwork {
-        answers: Mutex::new(vec![Err(PublishError::NoResponses)]),
-        ..FakeNetwork::default()
-    });
-    let author = author();
-    let (map, mut progress) = (map(&author), fresh(&network));
-    author.publish(&map, &mut progress).await;
+    let fakes = Arc::<Fakes>::default();
+    *lock(&fakes.failures) = 1;
+    let (author, log) = (author(&fakes), FakeLog(fakes.clone()));
+    let (map, mut progress) = (committed(&author, &fakes, 42), Progress::new(author.network.clone()));
+    author.publish(&log, &map, &mut progress).await;
     assert_eq!(author.record.age_s(u64::MAX), u64::MAX, "it failed");
-    assert!(progress.next_publish <= Instant::now() + RETRY_MIN && progress.retry.failures() == 1);
+    assert!(progress.next_publish <= Instant::now() + RETRY_MIN * 2 && progress.retry.failures() == 1);
     progress.next_publish = Instant::now();
-    author.publish(&map, &mut progress).await;
+    author.publish(&log, &map, &mut progress).await;
     assert!(author.record.age_s(author.clock.physical_us()) < 3600);
+    assert!(author.record.known().verified_us > 0 && author.record.known().stored == 20);
     assert!(progress.next_publish > Instant::now() + Duration::from_secs(1000));
     assert_eq!(progress.retry.failures(), 0, "a later failure waits shortly again");
-    author.publish(&map, &mut progress).await;
-    assert_eq!(*network.published.lock().expect("not poisoned"), [map.packet.clone(), map.packet.clone()]);
+    author.publish(&log, &map, &mut progress).await;
+    assert_eq!(*lock(&fakes.puts), std::slice::from_ref(&map.packet));
+}
+
+#[tokio::test]
+async fn what_nobody_else_finds_is_published_again_soon() {
+    let fakes = Arc::<Fakes>::default();
+    *lock(&fakes.blind) = true;
+    let (author, log) = (author(&fakes), FakeLog(fakes.clone()));
+    let (map, mut progress) = (committed(&author, &fakes, 42), Progress::new(author.network.clone()));
+    author.publish(&log, &map, &mut progress).await;
+    assert_eq!(author.record.known().verified_us, 0);
+    assert!(progress.next_publish < Instant::now() + Duration::from_secs(600));
 }
 
 #[tokio::test]
 async fn an_older_packet_than_the_networks_is_not_published_but_signed_over_once() {
-    let network = Arc::new(FakeNetwork { newest_us: Some(9_000), ..FakeNetwork::default() });
-    let author = author();
-    let (map, mut progress) = (map(&author), fresh(&network));
-    author.publish(&map, &mut progress).await;
-    assert_eq!(progress.network_us, 9_000, "the next one is signed above it");
-    assert!(network.published.lock().expect("not poisoned").is_empty());
-    progress.overtaken = true;
-    author.publish(&map, &mut progress).await;
-    assert_eq!(network.published.lock().expect("not poisoned").len(), 1, "then it goes on, and alarms");
+    let fakes = Arc::<Fakes>::default();
+    let (author, log) = (author(&fakes), FakeLog(fakes.clone()));
+    let (map, mut progress) = (committed(&author, &fakes, 42), Progress::new(author.network.clone()));
+    let far_us = author.clock.physical_us() * 2;
+    *lock(&fakes.holds) = Some(packet(&author, &[gateway(9)], far_us));
+    author.publish(&log, &map, &mut progress).await;
+    assert!(lock(&fakes.puts).is_empty());
+    author.author(&log, &map, &mut progress).await;
+    let map = lock(&fakes.map).clone();
+    assert_eq!(packet_timestamp_us(&map.packet), Some(far_us + 1));
+    author.publish(&log, &map, &mut progress).await;
+    assert_eq!(fakes.timestamps(), [far_us + 1]);
+}
+
+#[tokio::test]
+async fn two_clusters_with_one_key_raise_an_alert_and_do_not_fight() {
+    let fakes = Arc::<Fakes>::default();
+    let (author, log) = (author(&fakes), FakeLog(fakes.clone()));
+    let (map, mut progress) = (committed(&author, &fakes, 42), Progress::new(author.network.clone()));
+    author.publish(&log, &map, &mut progress).await;
+    assert_eq!(fakes.timestamps(), [42]);
+    let other = packet(&author, &[gateway(9)], 77);
+    *lock(&fakes.holds) = Some(other);
+    for last in 1..5 {
+        progress.next_publish = Instant::now();
+        // Its gateways change as well, which is no reason to strike back.
+        lock(&fakes.map).gateways = vec![gateway(last)];
+        let map = lock(&fakes.map).clone();
+        author.author(&log, &map, &mut progress).await;
+        author.publish(&log, &map, &mut progress).await;
+    }
+    assert!(author.record.known().foreign);
+    assert_eq!(fakes.timestamps(), [42], "nothing was published over it");
+    assert_eq!(packet_timestamp_us(&lock(&fakes.map).packet), Some(42), "nor signed");
+    *lock(&fakes.holds) = None;
+    progress.next_publish = Instant::now();
+    author.publish(&log, &map, &mut progress).await;
+    assert!(!author.record.known().foreign, "it has gone");
+    assert_eq!(fakes.timestamps(), [42, 42]);
+}
+
+#[tokio::test]
+async fn equal_timestamps_with_other_bytes_are_signed_over() {
+    let fakes = Arc::<Fakes>::default();
+    let (author, log) = (author(&fakes), FakeLog(fakes.clone()));
+    let (map, mut progress) = (committed(&author, &fakes, 42), Progress::new(author.network.clone()));
+    *lock(&fakes.holds) = Some(packet(&author, &[gateway(9)], 42));
+    author.publish(&log, &map, &mut progress).await;
+    assert!(progress.behind && lock(&fakes.puts).is_empty());
 }
 
 #[tokio::test]
 async fn nothing_is_published_before_a_gateway_answers_or_a_packet_is_committed() {
-    let network = Arc::<FakeNetwork>::default();
-    let author = author();
-    let committed = map(&author);
-    let no_gateway = ClusterMap { gateways: Vec::new(), ..committed.clone() };
-    let no_packet = ClusterMap { packet: Bytes::new(), ..committed };
+    let fakes = Arc::<Fakes>::default();
+    let (author, log) = (author(&fakes), FakeLog(fakes.clone()));
+    let whole = committed(&author, &fakes, 42);
+    let no_gateway = ClusterMap { gateways: Vec::new(), ..whole.clone() };
+    let no_packet = ClusterMap { packet: Bytes::new(), ..whole };
     for map in [no_gateway, no_packet] {
-        author.publish(&map, &mut fresh(&network)).await;
+        author.publish(&log, &map, &mut Progress::new(author.network.clone())).await;
     }
-    assert!(network.published.lock().expect("not poisoned").is_empty());
+    assert!(lock(&fakes.puts).is_empty());
+}
+
+#[tokio::test]
+async fn a_deposed_author_publishes_nothing() {
+    let fakes = Arc::<Fakes>::default();
+    let (author, log) = (author(&fakes), FakeLog(fakes.clone()));
+    let (map, mut progress) = (committed(&author, &fakes, 42), Progress::new(author.network.clone()));
+    committed(&author, &fakes, 43);
+    author.publish(&log, &map, &mut progress).await;
+    assert!(lock(&fakes.puts).is_empty(), "other bytes are committed by now");
 }
 
 #[tokio::test]
 async fn gateways_that_cannot_be_signed_leave_the_committed_packet_and_its_publication() {
-    let network = Arc::<FakeNetwork>::default();
-    let author = author();
-    let (mut map, mut progress) = (map(&author), fresh(&network));
+    let fakes = Arc::<Fakes>::default();
+    let (author, log) = (author(&fakes), FakeLog(fakes.clone()));
+    let (mut map, mut progress) = (committed(&author, &fakes, 42), Progress::new(author.network.clone()));
     map.gateways[0].icann_domain = "-x.example".into();
     assert!(author.sign(&map, 43, &mut progress).is_none());
     assert_eq!(progress.left_out, 1);
-    author.publish(&map, &mut progress).await;
-    assert_eq!(*network.published.lock().expect("not poisoned"), [map.packet.clone()]);
+    author.publish(&log, &map, &mut progress).await;
+    assert_eq!(*lock(&fakes.puts), std::slice::from_ref(&map.packet));
+}
+
+/// Lets a leadership run for so many polls and then ends it where it stands, as a killed process ends.
+async fn lead_for(author: &Author, fakes: &Arc<Fakes>, polls: usize) {
+    let log = FakeLog(fakes.clone());
+    let mut leadership = Box::pin(author.lead(&log));
+    for _ in 0..polls {
+        if futures::poll!(&mut leadership).is_ready() {
+            unreachable!("a leadership does not end by itself");
+        }
+        tokio::time::advance(Duration::from_millis(250)).await;
+    }
+}
+
+/// Enough for signing, committing, publishing, verifying, and another change of the gateways.
+const POLLS: usize = 120;
+
+#[tokio::test(start_paused = true)]
+async fn an_author_that_is_killed_at_any_step_leaves_no_two_packets_of_one_time_and_none_that_is_older() {
+    let mut published = 0;
+    for killed_after in 0..POLLS {
+        let fakes = Arc::<Fakes>::default();
+        lock(&fakes.map).gateways = vec![gateway(1)];
+        for (round, polls) in [killed_after, killed_after / 2, POLLS].into_iter().enumerate() {
+            // A new process: another clock, and nothing remembered.
+            let author = author(&fakes);
+            lead_for(&author, &fakes, polls).await;
+            lock(&fakes.map).gateways.push(gateway(10 + round as u8));
+            lead_for(&author, &fakes, polls / 3).await;
+        }
+        let puts = lock(&fakes.puts).clone();
+        for pair in puts.windows(2) {
+            let (before, after) = (packet_timestamp_us(&pair[0]), packet_timestamp_us(&pair[1]));
+            assert!(
+                pair[0] == pair[1] || before < after,
+                "killed after {killed_after}: {:?}",
+                fakes.timestamps()
+            );
+        }
+        let last = puts.last().expect("the last leadership is long enough");
+        assert_eq!(*last, lock(&fakes.map).packet, "killed after {killed_after}: what is committed gets out");
+        published += puts.len();
+    }
+    assert!(published > 3 * POLLS, "most leaderships came to publishing");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_that_is_soon_back_moves_nothing_and_one_that_is_gone_leaves_in_the_end() {
-    let keypair = Keypair::from_secret_key(&[3; 32]);
-    let packet = |addresses: &[&str], timestamp_us| {
-        let gateway = |address: &&str| GatewayInfo {
-            public_ip: (*address).into(),
-            tls_port: 1,
-            http_port: 2,
-            ..GatewayInfo::default()
-        };
-        let gateways: Vec<GatewayInfo> = addresses.iter().map(gateway).collect();
-        sign(&keypair, &gateways, timestamp_us).expect("signable").expect("a gateway")
+async fn the_packet_is_out_within_a_minute_of_the_networks_return() {
+    let fakes = Arc::<Fakes>::default();
+    *lock(&fakes.away) = true;
+    let author = author(&fakes);
+    committed(&author, &fakes, 42);
+    let log = FakeLog(fakes.clone());
+    let back = async {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        *lock(&fakes.away) = false;
+        let returned = Instant::now();
+        while lock(&fakes.puts).is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        returned.elapsed()
     };
-    let (both, one, three) = (
-        packet(&["192.0.2.1", "192.0.2.2"], 1),
-        packet(&["192.0.2.1"], 2),
-        packet(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 3),
-    );
-    let committed = both.as_bytes().clone();
-    let mut progress = Progress::new(None);
-    for _ in 0..10 {
-        assert!(!progress.is_settled(&committed, &one), "it left");
-        tokio::time::advance(LEAVING_QUIET - LOOK_EVERY).await;
-        assert!(!progress.is_settled(&committed, &one));
-        assert!(!progress.is_settled(&committed, &both), "it is back");
-        tokio::time::advance(LOOK_EVERY).await;
-    }
-    assert!(!progress.is_settled(&committed, &one));
-    tokio::time::advance(LEAVING_QUIET).await;
-    assert!(progress.is_settled(&committed, &one));
-
-    assert!(!progress.is_settled(&committed, &three));
-    tokio::time::advance(QUIET).await;
-    assert!(progress.is_settled(&committed, &three), "a new one does not wait as long");
-    assert!(!progress.is_settled(&Bytes::new(), &one));
-    tokio::time::advance(FIRST_QUIET).await;
-    assert!(progress.is_settled(&Bytes::new(), &one));
+    let took = tokio::select! {
+        took = back => took,
+        _ = author.lead(&log) => unreachable!("a leadership does not end by itself"),
+    };
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(author.record.failures() > 100);
 }

@@ -7,6 +7,7 @@ pub mod golden;
 pub mod leaps;
 pub mod meta_store;
 pub mod model;
+pub mod packet;
 pub mod script;
 pub mod upload;
 
@@ -33,6 +34,11 @@ pub const SHARD: u32 = 5;
 /// The event ids of a cluster with 16 shards.
 pub fn ids() -> EventIds {
     EventIds::new(16).expect("a power of two")
+}
+
+/// The homeserver's public key.
+pub fn homeserver() -> [u8; 32] {
+    key_bytes(99)
 }
 
 /// Whose log it is: one set of three.
@@ -90,7 +96,7 @@ impl Replica {
         for command in commands {
             self.index += 1;
             let context = EntryContext { group: SHARD as u16, term: 1, index: self.index, voters: &voters() };
-            let machine = ShardMachine::new(ids(), COMMAND_VERSIONS);
+            let machine = ShardMachine::new(ids(), COMMAND_VERSIONS, homeserver());
             let reply = machine.apply(context, command, &mut txn).expect("understood");
             assert!(reply.len() <= 256, "outcomes are small");
             outcomes.push(Outcome::decode(reply).expect("an outcome"));
@@ -109,7 +115,7 @@ impl Replica {
     pub fn stopped(&mut self, command: &Bytes) -> Error {
         let mut txn = Txn::new(View::new(&self.rows, Bytes::new()));
         let context = EntryContext { group: SHARD as u16, term: 1, index: self.index + 1, voters: &voters() };
-        let stopped = ShardMachine::new(ids(), COMMAND_VERSIONS)
+        let stopped = ShardMachine::new(ids(), COMMAND_VERSIONS, homeserver())
             .apply(context, command, &mut txn)
             .expect_err("must stop");
         assert!(txn.into_writes().is_empty());

@@ -1,9 +1,8 @@
-//! The signed records the testnet was given, kept in one append-only file.
+//! Signed records that the testnet or the relay was given, kept in one append-only file.
 //!
 //! Owns the file. The newest record of each key lives in memory too; the file is rewritten when most of it is outdated.
 //! A record is written before the put is answered, so that a kill of the process loses nothing. The caller's own thread
-//! syncs it, so that a power cut loses the last moment at most. Deliberately absent: reading records back by key (the
-//! DHT nodes answer that).
+//! syncs it, so that a power cut loses the last moment at most.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
@@ -187,6 +186,11 @@ impl Records {
     /// A copy of every record that is kept.
     pub fn all(&self) -> Vec<Record> {
         self.live.values().map(|(_, record)| record.clone()).collect()
+    }
+
+    /// The newest one of a key, without a salt.
+    pub fn find(&self, key: &[u8; 32]) -> Option<&Record> {
+        self.live.get(&(*key, Vec::new())).map(|(_, record)| record)
     }
 
     /// The number of records that are kept.

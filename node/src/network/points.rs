@@ -1,0 +1,103 @@
+//! All vantage points together.
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use pkarr::{PublicKey, SignedPacket};
+use rowhouse_proto::wire::meta::VantagePoint;
+
+use super::dht::Dht;
+use super::look::{Look, Published};
+use super::relay::{Relay, http};
+use crate::Error;
+use crate::settings::PkarrConfig;
+
+/// Where packets are published and looked up; a fake one in tests.
+pub trait Network: Send + Sync + 'static {
+    /// Asks every vantage point at this moment, none of their memories.
+    fn look<'a>(&'a self, key: &'a PublicKey) -> BoxFuture<'a, Look>;
+
+    /// The same through a DHT client of its own, which had no part in any publication.
+    fn look_afresh<'a>(&'a self, key: &'a PublicKey) -> BoxFuture<'a, Look>;
+
+    /// To be called behind a look-up of the same key.
+    fn publish<'a>(&'a self, packet: &'a SignedPacket) -> BoxFuture<'a, Published>;
+
+    /// For operators.
+    fn told(&self) -> Vec<VantagePoint>;
+}
+
+/// The Mainline DHT, relays, or both.
+pub struct PkarrNetwork {
+    dht: Option<Dht>,
+    relays: Vec<Relay>,
+}
+
+impl PkarrNetwork {
+    /// Reaches nobody yet: DHT clients are opened when they are first needed, at most `sockets`. `None` when neither DHT nodes nor relays are configured.
+    pub fn with_sockets(config: &PkarrConfig, sockets: usize) -> Result<Option<Self>, Error> {
+        if config.dht_bootstrap.is_empty() && config.relays.is_empty() {
+            return Ok(None);
+        }
+        let dht = (!config.dht_bootstrap.is_empty()).then(|| Dht::new(config.dht_bootstrap.clone(), sockets));
+        let mut relays = Vec::new();
+        if !config.relays.is_empty() {
+            let http = http()?;
+            for url in &config.relays {
+                relays.push(Relay::new(url, http.clone())?);
+            }
+        }
+        Ok(Some(Self { dht, relays }))
+    }
+
+    /// The same with one socket.
+    pub fn new(config: &PkarrConfig) -> Result<Option<Self>, Error> {
+        Self::with_sockets(config, 1)
+    }
+
+    async fn look_with(&self, dht: Option<&Dht>, key: &PublicKey) -> Look {
+        let by_dht = async {
+            match dht {
+                Some(dht) => dht.look(key).await,
+                None => Look::default(),
+            }
+        };
+        let by_relays = join_all(self.relays.iter().map(|relay| relay.look(key)));
+        let (mut look, others) = tokio::join!(by_dht, by_relays);
+        others.into_iter().for_each(|other| look.merge(other));
+        look
+    }
+}
+
+impl Network for PkarrNetwork {
+    fn look<'a>(&'a self, key: &'a PublicKey) -> BoxFuture<'a, Look> {
+        self.look_with(self.dht.as_ref(), key).boxed()
+    }
+
+    fn look_afresh<'a>(&'a self, key: &'a PublicKey) -> BoxFuture<'a, Look> {
+        async move {
+            let fresh = self.dht.as_ref().map(Dht::fresh);
+            self.look_with(fresh.as_ref(), key).await
+        }
+        .boxed()
+    }
+
+    fn publish<'a>(&'a self, packet: &'a SignedPacket) -> BoxFuture<'a, Published> {
+        async move {
+            let by_dht = async {
+                match &self.dht {
+                    Some(dht) => dht.publish(packet).await,
+                    None => Published::default(),
+                }
+            };
+            let by_relays = join_all(self.relays.iter().map(|relay| relay.publish(packet)));
+            let (mut published, others) = tokio::join!(by_dht, by_relays);
+            others.into_iter().for_each(|other| published.merge(other));
+            published
+        }
+        .boxed()
+    }
+
+    fn told(&self) -> Vec<VantagePoint> {
+        self.dht.iter().map(Dht::told).chain(self.relays.iter().map(Relay::told)).collect()
+    }
+}
