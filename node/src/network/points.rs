@@ -33,7 +33,8 @@ pub struct PkarrNetwork {
 }
 
 impl PkarrNetwork {
-    /// Reaches nobody yet: DHT clients are opened when they are first needed, at most `sockets`. `None` when neither DHT nodes nor relays are configured.
+    /// Reaches nobody yet: DHT clients are opened when they are first needed, at most `sockets`. `None` when neither DHT
+    /// nodes nor relays are configured.
     pub fn with_sockets(config: &PkarrConfig, sockets: usize) -> Result<Option<Self>, Error> {
         if config.dht_bootstrap.is_empty() && config.relays.is_empty() {
             return Ok(None);
