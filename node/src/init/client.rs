@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
+use futures::stream::FuturesUnordered;
 use rowhouse_peer::Dialer;
 use rowhouse_proto::wire::meta::{
     ClusterMap, CommitInitRequest, NodeInfo, NodeStatusRequest, PrepareInitReply, PrepareInitRequest,
@@ -61,11 +62,14 @@ pub struct InitReport {
 pub async fn initialize_cluster(options: InitOptions) -> Result<InitReport, Error> {
     let deadline = Instant::now() + options.deadline;
     let pool = Pool::new(options.dialer.clone());
-    let elsewhere = addresses_of(&options.elsewhere).await;
-    if let Some(map) = current_map(&pool, options.nodes.iter().chain(&elsewhere)).await.filter(placed) {
+    if let Some(map) = living(&pool, &options).await {
         return report(&map.cluster_id, false, map.shard_count);
     }
     let found = prepare(&pool, &options, deadline).await?;
+    // Its nodes may have been starting, as these were.
+    if let Some(map) = living(&pool, &options).await {
+        return report(&map.cluster_id, false, map.shard_count);
+    }
     let created = found.iter().any(|reply| reply.cluster_id.is_empty());
     let request = decide(&found, &options)?;
     commit(&pool, &options, &request, deadline).await?;
@@ -76,6 +80,12 @@ pub async fn initialize_cluster(options: InitOptions) -> Result<InitReport, Erro
 fn report(cluster_id: &[u8], created: bool, shards: u32) -> Result<InitReport, Error> {
     let cluster_id = cluster_id.try_into().map_err(|_| Error::Init("malformed cluster id".into()))?;
     Ok(InitReport { cluster_id, created, shards })
+}
+
+/// The map of a cluster that lives where it may.
+async fn living(pool: &Pool, options: &InitOptions) -> Option<ClusterMap> {
+    let elsewhere = addresses_of(&options.elsewhere).await;
+    placed_map(pool, options.nodes.iter().chain(&elsewhere)).await
 }
 
 /// What the names stand for now, at most `ADDRESSES_MAX`. A name that stands for nothing yet has no node.
@@ -200,9 +210,9 @@ async fn tell(
 /// Returns when the map is placed and every group has a leader that its node confirms.
 async fn wait_for_leaders(pool: &Pool, options: &InitOptions, deadline: Instant) -> Result<(), Error> {
     loop {
-        let missing = match current_map(pool, &options.nodes).await {
-            Some(map) if placed(&map) => leaderless(pool, &map).await,
-            _ => "the shard map".to_owned(),
+        let missing = match placed_map(pool, &options.nodes).await {
+            Some(map) => leaderless(pool, &map).await,
+            None => "the shard map".to_owned(),
         };
         if missing.is_empty() {
             return Ok(());
@@ -214,19 +224,22 @@ async fn wait_for_leaders(pool: &Pool, options: &InitOptions, deadline: Instant)
     }
 }
 
-/// The map of the first of these that has one.
-async fn current_map(pool: &Pool, addresses: impl IntoIterator<Item = &String>) -> Option<ClusterMap> {
-    for address in addresses {
-        let Ok(mut client) = pool.meta(address, None) else { continue };
-        let request = WatchMapRequest { version: WIRE_VERSION, changes: false };
-        let Ok(mut stream) = call(address, client.watch_map(request)).await else { continue };
-        if let Ok(Some(Ok(map))) = tokio::time::timeout(LOOK_EVERY * 10, stream.next()).await
-            && !map.cluster_id.is_empty()
-        {
+/// The first whole map that one of these answers. They are asked at once: some may be away.
+async fn placed_map(pool: &Pool, addresses: impl IntoIterator<Item = &String>) -> Option<ClusterMap> {
+    let mut asked: FuturesUnordered<_> = addresses.into_iter().map(|address| map_of(pool, address)).collect();
+    while let Some(answer) = asked.next().await {
+        if let Some(map) = answer.filter(placed) {
             return Some(map);
         }
     }
     None
+}
+
+async fn map_of(pool: &Pool, address: &str) -> Option<ClusterMap> {
+    let mut client = pool.meta(address, None).ok()?;
+    let request = WatchMapRequest { version: WIRE_VERSION, changes: false };
+    let mut stream = call(address, client.watch_map(request)).await.ok()?;
+    tokio::time::timeout(LOOK_EVERY * 10, stream.next()).await.ok()??.ok()
 }
 
 fn placed(map: &ClusterMap) -> bool {
