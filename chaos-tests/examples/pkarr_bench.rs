@@ -193,8 +193,8 @@ async fn ours(packets: Vec<SignedPacket>, bootstrap: &[String], in_flight: usize
         let slot = slots.clone().acquire_owned().await.expect("open");
         let network = network.clone();
         checks.spawn(async move {
-            network.look(&packet.public_key()).await;
-            let published = network.publish(&packet).await;
+            let look = network.look(&packet.public_key()).await;
+            let published = network.publish(&packet, &look).await;
             drop(slot);
             published.stored >= STORED_MIN
         });

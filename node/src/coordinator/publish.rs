@@ -92,7 +92,7 @@ impl Author {
     ) -> Result<Attempt, String> {
         let key = packet.public_key();
         let look = network.look(&key).await;
-        if look.heard == 0 {
+        if look.is_unheard() {
             return Err("neither the DHT nor a relay answers".to_owned());
         }
         progress.network_us = progress.network_us.max(look.newest_us);
@@ -104,7 +104,7 @@ impl Author {
         if !log.is_committed(packet.as_bytes()).await {
             return Ok(Attempt::Deposed);
         }
-        let published = network.publish(packet).await;
+        let published = network.publish(packet, &look).await;
         if published.took == 0 {
             let newer = (published.newer > 0).then(|| "a newer packet is out there".to_owned());
             return Err(newer.unwrap_or_else(|| published.problems.join("; ")));
@@ -133,7 +133,7 @@ impl Author {
     pub(super) async fn look_up(&self, committed: &Bytes, progress: &mut Progress) -> bool {
         let Some(network) = progress.network.clone() else { return true };
         let look = network.look(&self.keypair.public_key()).await;
-        if look.heard == 0 {
+        if look.is_unheard() {
             warn!("the network does not tell which packet it holds; the clock and the log decide alone");
             return true;
         }

@@ -9,29 +9,43 @@ pub struct Look {
     pub newest: Option<SignedPacket>,
     /// Timestamp of the newest one, even if it cannot be read; 0: there is none.
     pub newest_us: u64,
-    /// Vantage points that answered, be it that there is nothing.
-    pub heard: usize,
+    /// Places of the vantage points that answered, be it that there is nothing.
+    pub heard: Vec<usize>,
 }
+
+/// The place of a vantage point that stands alone, and of the DHT among others.
+pub(super) const FIRST: usize = 0;
 
 impl Look {
     /// One vantage point that found nothing.
     pub fn nothing() -> Self {
-        Self { heard: 1, ..Self::default() }
+        Self { heard: vec![FIRST], ..Self::default() }
     }
 
     /// One vantage point that found this.
     pub fn found(packet: SignedPacket) -> Self {
-        Self { newest_us: packet.timestamp().as_u64(), newest: Some(packet), heard: 1 }
+        Self { newest_us: packet.timestamp().as_u64(), newest: Some(packet), heard: vec![FIRST] }
     }
 
     /// One vantage point that found something newer than what can be read.
     pub fn unreadable(seq: i64) -> Self {
-        Self { newest_us: u64::try_from(seq).unwrap_or(0), newest: None, heard: 1 }
+        Self { newest_us: u64::try_from(seq).unwrap_or(0), newest: None, heard: vec![FIRST] }
+    }
+
+    /// Whether nobody answered.
+    pub fn is_unheard(&self) -> bool {
+        self.heard.is_empty()
+    }
+
+    /// The same answer, by the vantage point at this place.
+    pub(super) fn at(mut self, place: usize) -> Self {
+        self.heard.fill(place);
+        self
     }
 
     /// Adds another vantage point's answer.
     pub fn merge(&mut self, other: Self) {
-        self.heard += other.heard;
+        self.heard.extend(other.heard);
         self.newest_us = self.newest_us.max(other.newest_us);
         let newer = match (&self.newest, &other.newest) {
             (Some(own), Some(packet)) => packet.more_recent_than(own),
@@ -107,8 +121,13 @@ mod tests {
 
     #[test]
     fn the_newest_of_all_vantage_points_counts() {
-        let look = merged([Look::found(packet(5)), Look::nothing(), Look::found(packet(7)), Look::default()]);
-        assert_eq!((look.heard, look.newest_us), (3, 7));
+        let look = merged([
+            Look::found(packet(5)),
+            Look::default().at(1),
+            Look::nothing().at(2),
+            Look::found(packet(7)).at(3),
+        ]);
+        assert_eq!((&look.heard[..], look.newest_us), (&[0, 2, 3][..], 7));
         assert_eq!(look.newest.as_ref().map(|newest| newest.timestamp().as_u64()), Some(7));
         assert!(look.is_readable_above(0));
     }

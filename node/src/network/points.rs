@@ -6,7 +6,7 @@ use pkarr::{PublicKey, SignedPacket};
 use rowhouse_proto::wire::meta::VantagePoint;
 
 use super::dht::Dht;
-use super::look::{Look, Published};
+use super::look::{FIRST, Look, Published};
 use super::relay::{Relay, http};
 use crate::Error;
 use crate::settings::PkarrConfig;
@@ -19,8 +19,9 @@ pub trait Network: Send + Sync + 'static {
     /// The same through a DHT client of its own, which had no part in any publication.
     fn look_afresh<'a>(&'a self, key: &'a PublicKey) -> BoxFuture<'a, Look>;
 
-    /// To be called behind a look-up of the same key.
-    fn publish<'a>(&'a self, packet: &'a SignedPacket) -> BoxFuture<'a, Published>;
+    /// Publishes to those who answered a look-up of the same key just before: who did not may have something newer, and
+    /// the DHT's nodes that lack it would take this.
+    fn publish<'a>(&'a self, packet: &'a SignedPacket, behind: &'a Look) -> BoxFuture<'a, Published>;
 
     /// For operators.
     fn told(&self) -> Vec<VantagePoint>;
@@ -64,7 +65,9 @@ impl PkarrNetwork {
         };
         let by_relays = join_all(self.relays.iter().map(|relay| relay.look(key)));
         let (mut look, others) = tokio::join!(by_dht, by_relays);
-        others.into_iter().for_each(|other| look.merge(other));
+        for (place, other) in (FIRST + 1..).zip(others) {
+            look.merge(other.at(place));
+        }
         look
     }
 }
@@ -82,15 +85,18 @@ impl Network for PkarrNetwork {
         .boxed()
     }
 
-    fn publish<'a>(&'a self, packet: &'a SignedPacket) -> BoxFuture<'a, Published> {
+    fn publish<'a>(&'a self, packet: &'a SignedPacket, behind: &'a Look) -> BoxFuture<'a, Published> {
         async move {
             let by_dht = async {
                 match &self.dht {
-                    Some(dht) => dht.publish(packet).await,
+                    Some(dht) if behind.heard.contains(&FIRST) => dht.publish(packet).await,
+                    Some(_) => Published::failed("the DHT did not answer the look-up before"),
                     None => Published::default(),
                 }
             };
-            let by_relays = join_all(self.relays.iter().map(|relay| relay.publish(packet)));
+            let by_relays = join_all((FIRST + 1..).zip(&self.relays).map(async |(place, relay)| {
+                if behind.heard.contains(&place) { relay.publish(packet).await } else { relay.left_out() }
+            }));
             let (mut published, others) = tokio::join!(by_dht, by_relays);
             others.into_iter().for_each(|other| published.merge(other));
             published

@@ -94,6 +94,11 @@ impl Relay {
         }
     }
 
+    /// For a publication behind a look-up that it did not answer.
+    pub fn left_out(&self) -> Published {
+        Published::failed(format!("{} did not answer the look-up before", self.url))
+    }
+
     fn address(&self, key: &PublicKey) -> Result<Url, Trouble> {
         self.url.join(&key.to_z32()).map_err(Trouble::of)
     }

@@ -49,8 +49,8 @@ impl Keeper {
         let look = self.network.look(&packet.public_key()).await;
         let is_there = look.newest_us >= packet.timestamp().as_u64();
         let is_current = self.cluster.view.map().packet == committed;
-        if look.heard > 0 && !is_there && is_current {
-            let published = self.network.publish(&packet).await;
+        if !look.is_unheard() && !is_there && is_current {
+            let published = self.network.publish(&packet, &look).await;
             info!(
                 stored = published.stored,
                 "the network lacked the homeserver packet; published for the coordinator"

@@ -121,7 +121,7 @@ impl Republisher {
                 () = stop.cancelled() => return Ok(()),
                 Some(done) = work.tasks.join_next(), if !work.tasks.is_empty() => match done {
                     Ok(done) => self.ended(&mut work, done),
-                    Err(error) => warn!(%error, "a look at a user's packet ended early"),
+                    Err(error) => warn!(%error, "a task of the republisher ended early"),
                 },
                 _ = beats.tick() => self.beat(&mut work, &keeper)?,
             }

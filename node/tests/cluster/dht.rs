@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::StreamExt;
 use mainline::{Config, RequestFilter, RequestSpecific, ServerSettings};
 use pkarr::dns::Name;
 use pkarr::dns::rdata::SVCB;
@@ -17,6 +18,8 @@ use super::harness::{runtime, wait_for};
 
 /// Packets that one client publishes or looks for beside each other.
 const AT_ONCE: usize = 64;
+/// A client that does not find a record asks again.
+const LOOKS: usize = 3;
 
 /// A put as a node of the DHT saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,8 +153,8 @@ impl TestDht {
         wait_for("the DHT to take a packet", || {
             let published = self.runtime.block_on(async {
                 let client = self.client();
-                client.look(&packet.public_key()).await;
-                client.publish(packet).await
+                let look = client.look(&packet.public_key()).await;
+                client.publish(packet, &look).await
             });
             (published.took > 0).then_some(())
         });
@@ -164,26 +167,32 @@ impl TestDht {
             futures::stream::iter(packets),
             AT_ONCE,
             |packet| async move {
-                client.look(&packet.public_key()).await;
-                client.publish(packet).await;
+                let look = client.look(&packet.public_key()).await;
+                client.publish(packet, &look).await;
             },
         ));
     }
 
-    /// Those that a client that just started does not find.
+    /// How many a client that just started does not find, in as many looks as `LOOKS`, each by another client: datagrams
+    /// of a busy machine are lost.
     pub fn lost(&self, packets: &[SignedPacket]) -> usize {
-        let (client, lost) = (&self.client(), &std::sync::atomic::AtomicUsize::new(0));
-        self.runtime.block_on(futures::StreamExt::for_each_concurrent(
-            futures::stream::iter(packets),
-            AT_ONCE,
-            |packet| async move {
-                let found = client.look(&packet.public_key()).await.newest;
-                if found.is_none_or(|found| found.as_bytes() != packet.as_bytes()) {
-                    lost.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                }
-            },
-        ));
-        lost.load(std::sync::atomic::Ordering::Relaxed)
+        let mut lost: Vec<&SignedPacket> = packets.iter().collect();
+        for look in 1..=LOOKS {
+            let (client, asked) = (&self.client(), lost.len());
+            lost = self.runtime.block_on(
+                futures::stream::iter(lost)
+                    .map(|packet| async move {
+                        let found = client.look(&packet.public_key()).await.newest;
+                        let is_found = found.is_some_and(|found| found.as_bytes() == packet.as_bytes());
+                        (!is_found).then_some(packet)
+                    })
+                    .buffer_unordered(AT_ONCE)
+                    .filter_map(std::future::ready)
+                    .collect(),
+            );
+            println!("look {look}: {} of {asked} not found", lost.len());
+        }
+        lost.len()
     }
 
     /// Every put of this key so far, in the order in which nodes saw them.

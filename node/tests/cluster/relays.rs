@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pkarr::{Keypair, SignedPacket};
 use rowhouse_node::PkarrConfig;
-use rowhouse_node::network::{Network, PkarrNetwork};
+use rowhouse_node::network::{Look, Network, PkarrNetwork};
 
 use super::dht::TestDht;
 
@@ -81,8 +81,8 @@ fn bad_relays_cost_a_request_each_and_nobody_else_anything() {
         for n in 1..=KEYS {
             let packet = SignedPacket::builder().sign(&Keypair::from_secret_key(&[n; 32])).expect("signable");
             let look = network.look(&packet.public_key()).await;
-            assert_eq!((look.heard, look.newest.is_none()), (1, true), "the DHT alone answers");
-            assert_eq!(network.publish(&packet).await.took, 1, "the DHT takes it");
+            assert_eq!((&look.heard[..], look.newest.is_none()), (&[0][..], true), "the DHT alone answers");
+            assert_eq!(network.publish(&packet, &look).await.took, 1, "the DHT takes it");
             let found = network.look_afresh(&packet.public_key()).await.newest.expect("published");
             assert_eq!(found.as_bytes(), packet.as_bytes());
         }
@@ -100,6 +100,33 @@ fn bad_relays_cost_a_request_each_and_nobody_else_anything() {
 }
 
 #[test]
+fn who_did_not_answer_the_look_is_not_published_to() {
+    let dht = TestDht::start(8);
+    let (address, asked, _) = relay(|stream, _| answer(stream, "404 Not Found"));
+    let config = PkarrConfig {
+        dht_bootstrap: dht.addresses.iter().map(ToString::to_string).collect(),
+        relays: vec![address],
+        ..PkarrConfig::default()
+    };
+    let runtime = super::harness::runtime();
+    runtime.block_on(async {
+        let network = PkarrNetwork::new(&config).expect("valid").expect("a way out");
+        let packet = SignedPacket::builder().sign(&Keypair::from_secret_key(&[1; 32])).expect("signable");
+        let look = network.look(&packet.public_key()).await;
+        assert_eq!(look.heard, [0, 1]);
+
+        let without_dht = network.publish(&packet, &Look { heard: vec![1], ..look.clone() }).await;
+        assert_eq!((without_dht.took, without_dht.problems.len()), (0, 2), "the relay has no place for it");
+        assert!(network.look_afresh(&packet.public_key()).await.newest.is_none(), "the DHT was left out");
+
+        let asked_before = asked.load(Ordering::Relaxed);
+        let without_relay = network.publish(&packet, &Look { heard: vec![0], ..look }).await;
+        assert_eq!((without_relay.took, without_relay.problems.len()), (1, 1));
+        assert_eq!(asked.load(Ordering::Relaxed), asked_before, "the relay was left out");
+    });
+}
+
+#[test]
 fn relays_alone_are_enough_and_none_at_all_is_no_network() {
     let (address, asked, _) = relay(|stream, _| answer(stream, "404 Not Found"));
     let config = PkarrConfig { relays: vec![address], ..PkarrConfig::default() };
@@ -107,7 +134,7 @@ fn relays_alone_are_enough_and_none_at_all_is_no_network() {
     runtime.block_on(async {
         let network = PkarrNetwork::new(&config).expect("valid").expect("a way out");
         let key = Keypair::from_secret_key(&[1; 32]).public_key();
-        assert_eq!(network.look(&key).await.heard, 1, "it answers that there is nothing");
+        assert_eq!(network.look(&key).await.heard, [1], "it answers that there is nothing");
         assert_eq!(network.told().len(), 1);
     });
     assert_eq!(asked.load(Ordering::Relaxed), 1);

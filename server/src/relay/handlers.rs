@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use ipnet::IpNet;
 use pkarr::{PKARR_DHT_STORED_NODES, PKARR_INVALID_SIGNED_PACKET_SEQ, PublicKey, SignedPacket};
 use rowhouse_node::network::Network;
 use serde::Deserialize;
@@ -29,8 +30,8 @@ pub struct Relay {
     pub requests: PerAddress,
     /// Of those that ask the DHT.
     pub look_ups: PerAddress,
-    /// Addresses without limits: the homeserver's own nodes.
-    pub trusted: Vec<IpAddr>,
+    /// Networks without limits: that of the homeserver's own nodes.
+    pub trusted: Vec<IpNet>,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +91,8 @@ async fn for_pages_of_any_origin(request: Request, next: Next) -> Response {
 
 impl Relay {
     fn admit(&self, limit: &PerAddress, address: IpAddr) -> Result<(), Refusal> {
-        if self.trusted.contains(&address.to_canonical()) {
+        let canonical = address.to_canonical();
+        if self.trusted.iter().any(|network| network.contains(&canonical)) {
             return Ok(());
         }
         limit
@@ -115,7 +117,7 @@ async fn look_up(
     }
     relay.admit(&relay.look_ups, address)?;
     let look = relay.network.look(&key).await;
-    if look.heard == 0 {
+    if look.is_unheard() {
         // An old answer is better than none, for whoever does not insist.
         let old = cached.filter(|_| wish.policy == Policy::CacheFirst);
         return old.map(|packet| found(&packet, &headers)).ok_or_else(unavailable);
@@ -158,7 +160,7 @@ async fn publish(
         }
         return Err(conflict());
     }
-    let published = relay.network.publish(&packet).await;
+    let published = relay.network.publish(&packet, &look).await;
     if published.took == 0 {
         return Err(if published.newer > 0 { conflict() } else { unavailable() });
     }

@@ -83,7 +83,7 @@ impl Network for FakeNetwork {
         self.look(key)
     }
 
-    fn publish<'a>(&'a self, packet: &'a SignedPacket) -> BoxFuture<'a, Published> {
+    fn publish<'a>(&'a self, packet: &'a SignedPacket, _: &'a Look) -> BoxFuture<'a, Published> {
         async move {
             yield_now().await;
             {
