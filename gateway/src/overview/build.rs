@@ -8,6 +8,7 @@ use super::group::{Group, group, wanted};
 use super::health::Health;
 use super::history::{Election, IncidentItem, elections, incidents};
 use super::node::{Node, node};
+use super::records::{Pkarr, pkarr};
 use super::view::View;
 use super::warnings::warnings;
 
@@ -46,15 +47,6 @@ pub struct GatewayAddress {
     pub tls_port: u32,
     pub http_port: u32,
     pub icann_domain: String,
-}
-
-/// Ages of the homeserver's signed record; absent: unknown, or there is none.
-#[derive(Debug, Serialize, PartialEq)]
-pub struct Pkarr {
-    /// Since the record was signed.
-    pub age_s: Option<u64>,
-    /// Since any node last published it.
-    pub published_s: Option<u64>,
 }
 
 /// Judges what was seen.
@@ -96,15 +88,5 @@ fn gateway(info: &GatewayInfo) -> GatewayAddress {
         tls_port: info.tls_port,
         http_port: info.http_port,
         icann_domain: info.icann_domain.clone(),
-    }
-}
-
-fn pkarr(view: &View) -> Pkarr {
-    let alive = || view.answers.iter().filter_map(|answer| answer.as_ref().ok());
-    let known = |seconds: u64| Some(seconds).filter(|seconds| *seconds != u64::MAX);
-    let has_packet = !view.map.packet.is_empty();
-    Pkarr {
-        age_s: alive().filter_map(|node| known(node.packet_age_s)).min().filter(|_| has_packet),
-        published_s: alive().filter_map(|node| known(node.packet_published_s)).min().filter(|_| has_packet),
     }
 }

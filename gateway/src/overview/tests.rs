@@ -2,10 +2,11 @@ use rowhouse_proto::wire::meta::{
     ClusterMap, GroupStatus, Incident, Members, NodeLife, NodeStatusReply, ReplicaMove,
 };
 
-use super::build::{Pkarr, Report};
+use super::build::Report;
 use super::health::Health;
 use super::moving::Stage;
 use super::node::State;
+use super::records::Pkarr;
 use super::testing::*;
 use super::text;
 use super::view::Answer;
@@ -225,7 +226,7 @@ fn a_replica_too_many_leaves_without_another_in_its_place() {
 #[test]
 fn the_records_age_is_the_youngest_known_and_never_is_no_number() {
     let report = judged(map(3), vec![up(1), up(2), up(3)]);
-    assert_eq!(report.pkarr, Pkarr { age_s: Some(41), published_s: None });
+    assert_eq!(report.pkarr, Pkarr { age_s: Some(41), ..Pkarr::default() });
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["pkarr"]["published_s"], serde_json::Value::Null);
     assert_eq!((&json["groups"][0]["leader"], &json["health"]), (&"n1".into(), &"ok".into()));

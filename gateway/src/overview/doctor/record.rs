@@ -1,9 +1,9 @@
-//! Findings about the way in: gateways, and the homeserver's PKARR record that leads clients to them.
+//! Findings about the way in: gateways, and the PKARR records that lead clients to them.
 
 use super::super::build::Report;
 use super::super::units;
 use super::command::Ctl;
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Severity, counted, listed};
 
 /// The longest interval between publications is one hour; a failed one is repeated within minutes.
 const PUBLISHED_S_MAX: u64 = 70 * 60;
@@ -13,7 +13,8 @@ const META: &str = "meta";
 
 /// All about gateways and the record.
 pub fn findings(report: &Report, ctl: Ctl<'_>) -> Vec<Finding> {
-    gateways(report).into_iter().chain(record(report, ctl)).collect()
+    let of_record = record(report, ctl).into_iter().chain(foreign(report, ctl)).chain(cut_off(report, ctl));
+    gateways(report).into_iter().chain(unreachable(report, ctl)).chain(of_record).collect()
 }
 
 fn gateways(report: &Report) -> Option<Finding> {
@@ -70,6 +71,49 @@ fn record(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {
         }
         None => None,
     }
+}
+
+fn foreign(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {
+    let summary = "another cluster publishes a record under this homeserver's key".to_owned();
+    report.pkarr.foreign.then(|| {
+        Finding::new(Severity::Critical, "record_foreign", "record", summary)
+            .because("the network has a newer record than the last one of this cluster, which publishes none until it is gone")
+            .advise("Clients are sent there: stop the cluster that should not have the key (docs/runbooks/record-stale.md)")
+            .next(ctl.run("pkarr"))
+    })
+}
+
+fn unreachable(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {
+    let addresses = &report.pkarr.unreachable;
+    let first = addresses.first()?;
+    let summary = format!(
+        "no gateway answers at {} of the record, as the node sees it that publishes it",
+        counted(addresses.len(), "address")
+    );
+    let seen: Vec<String> = addresses.iter().map(|it| format!("{}: {}", it.address, it.problem)).collect();
+    Some(
+        Finding::new(Severity::Warning, "gateway_unreachable", &first.address, summary)
+            .because(listed(&seen))
+            .advise(
+                "Check gateway.public_ip, gateway.public_tls_port and the way from outside: a load balancer, a port, or a \
+                 network that does not reach its own public addresses",
+            )
+            .next(ctl.run("pkarr")),
+    )
+}
+
+/// One node that is cut off is stood in for by the others only as the homeserver's own record goes: its users' are not.
+fn cut_off(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {
+    let nodes = &report.pkarr.cut_off;
+    let first = nodes.first()?;
+    let subject = if nodes.len() == 1 { first } else { "record" };
+    let summary = "neither the DHT nor a relay answers: records of users are not published again".to_owned();
+    Some(
+        Finding::new(Severity::Warning, "network_unreachable", subject, summary)
+            .because(format!("on {}", listed(nodes)))
+            .advise("Networks forget a record after two hours or more: see docs/runbooks/situations/dht-unreachable.md")
+            .next(ctl.run("pkarr")),
+    )
 }
 
 fn leader_uptime_s(report: &Report) -> u64 {

@@ -122,6 +122,7 @@ function wayIn({ pkarr, gateways }) {
   const ago = (age) => (age === null || age === undefined ? "never, as far as is known" : `${seconds(age)} ago`);
   say($("signed"), ago(pkarr?.age_s));
   say($("published"), ago(pkarr?.published_s));
+  say($("kept"), pkarr ? `${pkarr.kept} of ${pkarr.users}, ${pkarr.left} left` : dash);
   const named = (it) => `${it.public_ip} (TLS ${it.tls_port}, HTTP ${it.http_port})${it.icann_domain ? ` ${it.icann_domain}` : ""}`;
   say($("gateways"), gateways.length === 0 ? "none is announced" : gateways.map(named).join(", "));
 }
