@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use rowhouse_node::PkarrConfig;
 use rowhouse_node::network::PkarrNetwork;
 use tokio::net::TcpListener;
@@ -41,9 +42,16 @@ pub struct RelayArgs {
     /// Of these, requests that look at the DHT. 0: no limit.
     #[arg(long, default_value_t = 2)]
     pub look_ups_per_second: u32,
-    /// Address without limits, such as a node of the homeserver's. May be given several times.
-    #[arg(long, value_name = "IP")]
-    pub trusted: Vec<IpAddr>,
+    /// Address or network without limits, such as that of the homeserver's nodes. May be given several times.
+    #[arg(long, value_name = "IP|NETWORK", value_parser = network)]
+    pub trusted: Vec<IpNet>,
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let of_one = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    text.parse::<IpNet>()
+        .or_else(|_| of_one())
+        .map_err(|_| "an IP address, or a network such as 10.0.0.0/8".to_owned())
 }
 
 /// Runs until a signal asks it to stop. Fails if the address is taken or the folder is of no use.
@@ -61,7 +69,7 @@ pub async fn run(args: RelayArgs) -> Result<(), Error> {
         cache: Cache::open(&args.data_dir)?,
         requests: PerAddress::new(args.requests_per_second),
         look_ups: PerAddress::new(args.look_ups_per_second),
-        trusted: args.trusted.iter().map(IpAddr::to_canonical).collect(),
+        trusted: args.trusted.clone(),
     };
     let taken = |error| Error::Failed(format!("{}: {error}", args.listen));
     let listener = TcpListener::bind(args.listen).await.map_err(taken)?;

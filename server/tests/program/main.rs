@@ -6,5 +6,6 @@ mod config_import;
 mod dev;
 mod mtls;
 mod placement;
+mod relay;
 mod telemetry;
 mod testnet;

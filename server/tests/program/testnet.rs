@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use pkarr::{Client, Keypair, PublicKey, ResolvePolicy, SignedPacket, Timestamp};
 
 /// Generous: the machine may be compiling meanwhile.
-const READY_MAX: Duration = Duration::from_secs(60);
-const ASK_AGAIN: Duration = Duration::from_millis(50);
+pub const READY_MAX: Duration = Duration::from_secs(60);
+pub const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-struct Testnet {
+pub struct Testnet {
     process: Child,
-    ready: serde_json::Value,
+    pub ready: serde_json::Value,
     folder: PathBuf,
 }
 
 impl Testnet {
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         Self::start_on(folder, "0")
     }
 
@@ -51,7 +51,7 @@ impl Testnet {
         self.folder.clone()
     }
 
-    fn dht_client(&self) -> Client {
+    pub fn dht_client(&self) -> Client {
         let bootstrap = self.ready["dht"][0].as_str().expect("an address").to_owned();
         let mut builder = Client::builder();
         builder.no_default_network().bootstrap(&[bootstrap]);
@@ -64,14 +64,16 @@ impl Testnet {
     }
 
     fn relay_client(&self) -> Client {
-        let relay = format!("http://{}", self.ready["pkarr_relay"].as_str().expect("an address"));
-        Client::builder()
-            .no_default_network()
-            .relays(&[relay.as_str()])
-            .expect("a URL")
-            .build()
-            .expect("a client")
+        relay_client(self.ready["pkarr_relay"].as_str().expect("an address"))
     }
+}
+
+/// A client that knows this relay alone.
+pub fn relay_client(address: &str) -> Client {
+    let relay = format!("http://{address}");
+    let mut builder = Client::builder();
+    builder.no_default_network().relays(&[relay.as_str()]).expect("a URL");
+    builder.build().expect("a client")
 }
 
 impl Drop for Testnet {
@@ -82,7 +84,7 @@ impl Drop for Testnet {
     }
 }
 
-fn packet(keypair: &Keypair, text: &str) -> SignedPacket {
+pub fn packet(keypair: &Keypair, text: &str) -> SignedPacket {
     SignedPacket::builder()
         .txt("_kept".try_into().expect("a name"), text.try_into().expect("a text"), 300)
         .timestamp(Timestamp::now())
@@ -90,7 +92,7 @@ fn packet(keypair: &Keypair, text: &str) -> SignedPacket {
         .expect("a packet")
 }
 
-async fn publish(client: &Client, packet: &SignedPacket) {
+pub async fn publish(client: &Client, packet: &SignedPacket) {
     let deadline = Instant::now() + READY_MAX;
     while let Err(error) = client.publish(packet).await {
         assert!(Instant::now() < deadline, "cannot publish: {error}");
@@ -98,7 +100,7 @@ async fn publish(client: &Client, packet: &SignedPacket) {
     }
 }
 
-async fn resolve(client: &Client, key: &PublicKey) -> SignedPacket {
+pub async fn resolve(client: &Client, key: &PublicKey) -> SignedPacket {
     let deadline = Instant::now() + READY_MAX;
     loop {
         match client.resolve(key, ResolvePolicy::NetworkOnly).await {
