@@ -223,6 +223,10 @@ impl Clock {
         };
         let now = next(before);
         if now >= self.reserved.load(Ordering::SeqCst) {
+            // Whoever asks for a stamp must not wait for this disk.
+            if self.engine.progress().hangs() {
+                return Err(Error::LogHangs);
+            }
             self.extend(now)?;
         }
         Ok(now)

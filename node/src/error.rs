@@ -47,6 +47,8 @@ pub enum Error {
     MetaRefused(String),
     #[error("the shard was not closed for the feed: {0}")]
     Close(String),
+    #[error("the disk of this node's log does not answer: others shall lead")]
+    LogHangs,
     #[error("PKARR: {0}")]
     Pkarr(String),
     #[error("invalid configuration: {0}")]

@@ -17,6 +17,9 @@ pub fn unready(local: &Local, cluster: &Cluster) -> Vec<String> {
         return vec!["part of no cluster yet, or its map has not arrived".to_owned()];
     }
     let mut reasons = Vec::new();
+    if local.log_hangs() {
+        reasons.push("the disk of its log does not answer".to_owned());
+    }
     if local.drain.is_on() {
         reasons.push("draining".to_owned());
     }

@@ -22,6 +22,7 @@ mod health;
 mod identity;
 pub mod init;
 mod local;
+mod log_watch;
 pub mod meta;
 mod metrics;
 pub mod network;

@@ -32,6 +32,11 @@ pub struct Local {
 }
 
 impl Local {
+    /// Whether the disk of the log does not answer.
+    pub fn log_hangs(&self) -> bool {
+        self.engine.progress().hangs()
+    }
+
     /// The replica of a shard that runs here. The meta group is no shard, whatever number a request names.
     pub fn shard(&self, group: u32) -> Option<Arc<Group>> {
         let group = GroupId::try_from(group).ok().filter(|group| *group != meta::GROUP)?;

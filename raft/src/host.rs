@@ -234,6 +234,14 @@ impl<R: Runtime> Host<R> {
         Ok(())
     }
 
+    /// Tells whether the disk of the log hangs, as somebody with a clock judges it. While it does, the groups led from here
+    /// take no proposals and send no heartbeats, so that others lead them (docs/rules/storage.md#a-disk-that-hangs).
+    /// To be repeated while it hangs: replicas start meanwhile.
+    pub fn judge_log(&self, hangs: bool) {
+        self.options.log.progress().judge(hangs);
+        self.groups().iter().for_each(|group| group.hold_leadership(!hangs));
+    }
+
     /// Has the groups led from here compare their replicas, where that is due. To be called every second or so.
     pub async fn check_states(&self, pace: &CheckPace) {
         let led = self.groups().into_iter().filter(|group| group.is_leader());

@@ -33,7 +33,7 @@ pub struct IncidentItem {
     pub at_ms: u64,
     /// The node that tells it.
     pub node: String,
-    /// `started`, `node_silent`, `replica_broken`, `low_space`, `draining` or `clock_held`; there may be more.
+    /// `started`, `node_silent`, `replica_broken`, `low_space`, `log_hangs`, `draining` or `clock_held`; there may be more.
     pub kind: String,
     /// A node's name, or a shard.
     pub subject: String,

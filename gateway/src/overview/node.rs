@@ -55,6 +55,8 @@ pub struct Node {
     pub used_bytes: Option<u64>,
     pub disk_bytes: Option<u64>,
     pub low_space: bool,
+    /// The disk of its log does not answer.
+    pub log_hangs: bool,
     pub draining: bool,
     /// Since the cluster heard of it last; absent while it does.
     pub away_s: Option<u64>,
@@ -114,6 +116,7 @@ pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
         used_bytes: reply.map(|reply| reply.used_bytes),
         disk_bytes: reply.map(|reply| reply.disk_bytes),
         low_space: reply.is_some_and(|reply| reply.low_space),
+        log_hangs: reply.is_some_and(|reply| reply.log_hangs),
         draining,
         away_s,
         replaced_in_s: replaced_in_s(state, placed, away_s, view.dead_after_s()),
@@ -179,6 +182,7 @@ impl Node {
             State::Leaving if self.placed == 0 => "leaving: empty, may be removed".into(),
             State::Leaving => format!("leaving: {} replicas left", self.placed),
             State::Draining => "draining".into(),
+            State::Up if self.log_hangs => "the disk of its log does not answer".into(),
             State::Up if self.low_space => "low on space".into(),
             State::Up if self.expires_soon() => "certificate about to expire".into(),
             State::Up => "up".into(),
@@ -187,10 +191,11 @@ impl Node {
 
     fn describe_absence(&self) -> String {
         let away = units::seconds(self.away_s.unwrap_or_default());
+        let why = if self.log_hangs { " (the disk of its log does not answer)" } else { "" };
         match self.replaced_in_s {
-            Some(0) => format!("away for {away}, being replaced"),
-            Some(left) => format!("away for {away}, replaced in {}", units::seconds(left)),
-            None => format!("away for {away}"),
+            Some(0) => format!("away for {away}, being replaced{why}"),
+            Some(left) => format!("away for {away}, replaced in {}{why}", units::seconds(left)),
+            None => format!("away for {away}{why}"),
         }
     }
 

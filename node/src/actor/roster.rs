@@ -15,7 +15,7 @@ use crate::objects::{self, Objects};
 use crate::peers::{MapWatch, Monitor};
 use crate::republish::Republisher;
 use crate::shards::ShardSupervisor;
-use crate::{Runtime, check, flush};
+use crate::{Runtime, check, flush, log_watch};
 
 /// Everything that the actors work on. It outlives each of their lives.
 pub struct Actors {
@@ -46,6 +46,7 @@ const ACTORS: [(TaskKind, Start); TaskKind::COUNT] = [
     }),
     (TaskKind::Check, |on, stop| Box::pin(async move { check::run(&on.local.host, stop).await })),
     (TaskKind::Space, |on, stop| Box::pin(async move { on.local.space.run(stop).await })),
+    (TaskKind::LogWatch, |on, stop| Box::pin(async move { log_watch::run(&on.local, stop).await })),
     (TaskKind::Clock, |on, stop| Box::pin(async move { on.local.clock.run(stop).await })),
     (TaskKind::Collect, |on, stop| Box::pin(async move { objects::collect(&on.objects, stop).await })),
     (TaskKind::Fill, |on, stop| Box::pin(async move { objects::fill(&on.objects, stop).await })),

@@ -22,6 +22,8 @@ pub enum TaskKind {
     Check,
     /// Watches free disk space.
     Space,
+    /// Gives leaderships up while the disk of the log hangs.
+    LogWatch,
     /// Extends the clock's reservation.
     Clock,
     /// Proposes that due objects move on.
@@ -57,13 +59,16 @@ impl TaskKind {
                 max: Duration::from_secs(5),
                 reset_after: Duration::from_secs(60),
             },
-            Self::MapWatch | Self::ShardSupervisor | Self::Peers | Self::Chronicle | Self::Drain => {
-                Restart::Exponential {
-                    base: Duration::from_millis(200),
-                    max: Duration::from_secs(5),
-                    reset_after: Duration::from_secs(60),
-                }
-            }
+            Self::MapWatch
+            | Self::ShardSupervisor
+            | Self::Peers
+            | Self::LogWatch
+            | Self::Chronicle
+            | Self::Drain => Restart::Exponential {
+                base: Duration::from_millis(200),
+                max: Duration::from_secs(5),
+                reset_after: Duration::from_secs(60),
+            },
             // They touch the disk: give it a rest.
             Self::Flush
             | Self::Check
@@ -93,6 +98,7 @@ impl TaskKind {
             Self::Flush => "flush",
             Self::Check => "check",
             Self::Space => "space",
+            Self::LogWatch => "log-watch",
             Self::Clock => "clock",
             Self::Collect => "collect",
             Self::Fill => "fill",

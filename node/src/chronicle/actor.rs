@@ -98,10 +98,14 @@ impl Chronicle {
 
     fn of_this_node(&self) -> BTreeMap<Trouble, String> {
         let Local { me, clock, space, drain, .. } = self.local.as_ref();
+        let log_hangs = self.local.log_hangs();
         let mine = |kind| Trouble { kind, subject: me.name.clone() };
         let mut troubles = BTreeMap::new();
         if space.is_low() {
             troubles.insert(mine("low_space"), "its disk is nearly full: new writes are refused".to_owned());
+        }
+        if log_hangs {
+            troubles.insert(mine("log_hangs"), "the disk of its log does not answer".to_owned());
         }
         if drain.is_on() {
             troubles.insert(mine("draining"), "it hands over what it leads".to_owned());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use rowhouse_raft::log_store::{LogEngine, LogMetrics, LogOp, LogRecord, MetaKind};
+use rowhouse_raft::log_store::{LogEngine, LogMetrics, LogOp, LogRecord, MetaKind, SyncProgress};
 use rowhouse_raft::{Error as RaftError, ReplicaId};
 
 use super::{Clock, HLC_AHEAD_US_MAX, TimeSource};
@@ -14,6 +14,7 @@ use super::{Clock, HLC_AHEAD_US_MAX, TimeSource};
 pub struct Records {
     records: Mutex<BTreeMap<String, Bytes>>,
     metrics: LogMetrics,
+    progress: SyncProgress,
 }
 
 impl LogEngine for Records {
@@ -34,6 +35,9 @@ impl LogEngine for Records {
     }
     fn metrics(&self) -> &LogMetrics {
         &self.metrics
+    }
+    fn progress(&self) -> &SyncProgress {
+        &self.progress
     }
     fn node_record(&self, key: &str) -> Result<Option<Bytes>, RaftError> {
         Ok(self.records.lock().expect("not poisoned").get(key).cloned())

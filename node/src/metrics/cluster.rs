@@ -22,6 +22,12 @@ fn own_part(watched: &Watched) {
         Some(f64::from(u8::from(sources.local.drain.is_on())))
     });
     watched.gauge(
+        "rowhouse.node.log_hangs",
+        "",
+        "1 while the disk of this node's log does not answer.",
+        |sources| Some(f64::from(u8::from(sources.local.log_hangs()))),
+    );
+    watched.gauge(
         "rowhouse.node.map_version",
         "",
         "Version of the cluster map that this node has.",

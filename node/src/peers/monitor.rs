@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -117,9 +117,17 @@ impl Monitor {
     fn take(&self, address: &str, reply: &PingReply) -> Result<(), Error> {
         self.check_cluster(address, reply)?;
         if let Ok(node) = NodeUuid::try_from(&reply.node_uuid[..]) {
-            let offset_us = self.local.clock.offset_of(reply.physical_us);
-            let report = Report::now(reply.low_space, reply.draining, offset_us, reply.map_version);
-            self.cluster.peers.heard(node, report);
+            self.cluster.peers.heard(
+                node,
+                Report {
+                    low_space: reply.low_space,
+                    draining: reply.draining,
+                    log_hangs: reply.log_hangs,
+                    offset_us: self.local.clock.offset_of(reply.physical_us),
+                    map_version: reply.map_version,
+                    at: Instant::now(),
+                },
+            );
         }
         Ok(())
     }
@@ -143,6 +151,7 @@ impl Monitor {
             hlc: self.local.clock.latest(),
             draining: self.local.drain.is_on(),
             low_space: self.local.space.is_low(),
+            log_hangs: self.local.log_hangs(),
             physical_us: self.local.clock.reading_us(),
             map_version: self.cluster.view.map().map_version,
         };

@@ -21,19 +21,14 @@ pub struct Report {
     pub low_space: bool,
     /// It hands over what it leads.
     pub draining: bool,
+    /// The disk of its log does not answer.
+    pub log_hangs: bool,
     /// Its physical time above our steady clock, in µs; none if it did not tell.
     pub offset_us: Option<i64>,
     /// Version of the newest map it has.
     pub map_version: u64,
     /// When it was heard.
     pub at: Instant,
-}
-
-impl Report {
-    /// Heard just now. `offset_us` and `map_version` as in the fields.
-    pub fn now(low_space: bool, draining: bool, offset_us: Option<i64>, map_version: u64) -> Self {
-        Self { low_space, draining, offset_us, map_version, at: Instant::now() }
-    }
 }
 
 impl Peers {
@@ -45,7 +40,9 @@ impl Peers {
     /// Whether the node was heard lately and does not give its leaderships away.
     pub fn may_lead(&self, node: &NodeUuid) -> bool {
         let peers = self.0.load();
-        peers.get(node).is_some_and(|report| !report.draining && report.at.elapsed() < HEARD_WITHIN)
+        peers
+            .get(node)
+            .is_some_and(|report| !report.draining && !report.log_hangs && report.at.elapsed() < HEARD_WITHIN)
     }
 
     /// The newest version of the map that a node has that was heard lately; 0: none was.
@@ -72,11 +69,16 @@ impl Peers {
         nodes.iter().filter_map(|node| peers.get(node)?.offset_us).collect()
     }
 
-    /// Replaces what the node said before.
+    /// Replaces what the node said before. A node that can write nothing counts as silent from then on: what it has is to be
+    /// rebuilt elsewhere if that lasts.
     pub fn heard(&self, node: NodeUuid, report: Report) {
         self.0.rcu(|peers| {
+            let before = peers.get(&node).map(|report| report.at);
+            let at = if report.log_hangs { before } else { Some(report.at) };
             let mut peers = BTreeMap::clone(peers);
-            peers.insert(node, report);
+            if let Some(at) = at {
+                peers.insert(node, Report { at, ..report });
+            }
             peers
         });
     }
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     fn report(low_space: bool, draining: bool, offset_us: Option<i64>) -> Report {
-        Report { low_space, draining, offset_us, map_version: 0, at: Instant::now() }
+        Report { low_space, draining, log_hangs: false, offset_us, map_version: 0, at: Instant::now() }
     }
 
     #[test]
@@ -101,6 +103,21 @@ mod tests {
         let long_ago = Instant::now().checked_sub(HEARD_WITHIN).expect("a machine up for seconds");
         peers.heard([1; 16], Report { at: long_ago, ..with(7) });
         assert_eq!(peers.newest_map(), 5);
+    }
+
+    #[test]
+    fn a_node_whose_log_hangs_leads_nothing_and_grows_silent() {
+        let (peers, node) = (Peers::default(), [1; 16]);
+        let hanging = || Report { log_hangs: true, ..report(false, false, None) };
+        peers.heard(node, hanging());
+        assert!(peers.is_silent(&node), "never heard of otherwise");
+        let before = Instant::now().checked_sub(HEARD_WITHIN / 2).expect("a machine up for seconds");
+        peers.heard(node, Report { at: before, ..report(false, false, None) });
+        peers.heard(node, hanging());
+        assert!(!peers.may_lead(&node) && !peers.is_silent(&node), "for as long as others are waited for");
+        assert!(peers.silence(&node).is_some_and(|silence| silence >= HEARD_WITHIN / 2));
+        peers.heard(node, report(false, false, None));
+        assert!(peers.may_lead(&node) && !peers.is_silent(&node), "it answers again");
     }
 
     #[test]

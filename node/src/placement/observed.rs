@@ -72,7 +72,7 @@ impl Observed {
                 used_bytes: status.used_bytes,
                 disk_bytes: status.disk_bytes,
                 low_space: status.low_space,
-                draining: status.draining,
+                draining: status.draining || status.log_hangs,
             };
             observed.nodes.insert(node, report);
             for group in &status.groups {

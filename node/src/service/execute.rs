@@ -10,7 +10,7 @@ use rowhouse_proto::{ErrorCode, Refusal, WIRE_VERSION};
 use super::answer::Answer;
 use super::prepare::Verifier;
 use super::prepared::Prepared;
-use super::refusal::{internal, of_barrier, of_proposal, unable};
+use super::refusal::{internal, of_barrier, of_proposal, of_stamp};
 use super::shard::{ShardService, Told};
 use crate::Group;
 use crate::apply::{Precheck, changes_nothing, precheck};
@@ -91,7 +91,7 @@ impl ShardService {
         let paced = prepared.paced_user();
         let signed_in = prepared.signed_in_user();
         let Prepared { body, answer, content_length, later, grows, holders, .. } = prepared;
-        let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| unable(&error))?;
+        let Stamp { hlc_us, now_ms } = self.clock.stamp().map_err(|error| of_stamp(&error))?;
         let command = Command {
             version,
             request_id: head.request_id,

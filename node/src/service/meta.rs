@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use rowhouse_peer::{Caller, Role, Subject};
@@ -251,10 +251,17 @@ impl Meta for MetaService {
             if let Ok(node) = NodeUuid::try_from(&request.node_uuid[..])
                 && speaks_for(caller.as_ref(), &node, &self.cluster.view.map())
             {
-                let offset_us = self.local.clock.offset_of(request.physical_us);
-                let (low_space, draining) = (request.low_space, request.draining);
-                let report = Report::now(low_space, draining, offset_us, request.map_version);
-                self.cluster.peers.heard(node, report);
+                self.cluster.peers.heard(
+                    node,
+                    Report {
+                        low_space: request.low_space,
+                        draining: request.draining,
+                        log_hangs: request.log_hangs,
+                        offset_us: self.local.clock.offset_of(request.physical_us),
+                        map_version: request.map_version,
+                        at: Instant::now(),
+                    },
+                );
             }
         }
         Ok(Response::new(PingReply {
@@ -263,6 +270,7 @@ impl Meta for MetaService {
             hlc: self.local.clock.latest(),
             low_space: self.local.space.is_low(),
             draining: self.local.drain.is_on(),
+            log_hangs: self.local.log_hangs(),
             physical_us: self.local.clock.reading_us(),
             map_version: self.cluster.view.map().map_version,
         }))

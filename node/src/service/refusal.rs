@@ -6,6 +6,7 @@ use rowhouse_proto::wire::shard::Failure;
 use rowhouse_proto::{ErrorCode, Refusal};
 use rowhouse_raft::{ProposeError, ReadError};
 
+use crate::Error;
 use crate::apply::ApplyError;
 
 /// The queue of a busy leader empties within a batch or two.
@@ -39,6 +40,15 @@ fn retry_after(code: ErrorCode) -> Option<Duration> {
 pub fn unable(error: &dyn std::fmt::Display) -> Refusal {
     tracing::error!(%error, "request failed on this node");
     ErrorCode::Unavailable.into()
+}
+
+/// The refusal of a request for which there is no stamp.
+pub fn of_stamp(error: &Error) -> Refusal {
+    match error {
+        // Another replica is about to lead.
+        Error::LogHangs => Refusal::not_leader(None),
+        other => unable(other),
+    }
 }
 
 /// The error is for operators, not for clients.

@@ -76,6 +76,7 @@ impl StatusReport {
             leader_changes,
             incidents,
             log_syncs: self.local.engine.metrics().syncs.load(Ordering::Relaxed),
+            log_hangs: self.local.log_hangs(),
             packets: Some(self.packets(now_us)),
         })
     }

@@ -91,6 +91,9 @@ impl<R: Runtime> Group<R> {
     }
 
     pub(super) async fn write(&self, envelope: Envelope) -> Result<Bytes, ProposeError> {
+        if self.log.hangs() {
+            return Err(ProposeError::NotLeader { leader_node: None });
+        }
         let Some(_permit) = self.admission.try_claim(envelope.command.len()) else {
             return Err(ProposeError::Busy);
         };
@@ -122,7 +125,7 @@ impl<R: Runtime> Group<R> {
 
     /// Returns when a read of the applied state, begun now, is linearizable.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
-        self.barrier.pass(&self.raft, &self.state).await
+        self.barrier.pass(&self.raft, &self.state, self.log.hangs()).await
     }
 
     /// Reads a consistent snapshot of the applied state; call `read_barrier` first.
@@ -196,6 +199,12 @@ impl<R: Runtime> Group<R> {
                 return;
             }
         }
+    }
+
+    /// Whether this replica holds its leadership, if it has one. Without heartbeats another one is elected once the lease
+    /// of this one has run out.
+    pub(crate) fn hold_leadership(&self, holds: bool) {
+        self.raft.runtime_config().heartbeat(holds);
     }
 
     /// Hands leadership to `to`; returns when asked, not when done. Until an election the group serves

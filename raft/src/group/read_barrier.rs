@@ -54,18 +54,23 @@ impl ReadBarrier {
     }
 
     /// Returns when a read of the applied state, begun now, is linearizable. `ReadError::NotLeader` if
-    /// another replica leads, `ReadError::Unavailable` if no quorum answers in time or the state machine has
-    /// halted.
+    /// another replica leads, or is about to because the disk of this node's log `hangs`; `ReadError::Unavailable` if no
+    /// quorum answers in time or the state machine has halted.
     pub async fn pass<R: Runtime>(
         &self,
         raft: &Raft<RaftTypes<R>, GroupState<R>>,
         state: &StateHandle,
+        hangs: bool,
     ) -> Result<(), ReadError> {
         if let Some(error) = state.halted() {
             return Err(ReadError::Unavailable(error.to_string()));
         }
         if self.lease_holds(raft, state) {
             return Ok(());
+        }
+        if hangs {
+            // Asking a quorum would be a heartbeat, and openraft's core may wait for the disk.
+            return Err(ReadError::NotLeader { leader_node: None });
         }
         let max_age = if self.is_transferring(raft) { Duration::ZERO } else { self.max_quorum_ack_age };
         let option = LinearizerOption::new(Some(max_age), true).with_wait_timeout(self.wait);

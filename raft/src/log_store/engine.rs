@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::metrics::LogMetrics;
+use super::sync_progress::SyncProgress;
 use crate::ReplicaId;
 use crate::error::Error;
 
@@ -121,4 +122,7 @@ pub trait LogEngine: Send + Sync + 'static {
 
     /// Totals since the engine was opened.
     fn metrics(&self) -> &LogMetrics;
+
+    /// How far its syncs are: of submissions, and of node records.
+    fn progress(&self) -> &SyncProgress;
 }

@@ -77,6 +77,11 @@ impl<R: Runtime> LogHandle<R> {
         answered(self.log.reset(self.engine.as_ref(), log_id)?).await
     }
 
+    /// Whether the disk of this node's log hangs (`SyncProgress`).
+    pub fn hangs(&self) -> bool {
+        self.engine.progress().hangs()
+    }
+
     /// Last purged entry, as openraft knows it.
     pub fn last_purged(&self) -> Option<LogId> {
         self.log.purged()

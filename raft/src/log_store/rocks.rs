@@ -16,6 +16,7 @@ use super::options::{LogOptions, failed, rocks};
 use super::purge::Floors;
 use super::queue::{Queue, Submission};
 use super::scan::{last_index, metas, recorded_floors};
+use super::sync_progress::SyncProgress;
 use super::writer::Writer;
 use crate::ReplicaId;
 use crate::error::Error;
@@ -32,6 +33,7 @@ pub struct RocksLog {
     db: Arc<DB>,
     queue: Arc<Queue>,
     metrics: Arc<LogMetrics>,
+    progress: Arc<SyncProgress>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -46,10 +48,12 @@ impl RocksLog {
         floors.raise(&recorded_floors(&db)?.into_iter().collect::<Vec<_>>());
         let db = Arc::new(db);
         let (queue, metrics) = (Arc::new(Queue::default()), Arc::new(LogMetrics::default()));
-        let writer = Writer::new(db.clone(), queue.clone(), floors, metrics.clone(), options.clone());
+        let progress = Arc::new(SyncProgress::default());
+        let told = (metrics.clone(), progress.clone());
+        let writer = Writer::new(db.clone(), queue.clone(), floors, told, options.clone());
         let writer = start_thread("raft-log", move || writer.run())
             .map_err(|error| Error::io("starting the log writer", error))?;
-        Ok(Self { db, queue, metrics, writer: Some(writer) })
+        Ok(Self { db, queue, metrics, progress, writer: Some(writer) })
     }
 
     /// Compacts everything: purged entries are gone when it returns. For tests and operators.
@@ -80,6 +84,9 @@ impl LogEngine for RocksLog {
     fn submit(&self, ops: Vec<LogOp>, sync: bool, on_durable: OnDurable) {
         let submission = Submission::new(ops, sync, on_durable);
         self.metrics.queued(submission.bytes);
+        if submission.sync {
+            self.progress.submitted();
+        }
         self.queue.push(submission);
     }
 
@@ -135,13 +142,18 @@ impl LogEngine for RocksLog {
     fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), Error> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db
-            .put_opt(keys::node(key), value, &options)
-            .map_err(|error| failed("writing a node record", error))
+        self.progress.submitted();
+        let put = self.db.put_opt(keys::node(key), value, &options);
+        self.progress.answered(1);
+        put.map_err(|error| failed("writing a node record", error))
     }
 
     fn metrics(&self) -> &LogMetrics {
         &self.metrics
+    }
+
+    fn progress(&self) -> &SyncProgress {
+        &self.progress
     }
 }
 

@@ -15,6 +15,7 @@ use super::options::{LogOptions, failed};
 use super::purge::{FileDrop, Floors};
 use super::queue::{Queue, Submission};
 use super::scan::last_index;
+use super::sync_progress::SyncProgress;
 use crate::ReplicaId;
 use crate::error::Error;
 use crate::fatal::{FatalLatch, PanicAlarm};
@@ -34,6 +35,7 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
     floors: Arc<Floors>,
     metrics: Arc<LogMetrics>,
+    progress: Arc<SyncProgress>,
     options: LogOptions,
     /// Index of the last record of each replica met so far, this write included.
     tails: BTreeMap<ReplicaId, Option<u64>>,
@@ -46,18 +48,19 @@ struct Write {
     ops: Vec<LogOp>,
     bytes: usize,
     submissions: usize,
-    sync: bool,
+    /// Of these, those that are to be synced.
+    synced: u64,
     acks: Vec<OnDurable>,
 }
 
 impl Write {
     fn new(submissions: Vec<Submission>) -> Self {
         let mut write =
-            Self { ops: vec![], bytes: 0, submissions: submissions.len(), sync: false, acks: vec![] };
+            Self { ops: vec![], bytes: 0, submissions: submissions.len(), synced: 0, acks: vec![] };
         for submission in submissions {
             write.ops.extend(submission.ops);
             write.bytes += submission.bytes;
-            write.sync |= submission.sync;
+            write.synced += u64::from(submission.sync);
             write.acks.push(submission.on_durable);
         }
         write
@@ -75,12 +78,12 @@ impl Writer {
         db: Arc<DB>,
         queue: Arc<Queue>,
         floors: Arc<Floors>,
-        metrics: Arc<LogMetrics>,
+        (metrics, progress): (Arc<LogMetrics>, Arc<SyncProgress>),
         options: LogOptions,
     ) -> Self {
         let (tails, files) = (BTreeMap::new(), FileDrop::default());
         let fatal = FatalLatch::new(options.on_fatal.clone(), STORE, ADVICE);
-        Self { db, queue, floors, metrics, options, tails, files, fatal }
+        Self { db, queue, floors, metrics, progress, options, tails, files, fatal }
     }
 
     /// Until the queue is closed and empty.
@@ -94,6 +97,7 @@ impl Writer {
             }
             let result = self.write(&write);
             self.metrics.dequeued(write.bytes);
+            self.progress.answered(write.synced);
             match result {
                 Ok(purged) => {
                     write.answer(|| Ok(()));
@@ -119,14 +123,15 @@ impl Writer {
             before_write().map_err(|error| Error::io(WHAT, error))?;
         }
         let mut options = WriteOptions::default();
-        options.set_sync(write.sync);
-        let timer = self.options.sync_timer.as_ref().filter(|_| write.sync);
+        let sync = write.synced > 0;
+        options.set_sync(sync);
+        let timer = self.options.sync_timer.as_ref().filter(|_| sync);
         let began = timer.map(|timer| timer.began());
         self.db.write_opt(batch, &options).map_err(|error| failed(WHAT, error))?;
         if let (Some(timer), Some(began)) = (timer, began) {
             timer.ended(began);
         }
-        self.metrics.written(write.submissions, write.ops.len(), write.bytes, write.sync);
+        self.metrics.written(write.submissions, write.ops.len(), write.bytes, sync);
         Ok(purged)
     }
 

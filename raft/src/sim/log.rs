@@ -15,7 +15,9 @@ use crate::ReplicaId;
 use crate::error::Error;
 use crate::fatal::OnFatal;
 use crate::lock::lock;
-use crate::log_store::{LogEngine, LogMetrics, LogOp, LogRecord, MetaKind, OnDurable, Submission};
+use crate::log_store::{
+    LogEngine, LogMetrics, LogOp, LogRecord, MetaKind, OnDurable, Submission, SyncProgress,
+};
 use crate::planted::PlantedInLog;
 use crate::runtime::Runtime;
 
@@ -47,6 +49,7 @@ impl Default for LossyOptions {
 pub struct LossyLog<R> {
     disk: Arc<Mutex<Disk>>,
     metrics: Arc<LogMetrics>,
+    progress: Arc<SyncProgress>,
     /// Number of this run; what an earlier one still submits goes nowhere.
     run: u64,
     options: LossyOptions,
@@ -101,8 +104,8 @@ impl Image {
 impl<R: Runtime> LossyLog<R> {
     /// The log of a machine whose disk is empty.
     pub fn new(options: LossyOptions) -> Arc<Self> {
-        let (disk, metrics) = (Arc::default(), Arc::default());
-        Arc::new(Self { disk, metrics, run: 0, options, _runtime: PhantomData })
+        let (disk, metrics, progress) = (Arc::default(), Arc::default(), Arc::default());
+        Arc::new(Self { disk, metrics, progress, run: 0, options, _runtime: PhantomData })
     }
 
     /// The machine stops here. The first `survivors` of the submissions that were not synced happen to
@@ -123,8 +126,9 @@ impl<R: Runtime> LossyLog<R> {
         };
         // Outside the lock: a dropped callback wakes whoever waited for it.
         drop(lost);
-        let (disk, metrics, run) = (self.disk.clone(), Arc::default(), self.disk().run);
-        Arc::new(Self { disk, metrics, run, options: self.options.clone(), _runtime: PhantomData })
+        let (disk, run, options) = (self.disk.clone(), self.disk().run, self.options.clone());
+        let (metrics, progress) = (Arc::default(), Arc::default());
+        Arc::new(Self { disk, metrics, progress, run, options, _runtime: PhantomData })
     }
 
     /// Submissions that a crash now would lose.
@@ -150,6 +154,7 @@ impl<R: Runtime> LossyLog<R> {
         Syncer {
             disk: self.disk.clone(),
             metrics: self.metrics.clone(),
+            progress: self.progress.clone(),
             run: self.run,
             options: self.options.clone(),
         }
@@ -160,6 +165,7 @@ impl<R: Runtime> LossyLog<R> {
 struct Syncer {
     disk: Arc<Mutex<Disk>>,
     metrics: Arc<LogMetrics>,
+    progress: Arc<SyncProgress>,
     run: u64,
     options: LossyOptions,
 }
@@ -231,6 +237,7 @@ impl Syncer {
         let bytes = submissions.iter().map(|submission| submission.bytes).sum();
         let ops = submissions.iter().map(|submission| submission.ops.len()).sum();
         self.metrics.dequeued(bytes);
+        self.progress.answered(submissions.iter().map(|submission| u64::from(submission.sync)).sum());
         if disk.failing {
             return Finished::Failed(
                 submissions.into_iter().map(|submission| submission.on_durable).collect(),
@@ -266,6 +273,9 @@ impl<R: Runtime> LogEngine for LossyLog<R> {
             // An unsynced submission waits for the next sync, and dies with the machine before it.
             let start = submission.sync && !disk.syncing;
             disk.syncing |= submission.sync;
+            if submission.sync {
+                self.progress.submitted();
+            }
             disk.waiting.push_back(submission);
             start
         };
@@ -330,5 +340,9 @@ impl<R: Runtime> LogEngine for LossyLog<R> {
 
     fn metrics(&self) -> &LogMetrics {
         &self.metrics
+    }
+
+    fn progress(&self) -> &SyncProgress {
+        &self.progress
     }
 }

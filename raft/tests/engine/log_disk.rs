@@ -105,6 +105,32 @@ fn one_sync_serves_everything_queued_meanwhile() {
 }
 
 #[test]
+fn what_waits_for_the_disk_is_seen_from_outside() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let (options, gate) = gated();
+    let engine = RocksLog::open(dir.path(), &options).expect("opens");
+    assert_eq!(engine.progress().waiting(), None);
+    engine.submit(vec![append_op(REPLICA, 0)], false, Box::new(drop));
+    assert_eq!(engine.progress().waiting(), None, "nobody waits for it");
+    let (done, answers) = sync_channel(2);
+    let answer = || {
+        let done = done.clone();
+        Box::new(move |result: Result<(), Error>| done.send(result.is_ok()).expect("the test takes it"))
+    };
+    engine.submit(vec![append_op(REPLICA, 1)], true, answer());
+    gate.reached.recv_timeout(PATIENCE).expect("the writer takes it");
+    engine.submit(vec![append_op(REPLICA, 2)], true, answer());
+    assert_eq!(engine.progress().waiting(), Some(0), "the disk does not answer");
+    gate.open.store(true, Ordering::SeqCst);
+    gate.go_on.send(()).expect("the writer waits");
+    for _ in 0..2 {
+        assert!(answers.recv_timeout(PATIENCE).expect("an answer"));
+    }
+    engine.put_node_record("key", Bytes::from_static(b"value")).expect("writes");
+    assert_eq!(engine.progress().waiting(), None, "all is answered");
+}
+
+#[test]
 fn a_write_that_fails_ends_the_log() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let (failing, fatal) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));

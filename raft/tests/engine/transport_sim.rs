@@ -5,9 +5,10 @@ use crate::transport_cluster;
 use std::time::Duration;
 
 use openraft::{AsyncRuntime, Instant};
+use rowhouse_raft::log_store::LogEngine;
 use rowhouse_raft::runtime::Runtime;
 use rowhouse_raft::sim::{KvCommand, SimNet, SimWeather, Simulation};
-use rowhouse_raft::{RaftTiming, Replica};
+use rowhouse_raft::{ProposeError, RaftTiming, Replica};
 use transport_cluster::*;
 
 type S = Simulation;
@@ -183,6 +184,54 @@ fn a_leader_whose_log_disk_hung_for_minutes_catches_up() {
         replicated(&members, "after", "2").await;
         stop(members).await;
     });
+}
+
+/// Its heartbeats need no disk: left alone it would lead for ever.
+#[test]
+fn a_leader_whose_log_hangs_gives_its_groups_up() {
+    for seed in 0..8 {
+        S::with_seed(seed).block_on(async {
+            let net = SimNet::new(SimWeather::default());
+            let members = cluster(&net).await;
+            put(&members, "before", "1").await;
+            let victim = leader(&members).await;
+            let others = || members.iter().filter(|member| member.number != victim.number);
+            victim.disks.log.stall(true);
+            let group = victim.group.clone();
+            // Something to wait for; what comes of it does not matter.
+            let command = KvCommand::put(1u128.to_be_bytes(), "stuck".to_owned(), "x").encode();
+            drop(S::spawn(async move { drop(group.propose(command, bytes::Bytes::new()).await) }));
+            until::<S>("something to wait for the disk", || victim.disks.log.progress().waiting().is_some())
+                .await;
+            S::sleep(Duration::from_secs(30)).await;
+            assert!(others().all(|member| !member.group.is_leader()), "seed {seed}: nobody judged yet");
+
+            victim.host.judge_log(true);
+            let refused = victim.group.propose(
+                KvCommand::put(2u128.to_be_bytes(), "no".to_owned(), "x").encode(),
+                bytes::Bytes::new(),
+            );
+            assert_eq!(refused.await, Err(ProposeError::NotLeader { leader_node: None }), "seed {seed}");
+            until::<S>("another leader", || others().any(|member| member.group.is_leader())).await;
+            assert!(victim.group.read_barrier().await.is_err(), "seed {seed}: a deposed leader reads");
+            put(&members, "meanwhile", "2").await;
+
+            victim.disks.log.stall(false);
+            victim.host.judge_log(false);
+            put(&members, "after", "3").await;
+            for key in ["before", "meanwhile", "after"] {
+                let value = if key == "before" {
+                    "1"
+                } else if key == "meanwhile" {
+                    "2"
+                } else {
+                    "3"
+                };
+                replicated(&members, key, value).await;
+            }
+            stop(members).await;
+        });
+    }
 }
 
 #[test]

@@ -17,8 +17,14 @@ const OFFSET_HELD_US: u64 = 500_000;
 /// All about nodes, in their order.
 pub fn findings(report: &Report, ctl: Ctl<'_>) -> Vec<Finding> {
     let of_node = |node| {
-        let found =
-            [absent(report, node, ctl), space(node, ctl), certificate(node), clock(node), leaving(node, ctl)];
+        let found = [
+            log(node, ctl),
+            absent(report, node, ctl),
+            space(node, ctl),
+            certificate(node),
+            clock(node),
+            leaving(node, ctl),
+        ];
         found.into_iter().flatten()
     };
     report.nodes.iter().flat_map(of_node).collect()
@@ -29,6 +35,19 @@ fn held(report: &Report, node: &Node) -> Vec<String> {
         group.replicas.iter().any(|replica| replica.node_uuid == node.node_uuid)
     };
     report.groups.iter().filter(on_it).map(|group| group.group.clone()).collect()
+}
+
+fn log(node: &Node, ctl: Ctl<'_>) -> Option<Finding> {
+    let label = &node.label;
+    node.log_hangs.then(|| {
+        Finding::new(Severity::Critical, "log_hangs", label, format!("the disk of the log of {label} does not answer"))
+            .because("a sync has not ended for two seconds or more; others lead what this node led")
+            .advise(
+                "Look at the disk, and restart the machine or detach the volume: a process that waits for its disk cannot be \
+                 killed. If the disk never comes back, say so",
+            )
+            .next(ctl.run(&format!("node replace {label}")))
+    })
 }
 
 fn absent(report: &Report, node: &Node, ctl: Ctl<'_>) -> Option<Finding> {
@@ -55,6 +74,7 @@ fn absent(report: &Report, node: &Node, ctl: Ctl<'_>) -> Option<Finding> {
         .because(problem)
         .advise("The others rebuild them by themselves, if there is a node that can take them")
         .next(ctl.run("top")),
+        State::Away if node.log_hangs => return None,
         State::Away => {
             let away = units::seconds(node.away_s.unwrap_or_default());
             let soon = match node.replaced_in_s {

@@ -1,5 +1,6 @@
 use rowhouse_proto::wire::meta::{
-    ClusterMap, GatewayInfo, GroupStatus, LeaderChange, NodeLife, NodeStatusReply, ReplicaMove,
+    ClusterMap, GatewayInfo, GroupStatus, LeaderChange, NodeLife, NodeStatusReply, PacketStatus, Reach,
+    ReplicaMove, VantagePoint,
 };
 
 use super::super::testing::{
@@ -164,6 +165,7 @@ fn space_certificates_and_clocks_are_told_in_time() {
     };
     use Severity::{Critical, Warning};
     assert_eq!(one(|it| it.low_space = true), Some(("low_space", Critical)));
+    assert_eq!(one(|it| it.log_hangs = true), Some(("log_hangs", Critical)));
     assert_eq!(one(|it| it.used_bytes = 90), Some(("disk_filling", Warning)));
     assert_eq!(one(|it| it.used_bytes = 89), None);
     assert_eq!(one(|it| it.certificate_expires_s = Some(0)), Some(("certificate_expired", Critical)));
@@ -214,6 +216,33 @@ fn gateways_and_the_record_are_the_way_in() {
     assert_eq!(published(70 * 60 + 1, 9_999), ["record_stale"]);
     assert_eq!(published(u64::MAX, 9_999), ["record_unpublished"]);
     assert_eq!(published(u64::MAX, 60), Vec::<&str>::new(), "it has just started");
+}
+
+#[test]
+fn records_that_lead_elsewhere_or_nowhere_are_told() {
+    let diagnosed_with = |packets: PacketStatus| {
+        let node = |n| Ok(NodeStatusReply { packets: Some(packets.clone()), ..fine(n) });
+        diagnosed(well(3), vec![node(1), Ok(fine(2)), Ok(fine(3))])
+    };
+    let foreign = diagnosed_with(PacketStatus { foreign: true, ..PacketStatus::default() });
+    assert_eq!((kinds(&foreign), foreign.verdict), (vec!["record_foreign"], Verdict::Act));
+    let reach = |address: &str, problem: &str| Reach { address: address.into(), problem: problem.into() };
+    let packets = PacketStatus {
+        reach: vec![reach("192.0.2.1:1", "refused"), reach("192.0.2.2:1", "")],
+        ..PacketStatus::default()
+    };
+    let diagnosis = diagnosed_with(packets);
+    assert_eq!(
+        (kinds(&diagnosis), &diagnosis.findings[0].evidence[..]),
+        (vec!["gateway_unreachable"], "192.0.2.1:1: refused")
+    );
+    let way = |problem: &str| VantagePoint { problem: problem.into(), ..VantagePoint::default() };
+    let ways = |ways: Vec<VantagePoint>| {
+        diagnosed_with(PacketStatus { vantage_points: ways, ..PacketStatus::default() })
+    };
+    let diagnosis = ways(vec![way("no answer"), way("refused")]);
+    assert_eq!((kinds(&diagnosis), &diagnosis.findings[0].subject[..]), (vec!["network_unreachable"], "n1"));
+    assert_eq!(kinds(&ways(vec![way("no answer"), way("")])), Vec::<&str>::new(), "a relay answers");
 }
 
 #[test]
