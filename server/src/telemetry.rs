@@ -13,6 +13,7 @@ mod process;
 mod resource;
 mod sampler;
 mod scrape;
+mod signal;
 mod traces;
 
 use std::time::Duration;

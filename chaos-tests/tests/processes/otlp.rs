@@ -1,9 +1,15 @@
-//! A collector: it takes spans by OTLP over gRPC and over HTTP, and keeps them.
+//! A collector: it takes spans and metrics by OTLP over gRPC and over HTTP, and keeps them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -15,7 +21,7 @@ use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tonic::metadata::KeyAndValueRef;
+use tonic::metadata::{KeyAndValueRef, MetadataMap};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
@@ -41,11 +47,13 @@ pub struct Span {
     pub is_error: bool,
 }
 
-/// One request of an exporter over gRPC.
+/// One request of an exporter.
 #[derive(Clone, Debug)]
 pub struct Export {
     /// Its spans.
     pub spans: usize,
+    /// `service.name` and the instrument of each of its metrics.
+    pub metrics: Vec<(String, String)>,
     /// What it says of itself.
     pub headers: BTreeMap<String, String>,
 }
@@ -67,9 +75,10 @@ impl Collector {
     pub async fn by_grpc() -> (Self, SocketAddr) {
         let (kept, listener, mut tasks) = (Kept::default(), listener().await, JoinSet::new());
         let address = listener.local_addr().expect("bound");
-        let service = TraceServiceServer::new(kept.clone());
+        let (spans, metrics) =
+            (TraceServiceServer::new(kept.clone()), MetricsServiceServer::new(kept.clone()));
         tasks.spawn(async move {
-            let server = tonic::transport::Server::builder().add_service(service);
+            let server = tonic::transport::Server::builder().add_service(spans).add_service(metrics);
             server.serve_with_incoming(TcpIncoming::from(listener)).await.expect("it serves");
         });
         (Self { kept, _tasks: tasks }, address)
@@ -94,14 +103,17 @@ impl Collector {
         self.kept.spans.lock().expect("spans").clone()
     }
 
-    /// The requests over gRPC that they came in.
+    /// The requests that came so far.
     pub fn exports(&self) -> Vec<Export> {
         self.kept.exports.lock().expect("exports").clone()
     }
 }
 
 impl Kept {
-    fn keep(&self, request: ExportTraceServiceRequest) {
+    fn keep(&self, request: ExportTraceServiceRequest, headers: BTreeMap<String, String>) {
+        let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        let spans = scopes.map(|scope| scope.spans.len()).sum();
+        self.exports.lock().expect("exports").push(Export { spans, metrics: Vec::new(), headers });
         let mut kept = self.spans.lock().expect("spans");
         for resource in request.resource_spans {
             let of = attributes(resource.resource.map(|resource| resource.attributes).unwrap_or_default());
@@ -121,12 +133,31 @@ impl Kept {
         }
     }
 
+    fn keep_metrics(&self, request: ExportMetricsServiceRequest, headers: BTreeMap<String, String>) {
+        let mut metrics = Vec::new();
+        for resource in request.resource_metrics {
+            let of = attributes(resource.resource.map(|resource| resource.attributes).unwrap_or_default());
+            let service = of.get("service.name").cloned().unwrap_or_default();
+            let told = resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics);
+            metrics.extend(told.map(|metric| (service.clone(), metric.name)));
+        }
+        self.exports.lock().expect("exports").push(Export { spans: 0, metrics, headers });
+    }
+
     /// Requests of one connection, one after the other.
     async fn answer(self, stream: TcpStream) {
         let mut stream = BufReader::new(stream);
-        while let Some((path, body)) = request(&mut stream).await {
-            assert_eq!(path, "/v1/traces");
-            self.keep(ExportTraceServiceRequest::decode(&body[..]).expect("spans"));
+        while let Some((path, headers, body)) = request(&mut stream).await {
+            match path.as_str() {
+                "/v1/traces" => {
+                    self.keep(ExportTraceServiceRequest::decode(&body[..]).expect("spans"), headers);
+                }
+                "/v1/metrics" => {
+                    let told = ExportMetricsServiceRequest::decode(&body[..]).expect("metrics");
+                    self.keep_metrics(told, headers);
+                }
+                other => panic!("nothing is exported to {other}"),
+            }
             let answer =
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
             if stream.write_all(answer).await.is_err() {
@@ -140,24 +171,35 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.expect("a port")
 }
 
-/// Path and body; `None` where the connection ends.
-async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
-    let (mut path, mut length) = (None, 0);
+/// Path, headers and body; `None` where the connection ends.
+async fn request(
+    stream: &mut BufReader<TcpStream>,
+) -> Option<(String, BTreeMap<String, String>, Vec<u8>)> {
+    let (mut path, mut headers) = (None, BTreeMap::new());
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
         let line = line.trim_end();
         if path.is_none() {
             path = Some(line.split(' ').nth(1).expect("a request line").to_owned());
-        } else if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().expect("a length");
+        } else if let Some((name, value)) = line.split_once(':') {
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         } else if line.is_empty() {
             break;
         }
     }
+    let length = headers.get("content-length").map_or(0, |length| length.parse().expect("a length"));
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some((path?, body))
+    Some((path?, headers, body))
+}
+
+fn headers(metadata: &MetadataMap) -> BTreeMap<String, String> {
+    let pairs = metadata.iter().filter_map(|pair| match pair {
+        KeyAndValueRef::Ascii(key, value) => Some((key.to_string(), value.to_str().unwrap_or("").to_owned())),
+        KeyAndValueRef::Binary(..) => None,
+    });
+    pairs.collect()
 }
 
 fn attributes(all: Vec<KeyValue>) -> BTreeMap<String, String> {
@@ -176,17 +218,20 @@ impl TraceService for Kept {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let text = |value: &tonic::metadata::AsciiMetadataValue| value.to_str().unwrap_or("").to_owned();
-        let headers = request.metadata().iter().filter_map(|pair| match pair {
-            KeyAndValueRef::Ascii(key, value) => Some((key.to_string(), text(value))),
-            KeyAndValueRef::Binary(..) => None,
-        });
-        let headers = headers.collect();
-        let request = request.into_inner();
-        let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-        let spans = scopes.map(|scope| scope.spans.len()).sum();
-        self.exports.lock().expect("exports").push(Export { spans, headers });
-        self.keep(request);
+        let headers = headers(request.metadata());
+        self.keep(request.into_inner(), headers);
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Kept {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let headers = headers(request.metadata());
+        self.keep_metrics(request.into_inner(), headers);
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

@@ -5,13 +5,14 @@
 
 use std::net::SocketAddr;
 
-use opentelemetry_otlp::MetricExporter;
+use opentelemetry_otlp::{MetricExporter, Protocol, WithExportConfig};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use rowhouse_proto::causes;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::scrape::{Scrapes, router};
+use super::signal::Signal;
 use super::{process, resource};
 use crate::error::Error;
 
@@ -25,10 +26,10 @@ pub struct Metrics {
 impl Metrics {
     /// Measures from now on: instruments made earlier do nothing. Answers `GET /metrics` on `listen`, if there is one.
     ///
-    /// Must run inside the runtime, on which the exporter's connection lives. Fails if the address is taken, and on
+    /// Must run inside the runtime, on which a gRPC connection lives. Fails if the address is taken, and on
     /// unusable `OTEL_*` variables.
     pub async fn start(service: &str, listen: Option<SocketAddr>) -> Result<Self, Error> {
-        let exported = asks_for_otlp(|name| std::env::var(name).ok());
+        let exported = asks_for_otlp(variable);
         let mut serving = JoinSet::new();
         if listen.is_none() && !exported {
             return Ok(Self { provider: None, _serving: serving });
@@ -72,9 +73,17 @@ fn asks_for_otlp(variable: impl Fn(&str) -> Option<String>) -> bool {
 
 /// It has a thread of its own, and one export at a time: a collector that is away delays no request.
 fn exporter() -> Result<MetricExporter, Error> {
-    MetricExporter::builder().with_tonic().build().map_err(|error| {
+    let exporter = match Signal::Metrics.protocol(variable)? {
+        Protocol::Grpc => MetricExporter::builder().with_tonic().build(),
+        http => MetricExporter::builder().with_http().with_protocol(http).build(),
+    };
+    exporter.map_err(|error| {
         Error::Usage(format!("the OTEL_* variables do not make an exporter of metrics: {}", causes(&error)))
     })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 #[cfg(test)]
