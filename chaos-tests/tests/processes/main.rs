@@ -9,6 +9,8 @@ mod large_bodies;
 mod metrics;
 mod otel_variables;
 mod otlp;
+mod otlp_tls;
+mod papers;
 mod secrets;
 mod shipped_binary;
 mod smoke;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures::{StreamExt, stream};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
@@ -18,12 +20,17 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use prost::Message;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status};
+
+use super::papers::Papers;
 
 /// One span, as far as tests look at it.
 #[derive(Clone, Debug)]
@@ -68,34 +75,49 @@ pub struct Collector {
 struct Kept {
     spans: Arc<Mutex<Vec<Span>>>,
     exports: Arc<Mutex<Vec<Export>>>,
+    attempts: Arc<AtomicUsize>,
 }
 
 impl Collector {
     /// A collector and its address for gRPC.
     pub async fn by_grpc() -> (Self, SocketAddr) {
-        let (kept, listener, mut tasks) = (Kept::default(), listener().await, JoinSet::new());
-        let address = listener.local_addr().expect("bound");
-        let (spans, metrics) =
-            (TraceServiceServer::new(kept.clone()), MetricsServiceServer::new(kept.clone()));
-        tasks.spawn(async move {
-            let server = tonic::transport::Server::builder().add_service(spans).add_service(metrics);
-            server.serve_with_incoming(TcpIncoming::from(listener)).await.expect("it serves");
-        });
-        (Self { kept, _tasks: tasks }, address)
+        Self::start(true, None).await
     }
 
     /// A collector and its address for HTTP.
     pub async fn by_http() -> (Self, SocketAddr) {
-        let (kept, listener, mut tasks) = (Kept::default(), listener().await, JoinSet::new());
+        Self::start(false, None).await
+    }
+
+    /// As these, by TLS. It demands certificates.
+    pub async fn by_tls(is_grpc: bool, papers: &Papers) -> (Self, SocketAddr) {
+        let alpn: &[u8] = if is_grpc { b"h2" } else { b"http/1.1" };
+        Self::start(is_grpc, Some(TlsAcceptor::from(papers.server(alpn)))).await
+    }
+
+    async fn start(is_grpc: bool, tls: Option<TlsAcceptor>) -> (Self, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
+        let (kept, mut tasks) = (Kept::default(), JoinSet::new());
         let into = kept.clone();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(into.clone().answer(stream));
+                into.attempts.fetch_add(1, Ordering::SeqCst);
+                connections.spawn(into.clone().take(stream, tls.clone(), is_grpc));
             }
         });
         (Self { kept, _tasks: tasks }, address)
+    }
+
+    /// Connections that were begun.
+    pub fn attempts(&self) -> usize {
+        self.kept.attempts.load(Ordering::SeqCst)
+    }
+
+    /// Whether any metric came.
+    pub fn has_metrics(&self) -> bool {
+        self.exports().iter().any(|export| !export.metrics.is_empty())
     }
 
     /// All that came so far.
@@ -144,8 +166,33 @@ impl Kept {
         self.exports.lock().expect("exports").push(Export { spans: 0, metrics, headers });
     }
 
+    /// One connection; a caller that is not believed ends it.
+    async fn take(self, stream: TcpStream, tls: Option<TlsAcceptor>, is_grpc: bool) {
+        match tls {
+            None => self.answer(stream, is_grpc).await,
+            Some(tls) => {
+                if let Ok(stream) = tls.accept(stream).await {
+                    self.answer(stream, is_grpc).await;
+                }
+            }
+        }
+    }
+
+    async fn answer<S>(self, stream: S, is_grpc: bool)
+    where
+        S: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+    {
+        if !is_grpc {
+            return self.by_http(stream).await;
+        }
+        let (spans, metrics) = (TraceServiceServer::new(self.clone()), MetricsServiceServer::new(self));
+        let server = tonic::transport::Server::builder().add_service(spans).add_service(metrics);
+        let incoming = stream::iter([Ok::<_, std::io::Error>(stream)]).chain(stream::pending());
+        server.serve_with_incoming(incoming).await.expect("it serves");
+    }
+
     /// Requests of one connection, one after the other.
-    async fn answer(self, stream: TcpStream) {
+    async fn by_http(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut stream = BufReader::new(stream);
         while let Some((path, headers, body)) = request(&mut stream).await {
             match path.as_str() {
@@ -167,13 +214,9 @@ impl Kept {
     }
 }
 
-async fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.expect("a port")
-}
-
 /// Path, headers and body; `None` where the connection ends.
 async fn request(
-    stream: &mut BufReader<TcpStream>,
+    stream: &mut (impl AsyncBufRead + Unpin),
 ) -> Option<(String, BTreeMap<String, String>, Vec<u8>)> {
     let (mut path, mut headers) = (None, BTreeMap::new());
     loop {

@@ -2,8 +2,8 @@
 
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use rowhouse_proto::causes;
 
+use super::collector::Collector;
 use super::resource;
 use super::sampler::LinkSampler;
 use super::signal::Signal;
@@ -12,19 +12,19 @@ use crate::error::Error;
 /// The provider of `rowhouse-{service}`, if the environment asks for one. Its exporter has a thread of its own, a bounded
 /// queue that drops what does not fit, and one export at a time: a collector that is away delays no request.
 ///
-/// Must run inside the runtime, on which a gRPC connection lives. Fails on unusable variables.
+/// Must run inside the runtime, on which a gRPC connection lives. Fails on unusable variables, with `Certificates` where a
+/// certificate is to blame.
 pub fn provider(service: &str) -> Result<Option<SdkTracerProvider>, Error> {
     let variable = |name: &str| std::env::var(name).ok();
     if !wanted(variable) {
         return Ok(None);
     }
-    let exporter = match Signal::Traces.protocol(variable)? {
-        Protocol::Grpc => SpanExporter::builder().with_tonic().build(),
-        http => SpanExporter::builder().with_http().with_protocol(http).build(),
+    let collector = Collector::of_environment(Signal::Traces, variable)?;
+    let exporter = match collector.protocol {
+        Protocol::Grpc => collector.by_grpc(SpanExporter::builder().with_tonic()).build(),
+        http => collector.by_http(SpanExporter::builder().with_http().with_protocol(http))?.build(),
     };
-    let exporter = exporter.map_err(|error| {
-        Error::Usage(format!("the OTEL_* variables do not make an exporter: {}", causes(&error)))
-    })?;
+    let exporter = exporter.map_err(|error| collector.unusable(&error))?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_sampler(LinkSampler::of_environment(variable)?)
