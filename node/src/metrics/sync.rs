@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use opentelemetry::global;
+use rowhouse_proto::TraceContext;
 use rowhouse_proto::durations::Durations;
 use rowhouse_raft::log_store::SyncTimer;
 
@@ -38,7 +39,7 @@ impl SyncTimer for SyncDurations {
         self.now_us()
     }
 
-    fn ended(&self, began: u64) {
-        self.durations.record(self.now_us().saturating_sub(began) as f64 / 1e6, &[], None);
+    fn ended(&self, began: u64, trace: Option<&TraceContext>) {
+        self.durations.record(self.now_us().saturating_sub(began) as f64 / 1e6, &[], trace);
     }
 }
