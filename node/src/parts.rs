@@ -21,7 +21,7 @@ use crate::folder::Folder;
 use crate::init::InitServer;
 use crate::local::{Local, own_line};
 use crate::meta::MetaMachine;
-use crate::metrics::{Groups, Sources};
+use crate::metrics::{Groups, Sources, SyncDurations};
 use crate::network::{Network, PkarrNetwork};
 use crate::objects::Objects;
 use crate::peers::{Cluster, MapWatch, Monitor, NodeDirectory};
@@ -42,6 +42,7 @@ pub struct Parts {
     pub actors: Arc<Actors>,
     config: NodeConfig,
     keypair: Keypair,
+    syncs: Arc<SyncDurations>,
 }
 
 impl Parts {
@@ -52,7 +53,7 @@ impl Parts {
         let memory_bytes =
             usize::try_from(config.storage.memory_bytes).map_err(|error| Error::Config(error.to_string()))?;
         let homeserver = keypair.public_key().to_bytes();
-        let Folder { engine, state, identity, clock, blobs } =
+        let Folder { engine, state, identity, clock, blobs, syncs } =
             Folder::open(config.node.data_dir.clone(), memory_bytes, homeserver).await?;
         let dialer = Dialer::new(config.certificates.clone());
         let cluster = Arc::new(Cluster::new(&config, identity.command_version()?, dialer.clone())?);
@@ -108,7 +109,8 @@ impl Parts {
             flush_interval: config.storage.flush_interval_s,
             local: local.clone(),
         };
-        Ok(Self { local, cluster, wire, init: Arc::new(init), actors: Arc::new(actors), config, keypair })
+        let (init, actors) = (Arc::new(init), Arc::new(actors));
+        Ok(Self { local, cluster, wire, init, actors, config, keypair, syncs })
     }
 
     /// What instruments read.
@@ -126,7 +128,7 @@ impl Parts {
 
     /// The services of the listener. Streams that have no end of their own end when `closed` is cancelled.
     pub fn services(&self, closed: &CancellationToken) -> Services {
-        let Self { local, cluster, wire, init, actors, config, keypair } = self;
+        let Self { local, cluster, wire, init, actors, config, keypair, syncs } = self;
         let Actors { objects, coordinator, marks, chronicle, republisher, .. } = actors.as_ref();
         let certificates = config.certificates.clone();
         let status = StatusReport {
@@ -136,6 +138,7 @@ impl Parts {
             objects: objects.clone(),
             chronicle: chronicle.clone(),
             republisher: republisher.clone(),
+            syncs: syncs.clone(),
             certificates: certificates.clone(),
         };
         let homeserver_z32 = keypair.public_key().to_z32();
