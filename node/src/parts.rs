@@ -11,7 +11,7 @@ use rowhouse_raft::{Host, HostOptions, LogKeep, Machine};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::actor::Actors;
+use crate::actor::{Actors, Statuses};
 use crate::chronicle::Chronicle;
 use crate::config::NodeConfig;
 use crate::coordinator::{Author, Coordinator};
@@ -97,14 +97,16 @@ impl Parts {
         let objects =
             Arc::new(Objects::new(local.clone(), cluster.clone(), blobs, config.objects, fill_rate));
         let coordinator = Coordinator::new(local.clone(), cluster.clone(), author, silence_max, placement);
+        let statuses = Statuses::default();
         let actors = Actors {
             monitor: Monitor::new(local.clone(), cluster.clone()),
             map_watch: MapWatch::new(local.clone(), cluster.clone()),
             shards: ShardSupervisor::new(local.clone(), cluster.clone(), versions, meta_machine),
             objects,
             marks: Arc::new(Marks::new(local.clone())),
-            chronicle: Arc::new(Chronicle::new(local.clone(), cluster.clone())),
+            chronicle: Arc::new(Chronicle::new(local.clone(), cluster.clone(), statuses.clone())),
             republisher,
+            statuses,
             coordinator: Arc::new(coordinator),
             flush_interval: config.storage.flush_interval_s,
             local: local.clone(),

@@ -5,6 +5,7 @@ mod dashboards;
 mod discarded;
 mod doctor;
 mod full_disk;
+mod incidents;
 mod large_bodies;
 mod metrics;
 mod otel_variables;
