@@ -20,6 +20,7 @@ pub struct Folder {
     pub identity: Arc<Identity>,
     pub clock: Arc<Clock>,
     pub blobs: Arc<BlobStore>,
+    pub syncs: Arc<SyncDurations>,
 }
 
 impl Folder {
@@ -27,11 +28,12 @@ impl Folder {
     /// `homeserver` key; a folder of another key or format is refused.
     pub async fn open(data_dir: PathBuf, memory_bytes: usize, homeserver: [u8; 32]) -> Result<Self, Error> {
         let opened = tokio::task::spawn_blocking(move || {
-            let (engine, state) = open_stores(&data_dir, memory_bytes)?;
+            let syncs = Arc::new(SyncDurations::new());
+            let (engine, state) = open_stores(&data_dir, memory_bytes, Arc::clone(&syncs))?;
             let identity = Arc::new(Identity::open(Arc::clone(&engine), homeserver)?);
             let clock = Arc::new(Clock::open(Arc::clone(&engine), TimeSource::system())?);
             let blobs = open_blobs(&data_dir, Arc::clone(&clock))?;
-            Ok(Self { engine, state, identity, clock, blobs })
+            Ok(Self { engine, state, identity, clock, blobs, syncs })
         });
         opened.await.map_err(|_| Error::Stopped)?
     }
@@ -39,10 +41,14 @@ impl Folder {
 
 /// The two stores, and the memory they share (docs/rules/storage.md#one-memory-budget). The memtables of each get a
 /// quarter, the one block cache three eighths, the log's tail an eighth.
-fn open_stores(data_dir: &Path, memory_bytes: usize) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
+fn open_stores(
+    data_dir: &Path,
+    memory_bytes: usize,
+    syncs: Arc<SyncDurations>,
+) -> Result<(Arc<dyn LogEngine>, Arc<StateStore>), Error> {
     let (mut of_log, of_state) = (LogOptions::new(memory_bytes / 4), StateOptions::new(memory_bytes));
     of_log.block_cache = of_state.block_cache.clone();
-    of_log.sync_timer = Some(Arc::new(SyncDurations::new()));
+    of_log.sync_timer = Some(syncs);
     let engine = RocksLog::open(&data_dir.join("log"), &of_log).map_err(of_folder)?;
     let state = RocksState::open(&data_dir.join("state"), of_state).map_err(of_folder)?;
     let store = StateStore::open(Arc::new(state), data_dir.join("staging")).map_err(of_folder)?;

@@ -74,7 +74,6 @@ impl Node {
         parts.actors.monitor.round().await?;
         start_meta(&parts.init).await?;
         let supervisor = parts.actors.supervise(stop.clone());
-        let statuses = supervisor.statuses();
         let mut actors = JoinSet::new();
         actors.spawn(supervisor.run());
         info!(node = hex(&parts.local.me.node_uuid), %address, name = parts.local.me.name, "node started");
@@ -84,7 +83,7 @@ impl Node {
             cluster: parts.cluster,
             wire: parts.wire,
             objects: parts.actors.objects.clone(),
-            statuses,
+            statuses: parts.actors.statuses.clone(),
             _measured: measured,
             stop,
             closed,

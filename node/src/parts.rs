@@ -11,7 +11,7 @@ use rowhouse_raft::{Host, HostOptions, LogKeep, Machine};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::actor::Actors;
+use crate::actor::{Actors, Statuses};
 use crate::chronicle::Chronicle;
 use crate::config::NodeConfig;
 use crate::coordinator::{Author, Coordinator};
@@ -21,7 +21,7 @@ use crate::folder::Folder;
 use crate::init::InitServer;
 use crate::local::{Local, own_line};
 use crate::meta::MetaMachine;
-use crate::metrics::{Groups, Sources};
+use crate::metrics::{Groups, Sources, SyncDurations};
 use crate::network::{Network, PkarrNetwork};
 use crate::objects::Objects;
 use crate::peers::{Cluster, MapWatch, Monitor, NodeDirectory};
@@ -42,6 +42,7 @@ pub struct Parts {
     pub actors: Arc<Actors>,
     config: NodeConfig,
     keypair: Keypair,
+    syncs: Arc<SyncDurations>,
 }
 
 impl Parts {
@@ -52,7 +53,7 @@ impl Parts {
         let memory_bytes =
             usize::try_from(config.storage.memory_bytes).map_err(|error| Error::Config(error.to_string()))?;
         let homeserver = keypair.public_key().to_bytes();
-        let Folder { engine, state, identity, clock, blobs } =
+        let Folder { engine, state, identity, clock, blobs, syncs } =
             Folder::open(config.node.data_dir.clone(), memory_bytes, homeserver).await?;
         let dialer = Dialer::new(config.certificates.clone());
         let cluster = Arc::new(Cluster::new(&config, identity.command_version()?, dialer.clone())?);
@@ -96,19 +97,22 @@ impl Parts {
         let objects =
             Arc::new(Objects::new(local.clone(), cluster.clone(), blobs, config.objects, fill_rate));
         let coordinator = Coordinator::new(local.clone(), cluster.clone(), author, silence_max, placement);
+        let statuses = Statuses::default();
         let actors = Actors {
             monitor: Monitor::new(local.clone(), cluster.clone()),
             map_watch: MapWatch::new(local.clone(), cluster.clone()),
             shards: ShardSupervisor::new(local.clone(), cluster.clone(), versions, meta_machine),
             objects,
             marks: Arc::new(Marks::new(local.clone())),
-            chronicle: Arc::new(Chronicle::new(local.clone(), cluster.clone())),
+            chronicle: Arc::new(Chronicle::new(local.clone(), cluster.clone(), statuses.clone())),
             republisher,
+            statuses,
             coordinator: Arc::new(coordinator),
             flush_interval: config.storage.flush_interval_s,
             local: local.clone(),
         };
-        Ok(Self { local, cluster, wire, init: Arc::new(init), actors: Arc::new(actors), config, keypair })
+        let (init, actors) = (Arc::new(init), Arc::new(actors));
+        Ok(Self { local, cluster, wire, init, actors, config, keypair, syncs })
     }
 
     /// What instruments read.
@@ -126,7 +130,7 @@ impl Parts {
 
     /// The services of the listener. Streams that have no end of their own end when `closed` is cancelled.
     pub fn services(&self, closed: &CancellationToken) -> Services {
-        let Self { local, cluster, wire, init, actors, config, keypair } = self;
+        let Self { local, cluster, wire, init, actors, config, keypair, syncs } = self;
         let Actors { objects, coordinator, marks, chronicle, republisher, .. } = actors.as_ref();
         let certificates = config.certificates.clone();
         let status = StatusReport {
@@ -136,6 +140,7 @@ impl Parts {
             objects: objects.clone(),
             chronicle: chronicle.clone(),
             republisher: republisher.clone(),
+            syncs: syncs.clone(),
             certificates: certificates.clone(),
         };
         let homeserver_z32 = keypair.public_key().to_z32();

@@ -64,7 +64,7 @@ fn span(step: Step, group: Option<GroupId>, replica: ReplicaId, index: u64) -> S
 }
 
 /// The context beside a proposal, if somebody records its trace.
-fn traced(entry: &Entry) -> Option<TraceContext> {
+pub(crate) fn traced(entry: &Entry) -> Option<TraceContext> {
     let EntryPayload::Normal(envelope) = &entry.payload else { return None };
     TraceContext::from_bytes(&envelope.trace).filter(TraceContext::is_sampled)
 }

@@ -53,6 +53,7 @@ async function quiet(page) {
   const map = page.getByRole("region", { name: "Shards and leaders" });
   const shards = (await map.getByRole("columnheader").count()) - 1;
   assert.equal(shards, 17, "16 shards and the meta group");
+  assert.ok(await page.locator("#choice").isHidden(), "there is nothing to choose");
   await until("every shard has one leader", async () => (await map.getByRole("cell", { name: "leads" }).count()) === shards);
   assert.equal(await map.getByRole("cell", { name: "follows" }).count(), 2 * shards);
   await page.getByText("127.0.0.1 (TLS").waitFor();
@@ -103,17 +104,79 @@ async function markup(context, url) {
   const name = "<img src=x onerror=\"document.title='run'\">";
   const finding = { severity: "warning", kind: "node_silent", subject: name, summary: name, evidence: name, advice: name, next: name, shards: [] };
   const told = {
-    cluster_id: name, map_version: 1, health: "degraded", shards: [], shards_all: 0, moving: [], gateways: [], elections: [],
+    cluster_id: name, map_version: 1, health: "degraded", shards: [], shards_all: 0, part: 0, parts: [], moving: [], gateways: [],
+    elections: [],
     diagnosis: { verdict: "act", problem: null, findings: [finding], if_lost: [] }, pkarr: null, interval: null,
     incidents: [{ at_ms: 1, node: name, kind: name, subject: name, text: name, over: false }],
   };
-  await page.route("**/status/events", (route) => route.fulfill({
+  await page.route("**/status/events*", (route) => route.fulfill({
     contentType: "text/event-stream", body: `event: status\ndata: ${JSON.stringify(told)}\n\n`,
   }));
   await page.goto(url);
   await page.getByRole("heading", { name, level: 3 }).waitFor();
   assert.equal(await page.locator("img").count(), 0);
   assert.equal(await page.title(), "Rowhouse status");
+  await page.close();
+}
+
+/** 600 shards, which the page shows in parts: a stream that answers as a gateway does. */
+async function parts(context, url) {
+  const page = await context.newPage();
+  const problems = watch(page);
+  const PART = 256;
+  const SHARDS = 600;
+  const shard = (name) => ({
+    shard: String(name), health: "ok", leader: "n1", term: 1, lag: null, complete: 1, wanted: 1,
+    replicas: [{ node: "aa", leads: true, lacks: null }],
+  });
+  const described = [0, 1, 2].map((part) => ({
+    first: String(part * PART), last: String(Math.min(SHARDS, (part + 1) * PART) - 1), unwell: part === 2 ? 3 : 0,
+  }));
+  const node = {
+    name: "n1", label: "n1", node_uuid: "aa", state: "up", described: "up", leaders: SHARDS, replicas: SHARDS, commits_per_s: 0,
+    apply_lag: 0, log_syncs_per_s: 0, chunk_bytes: 0, to_repair: 0, moving_in: 0, free_bytes: 1, disk_bytes: 2,
+    clock_offset_us: 0, uptime_s: 1,
+  };
+  const asked = [];
+  await page.route("**/status/events*", (route) => {
+    const part = Number(new URL(route.request().url()).searchParams.get("part"));
+    asked.push(part);
+    const { first, last } = described[part];
+    const numbers = Array.from({ length: Number(last) - Number(first) + 1 }, (_, at) => Number(first) + at);
+    const told = {
+      cluster_id: "c", map_version: 1, health: "ok", shards: [...numbers, "meta"].map(shard), shards_all: SHARDS + 1, part,
+      parts: described, moving: [], gateways: [], elections: [], incidents: [], pkarr: null,
+      diagnosis: { verdict: "well", problem: null, findings: [], if_lost: [] },
+      interval: { at_ms: 1, seconds: 1, health: "ok", warnings: [], nodes: [node] },
+    };
+    return route.fulfill({ contentType: "text/event-stream", body: `event: status\ndata: ${JSON.stringify(told)}\n\n` });
+  });
+  await page.goto(url);
+  const choice = page.getByRole("combobox", { name: "Shards shown" });
+  await choice.waitFor();
+  assert.deepEqual(await choice.getByRole("option").allTextContents(), ["0 to 255", "256 to 511", "512 to 599: 3 not well"]);
+  const map = page.getByRole("region", { name: "Shards and leaders" });
+  const shows = async (first, last, columns) => {
+    for (const name of [first, last, "meta"]) await map.getByRole("columnheader", { name, exact: true }).waitFor();
+    assert.equal(await map.getByRole("columnheader").count(), columns + 2, "with the meta group and the nodes");
+    assert.equal(await map.getByRole("cell", { name: "leads" }).count(), columns + 1);
+  };
+  await shows("0", "255", PART);
+  assert.equal(await map.getByRole("columnheader", { name: "256", exact: true }).count(), 0);
+  // By keys: it is in the order of tabs just before the map.
+  await choice.focus();
+  await page.keyboard.press("ArrowDown");
+  await shows("256", "511", PART);
+  await page.keyboard.press("End");
+  await shows("512", "599", SHARDS - 2 * PART);
+  await page.getByText("88 of 600 shards and the meta group are shown").waitFor();
+  assert.equal(await choice.inputValue(), "2");
+  assert.ok(await choice.evaluate((element) => element === document.activeElement), "the focus stays");
+  await page.keyboard.press("Tab");
+  const name = await page.evaluate(() => document.activeElement.getAttribute("aria-labelledby"));
+  assert.equal(name, "h-map", "the map comes next");
+  assert.ok([0, 1, 2].every((part) => asked.includes(part)), `${asked}`);
+  assert.deepEqual(problems, []);
   await page.close();
 }
 
@@ -168,6 +231,7 @@ async function main() {
   await step("keyboard and focus", () => keyboard(page));
   await step("contrast and motion", () => contrast(page));
   await step("no markup from the cluster", () => markup(context, url));
+  await step("more shards than fit", () => parts(context, url));
   await step("a node dies and comes back", () => nodeDies(page));
   await step("the stream is cut and comes back", () => streamIsCut(page));
   assert.deepEqual(problems, [], "the browser refused or failed something");

@@ -18,6 +18,9 @@ pub enum Error {
     /// A file is not there or not valid yet: exit code 75.
     #[error("{0}")]
     NotYet(String),
+    /// A collector cannot be reached by TLS with what the variables name: the command goes on without it.
+    #[error("{0}")]
+    Certificates(String),
     /// A file or folder could not be used.
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },

@@ -5,6 +5,7 @@
 //! Metrics begin later than logs, once the settings are known: see `Metrics`.
 //! Deliberately absent: log export.
 
+mod collector;
 mod exposition;
 mod ignored;
 mod logs;
@@ -13,6 +14,8 @@ mod process;
 mod resource;
 mod sampler;
 mod scrape;
+mod signal;
+mod tls;
 mod traces;
 
 use std::time::Duration;
@@ -50,11 +53,16 @@ impl Telemetry {
     /// Begins to log, and to export traces as `rowhouse-{service}` if the environment asks for it.
     ///
     /// Must run inside the runtime, on which the exporter's connection lives. Fails on a filter that cannot be read,
-    /// on unusable `OTEL_*` variables, and when logging was started before.
+    /// on unusable `OTEL_*` variables, and when logging was started before. Certificates of no use are said in the log, and
+    /// nothing is exported.
     pub fn start(service: &str, format: LogFormat) -> Result<Self, Error> {
         let lines = filter("RUST_LOG", LOG_DEFAULT)?;
         let spans = filter("ROWHOUSE_TRACE", TRACE_DEFAULT)?;
-        let provider = traces::provider(service)?;
+        let (provider, unused) = match traces::provider(service) {
+            // A homeserver serves without its traces.
+            Err(error @ Error::Certificates(_)) => (None, Some(error)),
+            provider => (provider?, None),
+        };
         let traces = provider.as_ref().map(|provider| {
             // Where a span stands in our code, on which thread and for how long it was busy is no concern of those who
             // read it, and costs.
@@ -71,6 +79,9 @@ impl Telemetry {
             .with(traces)
             .try_init()
             .map_err(|error| Error::Failed(format!("cannot start logging: {}", causes(&error))))?;
+        if let Some(error) = unused {
+            tracing::error!(%error, "no traces are exported");
+        }
         ignored::warn(|name| std::env::var(name).ok());
         if let Some(provider) = &provider {
             opentelemetry::global::set_tracer_provider(provider.clone());

@@ -7,10 +7,13 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions, Kind, binary, wait_until};
+use rowhouse_chaos_tests::http1::Connection;
+use rowhouse_chaos_tests::identity::{User, signup_by_cookie};
 use rowhouse_peer::CertificateFiles;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 /// Long enough to be seen by all, short of what makes a node be replaced.
 const DEAD_FOR: Duration = Duration::from_secs(20);
@@ -111,6 +114,30 @@ async fn a_dead_node_is_named_with_its_shards_until_it_is_back() {
     assert!(rows.len() == 3 && rows.iter().all(|row| row["commits_per_s"].is_number()), "{top}");
     let leaders: u64 = rows.iter().filter_map(|row| row["leaders"].as_u64()).sum();
     assert_eq!(leaders, GROUPS as u64, "{top}");
+    durations_of_syncs_are_told(&cluster).await;
+}
+
+/// Signups go through the log while `ctl top` looks.
+async fn durations_of_syncs_are_told(cluster: &Cluster) {
+    let gateway = cluster.gateways().expect("gateways")[0];
+    let mut connection = Connection::open(gateway, false).await.expect("it listens");
+    let mut writing = JoinSet::new();
+    writing.spawn(async move {
+        let host = gateway.to_string();
+        while signup_by_cookie(&mut connection, &host, &User::random()).await.is_ok() {}
+    });
+    let of = |row: &Value, field: &str| row[field].as_u64();
+    wait_until(PATIENCE, "durations on every node", async || {
+        let top = ctl(cluster, "node-1", &["top", "--once"]);
+        let top: Value = serde_json::from_slice(&top.stdout).expect("one object");
+        let rows = top["nodes"].as_array().expect("nodes");
+        rows.iter().all(|row| {
+            let (half, most) = (of(row, "log_sync_p50_us"), of(row, "log_sync_p99_us"));
+            half.is_some_and(|half| half > 0) && half <= most
+        })
+    })
+    .await
+    .expect("every node has a replica of every shard");
 }
 
 /// Waits until nothing needs action, and the exit code says so.

@@ -336,16 +336,37 @@ async fn durations_have_exemplars_and_a_collector_that_is_away_costs_nothing() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), away),
         ("OTEL_METRICS_EXPORTER".to_owned(), "otlp".to_owned()),
         ("OTEL_METRIC_EXPORT_INTERVAL".to_owned(), "200".to_owned()),
+        ("OTEL_TRACES_SAMPLER".to_owned(), "parentbased_always_off".to_owned()),
     ];
     let mut world = World::start(ClusterOptions { environment, ..ClusterOptions::default() }).await;
-    assert_eq!(world.ask("GET", "/info", &[], b"").await, 200);
-    let (_, open) = Scrape::of(world.listeners["gateway-1"], OPEN_METRICS).await;
-    let bucket = |line: &&str| {
-        line.starts_with("http_server_request_duration_seconds_bucket")
-            && line.contains("http_route=\"/info\"")
+    // Of all that happens one write alone is recorded.
+    let user = User::random();
+    let session = signup_by_cookie(&mut world.connection, &world.host, &user).await.expect("signs up");
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{trace_id}-b7ad6b7169203331-01");
+    let headers = [(session.header, session.value.as_str()), ("traceparent", parent.as_str())];
+    let target = format!("/storage/{}{PATH}", user.z32);
+    assert_eq!(world.ask("PUT", &target, &headers, b"x").await, 201);
+    let exemplars = async |address: SocketAddr, name: &str| -> Vec<String> {
+        let (_, open) = Scrape::of(address, OPEN_METRICS).await;
+        let buckets = open.0.lines().filter(|line| line.starts_with(name));
+        let shown = buckets.filter_map(|line| line.split_once(" # {trace_id=\"")?.1.split('"').next());
+        shown.map(str::to_owned).collect()
     };
-    let shown = open.0.lines().filter(bucket).find_map(|line| line.split_once(" # {trace_id=\""));
-    let (_, exemplar) = shown.unwrap_or_else(|| panic!("an exemplar in {}", open.0));
-    let (trace_id, _) = exemplar.split_once('"').expect("its end");
-    assert!(trace_id.len() == 32 && trace_id.chars().all(|char| char.is_ascii_hexdigit()), "{trace_id}");
+    let requests = exemplars(world.listeners["gateway-1"], "http_server_request_duration_seconds_bucket");
+    assert_eq!(requests.await, [trace_id]);
+    let nodes: Vec<SocketAddr> =
+        world.listeners.iter().filter(|(name, _)| name.starts_with("node")).map(|(_, at)| *at).collect();
+    // The last follower may sync a moment after the answer.
+    wait_until(PATIENCE, "an exemplar of a log sync on every replica", async || {
+        let mut found = 0;
+        for node in &nodes {
+            let of_syncs = exemplars(*node, "rowhouse_raft_log_sync_duration_seconds_bucket").await;
+            assert!(of_syncs.iter().all(|shown| shown == trace_id), "{of_syncs:?}");
+            found += usize::from(!of_syncs.is_empty());
+        }
+        found == 3
+    })
+    .await
+    .expect("the write waited for each of them");
 }

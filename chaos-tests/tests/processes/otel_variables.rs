@@ -107,6 +107,74 @@ async fn each_variable_has_the_effect_that_the_page_says() {
     }
 }
 
+/// Whether both kinds of processes told of both of these instruments.
+fn is_told(collector: &Collector) -> bool {
+    let exports = collector.exports();
+    let told = |service: &str, name: &str| {
+        let is_it = |(of, instrument): &(String, String)| of == service && instrument == name;
+        exports.iter().any(|export| export.metrics.iter().any(is_it))
+    };
+    told("rowhouse-gateway", "http.server.request.duration")
+        && told("rowhouse-node", "rowhouse.raft.log.syncs")
+        && told("rowhouse-gateway", "process.cpu")
+}
+
+#[tokio::test]
+async fn metrics_are_pushed_over_http_and_over_grpc() {
+    let (by_http, http_address) = Collector::by_http().await;
+    let pushing = cluster(&[
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        // The variables of metrics win: nobody listens at the other address, and it is spoken to otherwise.
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &format!("http://{http_address}/v1/metrics")),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=all"),
+        ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-team=row,x-space=a%20b"),
+    ])
+    .await;
+    let mut client = Client::of(&pushing).await;
+    assert_eq!(client.send("PUT", "/pub/a", &[], b"x").await, 201);
+    wait_until(PATIENCE, "metrics over HTTP", async || is_told(&by_http)).await.expect("pushed");
+    for export in by_http.exports() {
+        let header = |name: &str| export.headers.get(name).map(String::as_str);
+        assert_eq!((header("x-team"), header("x-space")), (Some("row"), Some("a b")), "{export:?}");
+        assert_eq!(header("content-type"), Some("application/x-protobuf"));
+        assert_eq!(export.spans, 0);
+    }
+    drop(pushing);
+
+    // The general variables: over HTTP the path is appended, and traces go to the same collector.
+    let (both, address) = Collector::by_http().await;
+    let general = cluster(&[
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}")),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ])
+    .await;
+    let mut client = Client::of(&general).await;
+    assert_eq!(client.send("PUT", "/pub/a", &[], b"x").await, 201);
+    let is_all = async || is_told(&both) && !both.spans().is_empty();
+    wait_until(PATIENCE, "metrics and spans over HTTP", is_all).await.expect("pushed");
+    drop(general);
+
+    let (by_grpc, address) = Collector::by_grpc().await;
+    let default = cluster(&[
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &format!("http://{address}")),
+    ])
+    .await;
+    let mut client = Client::of(&default).await;
+    assert_eq!(client.send("PUT", "/pub/a", &[], b"x").await, 201);
+    wait_until(PATIENCE, "metrics over gRPC", async || is_told(&by_grpc)).await.expect("pushed");
+}
+
 #[tokio::test]
 async fn a_collector_that_takes_nothing_costs_no_request() {
     const REQUESTS: usize = 300;

@@ -39,12 +39,8 @@ impl Cluster {
         op: meta_query_request::Op,
     ) -> Result<meta_query_reply::Result, Rejection> {
         let _permit = self.admission.request()?;
-        let request = MetaQueryRequest {
-            version: WIRE_VERSION,
-            cluster_id: self.map().await?.cluster_id.clone(),
-            trace: call.trace.clone(),
-            op: Some(op),
-        };
+        let cluster_id = self.map().await?.cluster_id.clone();
+        let request = MetaQueryRequest { version: WIRE_VERSION, cluster_id, op: Some(op) };
         let mut walk = Walk::default();
         self.drive(call, META_GROUP, &mut walk, |node| send_query(node, request.clone())).await
     }

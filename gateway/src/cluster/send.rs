@@ -104,8 +104,7 @@ impl Cluster {
         op: query_request::Op,
     ) -> Result<Told<query_reply::Result>, Rejection> {
         let _permit = self.admission.request()?;
-        let trace = call.trace.clone();
-        let request = QueryRequest { version: WIRE_VERSION, group: shard, trace, reader, op: Some(op) };
+        let request = QueryRequest { version: WIRE_VERSION, group: shard, reader, op: Some(op) };
         let mut walk = Walk::default();
         self.drive(call, shard, &mut walk, |node| send_query(node, request.clone())).await
     }

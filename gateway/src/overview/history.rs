@@ -12,6 +12,8 @@ use super::view::View;
 const SHOWN_MAX: usize = 100;
 /// Nodes notice the same within this.
 const SAME_WITHIN_MS: u64 = 10_000;
+/// A shard's replicas break each for itself, and so do the actors of nodes.
+const OF_ITS_TELLER: [&str; 3] = ["replica_broken", "actor_restarted", "actor_parked"];
 
 /// Another leader of a shard. Fields are only ever added.
 #[derive(Clone, Debug, Serialize, PartialEq)]
@@ -33,9 +35,10 @@ pub struct IncidentItem {
     pub at_ms: u64,
     /// The node that tells it.
     pub node: String,
-    /// `started`, `node_silent`, `replica_broken`, `low_space`, `log_hangs`, `draining` or `clock_held`; there may be more.
+    /// `started`, `node_silent`, `replica_broken`, `low_space`, `log_hangs`, `draining`, `clock_held`, `actor_restarted` or
+    /// `actor_parked`; there may be more.
     pub kind: String,
-    /// A node's name, or a shard.
+    /// A node's name, a shard, or a part of the node that tells it.
     pub subject: String,
     pub text: String,
     /// It ended.
@@ -69,8 +72,7 @@ pub fn incidents(view: &View) -> Vec<IncidentItem> {
             let what = |it: &IncidentItem| (it.kind.clone(), it.subject.clone(), it.over);
             other.node != one.node && what(other) == what(&one) && one.at_ms - other.at_ms < SAME_WITHIN_MS
         };
-        // A shard's replicas break each for itself.
-        if one.kind == "replica_broken" || !kept.iter().any(is_same) {
+        if OF_ITS_TELLER.contains(&one.kind.as_str()) || !kept.iter().any(is_same) {
             kept.push(one);
         }
     }

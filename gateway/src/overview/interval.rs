@@ -33,6 +33,9 @@ pub struct Row {
     /// Entries known to be committed and not applied yet, by its slowest replica.
     pub apply_lag: u64,
     pub log_syncs_per_s: Option<f64>,
+    /// What half of the interval's syncs, and 99 of 100, did not exceed; absent where there was none.
+    pub log_sync_p50_us: Option<u64>,
+    pub log_sync_p99_us: Option<u64>,
     /// Of chunks that count, on its disk.
     pub chunk_bytes: Option<u64>,
     /// Objects and chunks that it lacks or knows to be damaged.
@@ -75,6 +78,8 @@ fn row(report: &Report, node: &Node, rates: Option<&Rates>) -> Row {
         commits_per_s: rates.map(|rates| rates.commits),
         apply_lag: node.apply_lag,
         log_syncs_per_s: rates.map(|rates| rates.log_syncs),
+        log_sync_p50_us: rates.and_then(|rates| rates.log_sync_p50_us),
+        log_sync_p99_us: rates.and_then(|rates| rates.log_sync_p99_us),
         chunk_bytes: objects.map(|objects| objects.live_bytes),
         to_repair: objects.map(|objects| objects.missing + objects.damaged),
         repaired_per_s: rates.map(|rates| rates.repaired),
@@ -91,7 +96,7 @@ fn row(report: &Report, node: &Node, rates: Option<&Rates>) -> Row {
 #[cfg(test)]
 mod tests {
     use rowhouse_proto::wire::meta::{
-        ClusterMap, GroupInfo, GroupStatus, NodeInfo, NodeStatusReply, ReplicaInfo,
+        ClusterMap, Durations, GroupInfo, GroupStatus, NodeInfo, NodeStatusReply, ReplicaInfo,
     };
 
     use super::super::build::report;
@@ -124,6 +129,11 @@ mod tests {
             }],
             pid: n.into(),
             log_syncs: committed / 2,
+            // As many in the first bucket as in the second; what came before took longer.
+            log_sync_durations: Some(Durations {
+                upper_us: vec![100, 300, 1000],
+                counts: vec![committed / 4, committed / 4, 0, 100],
+            }),
             uptime_s: 61,
             clocks_heard: 2,
             clock_offset_us: -1_500,
@@ -148,7 +158,13 @@ mod tests {
             (&*interval.nodes[at].name, interval.nodes[at].commits_per_s, interval.nodes[at].apply_lag)
         };
         assert_eq!((of(0), of(1)), (("n2", Some(100.0), 0), ("n1", Some(0.0), 3)));
-        assert_eq!(interval.nodes[0].log_syncs_per_s, Some(50.0));
+        let busiest = &interval.nodes[0];
+        assert_eq!(busiest.log_syncs_per_s, Some(50.0));
+        assert_eq!(
+            (busiest.log_sync_p50_us, busiest.log_sync_p99_us),
+            (Some(100), Some(296)),
+            "of this interval"
+        );
     }
 
     #[test]
@@ -157,6 +173,7 @@ mod tests {
         let interval = interval(&now, &rates(&before, &now, 2.0), 2.0);
         let silent = interval.nodes.iter().find(|row| row.name == "n1").expect("a row");
         assert_eq!((silent.commits_per_s, silent.uptime_s), (None, Some(61)));
+        assert_eq!((silent.log_sync_p50_us, silent.log_sync_p99_us), (None, None));
         let first = super::interval(&now, &rates(&now, &now, 0.0), 0.0);
         assert!(first.nodes.iter().all(|row| row.commits_per_s.is_none()), "one look compares nothing");
         let gone = look(300, Err("gone".into()));

@@ -4,6 +4,7 @@
 //! `rowhouse ctl` and the status page judge here, so that they never disagree. Deliberately absent: how nodes are
 //! asked.
 
+mod buckets;
 mod build;
 pub mod doctor;
 mod group;

@@ -4,6 +4,7 @@ use rowhouse_proto::hex;
 use rowhouse_proto::wire::meta::NodeInfo;
 use serde::Serialize;
 
+use super::buckets::Buckets;
 use super::objects::Objects;
 use super::units;
 use super::view::{Answer, View, short};
@@ -81,6 +82,9 @@ pub struct Node {
     pub apply_lag: u64,
     /// Syncs of its log since its process started.
     pub log_syncs: u64,
+    /// How long those took.
+    #[serde(skip)]
+    pub log_sync_durations: Buckets,
     /// Left on its data folder's disk; absent from a node that does not answer.
     pub free_bytes: Option<u64>,
     /// The name, and a part of the uuid where it is not the only one of its name.
@@ -132,6 +136,7 @@ pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
         clock_offset_us: reply.filter(|reply| reply.clocks_heard > 1).map(|reply| reply.clock_offset_us),
         apply_lag: groups.iter().map(|it| it.committed.saturating_sub(it.applied)).max().unwrap_or_default(),
         log_syncs: reply.map_or(0, |reply| reply.log_syncs),
+        log_sync_durations: Buckets::of(reply.and_then(|reply| reply.log_sync_durations.as_ref())),
         free_bytes: reply.map(|reply| reply.disk_bytes.saturating_sub(reply.used_bytes)),
         label: view.label(&info.node_uuid),
         short_id: short(&info.node_uuid),

@@ -14,6 +14,9 @@ pub struct Rates {
     pub commits: f64,
     /// Syncs of its log.
     pub log_syncs: f64,
+    /// What half of these syncs, and 99 of 100, did not exceed; absent where there was none.
+    pub log_sync_p50_us: Option<u64>,
+    pub log_sync_p99_us: Option<u64>,
     /// Objects completed and chunks mended.
     pub repaired: f64,
 }
@@ -28,11 +31,14 @@ pub fn rates(before: &Report, now: &Report, seconds: f64) -> BTreeMap<String, Ra
         let earlier = before.nodes.iter().find(|it| it.node_uuid == node.node_uuid && it.reachable);
         if let Some(earlier) = earlier.filter(|earlier| earlier.pid == node.pid) {
             let each = |counted: u64| counted as f64 / seconds;
+            let syncs = node.log_sync_durations.since(&earlier.log_sync_durations);
             rates.insert(
                 node.node_uuid.clone(),
                 Rates {
                     commits: each(commits(before, now, node)),
                     log_syncs: each(node.log_syncs.saturating_sub(earlier.log_syncs)),
+                    log_sync_p50_us: syncs.percentile_us(50.0),
+                    log_sync_p99_us: syncs.percentile_us(99.0),
                     repaired: each(repaired(node).saturating_sub(repaired(earlier))),
                 },
             );

@@ -263,10 +263,10 @@ fn the_command_version_in_force_is_shown_and_what_each_node_understands() {
 
 #[test]
 fn what_several_nodes_tell_of_one_incident_counts_once_and_a_later_one_again() {
-    let told = |n: u8, at_ms: &[u64]| {
+    let told = |n: u8, kind: &str, at_ms: &[u64]| {
         let incident = |at_ms: &u64| Incident {
             at_ms: *at_ms,
-            kind: "node_silent".into(),
+            kind: kind.into(),
             subject: "n3".into(),
             ..Incident::default()
         };
@@ -275,7 +275,12 @@ fn what_several_nodes_tell_of_one_incident_counts_once_and_a_later_one_again() {
             ..reply(n, status(n, "follower"))
         })
     };
-    let report = judged(map(3), vec![told(1, &[1_000, 50_000]), told(2, &[1_400]), dead()]);
-    let seen: Vec<(u64, &str)> = report.incidents.iter().map(|it| (it.at_ms, it.node.as_str())).collect();
-    assert_eq!(seen, [(50_000, "n1"), (1_000, "n1")]);
+    let seen = |kind: &str| -> Vec<(u64, String)> {
+        let report = judged(map(3), vec![told(1, kind, &[1_000, 50_000]), told(2, kind, &[1_400]), dead()]);
+        report.incidents.iter().map(|it| (it.at_ms, it.node.clone())).collect()
+    };
+    let [first, second, third] =
+        [(1_000, "n1"), (1_400, "n2"), (50_000, "n1")].map(|(at, by)| (at, by.to_owned()));
+    assert_eq!(seen("node_silent"), [third.clone(), first.clone()]);
+    assert_eq!(seen("actor_restarted"), [third, second, first], "each node has its own actors");
 }

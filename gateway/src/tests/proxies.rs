@@ -37,14 +37,19 @@ fn version_2(command: u8, padding: usize) -> Vec<u8> {
     header
 }
 
-fn read() -> Vec<u8> {
-    let path = User::random().storage("/pub/a");
-    format!("GET {path} HTTP/1.1\r\nhost: x\r\ntraceparent: {PARENT}\r\nconnection: close\r\n\r\n")
-        .into_bytes()
+/// A write: its trace goes with the command.
+fn write() -> Vec<u8> {
+    let user = User::random();
+    let (path, cookie) = (user.storage("/pub/a"), &user.cookie);
+    format!(
+        "PUT {path} HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\ntraceparent: {PARENT}\r\ncontent-length: 1\r\n\
+         connection: close\r\n\r\nx"
+    )
+    .into_bytes()
 }
 
 async fn sent(address: SocketAddr, header: Vec<u8>) -> String {
-    String::from_utf8_lossy(&raw(address, &[header, read()].concat()).await).into_owned()
+    String::from_utf8_lossy(&raw(address, &[header, write()].concat()).await).into_owned()
 }
 
 #[tokio::test]
@@ -56,7 +61,7 @@ async fn the_client_is_whom_the_proxy_names() {
         assert!(answer.starts_with("HTTP/1.1 "), "{header:?}: {answer}");
     }
     sent(address, version_1("203.0.113.8")).await;
-    let known: Vec<bool> = fixture.node.queried().iter().map(|query| !query.trace.is_empty()).collect();
+    let known: Vec<bool> = fixture.node.executed().iter().map(|write| !write.trace.is_empty()).collect();
     assert_eq!(known, [true, true, true, false], "the last is another client");
 }
 
@@ -77,7 +82,7 @@ async fn a_connection_without_a_clients_address_is_closed_unanswered() {
     for (what, header) in refused {
         assert_eq!(sent(address, header).await, "", "{what}");
     }
-    assert!(fixture.node.queried().is_empty());
+    assert!(fixture.node.executed().is_empty());
 }
 
 #[tokio::test]
@@ -85,7 +90,7 @@ async fn only_the_named_proxies_may_name_clients() {
     let stranger = behind("10.0.0.0/8 2001:db8::/32").await;
     assert_eq!(sent(stranger.gateway.http_address(), version_1(CLIENT)).await, "", "not one of them");
     assert_eq!(sent(stranger.gateway.http_address(), Vec::new()).await, "", "nor a client");
-    assert!(stranger.node.queried().is_empty());
+    assert!(stranger.node.executed().is_empty());
 
     let direct = Fixture::start(Script::default()).await;
     let answer = sent(direct.gateway.http_address(), version_1(CLIENT)).await;
@@ -108,9 +113,9 @@ async fn a_header_that_never_ends_closes_the_connection() {
 async fn the_header_comes_before_the_handshake() {
     let fixture = behind("127.0.0.0/8").await;
     let address = fixture.gateway.tls_address();
-    let request = String::from_utf8(read()).expect("text");
+    let request = String::from_utf8(write()).expect("text");
     let answer = super::transport::over_tls(address, &version_1(CLIENT), "example.com", &request).await;
     assert!(answer.expect("a handshake").starts_with("HTTP/1.1 "));
-    assert!(!fixture.node.queried()[0].trace.is_empty(), "and names the client");
+    assert!(!fixture.node.executed()[0].trace.is_empty(), "and names the client");
     assert!(super::transport::over_tls(address, b"", "example.com", &request).await.is_err());
 }

@@ -127,7 +127,7 @@ async fn probes_and_junk_on_the_tls_port_harm_nobody() {
 }
 
 #[tokio::test]
-async fn the_trace_of_a_known_caller_travels_with_the_rpc() {
+async fn the_trace_of_a_known_caller_travels_with_the_command() {
     let sources = |network: &str| vec![network.parse().expect("a network")];
     let fixture = Fixture::with(Script::default(), |config| {
         config.gateway.trace_sources = sources("127.0.0.0/8");
@@ -135,19 +135,23 @@ async fn the_trace_of_a_known_caller_travels_with_the_rpc() {
     .await;
     let user = User::random();
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    fixture.client.get(&user.storage("/pub/a"), &[("traceparent", parent)]).await;
-    fixture.client.get(&user.storage("/pub/a"), &[("traceparent", "junk")]).await;
-    let queried = fixture.node.queried();
+    let path = user.storage("/pub/a");
+    for trace in [parent, "junk"] {
+        let headers = [("cookie", user.cookie.as_str()), ("traceparent", trace)];
+        assert_eq!(fixture.client.send("PUT", &path, &headers, b"x").await.status, 201);
+    }
+    let executed = fixture.node.executed();
     let expected = TraceContext::from_traceparent(parent).expect("valid").to_bytes();
-    assert_eq!(queried[0].trace, expected.as_slice());
-    assert!(queried[1].trace.is_empty());
+    assert_eq!(executed[0].trace, expected.as_slice());
+    assert!(executed[1].trace.is_empty());
 
     let stranger = Fixture::with(Script::default(), |config| {
         config.gateway.trace_sources = sources("10.0.0.0/8");
     })
     .await;
-    let asked = stranger.client.get(&user.storage("/pub/a"), &[("traceparent", parent)]).await;
-    assert!(stranger.node.queried()[0].trace.is_empty());
+    let headers = [("cookie", user.cookie.as_str()), ("traceparent", parent)];
+    let asked = stranger.client.send("PUT", &path, &headers, b"x").await;
+    assert!(stranger.node.executed()[0].trace.is_empty());
     assert_eq!(asked.header("traceresponse"), None, "it has no trace");
 }
 

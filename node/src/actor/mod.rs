@@ -12,7 +12,7 @@ mod roster;
 mod supervisor;
 mod task_kind;
 
-pub use observe::{ActorState, Statuses};
+pub use observe::{ActorState, Ended, Statuses};
 pub use pace::Pace;
 pub use restart::{Backoff, Restart};
 pub(crate) use roster::Actors;

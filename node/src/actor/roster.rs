@@ -6,7 +6,7 @@ use std::time::Duration;
 use rowhouse_raft::runtime::Runtime as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{ActorFuture, Supervisor, TaskKind};
+use super::{ActorFuture, Statuses, Supervisor, TaskKind};
 use crate::chronicle::Chronicle;
 use crate::coordinator::Coordinator;
 use crate::feed::Marks;
@@ -28,6 +28,8 @@ pub struct Actors {
     pub marks: Arc<Marks>,
     pub chronicle: Arc<Chronicle>,
     pub republisher: Arc<Republisher>,
+    /// The states of all of them.
+    pub statuses: Statuses,
     /// Applied state is made durable at least this often.
     pub flush_interval: Duration,
 }
@@ -62,7 +64,7 @@ const ACTORS: [(TaskKind, Start); TaskKind::COUNT] = [
 impl Actors {
     /// A supervisor of all of them. They start when it runs, and end with `stop`.
     pub fn supervise(self: &Arc<Self>, stop: CancellationToken) -> Supervisor {
-        let mut supervisor = Supervisor::new(stop, Runtime::random_u64);
+        let mut supervisor = Supervisor::new(stop, Runtime::random_u64, self.statuses.clone());
         for (kind, start) in ACTORS {
             let on = Arc::clone(self);
             supervisor.add(kind, move |stop| start(Arc::clone(&on), stop));

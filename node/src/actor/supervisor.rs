@@ -41,21 +41,16 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Without actors yet. `stop` ends them all; `random` spreads restarts.
-    pub fn new(stop: CancellationToken, random: fn() -> u64) -> Self {
+    /// Without actors yet. `stop` ends them all; `random` spreads restarts; `statuses` is the board that it writes.
+    pub fn new(stop: CancellationToken, random: fn() -> u64, statuses: Statuses) -> Self {
         Self {
             stop,
-            statuses: Statuses::default(),
+            statuses,
             children: BTreeMap::new(),
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
             random,
         }
-    }
-
-    /// The board that it writes.
-    pub fn statuses(&self) -> Statuses {
-        self.statuses.clone()
     }
 
     /// Adds an actor; `start` is called for each of its lives.

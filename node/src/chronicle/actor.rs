@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::ring::Ring;
 use super::watch::{Led, Sight, Trouble, Watch};
 use crate::Error;
-use crate::actor::Pace;
+use crate::actor::{Ended, Pace, Statuses};
 use crate::identity::NodeUuid;
 use crate::local::Local;
 use crate::meta;
@@ -22,12 +22,15 @@ use crate::peers::Cluster;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Three rounds of pings, as for whoever may lead.
 const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// An actor that ran for so long since it ended is well again: its delays between restarts begin anew by then.
+const CALM_AFTER: Duration = Duration::from_secs(60);
 const US_PER_S: u64 = 1_000_000;
 
 /// What lately happened; one for each node.
 pub struct Chronicle {
     local: Arc<Local>,
     cluster: Arc<Cluster>,
+    statuses: Statuses,
     started_us: u64,
     kept: Mutex<Kept>,
 }
@@ -41,7 +44,7 @@ struct Kept {
 
 impl Chronicle {
     /// Begins with the start of this process; nothing is looked at before `run`.
-    pub fn new(local: Arc<Local>, cluster: Arc<Cluster>) -> Self {
+    pub fn new(local: Arc<Local>, cluster: Arc<Cluster>, statuses: Statuses) -> Self {
         let mut kept = Kept::default();
         kept.incidents.put(Incident {
             at_ms: local.clock.physical_ms(),
@@ -51,7 +54,7 @@ impl Chronicle {
             over: false,
         });
         let started_us = local.clock.steady_us();
-        Self { local, cluster, started_us, kept: Mutex::new(kept) }
+        Self { local, cluster, statuses, started_us, kept: Mutex::new(kept) }
     }
 
     /// Since the process started, at least 1.
@@ -92,6 +95,7 @@ impl Chronicle {
         let problems = could_not_start.iter().map(|(group, problem)| (broken(*group), problem.clone()));
         sight.troubles.extend(problems);
         sight.troubles.extend(self.of_this_node());
+        sight.troubles.extend(self.statuses.ended_within(CALM_AFTER).into_iter().map(of_actor));
         sight.troubles.extend(self.silent(&self.cluster.view.map()));
         sight
     }
@@ -129,6 +133,17 @@ impl Chronicle {
             .map(|node| (Trouble { kind: "node_silent", subject: node.name.clone() }, told.clone()))
             .collect()
     }
+}
+
+fn of_actor(ended: Ended) -> (Trouble, String) {
+    let Ended { kind, problem, is_parked } = ended;
+    let (what, then) = if is_parked {
+        ("actor_parked", "it stays down until the process starts again")
+    } else {
+        ("actor_restarted", "it starts again")
+    };
+    let trouble = Trouble { kind: what, subject: kind.name().to_owned() };
+    (trouble, format!("a part of the node ended: {problem}; {then}"))
 }
 
 fn broken(group: GroupId) -> Trouble {

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::{AsyncInstrument, Meter};
+use opentelemetry::{KeyValue, Value};
 
 use super::groups::{Groups, Seen};
 use crate::coordinator::Coordinator;
@@ -61,46 +61,43 @@ impl Watched {
             .build();
     }
 
-    /// One value for each value of a label.
-    pub fn gauge_by<L: Into<opentelemetry::Value> + 'static>(
+    /// Several things that rise and fall, one for each value of a label.
+    pub fn gauge_by<L: Into<Value> + 'static>(
         &self,
         name: &'static str,
         description: &'static str,
         label: &'static str,
         read: fn(&Sources) -> Vec<(L, f64)>,
     ) {
-        let sources = self.sources.clone();
-        self.meter
-            .f64_observable_gauge(name)
-            .with_description(description)
-            .with_callback(move |observer| {
-                let Some(sources) = sources.upgrade() else { return };
-                for (value_of_label, value) in read(&sources) {
-                    observer.observe(value, &[KeyValue::new(label, value_of_label)]);
-                }
-            })
-            .build();
+        let building = self.meter.f64_observable_gauge(name).with_description(description);
+        building.with_callback(self.each(label, read)).build();
     }
 
     /// Several things that only rise while the process lives, one for each value of a label.
-    pub fn counter_by(
+    pub fn counter_by<L: Into<Value> + 'static>(
         &self,
         name: &'static str,
         description: &'static str,
         label: &'static str,
-        read: fn(&Sources) -> Vec<(&'static str, u64)>,
+        read: fn(&Sources) -> Vec<(L, u64)>,
     ) {
+        let building = self.meter.u64_observable_counter(name).with_description(description);
+        building.with_callback(self.each(label, read)).build();
+    }
+
+    /// Tells each value under its value of the label, as long as there are sources.
+    fn each<L: Into<Value> + 'static, M: 'static>(
+        &self,
+        label: &'static str,
+        read: fn(&Sources) -> Vec<(L, M)>,
+    ) -> impl Fn(&dyn AsyncInstrument<M>) + Send + Sync + 'static {
         let sources = self.sources.clone();
-        self.meter
-            .u64_observable_counter(name)
-            .with_description(description)
-            .with_callback(move |observer| {
-                let Some(sources) = sources.upgrade() else { return };
-                for (value_of_label, value) in read(&sources) {
-                    observer.observe(value, &[KeyValue::new(label, value_of_label)]);
-                }
-            })
-            .build();
+        move |observer| {
+            let Some(sources) = sources.upgrade() else { return };
+            for (value_of_label, value) in read(&sources) {
+                observer.observe(value, &[KeyValue::new(label, value_of_label)]);
+            }
+        }
     }
 
     /// Something that only rises while the process lives.

@@ -15,6 +15,7 @@ use crate::chronicle::Chronicle;
 use crate::coordinator::{Coordinator, Known, since_s};
 use crate::local::Local;
 use crate::meta::packet_timestamp_us;
+use crate::metrics::SyncDurations;
 use crate::objects::{Objects, Stock};
 use crate::peers::Cluster;
 use crate::placement::report;
@@ -35,6 +36,7 @@ pub struct StatusReport {
     pub objects: Arc<Objects>,
     pub chronicle: Arc<Chronicle>,
     pub republisher: Arc<Republisher>,
+    pub syncs: Arc<SyncDurations>,
     /// This node's own, if it has any.
     pub certificates: Option<Arc<Certificates>>,
 }
@@ -77,6 +79,7 @@ impl StatusReport {
             incidents,
             log_syncs: self.local.engine.metrics().syncs.load(Ordering::Relaxed),
             log_hangs: self.local.log_hangs(),
+            log_sync_durations: Some(self.syncs.told()),
             packets: Some(self.packets(now_us)),
         })
     }

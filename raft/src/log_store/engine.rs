@@ -2,6 +2,7 @@
 //! a crash) for simulation. raft-engine could be a third.
 
 use bytes::Bytes;
+use rowhouse_proto::TraceContext;
 
 use super::metrics::LogMetrics;
 use super::sync_progress::SyncProgress;
@@ -40,6 +41,8 @@ pub enum LogOp {
         replica: ReplicaId,
         /// In the order of their indexes, without a gap.
         records: Vec<LogRecord>,
+        /// Of one entry among them whose trace is recorded, if there is one.
+        trace: Option<TraceContext>,
     },
     /// Removes every record with an index above `last` (all, if `None`).
     Truncate {
@@ -67,6 +70,14 @@ pub enum LogOp {
 }
 
 impl LogOp {
+    /// Of an entry that it appends, if one's trace is recorded.
+    pub fn trace(&self) -> Option<TraceContext> {
+        match self {
+            Self::Append { trace, .. } => *trace,
+            Self::Truncate { .. } | Self::Meta { .. } | Self::Purge { .. } => None,
+        }
+    }
+
     /// Bytes that the step counts for in a queue.
     pub fn bytes(&self) -> usize {
         // Keys, and the head of a record in the write-ahead log.

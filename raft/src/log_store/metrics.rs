@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rowhouse_proto::TraceContext;
+
 /// Totals since the start of the log, but for `queued_bytes`.
 #[derive(Debug, Default)]
 pub struct LogMetrics {
@@ -24,8 +26,9 @@ pub trait SyncTimer: Send + Sync {
     /// A synced write begins. Returns a moment for `ended`.
     fn began(&self) -> u64;
 
-    /// The synced write that began at `began` is on disk. A write that failed is not told of.
-    fn ended(&self, began: u64);
+    /// The synced write that began at `began` is on disk. `trace` is of an entry that waited for it, if one has a trace
+    /// that is recorded. A write that failed is not told of.
+    fn ended(&self, began: u64, trace: Option<&TraceContext>);
 }
 
 impl LogMetrics {

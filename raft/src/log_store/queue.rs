@@ -103,7 +103,7 @@ mod tests {
 
     fn append(bytes: usize) -> Submission {
         let records = vec![LogRecord { index: 1, bytes: Bytes::from(vec![0; bytes]) }];
-        Submission::new(vec![LogOp::Append { replica: 1, records }], true, Box::new(drop))
+        Submission::new(vec![LogOp::Append { replica: 1, records, trace: None }], true, Box::new(drop))
     }
 
     #[test]

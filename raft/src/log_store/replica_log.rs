@@ -19,6 +19,7 @@ use super::tail::Tail;
 use super::volume::Volume;
 use crate::ReplicaId;
 use crate::codec::{self, Entry, LogId, Vote};
+use crate::entry_spans::traced;
 use crate::error::Error;
 use crate::lock::lock;
 
@@ -165,6 +166,7 @@ impl ReplicaLog {
         self.change(|state| {
             self.check_append(state, &entries)?;
             let mut records = Vec::with_capacity(entries.len());
+            let trace = entries.iter().rev().find_map(|(entry, _)| traced(entry));
             if let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) {
                 state.positions.append(first.log_id.index, last.log_id);
                 let bytes = entries.iter().map(|(_, bytes)| bytes.len() as u64).sum();
@@ -174,7 +176,7 @@ impl ReplicaLog {
                 records.push(LogRecord { index: entry.log_id.index, bytes: bytes.clone() });
                 state.tail.push(entry, bytes.len());
             }
-            let append = LogOp::Append { replica: self.replica, records };
+            let append = LogOp::Append { replica: self.replica, records, trace };
             self.submit(state, engine, vec![append], done);
             Ok(())
         })

@@ -41,7 +41,7 @@ pub async fn make_sole_voter(engine: &dyn LogEngine, replica: ReplicaId, at: Rep
     let record = LogRecord { index: entry.log_id.index, bytes: codec::encode_entry(&entry) };
     let ops = vec![
         LogOp::Meta { replica, kind: MetaKind::Vote, value: Some(vote) },
-        LogOp::Append { replica, records: vec![record] },
+        LogOp::Append { replica, records: vec![record], trace: None },
     ];
     submit_durably(engine, ops).await
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rocksdb::{DB, WriteBatch, WriteOptions};
+use rowhouse_proto::TraceContext;
 
 use super::engine::{LogOp, OnDurable};
 use super::keys;
@@ -51,13 +52,22 @@ struct Write {
     /// Of these, those that are to be synced.
     synced: u64,
     acks: Vec<OnDurable>,
+    /// Of the last entry whose trace is recorded.
+    trace: Option<TraceContext>,
 }
 
 impl Write {
     fn new(submissions: Vec<Submission>) -> Self {
-        let mut write =
-            Self { ops: vec![], bytes: 0, submissions: submissions.len(), synced: 0, acks: vec![] };
+        let mut write = Self {
+            ops: vec![],
+            bytes: 0,
+            submissions: submissions.len(),
+            synced: 0,
+            acks: vec![],
+            trace: None,
+        };
         for submission in submissions {
+            write.trace = submission.ops.iter().rev().find_map(LogOp::trace).or(write.trace);
             write.ops.extend(submission.ops);
             write.bytes += submission.bytes;
             write.synced += u64::from(submission.sync);
@@ -129,7 +139,7 @@ impl Writer {
         let began = timer.map(|timer| timer.began());
         self.db.write_opt(batch, &options).map_err(|error| failed(WHAT, error))?;
         if let (Some(timer), Some(began)) = (timer, began) {
-            timer.ended(began);
+            timer.ended(began, write.trace.as_ref());
         }
         self.metrics.written(write.submissions, write.ops.len(), write.bytes, sync);
         Ok(purged)
@@ -142,7 +152,7 @@ impl Writer {
         purged: &mut Vec<(ReplicaId, u64)>,
     ) -> Result<(), Error> {
         match op {
-            LogOp::Append { replica, records } => {
+            LogOp::Append { replica, records, .. } => {
                 for record in records {
                     batch.put(keys::entry(*replica, record.index), &record.bytes);
                 }

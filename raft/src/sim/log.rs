@@ -78,7 +78,7 @@ impl Image {
     /// `reclaim` says whether a purge removes its entries now or, as a lazy compaction, never.
     fn apply(&mut self, op: LogOp, reclaim: bool) {
         match op {
-            LogOp::Append { replica, records } => {
+            LogOp::Append { replica, records, .. } => {
                 self.entries
                     .extend(records.into_iter().map(|record| ((replica, record.index), record.bytes)));
             }

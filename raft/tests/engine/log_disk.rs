@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use log_kit::{REPLICA, append, entry, log_id, open, see, vote};
-use openraft::AsyncRuntime;
 use openraft::storage::RaftLogStorage;
+use openraft::{AsyncRuntime, EntryPayload};
+use rowhouse_proto::TraceContext;
 use rowhouse_raft::Error;
 use rowhouse_raft::log_store::{
     LogEngine, LogOp, LogOptions, LogRecord, LogStore, MetaKind, ReplicaPhase, ReplicaRecord, RocksLog,
@@ -30,7 +31,7 @@ fn record(index: u64) -> LogRecord {
 }
 
 fn append_op(replica: u64, index: u64) -> LogOp {
-    LogOp::Append { replica, records: vec![record(index)] }
+    LogOp::Append { replica, records: vec![record(index)], trace: None }
 }
 
 /// A disk that waits to be told to go on, write by write, until it is opened.
@@ -56,16 +57,18 @@ fn gated() -> (LogOptions, Gate) {
     (options, gate)
 }
 
-/// Counts the syncs it is told of: those that began, and those that ended with the moment of their beginning.
+/// Counts the syncs it is told of: those that began, and those that ended with the moment of their beginning. It keeps the
+/// traces of those who waited.
 #[derive(Default)]
-struct Tally(AtomicU64, AtomicU64);
+struct Tally(AtomicU64, AtomicU64, Mutex<Vec<Option<u8>>>);
 
 impl SyncTimer for Tally {
     fn began(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn ended(&self, began: u64) {
+    fn ended(&self, began: u64, trace: Option<&TraceContext>) {
+        self.2.lock().expect("traces").push(trace.map(|trace| trace.trace_id[0]));
         assert_eq!(self.1.fetch_add(1, Ordering::Relaxed), began, "one after the other");
     }
 }
@@ -128,6 +131,34 @@ fn what_waits_for_the_disk_is_seen_from_outside() {
     }
     engine.put_node_record("key", Bytes::from_static(b"value")).expect("writes");
     assert_eq!(engine.progress().waiting(), None, "all is answered");
+}
+
+#[test]
+fn a_sync_knows_a_recorded_trace_of_those_who_waited_for_it() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let mut options = LogOptions::new(MEMORY);
+    let tally = Arc::new(Tally::default());
+    options.sync_timer = Some(tally.clone());
+    let engine = Arc::new(RocksLog::open(dir.path(), &options).expect("opens"));
+    Production::run(async {
+        let mut store = open::<Production>(engine).await;
+        tally.2.lock().expect("traces").clear();
+        // Two writes in one append: the last one that is recorded stands for them.
+        for (first, flags) in [(0, [1, 1]), (2, [1, 0]), (4, [0, 0])] {
+            let traced = |(at, flags): (u64, u8)| {
+                let trace =
+                    TraceContext { trace_id: [first as u8 + at as u8 + 1; 16], span_id: [1; 8], flags };
+                let mut entry = entry(1, first + at, 10);
+                let EntryPayload::Normal(envelope) = &mut entry.payload else { panic!("a command") };
+                envelope.trace = Bytes::copy_from_slice(&trace.to_bytes());
+                entry
+            };
+            let entries = vec![traced((0, flags[0])), traced((1, flags[1]))];
+            append(&mut store, entries).await.await.expect("answered").expect("synced");
+        }
+        append(&mut store, vec![entry(1, 6, 10)]).await.await.expect("answered").expect("synced");
+    });
+    assert_eq!(*tally.2.lock().expect("traces"), [Some(2), Some(3), None, None]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Looks at a cluster: the newest map that can be had, then every node of it for its own view.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rowhouse_gateway::overview::{Answer, View};
@@ -29,6 +30,25 @@ impl Observer {
 
     /// Fails if no node answers, or if the one asked belongs to no cluster.
     pub async fn look(&mut self) -> Result<View, Error> {
+        // Whoever looks for days outlives certificates. Old ones serve while new files are being written.
+        let unusable = self.renew().await;
+        self.ask().await.map_err(|error| match (error, unusable) {
+            (Error::Node { address, text }, Some(why)) => Error::Node {
+                address,
+                text: format!("{text}; and the new certificates are of no use: {why}"),
+            },
+            (error, _) => error,
+        })
+    }
+
+    /// Takes over certificates that were replaced. Returns why it cannot.
+    async fn renew(&self) -> Option<String> {
+        let certificates = Arc::clone(self.dialer.certificates()?);
+        let renewed = tokio::task::spawn_blocking(move || certificates.refresh()).await.ok()?;
+        renewed.err().map(|error| error.to_string())
+    }
+
+    async fn ask(&mut self) -> Result<View, Error> {
         let map = self.any_map().await?;
         let view = self.view(map).await;
         // What was decided a moment ago may not have reached the node that was asked for the map.
@@ -94,4 +114,57 @@ async fn ask_all(nodes: &[NodeInfo], dialer: &Dialer) -> Vec<Answer> {
         answers[index] = answer;
     }
     answers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use rowhouse_peer::{Authority, CertificateFiles, Role};
+
+    use super::*;
+    use crate::certificates::TlsArgs;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn write(folder: &Path, authority: &Authority, days: u32) {
+        let now = SystemTime::now();
+        let issued = authority.issue(Role::Ctl, "me", now - DAY..now + days * DAY).expect("issued");
+        fs::write(folder.join("ca.pem"), authority.certificate_pem()).expect("written");
+        fs::write(folder.join("me.pem"), issued.certificate_pem).expect("written");
+        let key = folder.join("me.key");
+        drop(fs::remove_file(&key));
+        let file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&key);
+        std::io::Write::write_all(&mut file.expect("created"), issued.key_pem.as_bytes()).expect("written");
+    }
+
+    #[tokio::test]
+    async fn certificates_are_read_again_before_each_look() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = SystemTime::now();
+        let authority = Authority::create("c", now - DAY..now + 9 * DAY).expect("a CA");
+        write(folder.path(), &authority, 1);
+        let tls = TlsArgs::new(CertificateFiles::in_folder(folder.path(), "me"));
+        // Nobody listens there.
+        let mut observer = Observer::new(&Access { node: "127.0.0.1:1".into(), tls }).expect("certificates");
+        let left = |observer: &Observer| {
+            let certificates = observer.dialer.certificates().expect("certificates");
+            certificates.expires_at().duration_since(now).expect("later")
+        };
+        assert!(left(&observer) < 2 * DAY);
+        write(folder.path(), &authority, 5);
+        observer.look().await.err().expect("nobody answers");
+        assert!(left(&observer) > 4 * DAY, "the new ones are in use");
+
+        fs::write(folder.path().join("me.pem"), "half a file").expect("written");
+        let said = observer.look().await.err().expect("nobody answers").to_string();
+        assert!(
+            said.contains("no connection") && said.contains("of no use") && said.contains("me.pem"),
+            "{said}"
+        );
+        assert!(left(&observer) > 4 * DAY, "the old ones stay");
+    }
 }

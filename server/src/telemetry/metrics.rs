@@ -5,13 +5,14 @@
 
 use std::net::SocketAddr;
 
-use opentelemetry_otlp::MetricExporter;
+use opentelemetry_otlp::{MetricExporter, Protocol, WithExportConfig};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use rowhouse_proto::causes;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::collector::Collector;
 use super::scrape::{Scrapes, router};
+use super::signal::Signal;
 use super::{process, resource};
 use crate::error::Error;
 
@@ -25,17 +26,23 @@ pub struct Metrics {
 impl Metrics {
     /// Measures from now on: instruments made earlier do nothing. Answers `GET /metrics` on `listen`, if there is one.
     ///
-    /// Must run inside the runtime, on which the exporter's connection lives. Fails if the address is taken, and on
-    /// unusable `OTEL_*` variables.
+    /// Must run inside the runtime, on which a gRPC connection lives. Fails if the address is taken, and on
+    /// unusable `OTEL_*` variables. Certificates of no use are said in the log, and nothing is exported.
     pub async fn start(service: &str, listen: Option<SocketAddr>) -> Result<Self, Error> {
-        let exported = asks_for_otlp(|name| std::env::var(name).ok());
+        let exporter = match asks_for_otlp(variable).then(exporter).transpose() {
+            Err(error @ Error::Certificates(_)) => {
+                tracing::error!(%error, "no metrics are exported");
+                None
+            }
+            exporter => exporter?,
+        };
         let mut serving = JoinSet::new();
-        if listen.is_none() && !exported {
+        if listen.is_none() && exporter.is_none() {
             return Ok(Self { provider: None, _serving: serving });
         }
         let mut building = SdkMeterProvider::builder().with_resource(resource::of(service));
-        if exported {
-            building = building.with_periodic_exporter(exporter()?);
+        if let Some(exporter) = exporter {
+            building = building.with_periodic_exporter(exporter);
         }
         if let Some(address) = listen {
             let scrapes = Scrapes::default();
@@ -72,9 +79,16 @@ fn asks_for_otlp(variable: impl Fn(&str) -> Option<String>) -> bool {
 
 /// It has a thread of its own, and one export at a time: a collector that is away delays no request.
 fn exporter() -> Result<MetricExporter, Error> {
-    MetricExporter::builder().with_tonic().build().map_err(|error| {
-        Error::Usage(format!("the OTEL_* variables do not make an exporter of metrics: {}", causes(&error)))
-    })
+    let collector = Collector::of_environment(Signal::Metrics, variable)?;
+    let exporter = match collector.protocol {
+        Protocol::Grpc => collector.by_grpc(MetricExporter::builder().with_tonic()).build(),
+        http => collector.by_http(MetricExporter::builder().with_http().with_protocol(http))?.build(),
+    };
+    exporter.map_err(|error| collector.unusable(&error))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 #[cfg(test)]

@@ -2,30 +2,29 @@
 
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use rowhouse_proto::causes;
 
+use super::collector::Collector;
 use super::resource;
 use super::sampler::LinkSampler;
+use super::signal::Signal;
 use crate::error::Error;
-
-const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 
 /// The provider of `rowhouse-{service}`, if the environment asks for one. Its exporter has a thread of its own, a bounded
 /// queue that drops what does not fit, and one export at a time: a collector that is away delays no request.
 ///
-/// Must run inside the runtime, on which a gRPC connection lives. Fails on unusable variables.
+/// Must run inside the runtime, on which a gRPC connection lives. Fails on unusable variables, with `Certificates` where a
+/// certificate is to blame.
 pub fn provider(service: &str) -> Result<Option<SdkTracerProvider>, Error> {
     let variable = |name: &str| std::env::var(name).ok();
     if !wanted(variable) {
         return Ok(None);
     }
-    let exporter = match protocol(variable)? {
-        Protocol::Grpc => SpanExporter::builder().with_tonic().build(),
-        http => SpanExporter::builder().with_http().with_protocol(http).build(),
+    let collector = Collector::of_environment(Signal::Traces, variable)?;
+    let exporter = match collector.protocol {
+        Protocol::Grpc => collector.by_grpc(SpanExporter::builder().with_tonic()).build(),
+        http => collector.by_http(SpanExporter::builder().with_http().with_protocol(http))?.build(),
     };
-    let exporter = exporter.map_err(|error| {
-        Error::Usage(format!("the OTEL_* variables do not make an exporter: {}", causes(&error)))
-    })?;
+    let exporter = exporter.map_err(|error| collector.unusable(&error))?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_sampler(LinkSampler::of_environment(variable)?)
@@ -43,19 +42,6 @@ fn wanted(variable: impl Fn(&str) -> Option<String>) -> bool {
     (names_endpoint || says("OTEL_TRACES_EXPORTER", "otlp"))
         && !says("OTEL_SDK_DISABLED", "true")
         && !says("OTEL_TRACES_EXPORTER", "none")
-}
-
-/// gRPC if none is named.
-fn protocol(variable: impl Fn(&str) -> Option<String>) -> Result<Protocol, Error> {
-    let named = PROTOCOLS.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
-    match named.as_deref().unwrap_or("grpc") {
-        "grpc" => Ok(Protocol::Grpc),
-        "http/protobuf" => Ok(Protocol::HttpBinary),
-        other => Err(Error::Usage(format!(
-            "the protocol {other:?} of {} is not spoken: it must be grpc or http/protobuf",
-            PROTOCOLS.join(" or ")
-        ))),
-    }
 }
 
 #[cfg(test)]
@@ -77,14 +63,5 @@ mod tests {
         assert!(!with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]));
         assert!(!with(&[endpoint, ("OTEL_SDK_DISABLED", "TRUE")]));
         assert!(!with(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]));
-    }
-
-    #[test]
-    fn the_protocol_of_traces_goes_before_that_of_all() {
-        let (traces, all) = (PROTOCOLS[0], PROTOCOLS[1]);
-        assert!(matches!(protocol(lookup(&[])), Ok(Protocol::Grpc)));
-        assert!(matches!(protocol(lookup(&[(all, "http/protobuf")])), Ok(Protocol::HttpBinary)));
-        assert!(matches!(protocol(lookup(&[(all, "http/protobuf"), (traces, "grpc")])), Ok(Protocol::Grpc)));
-        assert!(protocol(lookup(&[(traces, "http/json")])).is_err());
     }
 }

@@ -11,9 +11,9 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::look::look;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, shown};
 use crate::cluster::Cluster;
-use crate::overview::{Report, interval, rates, report};
+use crate::overview::{Interval, Report, interval, rates, report};
 
 /// People see what is new within about this.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -34,8 +34,27 @@ pub struct Board {
 /// One look, and what it became.
 struct Look {
     at: Instant,
-    seen: Option<(ClusterMap, Report)>,
-    event: Bytes,
+    /// `None` before the first map.
+    seen: Option<Seen>,
+    /// By the part of the map that they show, as far as viewers asked for it.
+    events: BTreeMap<usize, Bytes>,
+}
+
+struct Seen {
+    map: ClusterMap,
+    report: Report,
+    interval: Interval,
+}
+
+impl Look {
+    fn event(&mut self, part: usize) -> Bytes {
+        let Some(Seen { report, interval, .. }) = &self.seen else {
+            return Snapshot::without_a_map().event();
+        };
+        let part = shown(report, part);
+        let event = self.events.entry(part).or_insert_with(|| Snapshot::new(report, interval, part).event());
+        event.clone()
+    }
 }
 
 impl Board {
@@ -49,35 +68,33 @@ impl Board {
         Arc::clone(&self.viewers).try_acquire_owned().ok()
     }
 
-    /// The present as one server-sent event, no older than `YOUNG`.
-    pub async fn event(&self) -> Bytes {
+    /// The present as one server-sent event, no older than `YOUNG`, with this part of the map.
+    pub async fn event(&self, part: usize) -> Bytes {
         // Whoever waits here wants what is being asked: a viewer that leaves meanwhile lets the next one ask.
         let mut last = self.last.lock().await;
-        if let Some(look) = last.as_ref().filter(|look| look.at.elapsed() < YOUNG) {
-            return look.event.clone();
+        if let Some(look) = last.as_mut().filter(|look| look.at.elapsed() < YOUNG) {
+            return look.event(part);
         }
         let next = self.look_again(last.as_ref()).await;
-        let event = next.event.clone();
-        *last = Some(next);
-        event
+        last.insert(next).event(part)
     }
 
     async fn look_again(&self, before: Option<&Look>) -> Look {
         let at = Instant::now();
         let known = before.and_then(|before| Some((before.at, before.seen.as_ref()?)));
-        let Some(view) = look(&self.cluster, known.map(|(_, (map, _))| map)).await else {
-            return Look { at, seen: None, event: Snapshot::without_a_map().event() };
+        let Some(view) = look(&self.cluster, known.map(|(_, seen)| &seen.map)).await else {
+            return Look { at, seen: None, events: BTreeMap::new() };
         };
         let now = report(&view);
         let compared = known.filter(|(then, _)| at.duration_since(*then) <= COMPARED_MAX);
         let (seconds, rates) = match compared {
-            Some((then, (_, before))) => {
+            Some((then, before)) => {
                 let seconds = at.duration_since(then).as_secs_f64();
-                (seconds, rates(before, &now, seconds))
+                (seconds, rates(&before.report, &now, seconds))
             }
             None => (0.0, BTreeMap::new()),
         };
-        let event = Snapshot::new(&now, interval(&now, &rates, seconds)).event();
-        Look { at, seen: Some((view.map, now)), event }
+        let interval = interval(&now, &rates, seconds);
+        Look { at, seen: Some(Seen { map: view.map, report: now, interval }), events: BTreeMap::new() }
     }
 }

@@ -6,8 +6,11 @@ use serde::Serialize;
 use crate::overview::doctor::{Diagnosis, diagnose};
 use crate::overview::{Election, GatewayAddress, Group, Health, IncidentItem, Interval, Pkarr, Report};
 
-/// Shards that the map on the page shows. More do not fit a screen, and would cost each viewer megabytes.
-const SHARDS_MAX: usize = 256;
+/// Shards of one part of the map, which the page shows at once. More do not fit a screen, and would cost each viewer
+/// megabytes.
+const PART_SHARDS: usize = 256;
+/// The name of the meta group.
+const META: &str = "meta";
 
 /// The whole cluster at one moment.
 #[derive(Serialize)]
@@ -18,14 +21,26 @@ pub struct Snapshot<'a> {
     diagnosis: Diagnosis,
     pkarr: Option<&'a Pkarr>,
     gateways: &'a [GatewayAddress],
-    interval: Option<Interval>,
-    /// The first `SHARDS_MAX`, the meta group last.
+    interval: Option<&'a Interval>,
+    /// Those of one part, the meta group last.
     shards: Vec<Shard<'a>>,
     /// All there are.
     shards_all: usize,
+    /// The part that is shown, and all that may be asked for.
+    part: usize,
+    parts: Vec<Part<'a>>,
     moving: Vec<Move<'a>>,
     elections: &'a [Election],
     incidents: &'a [IncidentItem],
+}
+
+/// Some of the shards, by number.
+#[derive(Serialize)]
+struct Part<'a> {
+    first: &'a str,
+    last: &'a str,
+    /// Of these, shards that are not well.
+    unwell: usize,
 }
 
 /// A column of the map.
@@ -61,8 +76,11 @@ struct Move<'a> {
 }
 
 impl<'a> Snapshot<'a> {
-    /// Of a cluster that was looked at.
-    pub fn new(report: &'a Report, interval: Interval) -> Self {
+    /// Of a cluster that was looked at, with the shards of this part.
+    pub fn new(report: &'a Report, interval: &'a Interval, part: usize) -> Self {
+        let (numbered, meta) = parts(&report.groups);
+        let part = shown(report, part);
+        let shown = numbered.get(part).copied().unwrap_or_default();
         Self {
             cluster_id: &report.cluster_id,
             map_version: report.map_version,
@@ -71,8 +89,10 @@ impl<'a> Snapshot<'a> {
             pkarr: Some(&report.pkarr),
             gateways: &report.gateways,
             interval: Some(interval),
-            shards: shown(&report.groups).map(shard).collect(),
+            shards: shown.iter().chain(meta).map(shard).collect(),
             shards_all: report.groups.len(),
+            part,
+            parts: numbered.iter().filter_map(|shards| described(shards)).collect(),
             moving: report.groups.iter().filter_map(moving).collect(),
             elections: &report.elections,
             incidents: &report.incidents,
@@ -92,6 +112,8 @@ impl<'a> Snapshot<'a> {
             interval: None,
             shards: Vec::new(),
             shards_all: 0,
+            part: 0,
+            parts: Vec::new(),
             moving: Vec::new(),
             elections: &[],
             incidents: &[],
@@ -105,10 +127,20 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-/// The meta group, which the map names last, is always among them.
-fn shown(groups: &[Group]) -> impl Iterator<Item = &Group> {
-    let (first, rest) = groups.split_at(groups.len().min(SHARDS_MAX));
-    first.iter().chain(rest.last())
+/// The part that is shown to whom asks for this one: the last one if there are fewer.
+pub fn shown(report: &Report, part: usize) -> usize {
+    part.min(parts(&report.groups).0.len().saturating_sub(1))
+}
+
+/// The shards by part, and the meta group, which is shown beside each.
+fn parts(groups: &[Group]) -> (Vec<&[Group]>, Option<&Group>) {
+    let shards = groups.iter().position(|group| group.group == META).unwrap_or(groups.len());
+    (groups[..shards].chunks(PART_SHARDS).collect(), groups.get(shards))
+}
+
+fn described(shards: &[Group]) -> Option<Part<'_>> {
+    let unwell = shards.iter().filter(|group| group.health != Health::Ok).count();
+    Some(Part { first: &shards.first()?.group, last: &shards.last()?.group, unwell })
 }
 
 fn shard(group: &Group) -> Shard<'_> {
@@ -144,4 +176,51 @@ fn moving(group: &Group) -> Option<Move<'_>> {
         progress: moving.described(),
         reason: &moving.reason,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rowhouse_proto::META_GROUP;
+    use rowhouse_proto::wire::meta::{ClusterMap, GroupInfo};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::overview::{View, interval, report};
+
+    /// What is told of a cluster with so many shards to whom asks for this part.
+    fn told(shards: u32, part: usize) -> Value {
+        let group = |group| GroupInfo { group, ..GroupInfo::default() };
+        let groups = (0..shards).chain([META_GROUP]).map(group).collect();
+        let view = View::new(ClusterMap { groups, shard_count: shards, ..ClusterMap::default() }, vec![], 0);
+        let report = report(&view);
+        let interval = interval(&report, &BTreeMap::new(), 0.0);
+        serde_json::to_value(Snapshot::new(&report, &interval, part)).expect("JSON")
+    }
+
+    fn columns(told: &Value) -> (usize, &str, &str) {
+        let all = told["shards"].as_array().expect("shards");
+        let name = |at: usize| all[at]["shard"].as_str().expect("a name");
+        (all.len(), name(0), name(all.len() - 2))
+    }
+
+    #[test]
+    fn every_shard_is_in_one_part_and_the_meta_group_in_each() {
+        let whole = told(256, 0);
+        assert_eq!((columns(&whole), whole["parts"].as_array().map(Vec::len)), ((257, "0", "255"), Some(1)));
+        for (part, expected) in [(0, (257, "0", "255")), (1, (257, "256", "511")), (2, (89, "512", "599"))] {
+            let told = told(600, part);
+            assert_eq!(columns(&told), expected);
+            assert_eq!(
+                told["shards"].as_array().and_then(|all| all.last()).map(|it| &it["shard"]),
+                Some(&"meta".into())
+            );
+            assert_eq!((&told["shards_all"], &told["part"]), (&601.into(), &part.into()));
+            // Nobody leads them.
+            let second = serde_json::json!({ "first": "256", "last": "511", "unwell": 256 });
+            assert_eq!(told["parts"][1], second);
+        }
+        assert_eq!(told(600, 9)["part"], 2, "the last one");
+    }
 }

@@ -11,6 +11,8 @@ pub fn text(interval: &Interval) -> String {
         "COMMITS/S",
         "APPLY LAG",
         "SYNCS/S",
+        "P50 MS",
+        "P99 MS",
         "CHUNKS",
         "REPAIR",
         "MOVING IN",
@@ -22,6 +24,7 @@ pub fn text(interval: &Interval) -> String {
     for row in &interval.nodes {
         let dash = || "-".to_owned();
         let rate = |rate: Option<f64>| rate.map_or_else(dash, |rate| format!("{rate:.0}"));
+        let duration = |us: Option<u64>| us.map_or_else(dash, |us| format!("{:.2}", us as f64 / 1000.0));
         let size = |size: Option<u64>| size.map_or_else(dash, units::bytes);
         let offset = |us: i64| format!("{:+.1}", us as f64 / 1000.0);
         table.row([
@@ -31,6 +34,8 @@ pub fn text(interval: &Interval) -> String {
             rate(row.commits_per_s),
             row.apply_lag.to_string(),
             rate(row.log_syncs_per_s),
+            duration(row.log_sync_p50_us),
+            duration(row.log_sync_p99_us),
             size(row.chunk_bytes),
             row.to_repair.map_or_else(dash, |count| count.to_string()),
             row.moving_in.to_string(),
@@ -61,6 +66,8 @@ mod tests {
             commits_per_s: Some(41.6),
             apply_lag: 3,
             log_syncs_per_s: None,
+            log_sync_p50_us: Some(423),
+            log_sync_p99_us: None,
             chunk_bytes: Some(1536),
             to_repair: Some(0),
             repaired_per_s: None,
@@ -80,7 +87,23 @@ mod tests {
         let cells: Vec<&str> =
             text.lines().last().expect("a row").split("  ").filter(|it| !it.is_empty()).collect();
         let cells: Vec<&str> = cells.into_iter().map(str::trim).collect();
-        let expected = ["n1", "6", "17", "42", "3", "-", "1.5 KiB", "0", "0", "-", "-1.5", "1 min 1 s", "up"];
+        let expected = [
+            "n1",
+            "6",
+            "17",
+            "42",
+            "3",
+            "-",
+            "0.42",
+            "-",
+            "1.5 KiB",
+            "0",
+            "0",
+            "-",
+            "-1.5",
+            "1 min 1 s",
+            "up",
+        ];
         assert_eq!(cells, expected);
     }
 }

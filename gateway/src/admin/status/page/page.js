@@ -71,6 +71,17 @@ function nodes({ interval }) {
   });
 }
 
+/** A map with more shards than the page shows at once comes in parts: the viewer chooses one. */
+function choice({ parts, part }) {
+  $("choice").hidden = parts.length < 2;
+  keep($("part"), parts, "option", (it) => it.first, (option, it) => {
+    const value = String(parts.indexOf(it));
+    if (option.value !== value) option.value = value;
+    say(option, `${it.first} to ${it.last}${it.unwell > 0 ? `: ${it.unwell} not well` : ""}`);
+  });
+  if ($("part").value !== String(part)) $("part").value = String(part);
+}
+
 function map({ interval, shards, shards_all: all }) {
   const head = $("map").tHead;
   keep(head, [0], "tr", () => "head", (row) => {
@@ -86,7 +97,7 @@ function map({ interval, shards, shards_all: all }) {
   keep(body("map"), interval?.nodes ?? [], "tr", (node) => node.node_uuid, (row, node) => {
     cells(row, [node.label, ...shards.map((shard) => cell(shard, node.node_uuid))]);
   });
-  say($("more"), all > shards.length ? `· ${shards.length} of ${all} shards are shown` : "");
+  say($("more"), all > shards.length ? `· ${shards.length - 1} of ${all - 1} shards and the meta group are shown` : "");
 }
 
 function cell(shard, uuid) {
@@ -148,9 +159,10 @@ function only(table, instead, items) {
 
 function show(snapshot) {
   say($("cluster"), snapshot.cluster_id.slice(-8));
-  for (const part of [verdict, nodes, map, losses, moves, wayIn, history]) part(snapshot);
+  for (const part of [verdict, nodes, choice, map, losses, moves, wayIn, history]) part(snapshot);
 }
 
+let chosen = 0;
 let source = null;
 let seenAt = null;
 let watchdog = 0;
@@ -178,7 +190,7 @@ function cut(again) {
 }
 
 function follow() {
-  source = new EventSource("/status/events");
+  source = new EventSource(`/status/events?part=${chosen}`);
   source.addEventListener("status", (event) => {
     show(JSON.parse(event.data));
     live();
@@ -186,5 +198,12 @@ function follow() {
   source.addEventListener("error", () => cut(source.readyState === EventSource.CLOSED));
   watchdog = setTimeout(() => cut(true), SILENCE_MS);
 }
+
+$("part").addEventListener("change", () => {
+  chosen = Number($("part").value);
+  clearTimeout(watchdog);
+  source.close();
+  follow();
+});
 
 follow();
