@@ -260,7 +260,6 @@ impl Client {
             version: WIRE_VERSION,
             cluster_id: cluster_id.clone(),
             op: Some(op),
-            ..MetaQueryRequest::default()
         };
         let ask = |address: &str| {
             self.runtime.block_on(async {

@@ -101,7 +101,6 @@ fn told_of_read(
         group: user.shard(),
         reader,
         op: Some(query_request::Op::ReadEntry(op)),
-        ..QueryRequest::default()
     };
     let reply = cluster.client.query_once(cluster.address(0), request).expect("an answer");
     reply.bandwidth
