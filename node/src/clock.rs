@@ -278,10 +278,11 @@ impl Clock {
 
     /// Extends the reservation ahead of need and slews. Runs until stopped.
     pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        let mut pace = Pace::new(TICK, stop);
+        let (mut pace, mut stepped) = (Pace::new(TICK, stop), false);
         while pace.goes_on().await {
             let skew = self.slew();
-            if skew.unsigned_abs() > AHEAD_US {
+            let before = std::mem::replace(&mut stepped, skew.unsigned_abs() > AHEAD_US);
+            if stepped && !before {
                 tracing::warn!(skew_us = skew, "the wall clock was stepped; it is followed slowly");
             }
             let latest = self.latest();

@@ -77,6 +77,8 @@ pub fn group(view: &View, info: &GroupInfo, wanted: usize) -> Group {
     let complete = counted.into_iter().filter(is_complete).count();
     let health = match status {
         None => Health::NoLeader,
+        // It leads nobody, and cannot commit.
+        Some(leader) if !hears_majority(leader) => Health::NoLeader,
         Some(_) if complete < wanted => Health::Degraded,
         Some(_) => Health::Ok,
     };
@@ -154,6 +156,14 @@ fn replica(view: &View, info: &GroupInfo, at: &ReplicaInfo, leader: Option<&Grou
     }
 }
 
+/// Whether a majority of those that decide answers the leader, itself among them.
+fn hears_majority(leader: &GroupStatus) -> bool {
+    let answers = |id: &&u64| {
+        **id == leader.replica_id || leader.followers.iter().any(|it| it.replica_id == **id && it.answered)
+    };
+    voters(Some(leader)).is_none_or(|voters| voters.iter().filter(answers).count() * 2 > voters.len())
+}
+
 /// The replicas that decide, as the leader knows it.
 fn voters(leader: Option<&GroupStatus>) -> Option<&Vec<u64>> {
     leader.and_then(|status| status.members.as_ref()).map(|members| &members.voters)
@@ -173,7 +183,7 @@ fn lacks(status: &GroupStatus, leader: Option<&GroupStatus>) -> Option<String> {
     }
     let objects = status.objects_missing + status.objects_damaged;
     if objects > 0 {
-        return Some(format!("{objects} large bodies are missing or damaged"));
+        return Some(format!("{objects} large bodies or chunks of them are missing or damaged"));
     }
     let leader = leader?;
     if voters(Some(leader)).is_some_and(|voters| !voters.contains(&status.replica_id)) {

@@ -57,7 +57,12 @@ impl Objects {
     /// A chunk on this disk is not what was written: it is to be mended from another replica.
     pub fn damaged(&self, damage: Damage) {
         if self.inventory.note(damage) {
-            error!(?damage, "a chunk on this disk is damaged; it is fetched from another replica");
+            let Damage { replica, object, index } = damage;
+            let object = rowhouse_proto::hex(&object);
+            error!(
+                replica,
+                object, index, "a chunk on this disk is damaged; it is fetched from another replica"
+            );
         }
     }
 

@@ -256,11 +256,8 @@ impl Client {
         cluster_id: &Bytes,
         op: meta_query_request::Op,
     ) -> Result<meta_query_reply::Result, Failure> {
-        let request = MetaQueryRequest {
-            version: WIRE_VERSION,
-            cluster_id: cluster_id.clone(),
-            op: Some(op),
-        };
+        let request =
+            MetaQueryRequest { version: WIRE_VERSION, cluster_id: cluster_id.clone(), op: Some(op) };
         let ask = |address: &str| {
             self.runtime.block_on(async {
                 let mut client = MetaClient::new(Self::connect(address, &self.gateway).await?);

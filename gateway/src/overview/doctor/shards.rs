@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::build::Report;
 use super::super::group::Group;
 use super::super::health::Health;
+use super::super::node::{Node, State};
 use super::super::units;
 use super::command::Ctl;
 use super::finding::{Finding, Severity, counted, listed};
@@ -145,12 +146,14 @@ fn short(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {
 }
 
 fn broken(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {
-    let mut told = Vec::new();
-    let mut shards = Vec::new();
+    let (mut told, mut shards, mut from) = (Vec::new(), Vec::new(), String::new());
     for group in &report.groups {
         for replica in group.replicas.iter().filter(|replica| replica.problem.is_some()) {
             let problem = replica.problem.as_deref().unwrap_or_default();
             told.push(format!("shard {} on {}: {problem}", group.group, replica.label));
+            if shards.is_empty() {
+                from.clone_from(&replica.label);
+            }
             shards.push(group.group.clone());
         }
     }
@@ -158,13 +161,21 @@ fn broken(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {
         return None;
     }
     let summary = format!("{} stopped serving for good", counted(told.len(), "replica"));
-    Some(
-        Finding::new(Severity::Warning, "replica_broken", SUBJECT, summary)
-            .because(listed(&told))
+    let finding = Finding::new(Severity::Warning, "replica_broken", SUBJECT, summary).because(listed(&told));
+    let free = report.groups.iter().find(|group| group.group == shards[0]).and_then(|group| {
+        let holds = |node: &Node| group.replicas.iter().any(|it| it.node_uuid == node.node_uuid);
+        report.nodes.iter().find(|node| node.state == State::Up && !holds(node))
+    });
+    let finding = match free {
+        Some(to) => finding
             .advise("Its state is not to be trusted. Move it to another node, which makes it anew from the leader")
-            .next(ctl.run(&format!("shard move {} --from NODE --to NODE", shards[0])))
-            .of_shards(shards),
-    )
+            .next(ctl.run(&format!("shard move {} --from {from} --to {}", shards[0], to.label))),
+        None => finding.advise(
+            "Its state is not to be trusted, and no node is there that could take it: rebuild the node \
+             (docs/runbooks/replica-broken.md), or add one",
+        ),
+    };
+    Some(finding.of_shards(shards))
 }
 
 fn restless(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {

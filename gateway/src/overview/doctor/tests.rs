@@ -131,6 +131,27 @@ fn without_a_majority_the_shard_is_stopped_and_with_one_it_elects() {
 }
 
 #[test]
+fn a_leader_that_no_majority_answers_serves_nobody() {
+    let lone = |node: &mut NodeStatusReply| {
+        for group in &mut node.groups {
+            group.followers.iter_mut().for_each(|follower| follower.answered = false);
+        }
+    };
+    let mut leader = fine(1);
+    lone(&mut leader);
+    let broken = |n: u8| {
+        let mut reply = fine(n);
+        reply
+            .groups
+            .iter_mut()
+            .for_each(|group| (group.role, group.problem) = ("broken".into(), "differs".into()));
+        Ok(reply)
+    };
+    let diagnosis = diagnosed(well(3), vec![Ok(leader), broken(2), broken(3)]);
+    assert_eq!(found(&diagnosis, "quorum_lost").severity, Severity::Critical);
+}
+
+#[test]
 fn nothing_is_known_where_no_node_answers() {
     let diagnosis = diagnosed(well(3), vec![dead(), dead(), dead()]);
     assert_eq!((diagnosis.verdict, diagnosis.verdict.exit_code()), (Verdict::Unknown, 2));
@@ -143,9 +164,15 @@ fn a_broken_replica_is_moved_and_one_that_lags_completes_itself() {
     let broken = found(&diagnosis, "replica_broken");
     assert_eq!(broken.shards, ["0"]);
     assert!(broken.evidence.contains("differs") && kinds(&diagnosis).contains(&"too_few_replicas"));
+    assert!(broken.next.is_none() && broken.advice.contains("no node is there"), "three nodes");
+    let mut answers = with(|node| node.groups[1].problem = "differs".into());
+    answers.push(Ok(NodeStatusReply { groups: vec![], ..fine(4) }));
+    let diagnosis = diagnosed(well(4), answers);
+    let next = found(&diagnosis, "replica_broken").next.clone().expect("a node is free");
+    assert!(next.contains("shard move 0 --from n2 --to n4"), "{next}");
     let diagnosis = diagnosed(well(3), with(|node| node.groups[1].objects_missing = 4));
     assert_eq!(kinds(&diagnosis), ["too_few_replicas"]);
-    assert!(found(&diagnosis, "too_few_replicas").evidence.contains("4 large bodies"));
+    assert!(found(&diagnosis, "too_few_replicas").evidence.contains("4 large bodies or chunks"));
 }
 
 #[test]

@@ -78,6 +78,18 @@ fn nothing_moves_for_balance_while_a_node_is_away() {
 }
 
 #[test]
+fn nothing_moves_for_balance_while_a_replica_is_broken() {
+    let mut toy = Toy::new(&NO_ZONES, 8);
+    let broken = toy.map().groups[0].replicas[2].replica_id;
+    toy.broken.insert(broken);
+    toy.join(4, "");
+    assert_eq!(toy.settle(), 0, "the move could take one of the two that are sound");
+    toy.broken.clear();
+    toy.settle();
+    assert!(is_on(&toy, 4));
+}
+
+#[test]
 fn without_a_node_to_go_to_nothing_moves() {
     let mut toy = Toy::new(&NO_ZONES, 8);
     toy.down.insert(1);

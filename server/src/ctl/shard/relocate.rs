@@ -72,7 +72,7 @@ pub async fn relocate(args: MoveArgs) -> Result<(), Error> {
     let look = |view: &View| {
         seen |= moves_to(view, group, &to.node_uuid);
         let may_come = !seen && asked.elapsed() < MAP_WITHIN;
-        sight(view, args.shard, &ends, &to.node_uuid, may_come)
+        sight(view, args.shard, &ends, (&from.node_uuid, &to.node_uuid), may_come)
     };
     follow(&mut observer, args.waiting, args.output, look).await
 }
@@ -91,11 +91,14 @@ fn sight(
     view: &View,
     shard: ShardNumber,
     ends: &str,
-    to: &[u8],
+    (from, to): (&[u8], &[u8]),
     may_come: bool,
 ) -> Result<Sight<Progress>, Error> {
-    let is_there = info(view, shard.0)
-        .is_some_and(|info| info.moving.is_none() && info.replicas.iter().any(|it| it.node_uuid == to));
+    // It has arrived also if it moved on since, to even nodes out: what it came from has none.
+    let is_there = info(view, shard.0).is_some_and(|info| {
+        let has = |node: &[u8]| info.places().any(|it| it.node_uuid == node);
+        info.moving.is_none() && has(to) || !has(from)
+    });
     if !is_there && !may_come && !moves_to(view, shard.0, to) {
         return Err(Error::Failed(format!(
             "the move of {shard} {ends} was given up; the node's log says why"

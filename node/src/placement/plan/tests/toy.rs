@@ -42,6 +42,8 @@ pub struct Toy {
     rows: MemoryState,
     pub shards: BTreeMap<u32, Shard>,
     pub down: BTreeSet<u8>,
+    /// Replicas that ended on nodes that are up.
+    pub broken: BTreeSet<u64>,
     /// Rounds that each replica has learned for.
     learned: BTreeMap<u64, u32>,
     /// What every replica id ever was on.
@@ -70,6 +72,7 @@ impl Toy {
             rows: MemoryState::new(),
             shards: BTreeMap::new(),
             down: BTreeSet::new(),
+            broken: BTreeSet::new(),
             learned: BTreeMap::new(),
             nodes_of: BTreeMap::new(),
             observed: Observed::default(),
@@ -140,6 +143,7 @@ impl Toy {
 
     fn is_up(&self, replica: u64) -> bool {
         self.nodes_of.get(&replica).is_some_and(|node| !self.down.contains(node))
+            && !self.broken.contains(&replica)
     }
 
     /// Whether a majority of every set answers.
