@@ -20,6 +20,10 @@ pub async fn run(local: &Local, stop: CancellationToken) -> Result<(), Error> {
     let (mut pace, mut wait, mut hung) = (Pace::new(LOOK_EVERY, stop), Wait::default(), false);
     while pace.goes_on().await {
         let hangs = wait.look(progress.waiting(), Instant::now()) >= HANGS_AFTER;
+        // Before it is told: the log may be on the same disk.
+        if hangs || hung {
+            local.host.judge_log(hangs);
+        }
         if hangs && !hung {
             error!(
                 "the disk of the log has not answered for {HANGS_AFTER:?}: others shall lead what this node leads"
@@ -27,9 +31,6 @@ pub async fn run(local: &Local, stop: CancellationToken) -> Result<(), Error> {
         }
         if hung && !hangs {
             info!("the disk of the log answers again");
-        }
-        if hangs || hung {
-            local.host.judge_log(hangs);
         }
         hung = hangs;
     }

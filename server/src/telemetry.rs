@@ -8,6 +8,7 @@
 mod collector;
 mod exposition;
 mod ignored;
+mod lines;
 mod logs;
 mod metrics;
 mod process;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use rowhouse_proto::causes;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -47,6 +49,8 @@ const FLUSH_MAX: Duration = Duration::from_secs(3);
 #[must_use]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    /// Writes what waits when it is dropped.
+    lines: WorkerGuard,
 }
 
 impl Telemetry {
@@ -56,7 +60,7 @@ impl Telemetry {
     /// on unusable `OTEL_*` variables, and when logging was started before. Certificates of no use are said in the log, and
     /// nothing is exported.
     pub fn start(service: &str, format: LogFormat) -> Result<Self, Error> {
-        let lines = filter("RUST_LOG", LOG_DEFAULT)?;
+        let shown = filter("RUST_LOG", LOG_DEFAULT)?;
         let spans = filter("ROWHOUSE_TRACE", TRACE_DEFAULT)?;
         let (provider, unused) = match traces::provider(service) {
             // A homeserver serves without its traces.
@@ -74,8 +78,9 @@ impl Telemetry {
                 .with_target(false)
                 .with_filter(spans)
         });
+        let (out, lines) = lines::standard_error();
         tracing_subscriber::registry()
-            .with(logs::layer(format).with_filter(lines))
+            .with(logs::layer(format, out).with_filter(shown))
             .with(traces)
             .try_init()
             .map_err(|error| Error::Failed(format!("cannot start logging: {}", causes(&error))))?;
@@ -86,16 +91,24 @@ impl Telemetry {
         if let Some(provider) = &provider {
             opentelemetry::global::set_tracer_provider(provider.clone());
         }
-        Ok(Self { provider })
+        Ok(Self { provider, lines })
     }
 
-    /// Exports the spans that are still queued, for at most `FLUSH_MAX`. Spans that stay behind are lost.
+    /// Exports the spans that are still queued, for at most `FLUSH_MAX`, and writes the lines that wait, for a second.
+    /// What stays behind is lost.
     pub async fn flush(self) {
-        let Some(provider) = self.provider else { return };
-        let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_MAX)).await;
-        if let Ok(Err(error)) = flushed {
-            tracing::debug!(%error, "some spans were not exported");
+        let Self { provider, lines } = self;
+        if let Some(provider) = provider {
+            export(provider).await;
         }
+        drop(lines);
+    }
+}
+
+async fn export(provider: SdkTracerProvider) {
+    let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_MAX)).await;
+    if let Ok(Err(error)) = flushed {
+        tracing::debug!(%error, "some spans were not exported");
     }
 }
 

@@ -25,6 +25,8 @@ use super::record::PublishRecord;
 const DIAL_MAX: Duration = Duration::from_secs(5);
 /// Gateways come and go; the packet follows within a minute.
 const AGAIN_AFTER: Duration = Duration::from_secs(120);
+/// One that does not answer may be about to listen.
+const FAILED_AGAIN_AFTER: Duration = Duration::from_secs(15);
 /// How soon another packet is noticed. Its gateways have just begun to listen.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// SubjectPublicKeyInfo of an Ed25519 key, up to the key (RFC 8410).
@@ -32,12 +34,14 @@ const SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x7
 
 /// Notes again and again who can be reached. Ends with the leadership.
 pub async fn watch(record: &PublishRecord, committed: impl Fn() -> Bytes) -> std::convert::Infallible {
-    let (mut last, mut at) = (Bytes::new(), Instant::now());
+    let (mut last, mut at, mut pause) = (Bytes::new(), Instant::now(), AGAIN_AFTER);
     loop {
         let packet = committed();
-        if packet != last || at.elapsed() >= AGAIN_AFTER {
+        if packet != last || at.elapsed() >= pause {
             if let Ok(packet) = parse(&packet) {
                 let reached = reach(&packet).await;
+                let fails = reached.iter().any(|reach| !reach.problem.is_empty());
+                pause = if fails { FAILED_AGAIN_AFTER } else { AGAIN_AFTER };
                 record.note(|known| known.reach = reached);
             }
             (last, at) = (packet, Instant::now());

@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{JsonFields, Writer, debug_fn};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -28,10 +29,10 @@ pub enum LogFormat {
 }
 
 /// The layer that writes lines of this form.
-pub fn layer(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
+pub fn layer(format: LogFormat, lines: NonBlocking) -> Box<dyn Layer<Registry> + Send + Sync> {
     // A log line that cannot be written is lost. By default the library tells of that on standard error, with a macro
     // that panics when standard error fails too. A log on a full disk would then end the process.
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines).log_internal_errors(false);
     match format {
         LogFormat::Text => layer
             .with_ansi(std::io::stderr().is_terminal())

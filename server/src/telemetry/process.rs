@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::time::TimeValLike;
 
+use super::lines;
+
 const METER: &str = "rowhouse.process";
 
 /// Makes the instruments of this process on the global meter.
@@ -47,6 +49,11 @@ pub fn observe() {
             let limit = getrlimit(Resource::RLIMIT_NOFILE).ok();
             observe_some(limit, |(soft, _)| observer.observe(soft, &[]));
         })
+        .build();
+    meter
+        .u64_observable_counter("rowhouse.process.log_lines_lost")
+        .with_description("Log lines that standard error did not take in time.")
+        .with_callback(|observer| observer.observe(lines::lost(), &[]))
         .build();
 }
 

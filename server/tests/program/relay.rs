@@ -70,6 +70,39 @@ async fn clients_find_what_others_published_whichever_way() {
     assert_eq!(resolve(&by_dht, &key).await.as_bytes(), new.as_bytes());
 }
 
+/// A pipe that nobody reads takes 64 KiB.
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nobody() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let testnet = Testnet::start(dir.path());
+    let bootstrap = testnet.ready["dht"][0].as_str().expect("an address");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let process = Command::new(env!("CARGO_BIN_EXE_rowhouse"))
+        .args([
+            "relay",
+            "--trusted=127.0.0.1",
+            &format!("--listen={port}"),
+            &format!("--dht-bootstrap={bootstrap}"),
+        ])
+        .arg(format!("--data-dir={}", dir.path().join("relay").display()))
+        .env("RUST_LOG", "trace")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let relay = Relay { process, address: port.to_string() };
+    let http = reqwest::Client::builder().timeout(READY_MAX).build().expect("a client");
+    let mut answered = 0;
+    let deadline = std::time::Instant::now() + READY_MAX;
+    while answered < 300 {
+        assert!(std::time::Instant::now() < deadline, "{answered} requests were answered");
+        let key = Keypair::random().public_key().to_z32();
+        match http.get(format!("http://{}/{key}?policy=NetworkOnly", relay.address)).send().await {
+            Ok(response) => answered += usize::from(response.status() == reqwest::StatusCode::NOT_FOUND),
+            Err(error) => assert!(error.is_connect(), "{error}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_is_not_trusted_has_limits() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -3,7 +3,7 @@
 use super::super::build::Report;
 use super::super::units;
 use super::command::Ctl;
-use super::finding::{Finding, Severity, counted, listed};
+use super::finding::{Finding, Severity, listed};
 
 /// The longest interval between publications is one hour; a failed one is repeated within minutes.
 const PUBLISHED_S_MAX: u64 = 70 * 60;
@@ -87,8 +87,8 @@ fn unreachable(report: &Report, ctl: Ctl<'_>) -> Option<Finding> {
     let addresses = &report.pkarr.unreachable;
     let first = addresses.first()?;
     let summary = format!(
-        "no gateway answers at {} of the record, as the node sees it that publishes it",
-        counted(addresses.len(), "address")
+        "no gateway answers at {} of the record's addresses, as the node sees it that publishes it",
+        addresses.len()
     );
     let seen: Vec<String> = addresses.iter().map(|it| format!("{}: {}", it.address, it.problem)).collect();
     Some(
