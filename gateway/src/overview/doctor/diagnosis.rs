@@ -61,7 +61,9 @@ impl Diagnosis {
 
 /// Judges a report. If no node answers there is nothing to judge.
 pub fn diagnose(report: &Report) -> Diagnosis {
-    let Some(entry) = report.nodes.iter().find(|node| node.reachable) else {
+    // One that hangs answers, and can do nothing.
+    let entry = report.nodes.iter().filter(|node| node.reachable).min_by_key(|node| node.log_hangs);
+    let Some(entry) = entry else {
         let problems: Vec<&str> = report.nodes.iter().filter_map(|node| node.problem.as_deref()).collect();
         return Diagnosis::unknown(format!("no node tells its status: {}", problems.join("; ")));
     };
