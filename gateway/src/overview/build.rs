@@ -57,6 +57,10 @@ pub fn report(view: &View) -> Report {
         map.nodes.iter().zip(&view.answers).map(|(info, answer)| node(view, info, answer)).collect();
     nodes.sort_by(|a, b| (&a.name, &a.node_uuid).cmp(&(&b.name, &b.node_uuid)));
     let mut groups: Vec<Group> = map.groups.iter().map(|info| group(view, info, wanted)).collect();
+    for node in &mut nodes {
+        let leads = |group: &&Group| group.leader_uuid.as_ref() == Some(&node.node_uuid);
+        node.leads = groups.iter().filter(leads).count();
+    }
     if map.groups.iter().all(|info| info.group == META_GROUP) && map.shard_count > 0 {
         // The shards are not placed yet: nobody is served.
         groups.iter_mut().for_each(|group| group.health = Health::NoLeader);

@@ -77,8 +77,8 @@ pub fn group(view: &View, info: &GroupInfo, wanted: usize) -> Group {
     let complete = counted.into_iter().filter(is_complete).count();
     let health = match status {
         None => Health::NoLeader,
-        // It leads nobody, and cannot commit.
-        Some(leader) if !hears_majority(leader) => Health::NoLeader,
+        // It leads nobody, and cannot commit. Each sign alone may be a moment's, or this machine's.
+        Some(leader) if !hears_majority(leader) && !is_majority_alive(&replicas) => Health::NoLeader,
         Some(_) if complete < wanted => Health::Degraded,
         Some(_) => Health::Ok,
     };
@@ -154,6 +154,11 @@ fn replica(view: &View, info: &GroupInfo, at: &ReplicaInfo, leader: Option<&Grou
         lacks,
         label: view.label(&at.node_uuid),
     }
+}
+
+fn is_majority_alive(replicas: &[Replica]) -> bool {
+    let voters = || replicas.iter().filter(|replica| replica.votes);
+    voters().filter(|replica| replica.alive).count() * 2 > voters().count()
 }
 
 /// Whether a majority of those that decide answers the leader, itself among them.

@@ -51,6 +51,7 @@ pub struct Node {
     pub replicas: usize,
     /// Replicas that the map places there, with those on their way in and out.
     pub placed: usize,
+    /// Groups that it leads: one whose leader was deposed may not know it yet. Counted once all nodes are judged.
     pub leads: usize,
     /// Of its data folder's disk, by anybody; absent from a node that does not answer.
     pub used_bytes: Option<u64>,
@@ -116,7 +117,7 @@ pub fn node(view: &View, info: &NodeInfo, answer: &Answer) -> Node {
         pid: reply.map(|reply| reply.pid),
         replicas: groups.len(),
         placed,
-        leads: groups.iter().filter(|group| group.role == "leader").count(),
+        leads: 0,
         used_bytes: reply.map(|reply| reply.used_bytes),
         disk_bytes: reply.map(|reply| reply.disk_bytes),
         low_space: reply.is_some_and(|reply| reply.low_space),
