@@ -17,9 +17,13 @@ const HANGS_AFTER: Duration = Duration::from_secs(2);
 /// Judges the disk and has the host act on it, until stopped.
 pub async fn run(local: &Local, stop: CancellationToken) -> Result<(), Error> {
     let progress = local.engine.progress();
-    let (mut pace, mut wait, mut hung) = (Pace::new(LOOK_EVERY, stop), Wait::default(), false);
+    let (mut pace, mut waits, mut hung) =
+        (Pace::new(LOOK_EVERY, stop), [Wait::default(), Wait::default()], false);
     while pace.goes_on().await {
-        let hangs = wait.look(progress.waiting(), Instant::now()) >= HANGS_AFTER;
+        let now = Instant::now();
+        let longest =
+            waits.iter_mut().zip(progress.waiting()).map(|(wait, waiting)| wait.look(waiting, now)).max();
+        let hangs = longest.unwrap_or_default() >= HANGS_AFTER;
         // Before it is told: the log may be on the same disk.
         if hangs || hung {
             local.host.judge_log(hangs);

@@ -85,7 +85,7 @@ impl LogEngine for RocksLog {
         let submission = Submission::new(ops, sync, on_durable);
         self.metrics.queued(submission.bytes);
         if submission.sync {
-            self.progress.submitted();
+            self.progress.submissions.begin();
         }
         self.queue.push(submission);
     }
@@ -142,9 +142,9 @@ impl LogEngine for RocksLog {
     fn put_node_record(&self, key: &str, value: Bytes) -> Result<(), Error> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.progress.submitted();
+        self.progress.records.begin();
         let put = self.db.put_opt(keys::node(key), value, &options);
-        self.progress.answered(1);
+        self.progress.records.end(1);
         put.map_err(|error| failed("writing a node record", error))
     }
 

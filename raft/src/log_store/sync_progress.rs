@@ -2,31 +2,46 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Counts what is to be synced. A disk that fails ends the process; one that hangs says nothing, and shows here alone.
+/// What is to be synced. A disk that fails ends the process; one that hangs says nothing, and shows here alone.
 #[derive(Debug, Default)]
 pub struct SyncProgress {
-    submitted: AtomicU64,
-    answered: AtomicU64,
+    /// Submissions, which one thread writes.
+    pub(crate) submissions: Tally,
+    /// Node records, which their callers write: either may go on while the other hangs.
+    pub(crate) records: Tally,
     hangs: AtomicBool,
 }
 
-impl SyncProgress {
+/// What began to wait for the disk, and what the disk answered.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Tally {
     /// Something is to be synced from now on.
-    pub fn submitted(&self) {
-        self.submitted.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
     }
 
     /// So many of these are on disk, or have failed.
-    pub fn answered(&self, count: u64) {
-        self.answered.fetch_add(count, Ordering::SeqCst);
+    pub(crate) fn end(&self, count: u64) {
+        self.ended.fetch_add(count, Ordering::SeqCst);
     }
 
-    /// How many were answered so far, while some are not. `None`: nothing waits for the disk.
-    pub fn waiting(&self) -> Option<u64> {
-        // In this order: what is submitted in between must not make an idle disk look busy.
-        let submitted = self.submitted.load(Ordering::SeqCst);
-        let answered = self.answered.load(Ordering::SeqCst);
-        (answered < submitted).then_some(answered)
+    fn waiting(&self) -> Option<u64> {
+        // In this order: what begins in between must not make an idle disk look busy.
+        let begun = self.begun.load(Ordering::SeqCst);
+        let ended = self.ended.load(Ordering::SeqCst);
+        (ended < begun).then_some(ended)
+    }
+}
+
+impl SyncProgress {
+    /// Of submissions and of node records, how many were answered so far, while some are not. `None`: none of them waits.
+    pub fn waiting(&self) -> [Option<u64>; 2] {
+        [self.submissions.waiting(), self.records.waiting()]
     }
 
     /// The judgement of whoever has a clock.

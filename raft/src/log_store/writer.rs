@@ -107,7 +107,7 @@ impl Writer {
             }
             let result = self.write(&write);
             self.metrics.dequeued(write.bytes);
-            self.progress.answered(write.synced);
+            self.progress.submissions.end(write.synced);
             match result {
                 Ok(purged) => {
                     write.answer(|| Ok(()));

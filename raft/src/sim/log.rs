@@ -237,7 +237,7 @@ impl Syncer {
         let bytes = submissions.iter().map(|submission| submission.bytes).sum();
         let ops = submissions.iter().map(|submission| submission.ops.len()).sum();
         self.metrics.dequeued(bytes);
-        self.progress.answered(submissions.iter().map(|submission| u64::from(submission.sync)).sum());
+        self.progress.submissions.end(submissions.iter().map(|submission| u64::from(submission.sync)).sum());
         if disk.failing {
             return Finished::Failed(
                 submissions.into_iter().map(|submission| submission.on_durable).collect(),
@@ -274,7 +274,7 @@ impl<R: Runtime> LogEngine for LossyLog<R> {
             let start = submission.sync && !disk.syncing;
             disk.syncing |= submission.sync;
             if submission.sync {
-                self.progress.submitted();
+                self.progress.submissions.begin();
             }
             disk.waiting.push_back(submission);
             start

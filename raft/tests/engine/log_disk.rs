@@ -112,9 +112,9 @@ fn what_waits_for_the_disk_is_seen_from_outside() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let (options, gate) = gated();
     let engine = RocksLog::open(dir.path(), &options).expect("opens");
-    assert_eq!(engine.progress().waiting(), None);
+    assert_eq!(engine.progress().waiting(), [None, None]);
     engine.submit(vec![append_op(REPLICA, 0)], false, Box::new(drop));
-    assert_eq!(engine.progress().waiting(), None, "nobody waits for it");
+    assert_eq!(engine.progress().waiting(), [None, None], "nobody waits for it");
     let (done, answers) = sync_channel(2);
     let answer = || {
         let done = done.clone();
@@ -123,14 +123,16 @@ fn what_waits_for_the_disk_is_seen_from_outside() {
     engine.submit(vec![append_op(REPLICA, 1)], true, answer());
     gate.reached.recv_timeout(PATIENCE).expect("the writer takes it");
     engine.submit(vec![append_op(REPLICA, 2)], true, answer());
-    assert_eq!(engine.progress().waiting(), Some(0), "the disk does not answer");
+    assert_eq!(engine.progress().waiting(), [Some(0), None], "the disk does not answer");
+    engine.put_node_record("beside", Bytes::from_static(b"value")).expect("writes");
+    assert_eq!(engine.progress().waiting(), [Some(0), None], "what others write says nothing of it");
     gate.open.store(true, Ordering::SeqCst);
     gate.go_on.send(()).expect("the writer waits");
     for _ in 0..2 {
         assert!(answers.recv_timeout(PATIENCE).expect("an answer"));
     }
     engine.put_node_record("key", Bytes::from_static(b"value")).expect("writes");
-    assert_eq!(engine.progress().waiting(), None, "all is answered");
+    assert_eq!(engine.progress().waiting(), [None, None], "all is answered");
 }
 
 #[test]

@@ -201,8 +201,10 @@ fn a_leader_whose_log_hangs_gives_its_groups_up() {
             // Something to wait for; what comes of it does not matter.
             let command = KvCommand::put(1u128.to_be_bytes(), "stuck".to_owned(), "x").encode();
             drop(S::spawn(async move { drop(group.propose(command, bytes::Bytes::new()).await) }));
-            until::<S>("something to wait for the disk", || victim.disks.log.progress().waiting().is_some())
-                .await;
+            until::<S>("something to wait for the disk", || {
+                victim.disks.log.progress().waiting()[0].is_some()
+            })
+            .await;
             S::sleep(Duration::from_secs(30)).await;
             assert!(others().all(|member| !member.group.is_leader()), "seed {seed}: nobody judged yet");
 
