@@ -60,13 +60,12 @@ impl Author {
         let mut progress = Progress::new(self.network.clone());
         let mut map = None;
         loop {
-            match (log.refresh(&mut map), &map) {
-                (Ok(()), Some(map)) => {
-                    self.author(log, map, &mut progress).await;
-                    self.publish(log, map, &mut progress).await;
-                }
-                (Ok(()), None) => {}
-                (Err(error), _) => warn!(%error, "the map cannot be read"),
+            if let Some(map) = refreshed(log, &mut map) {
+                self.author(log, map, &mut progress).await;
+            }
+            // Anew: what was just committed is what is to be published, and not what it replaces.
+            if let Some(map) = refreshed(log, &mut map) {
+                self.publish(log, map, &mut progress).await;
             }
             sleep(LOOK_EVERY).await;
         }
@@ -153,6 +152,14 @@ pub(super) fn next_timestamp(now_us: u64, committed_us: u64, network_us: u64) ->
         return now_us.min(committed_us.saturating_sub(1));
     }
     now_us.max(committed_us + 1).max(network_us + 1)
+}
+
+fn refreshed<'a>(log: &impl PacketLog, map: &'a mut Option<ClusterMap>) -> Option<&'a ClusterMap> {
+    if let Err(error) = log.refresh(map) {
+        warn!(%error, "the map cannot be read");
+        return None;
+    }
+    map.as_ref()
 }
 
 #[cfg(test)]

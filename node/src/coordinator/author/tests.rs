@@ -345,3 +345,15 @@ async fn the_packet_is_out_within_a_minute_of_the_networks_return() {
     assert!(took < Duration::from_secs(60), "{took:?}");
     assert!(author.record.failures() > 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_signed_over_another_packet_is_published_in_the_same_turn() {
+    let fakes = Arc::<Fakes>::default();
+    let author = author(&fakes);
+    committed(&author, &fakes, 42);
+    *lock(&fakes.holds) = Some(packet(&author, &[gateway(9)], 77));
+    // Far less than the pause after a packet of another cluster.
+    lead_for(&author, &fakes, 100).await;
+    assert!(!author.record.known().foreign, "the newer one is its own");
+    assert!(fakes.timestamps().last().is_some_and(|us| *us > 77), "{:?}", fakes.timestamps());
+}
