@@ -17,9 +17,10 @@ const HANGS_AFTER: Duration = Duration::from_secs(2);
 /// Judges the disk and has the host act on it, until stopped.
 pub async fn run(local: &Local, stop: CancellationToken) -> Result<(), Error> {
     let progress = local.engine.progress();
-    let (mut pace, mut waits, mut hung) =
-        (Pace::new(LOOK_EVERY, stop), [Wait::default(), Wait::default()], false);
+    let (mut pace, mut waits) = (Pace::new(LOOK_EVERY, stop), [Wait::default(), Wait::default()]);
     while pace.goes_on().await {
+        // As judged last, perhaps in an earlier life of this actor.
+        let hung = progress.hangs();
         let now = Instant::now();
         let longest =
             waits.iter_mut().zip(progress.waiting()).map(|(wait, waiting)| wait.look(waiting, now)).max();
@@ -36,7 +37,6 @@ pub async fn run(local: &Local, stop: CancellationToken) -> Result<(), Error> {
         if hung && !hangs {
             info!("the disk of the log answers again");
         }
-        hung = hangs;
     }
     Ok(())
 }
