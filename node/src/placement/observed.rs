@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rowhouse_proto::wire::meta::{Follower, GroupStatus, Members, NodeStatusReply};
+use rowhouse_raft::GroupRole;
 
 use crate::identity::NodeUuid;
 
@@ -52,6 +53,8 @@ pub struct Leader {
 /// A replica's report of itself.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedReplica {
+    /// It ended, on a node that answers.
+    pub is_broken: bool,
     /// Log index up to which it has looked for its objects.
     pub objects_seen: Option<u64>,
     /// Objects it knows to be missing or damaged.
@@ -92,6 +95,7 @@ impl ObservedGroup {
             return;
         }
         let replica = ObservedReplica {
+            is_broken: status.role == GroupRole::Broken.as_str(),
             objects_seen: status.objects_seen,
             objects_lacking: status.objects_missing + status.objects_damaged,
             close_rounds: 0,

@@ -21,7 +21,7 @@ pub fn plan(map: &ClusterMap, observed: &Observed, bounds: Bounds, now_ms: u64) 
     let mut steps: Vec<Step> = map.groups.iter().filter_map(|group| go_on(group, observed, &nodes)).collect();
     let begun = begin(map, observed, &mut nodes, bounds);
     let rests = map.groups.iter().all(|group| group.moving.is_none());
-    let whole = map.groups.iter().all(|group| nodes.are_present(group) && take_part(group, observed));
+    let whole = map.groups.iter().all(|group| nodes.are_present(group) && all_run(group, observed));
     let still = rests && whole && steps.is_empty() && begun.is_empty();
     steps.extend(begun);
     // A group that misses a replica is not made to move another one for the sake of balance.
@@ -106,14 +106,11 @@ fn is_as_mapped(group: &GroupInfo, leader: &Leader) -> bool {
     leader.is_settled() && leader.members.learners.is_empty() && voters == mapped
 }
 
-/// Whether all replicas that the map names answer their leader: one that is broken has a node that does.
-fn take_part(group: &GroupInfo, observed: &Observed) -> bool {
-    let Some(leader) = observed.groups.get(&group.group).and_then(|group| group.leader.as_ref()) else {
-        return false;
-    };
-    let answers =
-        |id: u64| id == leader.replica || leader.followers.get(&id).is_some_and(|follower| follower.answered);
-    group.replicas.iter().all(|it| answers(it.replica_id))
+/// Whether all replicas that the map names run: one that is broken has a node that answers.
+fn all_run(group: &GroupInfo, observed: &Observed) -> bool {
+    let Some(seen) = observed.groups.get(&group.group) else { return false };
+    let runs = |id: u64| seen.replicas.get(&id).is_some_and(|replica| !replica.is_broken);
+    group.replicas.iter().all(|it| runs(it.replica_id))
 }
 
 fn spread(map: &ClusterMap, observed: &Observed, nodes: &mut Nodes, bounds: Bounds) -> Vec<Step> {

@@ -23,6 +23,7 @@ fn moving() -> GroupInfo {
 fn seen(leader: u64, voters: &[u64], learners: &[u64]) -> ObservedGroup {
     let follower = |id: u64| (id, Follower { replica_id: id, matched: LAST_LOG, answered: true });
     let complete = ObservedReplica {
+        is_broken: false,
         objects_seen: Some(LAST_LOG),
         objects_lacking: 0,
         close_rounds: 3,

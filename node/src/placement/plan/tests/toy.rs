@@ -191,7 +191,12 @@ impl Toy {
         GroupStatus {
             group: info.group,
             replica_id,
-            role: if leads { "leader" } else { "follower" }.into(),
+            role: match (self.broken.contains(&replica_id), leads) {
+                (true, _) => "broken",
+                (false, true) => "leader",
+                (false, false) => "follower",
+            }
+            .into(),
             term: 3,
             last_log: LAST_LOG,
             committed: LAST_LOG,
