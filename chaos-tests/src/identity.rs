@@ -158,6 +158,21 @@ pub fn session_cookie(response: &Response, user: &User) -> Result<Session, Error
     Ok(Session { header: "cookie", value: pair.to_owned() })
 }
 
+/// Signs up so many users by cookie, one after the other.
+pub async fn signup_many(
+    connection: &mut Connection,
+    host: &str,
+    count: usize,
+) -> Result<Vec<(User, Session)>, Error> {
+    let mut users = Vec::with_capacity(count);
+    for _ in 0..count {
+        let user = User::random();
+        let session = signup_by_cookie(connection, host, &user).await?;
+        users.push((user, session));
+    }
+    Ok(users)
+}
+
 /// Signs up and in with grants; a bearer authenticates from then on.
 pub async fn signup_by_grant(
     connection: &mut Connection,

@@ -13,7 +13,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use rowhouse_chaos_tests::cluster::{Cluster, ClusterOptions, NodeClient, wait_until};
 use rowhouse_chaos_tests::http1::Connection;
-use rowhouse_chaos_tests::identity::{Session, User, signup_by_cookie};
+use rowhouse_chaos_tests::identity::{Session, User, signup_many};
 use rowhouse_chaos_tests::request::request;
 use rowhouse_chaos_tests::survival::scans;
 
@@ -80,12 +80,7 @@ impl World {
         let gateway = cluster.gateways().expect("gateways")[0];
         let host = gateway.to_string();
         let mut connection = Connection::open(gateway, false).await.expect("the gateway listens");
-        let mut users = Vec::new();
-        for _ in 0..USERS {
-            let user = User::random();
-            let session = signup_by_cookie(&mut connection, &host, &user).await.expect("signs up");
-            users.push((user, session));
-        }
+        let users = signup_many(&mut connection, &host, USERS).await.expect("all sign up");
         Self { cluster, connection, host, users, written: 0 }
     }
 
